@@ -1,0 +1,239 @@
+//! Accounts: who somebody is, shown by a password or a token. In reading order: [`scram`] (how passwords are kept), [`tokens`],
+//! [`names`] (which nobody gives themselves), [`attempts`] (how often an address may try), [`seen`] (why a reconnect storm is
+//! cheap), [`work`] (where PBKDF2 runs); here, how they make a sign-in.
+//!
+//! What a stranger learns: that a conference exists and how one gets in, and when registering that a uid is taken. Whether an account
+//! exists is not told by a login, by its answer or by the time it takes.
+
+pub mod attempts;
+mod login;
+pub mod names;
+pub mod scram;
+pub mod seen;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+pub mod work;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::clock::{self, Clock};
+use crate::hub::Hub;
+use crate::ids::{ConfNo, ConferenceId, Uid};
+use crate::limits::Limits;
+use crate::model::{Conference, Credentials, User};
+use crate::reader::Reader;
+use crate::reject::{Reason, Reject};
+
+use attempts::Attempts;
+use login::{Attempt, too_often};
+use scram::{DEFAULT_ITERATIONS, Password};
+use seen::Seen;
+use work::Work;
+
+pub use sign_in::{conference_id, credentials, issue};
+
+/// Somebody whose password or token was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The conference's number.
+    pub conf: ConfNo,
+    /// The conference.
+    pub conference: ConferenceId,
+    /// Who.
+    pub uid: Uid,
+    /// Their account as it was then.
+    pub user: Arc<User>,
+}
+
+/// Somebody signed in anew, with the token that signs them in from now on.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The bearer token; nobody can show it again.
+    pub token: String,
+    /// Who.
+    pub uid: Uid,
+    /// Their display name.
+    pub name: Arc<str>,
+    /// Where.
+    pub conference: ConferenceId,
+    /// When the token expires, Unix ms.
+    pub expires_at_ms: u64,
+}
+
+impl fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedIn({} in {}, …)", self.uid, self.conference)
+    }
+}
+
+/// Checks passwords and tokens, and makes accounts. One for the process, shared by all edges.
+pub struct Accounts {
+    clock: Arc<dyn Clock>,
+    users_per_conference: u32,
+    iterations: u32,
+    logins: Mutex<Attempts>,
+    registrations: Mutex<Attempts>,
+    seen: Seen,
+    work: Work,
+    /// What a password is checked against when there is no such account, so that it takes as long.
+    nobody: Credentials,
+}
+
+impl Accounts {
+    /// Accounts under these limits, with passwords kept by [`DEFAULT_ITERATIONS`] rounds.
+    #[must_use]
+    pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
+        Self::with_iterations(limits, clock, DEFAULT_ITERATIONS)
+    }
+
+    /// The same with another number of PBKDF2 rounds for new passwords, at least [`scram::MIN_ITERATIONS`].
+    #[must_use]
+    pub fn with_iterations(limits: &Limits, clock: Arc<dyn Clock>, iterations: u32) -> Self {
+        Self {
+            clock,
+            users_per_conference: limits.users_per_conference,
+            iterations,
+            logins: Mutex::new(Attempts::new(limits.failed_logins_per_minute_per_address)),
+            registrations: Mutex::new(Attempts::new(limits.registrations_per_minute_per_address)),
+            seen: Seen::new(),
+            work: Work::new(thread::available_parallelism().map_or(1, usize::from)),
+            nobody: scram::unmatched(clock::random(), clock::random(), iterations),
+        }
+    }
+
+    /// Makes an account in an open conference and signs it in.
+    ///
+    /// # Errors
+    /// [`Reason::UnknownConference`], [`Reason::SignInClosed`], [`Reason::InvalidParams`] (uid, password or name), [`Reason::Reserved`],
+    /// [`Reason::Taken`], [`Reason::Quota`], [`Reason::LoginRate`], [`Reason::Busy`], and those of the store.
+    pub async fn register(
+        &self,
+        hub: &Hub,
+        conference: &str,
+        uid: &str,
+        password: &str,
+        name: Option<&str>,
+        peer: IpAddr,
+    ) -> Result<SignedIn, Reject> {
+        let wanted = sign_in::Wanted::parse(uid, password, name)?;
+        let record = find_conference(hub.reader(), conference)?.1;
+        sign_in::may_register(hub.reader(), &record, &wanted, self.users_per_conference)?;
+        self.take_registration(peer)?;
+        let credentials = self.credentials(wanted.password.clone()).await?;
+        sign_in::add_user(hub, record.no, &wanted, &credentials).await?;
+        if let Some(user) = hub.reader().user(record.no, &wanted.uid)? {
+            self.seen.remember(self.seen.mark(record.no, &wanted.uid, &user, &credentials, &wanted.password));
+        }
+        issue(hub, record.no, &wanted.uid).await
+    }
+
+    /// Signs somebody in by password.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`], and those of the store.
+    pub async fn login(&self, hub: &Hub, conference: &str, uid: &str, password: &str, peer: IpAddr) -> Result<SignedIn, Reject> {
+        let identity = self.authenticate(hub.reader(), conference, uid, password, peer).await?;
+        let signed_in = issue(hub, identity.conf, &identity.uid).await?;
+        sign_in::still_that_account(hub, &identity, &signed_in).await?;
+        Ok(signed_in)
+    }
+
+    /// Checks a password, without making a token.
+    ///
+    /// # Errors
+    /// [`Reason::UnknownConference`], [`Reason::BadCredentials`], [`Reason::LoginRate`] while the address is over its limit (for right
+    /// passwords too), [`Reason::Busy`], and those of the store.
+    pub async fn authenticate(
+        &self,
+        reader: &Reader,
+        conference: &str,
+        uid: &str,
+        password: &str,
+        peer: IpAddr,
+    ) -> Result<Identity, Reject> {
+        let attempt = self.begin(peer)?;
+        let (conference, record) = find_conference(reader, conference)?;
+        let right = match (Uid::parse(uid), Password::parse(password)) {
+            (Ok(uid), Some(password)) => self.check(reader, record.no, uid, password, attempt).await?,
+            _ => {
+                attempt.failed()?;
+                None
+            }
+        };
+        let (uid, user) = right.ok_or(Reason::BadCredentials)?;
+        Ok(Identity { conf: record.no, conference, uid, user })
+    }
+
+    async fn check(
+        &self,
+        reader: &Reader,
+        conf: ConfNo,
+        uid: Uid,
+        password: Password,
+        attempt: Attempt<'_>,
+    ) -> Result<Option<(Uid, Arc<User>)>, Reject> {
+        let account = reader.user(conf, &uid)?.and_then(|user| Some((user.credentials.clone()?, Arc::new(user))));
+        let Some((credentials, user)) = account else {
+            let nobody = self.nobody.clone();
+            attempt.checked(self.work.run(move || scram::verify(&nobody, &password))).await?;
+            return Ok(None);
+        };
+        let mark = self.seen.mark(conf, &uid, &user, &credentials, &password);
+        if self.seen.has(mark) || attempt.checked(self.work.run(move || scram::verify(&credentials, &password))).await? {
+            self.seen.remember(mark);
+            return Ok(Some((uid, user)));
+        }
+        Ok(None)
+    }
+
+    /// Who has this token. Reads only; microseconds.
+    ///
+    /// # Errors
+    /// [`Reason::BadToken`] (also when it was revoked), [`Reason::TokenExpired`], and those of the store.
+    pub fn by_token(&self, reader: &Reader, token: &str) -> Result<Identity, Reject> {
+        let hash = tokens::hash(token).ok_or(Reason::BadToken)?;
+        let record = reader.token(&hash)?.ok_or(Reason::BadToken)?;
+        let user = reader.user(record.conf, &record.uid)?.ok_or(Reason::BadToken)?;
+        if user.version != record.version {
+            return Err(Reason::BadToken.into());
+        }
+        if record.expires_ms <= self.clock.now_ms() {
+            return Err(Reason::TokenExpired.into());
+        }
+        let conference = conference_id(reader, record.conf)?.ok_or(Reason::BadToken)?;
+        Ok(Identity { conf: record.conf, conference, uid: record.uid, user: Arc::new(user) })
+    }
+
+    /// The kept form of a password, made where PBKDF2 may run.
+    ///
+    /// # Errors
+    /// [`Reason::Busy`].
+    pub async fn credentials(&self, password: Password) -> Result<Credentials, Reject> {
+        let iterations = self.iterations;
+        self.work.run(move || scram::credentials(&password, salts(), iterations)).await
+    }
+
+    fn take_registration(&self, peer: IpAddr) -> Result<(), Reject> {
+        let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
+        registrations.take(peer.into(), self.clock.elapsed()).map_err(too_often)
+    }
+
+    fn begin(&self, peer: IpAddr) -> Result<Attempt<'_>, Reject> {
+        Attempt::begin(&self.logins, peer.into(), self.clock.as_ref())
+    }
+}
+
+fn find_conference(reader: &Reader, id: &str) -> Result<(ConferenceId, Conference), Reject> {
+    let id = ConferenceId::parse(id).map_err(|_| Reason::UnknownConference)?;
+    let record = reader.conference(id.as_str())?.ok_or(Reason::UnknownConference)?;
+    Ok((id, record))
+}
+
+fn salts() -> [[u8; scram::SALT_BYTES]; 2] {
+    [clock::random(), clock::random()]
+}

@@ -1,0 +1,207 @@
+//! Accounts and tokens. Keys, salts and hashes come ready made in the command: nothing random happens here.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::{Applied, Ask, Stop, messages};
+use crate::command::Outcome;
+use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::keys;
+use crate::limits::MAX_STEP;
+use crate::model::{Body, Credentials, Token, TokenHash, User, UserRole};
+use crate::reject::Reason;
+use crate::view::View;
+
+pub(super) fn add(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, name: Option<&str>, role: UserRole, credentials: Option<&Credentials>) -> Applied {
+    if view.user_record(ask.conf, uid)?.is_some() || *uid == Uid::system() {
+        return Err(Reason::Taken.into());
+    }
+    let name = free_name(view, ask.conf, uid, name.unwrap_or(uid.as_str()))?;
+    put_name(view, ask.conf, uid, &name);
+    let user = User { name: name.into(), role, about: "".into(), credentials: credentials.cloned(), version: 0, erased: false };
+    view.put_user(ask.conf, uid, user);
+    let mut head = view.conference_head(ask.conf)?;
+    head.users += 1;
+    view.put_conference_head(ask.conf, head);
+    Ok(Outcome::Done)
+}
+
+/// Display names are unique in a conference: who asks for one that is taken gets their uid behind it.
+fn free_name(view: &View<'_>, conf: ConfNo, uid: &Uid, wanted: &str) -> Result<String, Stop> {
+    let mut name = wanted.to_owned();
+    while let Some(holder) = view.get::<Uid>(&keys::name(conf, &name))? {
+        if holder == *uid {
+            break;
+        }
+        name = format!("{name} ({uid})");
+    }
+    Ok(name)
+}
+
+fn put_name(view: &mut View<'_>, conf: ConfNo, uid: &Uid, name: &str) {
+    view.put(keys::name(conf, name), uid);
+    for word in keys::name_words(name) {
+        view.put(keys::name_word(conf, &word, uid), &());
+    }
+}
+
+fn remove_name(view: &mut View<'_>, conf: ConfNo, uid: &Uid, name: &str) {
+    view.remove(keys::name(conf, name));
+    for word in keys::name_words(name) {
+        view.remove(keys::name_word(conf, &word, uid));
+    }
+}
+
+fn account(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<User, Stop> {
+    Ok((*view.user(conf, uid)?.ok_or(Reason::UnknownUser)?).clone())
+}
+
+pub(super) fn set_password(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, credentials: &Credentials) -> Applied {
+    let mut user = account(view, ask.conf, uid)?;
+    user.credentials = Some(credentials.clone());
+    sign_out(view, ask.conf, uid, &mut user)?;
+    view.put_user(ask.conf, uid, user);
+    Ok(Outcome::Done)
+}
+
+/// Ends all sessions and tokens of an account.
+fn sign_out(view: &mut View<'_>, conf: ConfNo, uid: &Uid, user: &mut User) -> Result<(), Stop> {
+    user.version += 1;
+    let tokens = keys::user_tokens(conf, uid);
+    for key in view.keys_from(&tokens, &tokens, MAX_STEP)? {
+        if let Some(hash) = key.last_chunk::<16>() {
+            view.remove(keys::token(hash));
+        }
+        view.remove(key);
+    }
+    view.made.revoked.push((conf, uid.clone()));
+    Ok(())
+}
+
+pub(super) fn update_profile(view: &mut View<'_>, ask: Ask<'_>, name: Option<&str>, about: Option<&Arc<str>>) -> Applied {
+    let uid = &ask.actor.uid;
+    let mut user = account(view, ask.conf, uid)?;
+    if let Some(name) = name {
+        let holder: Option<Uid> = view.get(&keys::name(ask.conf, name))?;
+        if holder.is_some_and(|holder| holder != *uid) {
+            return Err(Reason::Taken.into());
+        }
+        remove_name(view, ask.conf, uid, &user.name);
+        put_name(view, ask.conf, uid, name);
+        user.name = name.into();
+    }
+    if let Some(about) = about {
+        user.about = Arc::clone(about);
+    }
+    view.put_user(ask.conf, uid, user);
+    Ok(Outcome::Done)
+}
+
+pub(super) fn issue_token(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, hash: &TokenHash, expires_ms: u64) -> Applied {
+    let user = view.user(ask.conf, uid)?.ok_or(Reason::UnknownUser)?;
+    let token = Token { conf: ask.conf, uid: uid.clone(), expires_ms, version: user.version };
+    view.put(keys::token(hash), &token);
+    view.put(keys::user_token(ask.conf, uid, hash), &());
+    Ok(Outcome::Done)
+}
+
+pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
+    let token: Token = view.get(&keys::token(hash))?.ok_or(Reason::BadToken)?;
+    view.remove(keys::token(hash));
+    view.remove(keys::user_token(token.conf, &token.uid, hash));
+    Ok(Outcome::Done)
+}
+
+/// One bounded step of an erasure: the account first, then its texts, conversation by conversation. Where it goes on is kept in the state,
+/// so that a restart goes on, too.
+pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
+    let job = keys::erasure(ask.conf, uid);
+    let record = view.user_record(ask.conf, uid)?.ok_or(Reason::UnknownUser)?;
+    let progress: Option<Erasure> = view.get(&job)?;
+    match progress {
+        None if record.erased => Ok(Outcome::Done),
+        None => {
+            let mut user = (*record).clone();
+            sign_out(view, ask.conf, uid, &mut user)?;
+            remove_name(view, ask.conf, uid, &user.name);
+            user = User { name: "".into(), about: "".into(), credentials: None, erased: true, ..user };
+            view.put_user(ask.conf, uid, user);
+            let mut head = view.conference_head(ask.conf)?;
+            head.users = head.users.saturating_sub(1);
+            view.put_conference_head(ask.conf, head);
+            view.put(job.clone(), &Erasure::default());
+            Ok(Outcome::Continue(job))
+        }
+        Some(progress) => match erase_texts(view, ask.conf, uid, progress)? {
+            Some(next) => {
+                view.put(job.clone(), &next);
+                Ok(Outcome::Continue(job))
+            }
+            None => {
+                view.remove(job);
+                Ok(Outcome::Done)
+            }
+        },
+    }
+}
+
+/// Record: where an erasure goes on.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+struct Erasure {
+    /// Key of the conversation under way; empty at first.
+    conversation: Vec<u8>,
+    /// Entries of it up to this seq are done.
+    seq: u64,
+}
+
+fn erase_texts(view: &mut View<'_>, conf: ConfNo, uid: &Uid, progress: Erasure) -> Result<Option<Erasure>, Stop> {
+    let prefix = keys::user_conversations(conf, uid);
+    let from = if progress.conversation.is_empty() { prefix.clone() } else { progress.conversation.clone() };
+    let Some(key) = view.keys_from(&from, &prefix, 1)?.pop() else { return Ok(None) };
+    let after = if key == progress.conversation { progress.seq } else { 0 };
+    let id = key.get(prefix.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| ConversationId::parse(text).ok());
+    let reached = match id {
+        Some(id) => erase_in(view, conf, uid, &id, after)?,
+        None => None,
+    };
+    Ok(Some(match reached {
+        Some(seq) => Erasure { conversation: key, seq },
+        None => Erasure { conversation: [key.as_slice(), &[0]].concat(), seq: 0 },
+    }))
+}
+
+/// Overwrites what `uid` said in one conversation, up to [`MAX_STEP`] entries above `after`; where it stopped, or `None` at the end.
+fn erase_in(view: &mut View<'_>, conf: ConfNo, uid: &Uid, id: &ConversationId, after: u64) -> Result<Option<u64>, Stop> {
+    let Some(found) = view.conversation(conf, id)? else { return Ok(None) };
+    let last = view.head(&found)?.seq;
+    let end = last.min(after + MAX_STEP as u64);
+    for seq in after + 1..=end {
+        let Some(mut entry) = view.entry(&found, seq)?.filter(|entry| entry.from == *uid) else { continue };
+        entry.name = "".into();
+        match &mut entry.body {
+            Body::Message(message) => {
+                message.deleted.get_or_insert(seq);
+                messages::bury(view, &found, seq, entry)?;
+            }
+            body => {
+                if let Body::Edit { text, .. } = body {
+                    *text = "".into();
+                }
+                view.made.tombstones.push((conf, entry.pos));
+                view.put_entry(&found, seq, &entry);
+            }
+        }
+    }
+    Ok((end < last).then_some(end))
+}
+
+/// The erasures that are under way in a conference.
+pub fn erasures(state: &dyn crate::state::State, conf: ConfNo) -> Result<Vec<Uid>, crate::state::StateError> {
+    let prefix = keys::erasures(conf);
+    let mut found = Vec::new();
+    state.scan(&prefix, &keys::end_of(&prefix), crate::state::Direction::Ascending, &mut |key, _| {
+        found.extend(key.get(prefix.len()..).and_then(|uid| std::str::from_utf8(uid).ok()).and_then(|uid| Uid::parse(uid).ok()));
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,90 @@
+//! Conferences, and the housekeeping of what expires.
+
+use super::{Applied, Ask, Stop};
+use crate::command::Outcome;
+use crate::ids::{ConfNo, ConferenceId};
+use crate::keys;
+use crate::limits::{IDEMPOTENCY_MS, MAX_STEP};
+use crate::model::{Conference, SignIn, Token};
+use crate::reject::Reason;
+use crate::view::View;
+
+use super::messages::Idempotency;
+
+pub(super) fn add(view: &mut View<'_>, id: &ConferenceId, title: &str, sign_in: SignIn, epoch: u64) -> Applied {
+    let key = keys::conference(id.as_str());
+    if let Some(known) = view.get::<Conference>(&key)? {
+        return Ok(Outcome::Conference(known.no));
+    }
+    view.head.conferences += 1;
+    let no = ConfNo(view.head.conferences);
+    view.put(key, &Conference { no, title: title.to_owned(), sign_in, epoch });
+    view.put(keys::conference_id(no), id);
+    Ok(Outcome::Conference(no))
+}
+
+fn find(view: &View<'_>, conf: ConfNo) -> Result<(ConferenceId, Conference), Stop> {
+    let id: ConferenceId = view.get(&keys::conference_id(conf))?.ok_or(Reason::UnknownConference)?;
+    let record = view.get(&keys::conference(id.as_str()))?.ok_or(Reason::UnknownConference)?;
+    Ok((id, record))
+}
+
+pub(super) fn set(view: &mut View<'_>, ask: Ask<'_>, title: Option<&str>, sign_in: Option<SignIn>, epoch: Option<u64>) -> Applied {
+    let (id, mut record) = find(view, ask.conf)?;
+    if let Some(title) = title {
+        title.clone_into(&mut record.title);
+    }
+    record.sign_in = sign_in.unwrap_or(record.sign_in);
+    record.epoch = epoch.unwrap_or(record.epoch);
+    view.put(keys::conference(id.as_str()), &record);
+    Ok(Outcome::Done)
+}
+
+/// One bounded step of forgetting a conference. Its name goes first, so that nobody comes in any more.
+pub(super) fn remove(view: &mut View<'_>, ask: Ask<'_>) -> Applied {
+    if let Some(id) = view.get::<ConferenceId>(&keys::conference_id(ask.conf))? {
+        view.remove(keys::conference(id.as_str()));
+        view.remove(keys::conference_id(ask.conf));
+        return Ok(Outcome::Continue(Vec::new()));
+    }
+    for prefix in keys::of_conference(ask.conf) {
+        let found = view.keys_from(&prefix, &prefix, MAX_STEP)?;
+        if found.is_empty() {
+            continue;
+        }
+        for key in found {
+            view.remove(key);
+        }
+        return Ok(Outcome::Continue(Vec::new()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// One bounded step of forgetting what has expired: idempotency keys and tokens, in key order.
+pub(super) fn sweep(view: &mut View<'_>, ask: Ask<'_>, from: &[u8]) -> Applied {
+    let prefix = if from.first() == Some(&keys::TOKENS) { [keys::TOKENS] } else { [keys::IDEMPOTENCY] };
+    let from = if from.is_empty() { &prefix[..] } else { from };
+    let found = view.keys_from(from, &prefix, MAX_STEP)?;
+    for key in &found {
+        let expired = if prefix == [keys::TOKENS] {
+            view.get::<Token>(key)?.filter(|token| token.expires_ms <= ask.at_ms).map(|token| keys::user_tokens(token.conf, &token.uid))
+        } else {
+            let known = view.get::<Idempotency>(key)?;
+            known.filter(|known| ask.at_ms.saturating_sub(known.at_ms) > IDEMPOTENCY_MS).map(|_| Vec::new())
+        };
+        let Some(mut of_user) = expired else { continue };
+        if !of_user.is_empty() {
+            of_user.extend_from_slice(&key[1..]);
+            view.remove(of_user);
+        }
+        view.remove(key.clone());
+    }
+    match found.into_iter().next_back() {
+        Some(mut last) => {
+            last.push(0);
+            Ok(Outcome::Continue(last))
+        }
+        None if prefix == [keys::IDEMPOTENCY] => Ok(Outcome::Continue(vec![keys::TOKENS])),
+        None => Ok(Outcome::Done),
+    }
+}

@@ -1,0 +1,287 @@
+//! Messages, and what happens to them: edits, deletions, reactions.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::{Applied, Ask, Author, Stop, added, conversations, stands};
+use crate::command::{Draft, Outcome, Reuse};
+use crate::ids::{ConversationId, Uid};
+use crate::keys;
+use crate::limits::{IDEMPOTENCY_MS, MAX_EDITS, MAX_REACTIONS};
+use crate::model::{Body, Change, Entry, Kind, MemberRole, Message, Notice, Standing};
+use crate::reject::Reason;
+use crate::view::{Found, View};
+
+/// Record: what a client id was used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The message's seq.
+    pub seq: u64,
+    /// Its pos.
+    pub pos: u64,
+    /// Its time, Unix ms.
+    pub ts_ms: u64,
+    /// When the command came, Unix ms: the key is forgotten [`IDEMPOTENCY_MS`] later.
+    pub at_ms: u64,
+    /// Hash of the body.
+    pub body: u64,
+}
+
+/// The hash under which a client id is remembered.
+#[must_use]
+pub fn idempotency_hash(secret: &[u8; 16], uid: &Uid, client_id: &str) -> u128 {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(uid.as_str().as_bytes());
+    hasher.write_u8(0);
+    hasher.write(client_id.as_bytes());
+    hasher.finish128().as_u128()
+}
+
+/// The hash that tells a retry from another message.
+#[must_use]
+pub fn body_hash(secret: &[u8; 16], draft: &Draft) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    (&draft.text, &draft.reply_to, &draft.mentions, &draft.attachments).hash(&mut hasher);
+    hasher.finish128().h1
+}
+
+pub(super) fn send(view: &mut View<'_>, ask: Ask<'_>, draft: &Draft) -> Applied {
+    let key = match view.conversation(ask.conf, &draft.conversation)? {
+        Some(found) => idempotency_key(view, ask, &found, draft),
+        None => None,
+    };
+    // Before anything is checked: a retry after removal still gets its old answer.
+    if let Some(key) = &key
+        && let Some(answer) = earlier_answer(view, ask, key, draft)?
+    {
+        return answer;
+    }
+    let author = ask.author(view)?;
+    let (mut found, standing) = find_or_open(view, ask, &author, &draft.conversation)?;
+    ask.asker(author.role, standing).may_post(found.record.kind, &found.id)?;
+    let notified = check_mentions(view, &found, &author, draft)?;
+    if let Some(target) = draft.reply_to
+        && target > view.head(&found)?.seq
+    {
+        return Err(Reason::UnknownMessage.into());
+    }
+    if found.record.kind == Kind::Channel && standing.and_then(Standing::role).is_none() && !ask.actor.is_system() {
+        enter(view, ask, &mut found, &author)?;
+    }
+    let message = Message {
+        client_id: Arc::clone(&draft.client_id),
+        text: Arc::clone(&draft.text),
+        reply_to: draft.reply_to,
+        mentions: draft.mentions.clone(),
+        attachments: draft.attachments.clone(),
+        ..Message::default()
+    };
+    let event = ask.append(view, &found, &author, Body::Message(message))?;
+    if let Some(key) = key.or_else(|| idempotency_key(view, ask, &found, draft)) {
+        let (seq, pos, ts_ms) = (event.place.seq, event.entry.pos, event.entry.ts_ms);
+        let body = body_hash(&view.head.secret, draft);
+        view.put(key, &Idempotency { seq, pos, ts_ms, at_ms: ask.at_ms, body });
+    }
+    for user in notified {
+        let notice = Notice::Mention { conversation: found.id.clone(), target: event.place.seq };
+        ask.notify(view, &author, &user, notice)?;
+    }
+    Ok(added(&event, true))
+}
+
+fn idempotency_key(view: &View<'_>, ask: Ask<'_>, found: &Found, draft: &Draft) -> Option<keys::Key> {
+    if draft.client_id.is_empty() {
+        return None;
+    }
+    let hash = idempotency_hash(&view.head.secret, &ask.actor.uid, &draft.client_id);
+    Some(keys::idempotency(ask.conf, found.record.no, hash))
+}
+
+fn earlier_answer(view: &View<'_>, ask: Ask<'_>, key: &[u8], draft: &Draft) -> Result<Option<Applied>, Stop> {
+    let Some(known) = view.get::<Idempotency>(key)? else { return Ok(None) };
+    Ok(answer_of(&known, &view.head.secret, draft, ask.at_ms).map(|answer| answer.map_err(Stop::from)))
+}
+
+/// What a retry is answered; `None` when the key has expired, or its protocol reuses ids and this is another message.
+#[must_use]
+pub fn answer_of(known: &Idempotency, secret: &[u8; 16], draft: &Draft, at_ms: u64) -> Option<Result<Outcome, Reason>> {
+    if at_ms.saturating_sub(known.at_ms) > IDEMPOTENCY_MS {
+        return None;
+    }
+    if known.body == body_hash(secret, draft) {
+        let Idempotency { seq, pos, ts_ms, .. } = *known;
+        return Some(Ok(Outcome::Added { conversation: draft.conversation.clone(), seq, pos, ts_ms, fresh: false }));
+    }
+    match draft.reuse {
+        Reuse::Conflict => Some(Err(Reason::IdReused)),
+        Reuse::NewMessage => None,
+    }
+}
+
+/// The conversation; a direct one is made by its first message.
+fn find_or_open(view: &mut View<'_>, ask: Ask<'_>, author: &Author, id: &ConversationId) -> Result<(Found, Option<Standing>), Stop> {
+    let Some(partner) = id.partner(&ask.actor.uid) else { return ask.find(view, id) };
+    conversations::check_partner(view, ask, &partner)?;
+    let found = match view.conversation(ask.conf, id)? {
+        Some(found) => found,
+        None => conversations::add_direct(view, ask, author, id, &partner)?,
+    };
+    Ok((found, Some(Standing::In(MemberRole::Member))))
+}
+
+/// Whoever posts in a channel is a member of it from then on.
+fn enter(view: &mut View<'_>, ask: Ask<'_>, found: &mut Found, author: &Author) -> Result<(), Stop> {
+    let body = Body::Member { user: ask.actor.uid.clone(), change: Change::Joined };
+    let event = ask.append(view, found, author, body)?;
+    view.put_standing(found, &ask.actor.uid, Standing::In(MemberRole::Member), event.entry.pos)?;
+    Ok(())
+}
+
+/// Who gets a notice for being named: known users who can read it. `*` reaches all readers by itself, from staff only.
+fn check_mentions(view: &mut View<'_>, found: &Found, author: &Author, draft: &Draft) -> Result<Vec<Uid>, Stop> {
+    let mut notified = Vec::new();
+    for mention in &draft.mentions {
+        if &**mention == "*" {
+            if !author.role.is_staff() {
+                return Err(Reason::StaffOnly.into());
+            }
+            continue;
+        }
+        let uid = Uid::parse(mention).map_err(|_| Reason::InvalidParams)?;
+        let Some(user) = view.user(found.conf, &uid)? else { return Err(Reason::UnknownUser.into()) };
+        let asker = crate::policy::Asker { uid: &uid, role: user.role, standing: view.standing(found, &uid)? };
+        if asker.may_read(found.record.kind, &found.id).is_ok() && !notified.contains(&uid) {
+            notified.push(uid);
+        }
+    }
+    Ok(notified)
+}
+
+/// A message that somebody wants to change.
+struct Target {
+    found: Found,
+    author: Author,
+    standing: Option<Standing>,
+    entry: Entry,
+}
+
+fn find_message(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, target: u64) -> Result<Target, Stop> {
+    let author = ask.author(view)?;
+    let (found, standing) = ask.find(view, id)?;
+    ask.asker(author.role, standing).may_read(found.record.kind, &found.id)?;
+    let entry = view.entry(&found, target)?.filter(|entry| matches!(entry.body, Body::Message(_))).ok_or(Reason::UnknownMessage)?;
+    Ok(Target { found, author, standing, entry })
+}
+
+impl Target {
+    fn message(&mut self) -> Result<&mut Message, Stop> {
+        match &mut self.entry.body {
+            Body::Message(message) => Ok(message),
+            _ => Err(Reason::UnknownMessage.into()),
+        }
+    }
+}
+
+pub(super) fn edit(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: u64, text: &Arc<str>) -> Applied {
+    let mut target = find_message(view, ask, id, seq)?;
+    if target.entry.from != ask.actor.uid {
+        return Err(Reason::NotAuthor.into());
+    }
+    ask.asker(target.author.role, target.standing).may_post(target.found.record.kind, id)?;
+    let message = target.message()?;
+    if message.deleted.is_some() {
+        return Err(Reason::Deleted.into());
+    }
+    if let Some(last) = message.edits.last().copied()
+        && message.text == *text
+    {
+        return stands(view, &target.found, last);
+    }
+    if message.edits.len() >= MAX_EDITS {
+        return Err(Reason::TooManyEdits.into());
+    }
+    let event = ask.append(view, &target.found, &target.author, Body::Edit { target: seq, text: Arc::clone(text) })?;
+    let message = target.message()?;
+    message.text = Arc::clone(text);
+    message.edits.push(event.place.seq);
+    view.put_entry(&target.found, seq, &target.entry);
+    Ok(added(&event, true))
+}
+
+pub(super) fn delete(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: u64) -> Applied {
+    let mut target = find_message(view, ask, id, seq)?;
+    if target.entry.from != ask.actor.uid {
+        ask.asker(target.author.role, target.standing).may_moderate(target.found.record.kind, id).map_err(|reason| match reason {
+            Reason::NotAllowed => Reason::NotAuthor,
+            other => other,
+        })?;
+    }
+    if let Some(earlier) = target.message()?.deleted {
+        return stands(view, &target.found, earlier);
+    }
+    let event = ask.append(view, &target.found, &target.author, Body::Delete { target: seq })?;
+    target.message()?.deleted = Some(event.place.seq);
+    bury(view, &target.found, seq, target.entry)?;
+    Ok(added(&event, true))
+}
+
+/// Overwrites a message's text, there and in its edits. The caller has marked it deleted.
+pub(super) fn bury(view: &mut View<'_>, found: &Found, seq: u64, mut entry: Entry) -> Result<(), Stop> {
+    let Body::Message(message) = &mut entry.body else { return Ok(()) };
+    message.text = "".into();
+    message.attachments.clear();
+    message.mentions.clear();
+    for edit in message.edits.clone() {
+        if let Some(mut edited) = view.entry(found, edit)? {
+            if let Body::Edit { text, .. } = &mut edited.body {
+                *text = "".into();
+            }
+            view.made.tombstones.push((found.conf, edited.pos));
+            view.put_entry(found, edit, &edited);
+        }
+    }
+    view.made.tombstones.push((found.conf, entry.pos));
+    view.put_entry(found, seq, &entry);
+    Ok(())
+}
+
+pub(super) fn react(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: u64, emoji: &Arc<str>, on: bool) -> Applied {
+    let mut target = find_message(view, ask, id, seq)?;
+    ask.asker(target.author.role, target.standing).may_react(target.found.record.kind, id)?;
+    let (conf, conv) = (ask.conf, target.found.record.no);
+    let key = keys::reaction(conf, conv, seq, &ask.actor.uid, emoji);
+    let given: Option<u64> = view.get(&key)?;
+    match (given, on) {
+        (Some(earlier), true) => return stands(view, &target.found, earlier),
+        (None, false) => return Err(Reason::NotReacted.into()),
+        _ => {}
+    }
+    let message = target.message()?;
+    if message.deleted.is_some() {
+        return Err(Reason::Deleted.into());
+    }
+    count_reaction(message, emoji, on)?;
+    let event = ask.append(view, &target.found, &target.author, Body::React { target: seq, emoji: Arc::clone(emoji), on })?;
+    view.put_entry(&target.found, seq, &target.entry);
+    if on {
+        view.put(key, &event.place.seq);
+    } else {
+        view.remove(key);
+    }
+    Ok(added(&event, true))
+}
+
+fn count_reaction(message: &mut Message, emoji: &Arc<str>, on: bool) -> Result<(), Stop> {
+    let kinds = message.reactions.len();
+    match message.reactions.iter_mut().find(|(known, _)| known == emoji) {
+        Some((_, count)) if on => *count += 1,
+        Some((_, count)) => *count = count.saturating_sub(1),
+        None if on && kinds >= MAX_REACTIONS => return Err(Reason::TooManyReactions.into()),
+        None => message.reactions.push((Arc::clone(emoji), u32::from(on))),
+    }
+    message.reactions.retain(|(_, count)| *count > 0);
+    Ok(())
+}

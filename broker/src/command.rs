@@ -1,0 +1,156 @@
+//! What can be asked of the hub: the commands that the log keeps and `apply` carries out, and what comes of them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
+use crate::model::{Credentials, Kind, MemberRole, SignIn, TokenHash, UserRole, Via};
+
+/// Who asks. Taken from the session, never from a payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The session's user.
+    pub uid: Uid,
+    /// The session's protocol.
+    pub via: Via,
+    /// The session, 0 for none.
+    pub session: u64,
+}
+
+impl Actor {
+    /// The server itself, which may do anything: the command line and the configuration speak through it.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { uid: Uid::system(), via: Via::System, session: 0 }
+    }
+
+    /// Whether this is the server itself. No account can have its uid, so no session can pose as it.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.via == Via::System
+    }
+}
+
+/// What a client id means that comes again with another body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reuse {
+    /// An error of the sender (JSON).
+    Conflict,
+    /// A new message: XMPP and MQTT clients reuse their ids.
+    NewMessage,
+}
+
+/// A message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Where to.
+    pub conversation: ConversationId,
+    /// The sender's id for it; empty: no deduplication.
+    pub client_id: Arc<str>,
+    /// What the same id with another body means.
+    pub reuse: Reuse,
+    /// The text.
+    pub text: Arc<str>,
+    /// The seq it answers.
+    pub reply_to: Option<u64>,
+    /// Who is named; `*` for all (staff).
+    pub mentions: Vec<Arc<str>>,
+    /// URLs of attached files.
+    pub attachments: Vec<Arc<str>>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// Send a message.
+    Send(Draft),
+    /// Replace a message's text.
+    Edit { conversation: ConversationId, target: u64, text: Arc<str> },
+    /// Take a message back.
+    Delete { conversation: ConversationId, target: u64 },
+    /// Give or take back a reaction.
+    React { conversation: ConversationId, target: u64, emoji: Arc<str>, on: bool },
+    /// Make sure that the direct conversation with somebody exists.
+    Open { with: Uid },
+    /// Make a channel, group or announcements.
+    Create { kind: Kind, id: ConversationId, title: String, members: Vec<Uid> },
+    /// Give a conversation a new title.
+    Update { conversation: ConversationId, title: Arc<str> },
+    /// Become a member.
+    Join { conversation: ConversationId },
+    /// Stop being one.
+    Leave { conversation: ConversationId },
+    /// Ask somebody in.
+    Invite { conversation: ConversationId, user: Uid },
+    /// Put somebody out.
+    Remove { conversation: ConversationId, user: Uid, ban: bool },
+    /// Give a member a role.
+    SetRole { conversation: ConversationId, user: Uid, role: MemberRole },
+    /// Move one's read marker on.
+    Read { conversation: ConversationId, seq: u64 },
+    /// Make an account.
+    AddUser { uid: Uid, name: Option<String>, role: UserRole, credentials: Option<Credentials> },
+    /// Change a password; older tokens and sessions end.
+    SetPassword { uid: Uid, credentials: Credentials },
+    /// Change what one says about oneself.
+    UpdateProfile { name: Option<String>, about: Option<Arc<str>> },
+    /// Erase an account and what it said. `after_pos` is where the erasure of its texts goes on (a bounded step each).
+    Erase { uid: Uid },
+    /// Keep a token.
+    IssueToken { uid: Uid, hash: TokenHash, expires_ms: u64 },
+    /// Forget a token.
+    RevokeToken { hash: TokenHash },
+    /// Make a conference.
+    AddConference { id: ConferenceId, title: String, sign_in: SignIn, epoch: u64 },
+    /// Change a conference's settings; `epoch` after a restore.
+    SetConference { title: Option<String>, sign_in: Option<SignIn>, epoch: Option<u64> },
+    /// Forget a conference. Its records are removed in bounded steps.
+    RemoveConference,
+    /// Forget idempotency keys and tokens that have expired: a bounded step, from this key on.
+    Sweep { from: Vec<u8> },
+}
+
+/// A command, as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// The conference it concerns (for [`Action::AddConference`], any).
+    pub conf: ConfNo,
+    /// Who asks.
+    pub actor: Actor,
+    /// When it was taken into the log, Unix ms; stamped by the log thread.
+    pub at_ms: u64,
+    /// What.
+    pub action: Action,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// An event was added, or was there already.
+    Added {
+        /// The conversation it is in.
+        conversation: ConversationId,
+        /// Its seq.
+        seq: u64,
+        /// Its pos.
+        pos: u64,
+        /// Its time, Unix ms.
+        ts_ms: u64,
+        /// False when a retry found it, or the conversation was there already.
+        fresh: bool,
+    },
+    /// A read marker is here now.
+    Read {
+        /// Up to this seq.
+        seq: u64,
+        /// Messages after it.
+        unread: u64,
+    },
+    /// A conference was made, or was there already.
+    Conference(ConfNo),
+    /// Goes on: call again with this key.
+    Continue(Vec<u8>),
+    /// Done, nothing to tell.
+    Done,
+}

@@ -1,0 +1,186 @@
+//! Requests and answers, through the socket and without it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::socket::{self, ControlClient, ControlServer};
+use super::*;
+use crate::clock::SystemClock;
+use crate::hub::{HubOptions, StoreOptions};
+use crate::limits::Limits;
+
+fn open(data_dir: &Path) -> Arc<Hub> {
+    let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
+    let options = HubOptions { data_dir: data_dir.to_owned(), store: StoreOptions::default(), limits, shards: 1, demo: false };
+    Hub::open(options, Arc::new(SystemClock::start())).unwrap()
+}
+
+fn request(json: &str) -> ControlRequest {
+    serde_json::from_str(json).unwrap()
+}
+
+/// What is asked, and the reply's tag or the refusal's reason.
+const STORY: &[(&str, &str)] = &[
+    (r#"{"request":"conference_list"}"#, "conferences"),
+    (r#"{"request":"user_add","conference":"demo","uid":"alice","password":"p","name":null,"role":"attendee"}"#, "unknown_conference"),
+    (r#"{"request":"conference_add","conference":"De mo","title":null,"sign_in":"open"}"#, "invalid_params"),
+    (r#"{"request":"conference_add","conference":"demo","title":"","sign_in":"open"}"#, "invalid_params"),
+    (r#"{"request":"conference_add","conference":"demo","title":"Demo","sign_in":"open"}"#, "done"),
+    (r#"{"request":"conference_add","conference":"demo","title":"Demo","sign_in":"open"}"#, "taken"),
+    (r#"{"request":"channel_add","conference":"demo","conversation":"lobby","title":"Lobby","kind":"channel"}"#, "done"),
+    (r#"{"request":"channel_add","conference":"demo","conversation":"lobby","title":null,"kind":"channel"}"#, "taken"),
+    (r#"{"request":"channel_add","conference":"demo","conversation":"x","title":null,"kind":"group"}"#, "invalid_params"),
+    (r#"{"request":"channel_add","conference":"demo","conversation":"X","title":null,"kind":"channel"}"#, "invalid_params"),
+    (r#"{"request":"user_add","conference":"demo","uid":"alice","password":"p","name":"Alice","role":"organiser"}"#, "done"),
+    (r#"{"request":"user_add","conference":"demo","uid":"alice","password":"p","name":null,"role":"attendee"}"#, "taken"),
+    (r#"{"request":"user_add","conference":"demo","uid":"system","password":"p","name":null,"role":"attendee"}"#, "reserved"),
+    (r#"{"request":"user_add","conference":"demo","uid":"bob","password":"","name":null,"role":"attendee"}"#, "invalid_params"),
+    (r#"{"request":"user_add","conference":"demo","uid":"bob","password":"p","name":null,"role":"king"}"#, "invalid_params"),
+    (r#"{"request":"user_list","conference":"demo","after":null}"#, "users"),
+    (r#"{"request":"user_password","conference":"demo","uid":"alice","password":"q"}"#, "done"),
+    (r#"{"request":"user_password","conference":"demo","uid":"bob","password":"q"}"#, "unknown_user"),
+    (r#"{"request":"token","conference":"demo","uid":"alice"}"#, "token"),
+    (r#"{"request":"token","conference":"demo","uid":"bob"}"#, "unknown_user"),
+    (r#"{"request":"status"}"#, "status"),
+    (r#"{"request":"user_remove","conference":"demo","uid":"alice"}"#, "done"),
+    (r#"{"request":"user_remove","conference":"demo","uid":"alice"}"#, "unknown_user"),
+    (r#"{"request":"conference_remove","conference":"demo"}"#, "done"),
+    (r#"{"request":"conference_remove","conference":"demo"}"#, "unknown_conference"),
+];
+
+fn word(answer: &Result<ControlReply, ControlError>) -> String {
+    match answer {
+        Ok(reply) => serde_json::to_value(reply).unwrap()["reply"].as_str().unwrap().to_owned(),
+        Err(error) => error.reason.clone(),
+    }
+}
+
+#[tokio::test]
+async fn an_organisers_day_without_a_server() {
+    let dir = TempDir::new().unwrap();
+    let hub = open(dir.path());
+    for (asked, expected) in STORY {
+        assert_eq!(word(&handle(&hub, request(asked)).await), *expected, "{asked}");
+    }
+    hub.close();
+}
+
+#[tokio::test]
+async fn the_same_day_over_the_socket_wherever_the_data_is() {
+    let dir = TempDir::new().unwrap();
+    for data_dir in [dir.path().join("data"), dir.path().join("x".repeat(120)).join("data")] {
+        assert!(ControlClient::connect(&data_dir).await.unwrap().is_none(), "no server runs");
+        let hub = open(&data_dir);
+        let server = ControlServer::start(Arc::clone(&hub), &data_dir).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(socket::path(&data_dir).parent().unwrap()), 0o700);
+        let mut client = ControlClient::connect(&data_dir).await.unwrap().unwrap();
+        for (asked, expected) in STORY {
+            assert_eq!(word(&client.ask(&request(asked)).await), *expected, "{asked}");
+        }
+        server.stop();
+        assert!(ControlClient::connect(&data_dir).await.unwrap().is_none());
+        hub.close();
+    }
+}
+
+#[tokio::test]
+async fn a_dead_servers_socket_is_replaced() {
+    let dir = TempDir::new().unwrap();
+    let hub = open(dir.path());
+    std::fs::create_dir_all(dir.path().join("control")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(socket::path(dir.path())).unwrap());
+    assert!(ControlClient::connect(dir.path()).await.unwrap().is_none());
+    let server = ControlServer::start(Arc::clone(&hub), dir.path()).unwrap();
+    let mut client = ControlClient::connect(dir.path()).await.unwrap().unwrap();
+    assert_eq!(word(&client.ask(&ControlRequest::Status).await), "status");
+    server.stop();
+    hub.close();
+}
+
+async fn say(data_dir: &Path, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket::path(data_dir)).await.unwrap();
+    // The server hangs up in the middle of what is too long.
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn nonsense_is_answered_or_hung_up_on() {
+    let dir = TempDir::new().unwrap();
+    let hub = open(dir.path());
+    let server = ControlServer::start(Arc::clone(&hub), dir.path()).unwrap();
+    for nonsense in [
+        &b"\n"[..],
+        b"{}\n",
+        b"[1]\n",
+        b"\xff\n",
+        br#"{"request":"unknown"}
+"#,
+    ] {
+        assert!(say(dir.path(), nonsense).await.contains("bad_request"), "{nonsense:?}");
+    }
+    for cut in [vec![b'x'; 100], vec![b'x'; 200_000]] {
+        assert_eq!(say(dir.path(), &cut).await, "");
+    }
+    let two = b"{\"request\":\"status\"}\n{\"request\":\"status\"}\n";
+    assert_eq!(say(dir.path(), two).await.lines().count(), 2);
+    server.stop();
+    hub.close();
+}
+
+#[tokio::test]
+async fn many_users_come_in_pages() {
+    let dir = TempDir::new().unwrap();
+    let hub = open(dir.path());
+    let add = Action::AddConference { id: ConferenceId::parse("demo").unwrap(), title: "".into(), sign_in: SignIn::Open, epoch: 1 };
+    let Outcome::Conference(conf) = hub.call(ConfNo(0), Actor::system(), add).await.unwrap() else { panic!() };
+    for n in 0..PAGE + 1 {
+        let uid = Uid::parse(&format!("u{n:04}")).unwrap();
+        hub.call(conf, Actor::system(), Action::AddUser { uid, name: None, role: UserRole::Attendee, credentials: None }).await.unwrap();
+    }
+    let list = |after: Option<&str>| ControlRequest::UserList { conference: "demo".into(), after: after.map(str::to_owned) };
+    let Ok(ControlReply::Users { users, complete: false }) = handle(&hub, list(None)).await else { panic!() };
+    assert_eq!(users.len(), PAGE);
+    let Ok(ControlReply::Users { users, complete: true }) = handle(&hub, list(Some(&users[PAGE - 1].uid))).await else { panic!() };
+    assert_eq!(users.len(), 1);
+    hub.close();
+}
+
+#[tokio::test]
+async fn an_export_is_lines_of_json_for_its_owner() {
+    let dir = TempDir::new().unwrap();
+    let hub = open(&dir.path().join("data"));
+    for (asked, _) in &STORY[4..=10] {
+        let _ = handle(&hub, request(asked)).await;
+    }
+    let file = dir.path().join("demo.jsonl");
+    let reply = handle(&hub, ControlRequest::Export { conference: "demo".into(), file: file.clone() }).await;
+    assert_eq!(word(&reply), "written");
+    let lines: Vec<serde_json::Value> =
+        std::fs::read_to_string(&file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["conference"], "demo");
+    assert_eq!((&lines[1]["user"], &lines[1]["role"]), (&"alice".into(), &"organiser".into()));
+    assert_eq!(lines[2]["conversation"], "lobby");
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("stored_key"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let refused = handle(&hub, ControlRequest::Export { conference: "demo".into(), file: "/nowhere/x".into() }).await;
+    assert_eq!(word(&refused), "export_failed");
+    hub.close();
+}
+
+#[test]
+fn secrets_are_not_in_logs() {
+    let request = request(r#"{"request":"user_password","conference":"demo","uid":"alice","password":"pencil"}"#);
+    assert!(!format!("{request:?}").contains("pencil"));
+    let reply = ControlReply::Token { token: Secret("hw_x".into()), expires_at_ms: 0 };
+    assert!(!format!("{reply:?}").contains("hw_x"));
+}

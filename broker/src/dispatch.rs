@@ -1,0 +1,220 @@
+//! From the backbone to the shards: decides what is new, fills holes from the store, and hands each shard the events that somebody
+//! there follows. No IO of its own: [`crate::hub`] runs it in a thread, the simulator steps it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConfNo, Uid};
+use crate::model::Event;
+use crate::reader::Reader;
+use crate::recent::{Published, Recent};
+use crate::state::StateError;
+use crate::topic::{Telling, Topic};
+
+/// Most events read from the store at once to fill a hole.
+const FILL_EVENTS: usize = 512;
+
+/// What goes over the backbone.
+#[derive(Debug, Serialize, Deserialize)]
+enum Payload {
+    Event(Event),
+    Telling(Telling),
+    Revoked(ConfNo, Uid),
+}
+
+/// What a shard is handed.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// An event; events come in pos order.
+    Event(Arc<Published>),
+    /// A signal.
+    Telling(Arc<Telling>),
+    /// An account's sessions must look again whether they are still good.
+    Revoked(ConfNo, Uid),
+}
+
+fn payload(payload: &Payload) -> Bytes {
+    // The payloads hold nothing that postcard cannot write.
+    postcard::to_stdvec(payload).unwrap_or_default().into()
+}
+
+/// An event as it goes over the backbone.
+#[must_use]
+pub fn event_payload(event: &Event) -> (ConfNo, Bytes) {
+    (event.place.conf, payload(&Payload::Event(event.clone())))
+}
+
+/// A signal as it goes over the backbone.
+#[must_use]
+pub fn telling_payload(telling: &Telling) -> (ConfNo, Bytes) {
+    (telling.conf, payload(&Payload::Telling(telling.clone())))
+}
+
+/// A revocation as it goes over the backbone.
+#[must_use]
+pub fn revoked_payload(conf: ConfNo, uid: &Uid) -> (ConfNo, Bytes) {
+    (conf, payload(&Payload::Revoked(conf, uid.clone())))
+}
+
+/// How far the state is in each conference, told by the apply thread: what dispatch compares with, so that not even a dropped last event
+/// goes unnoticed.
+#[derive(Debug, Default)]
+pub struct Ends {
+    by_conference: RwLock<HashMap<ConfNo, Arc<AtomicU64>>>,
+}
+
+impl Ends {
+    /// The state has events up to `pos`.
+    pub fn reached(&self, conf: ConfNo, pos: u64) {
+        let ends = self.by_conference.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(end) = ends.get(&conf) {
+            end.fetch_max(pos, Ordering::Release);
+            return;
+        }
+        drop(ends);
+        let mut ends = self.by_conference.write().unwrap_or_else(PoisonError::into_inner);
+        ends.entry(conf).or_default().fetch_max(pos, Ordering::Release);
+    }
+
+    fn all(&self) -> Vec<(ConfNo, u64)> {
+        let ends = self.by_conference.read().unwrap_or_else(PoisonError::into_inner);
+        ends.iter().map(|(conf, end)| (*conf, end.load(Ordering::Acquire))).collect()
+    }
+}
+
+/// Which shards have readers of a topic, as a bit for each shard.
+#[derive(Debug, Default)]
+pub struct Interest {
+    shards: RwLock<HashMap<Topic, u64>>,
+}
+
+impl Interest {
+    /// Shard number `shard` has readers of the topic, or has none any more.
+    pub fn set(&self, topic: Topic, shard: u16, has: bool) {
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        let mask = shards.entry(topic.clone()).or_default();
+        if has {
+            *mask |= 1 << shard;
+        } else {
+            *mask &= !(1 << shard);
+        }
+        if *mask == 0 {
+            shards.remove(&topic);
+        }
+    }
+
+    /// Whether any shard has readers of the topic.
+    #[must_use]
+    pub fn has(&self, topic: &Topic) -> bool {
+        self.of(topic) != 0
+    }
+
+    fn of(&self, topic: &Topic) -> u64 {
+        self.shards.read().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or(0)
+    }
+}
+
+/// See the module's text.
+pub struct Dispatch {
+    reader: Reader,
+    recent: Arc<Recent>,
+    ends: Arc<Ends>,
+    interest: Arc<Interest>,
+    /// The last pos handed on, by conference.
+    handed: HashMap<ConfNo, u64>,
+    /// What each shard gets of the batch under way.
+    out: Vec<Vec<Item>>,
+    /// Holes filled so far, for the metrics.
+    pub holes: u64,
+}
+
+impl Dispatch {
+    /// Dispatch to `shards` shards, from where the state is now.
+    #[must_use]
+    pub fn new(reader: Reader, recent: Arc<Recent>, ends: Arc<Ends>, interest: Arc<Interest>, shards: usize) -> Self {
+        let handed = ends.all().into_iter().collect();
+        Self { reader, recent, ends, interest, handed, out: vec![Vec::new(); shards], holes: 0 }
+    }
+
+    /// Takes what came from the backbone; an empty call looks whether anything was dropped. Returns what each shard gets.
+    ///
+    /// # Errors
+    /// The state's, when a hole could not be filled: the next call tries again.
+    pub fn receive(&mut self, messages: &mut Vec<Bytes>) -> Result<&mut [Vec<Item>], StateError> {
+        let idle = messages.is_empty();
+        for message in messages.drain(..) {
+            match postcard::from_bytes(&message) {
+                Ok(Payload::Event(event)) => self.event(event)?,
+                Ok(Payload::Telling(telling)) => self.telling(telling),
+                Ok(Payload::Revoked(conf, uid)) => self.to_shards(u64::MAX, &Item::Revoked(conf, uid)),
+                Err(error) => tracing::error!(%error, "a message on the backbone that is not ours"),
+            }
+        }
+        if idle {
+            for (conf, end) in self.ends.all() {
+                self.fill(conf, end)?;
+            }
+        }
+        Ok(&mut self.out)
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), StateError> {
+        let (conf, pos) = (event.place.conf, event.entry.pos);
+        let handed = *self.handed.entry(conf).or_default();
+        if pos <= handed {
+            return Ok(());
+        }
+        if pos > handed + 1 {
+            self.fill(conf, pos - 1)?;
+        }
+        let published = self.recent.get(conf, pos).unwrap_or_else(|| Published::new(event));
+        self.hand(published);
+        Ok(())
+    }
+
+    /// Hands on what the state has above the last that was handed on, up to `end`.
+    fn fill(&mut self, conf: ConfNo, end: u64) -> Result<(), StateError> {
+        let mut handed = *self.handed.entry(conf).or_default();
+        while handed < end {
+            self.holes += 1;
+            let found = match self.recent.after(conf, handed, FILL_EVENTS, |_| true) {
+                Some((found, through)) if through > handed => found,
+                _ => self.reader.range(conf, handed, end, FILL_EVENTS)?,
+            };
+            let Some(last) = found.last().map(|published| published.pos()) else {
+                // A restore leaves a gap in the pos: there is nothing.
+                self.handed.insert(conf, end);
+                return Ok(());
+            };
+            handed = last;
+            for published in found {
+                self.hand(published);
+            }
+        }
+        Ok(())
+    }
+
+    fn hand(&mut self, published: Arc<Published>) {
+        self.handed.insert(published.event.place.conf, published.pos());
+        let mask = self.interest.of(&Topic::of(&published.event));
+        self.to_shards(mask, &Item::Event(published));
+    }
+
+    fn telling(&mut self, telling: Telling) {
+        let Some(topic) = telling.topic() else { return };
+        let mask = self.interest.of(&topic);
+        self.to_shards(mask, &Item::Telling(Arc::new(telling)));
+    }
+
+    fn to_shards(&mut self, mask: u64, item: &Item) {
+        for (shard, out) in self.out.iter_mut().enumerate() {
+            if mask & (1 << shard) != 0 {
+                out.push(item.clone());
+            }
+        }
+    }
+}

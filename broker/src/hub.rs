@@ -1,0 +1,412 @@
+//! The hub: opens the store, runs the stages of [`crate::commit`] and [`crate::dispatch`] in threads, the shards in others, and is what edges
+//! and the control socket talk to.
+
+mod housekeeping;
+mod threads;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::backbone::{self, BackboneGone, Publisher, Subscription};
+use crate::clock::{self, Clock};
+use crate::command::{Action, Actor, Command, Outcome};
+use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
+use crate::dispatch::{Dispatch, Ends, Interest, telling_payload};
+use crate::ids::ConfNo;
+use crate::limits::Limits;
+use crate::log::segment::{SegmentLog, SegmentOptions};
+use crate::mailbox::{Job, Mailbox};
+use crate::metrics::{Gauges, Metrics};
+use crate::outbox::Budget;
+use crate::queue::{Queue, ReplyTo, Submission};
+use crate::recent::Recent;
+use crate::registry::Wires;
+use crate::reject::{Reason, Reject};
+use crate::sessions::{Live, Sessions};
+use crate::shard::Ending;
+use crate::state::State;
+use crate::state::sled::{SledOptions, SledState};
+use crate::topic::Telling;
+
+pub use crate::reader::Reader;
+
+/// Batches that are durable and wait to be applied.
+const PIPELINE_BATCHES: usize = 4;
+/// How long a drain waits for sessions to go.
+const DRAIN_WAIT: Duration = Duration::from_secs(3);
+/// Shards at most: a topic's readers are a bit for each.
+const MAX_SHARDS: usize = 64;
+
+/// The store's options; sizes in bytes.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// What the state may keep in memory.
+    pub cache_bytes: u64,
+    /// Days that applied segments of the log are kept.
+    pub log_keep_days: u32,
+    /// Length of a log segment.
+    pub segment_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 16 << 20, log_keep_days: 7, segment_bytes: 16 << 20 }
+    }
+}
+
+/// What a hub is opened with.
+#[derive(Debug, Clone)]
+pub struct HubOptions {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The store's options.
+    pub store: StoreOptions,
+    /// The bounds.
+    pub limits: Limits,
+    /// Shards; 0 for one per core.
+    pub shards: usize,
+    /// Demo mode.
+    pub demo: bool,
+}
+
+/// Why a hub did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log or the state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The backbone.
+    #[error(transparent)]
+    Backbone(#[from] BackboneGone),
+    /// A thread could not be started.
+    #[error("no thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Whether the store takes writes, and why not.
+#[derive(Debug, Default)]
+struct Health {
+    disk_full: AtomicBool,
+    failed: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Health {
+    fn check(&self) -> Result<(), Reason> {
+        if self.draining.load(Relaxed) {
+            return Err(Reason::Draining);
+        }
+        if self.disk_full.load(Relaxed) {
+            return Err(Reason::DiskFull);
+        }
+        if self.failed.load(Relaxed) { Err(Reason::StoreError) } else { Ok(()) }
+    }
+}
+
+/// See the module's text.
+pub struct Hub {
+    options: HubOptions,
+    clock: Arc<dyn Clock>,
+    queue: Arc<Queue>,
+    reader: Reader,
+    sessions: Sessions,
+    interest: Arc<Interest>,
+    ends: Arc<Ends>,
+    recent: Arc<Recent>,
+    metrics: Metrics,
+    health: Health,
+    budget: Arc<Budget>,
+    /// The link that signals are published over; never waits.
+    signals: Mutex<Box<dyn Publisher>>,
+    /// Taken by dispatch when the shards start.
+    subscription: Mutex<Option<Box<dyn Subscription>>>,
+    log: SharedLog,
+    mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
+    next_shard: AtomicUsize,
+    next_session: AtomicU64,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stopped: AtomicBool,
+}
+
+impl Hub {
+    /// Opens the store in `data_dir`, replays what the log has and the state has not, and starts the threads of the way in.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was deleted.
+    pub fn open(options: HubOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let times = Arc::clone(&clock);
+        let mut segments = SegmentOptions::new(options.data_dir.join("log"), Arc::new(move || times.now_ms()));
+        segments.segment_bytes = options.store.segment_bytes;
+        let log = SegmentLog::open(segments).map_err(StoreError::from)?;
+        let mut sled = SledOptions::new(options.data_dir.join("store"));
+        sled.cache_bytes = options.store.cache_bytes;
+        let state: Arc<dyn State> = Arc::new(SledState::open(sled).map_err(StoreError::from)?);
+        let log: SharedLog = Arc::new(Mutex::new(Box::new(log)));
+        let recent = Arc::new(Recent::default());
+        let apply = ApplyStage::open(Arc::clone(&log), Arc::clone(&state), Arc::clone(&recent), clock::random())?;
+        let (publisher, signals, subscription) = backbone::embedded()?;
+        let hub = Arc::new(Self {
+            reader: Reader::new(state, Arc::clone(&recent), apply.head().secret),
+            clock,
+            queue: Arc::default(),
+            sessions: Sessions::default(),
+            interest: Arc::default(),
+            ends: Arc::default(),
+            recent,
+            metrics: Metrics::default(),
+            health: Health::default(),
+            budget: Budget::new(options.limits.outboxes_bytes),
+            signals: Mutex::new(signals),
+            subscription: Mutex::new(Some(subscription)),
+            log: Arc::clone(&log),
+            mailboxes: OnceLock::new(),
+            next_shard: AtomicUsize::new(0),
+            next_session: AtomicU64::new(1),
+            threads: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            options,
+        });
+        hub.note_ends()?;
+        hub.start(LogStage::new(log), apply, publisher)?;
+        Ok(hub)
+    }
+
+    /// Where each conference is, so that dispatch starts there.
+    fn note_ends(&self) -> Result<(), OpenError> {
+        for (_, conference) in self.reader.conferences().map_err(StoreError::from)? {
+            let head = self.reader.conference_head(conference.no).map_err(StoreError::from)?;
+            self.ends.reached(conference.no, head.pos);
+        }
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, log: LogStage, apply: ApplyStage, publisher: Box<dyn Publisher>) -> Result<(), OpenError> {
+        let (logged, to_apply) = std::sync::mpsc::sync_channel(PIPELINE_BATCHES);
+        let hub = Arc::clone(self);
+        self.spawn("log", move || threads::log(&hub, log, &logged))?;
+        let hub = Arc::clone(self);
+        self.spawn("apply", move || threads::apply(&hub, apply, publisher, &to_apply))?;
+        let hub = Arc::clone(self);
+        self.spawn("housekeeping", move || housekeeping::run(&hub))
+    }
+
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run)?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// Starts the shards and dispatch to them; `wires` are the wire forms of the edges.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`].
+    pub fn start_shards(self: &Arc<Self>, wires: &Arc<Wires>) -> Result<(), OpenError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if self.options.shards == 0 { cores } else { self.options.shards }.min(MAX_SHARDS);
+        let mailboxes: Vec<Arc<Mailbox>> = (0..count).map(|_| Arc::default()).collect();
+        if self.mailboxes.set(mailboxes.clone()).is_err() {
+            return Ok(());
+        }
+        for (index, mailbox) in (0u16..).zip(mailboxes.iter().cloned()) {
+            let (hub, wires) = (Arc::clone(self), Arc::clone(wires));
+            // Shards end with the process: their connections are ended by the drain.
+            std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || threads::shard(index, hub, mailbox, wires))?;
+        }
+        let subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(subscription) = subscription {
+            let dispatch =
+                Dispatch::new(self.reader.clone(), Arc::clone(&self.recent), Arc::clone(&self.ends), Arc::clone(&self.interest), count);
+            let hub = Arc::clone(self);
+            self.spawn("dispatch", move || threads::dispatch(&hub, dispatch, subscription, &mailboxes))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a job on the next shard in turn: how a listener hands over a new connection.
+    pub fn run_on_next_shard(&self, job: Job) {
+        let Some(mailboxes) = self.mailboxes.get() else { return };
+        let next = self.next_shard.fetch_add(1, Relaxed) % mailboxes.len();
+        mailboxes[next].run(job);
+    }
+
+    /// Runs a job on the first shard: where listeners live.
+    pub fn run_on_first_shard(&self, job: Job) {
+        if let Some(first) = self.mailboxes.get().and_then(|mailboxes| mailboxes.first()) {
+            first.run(job);
+        }
+    }
+
+    /// Carries out an action: durable and applied when it returns.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn call(&self, conf: ConfNo, actor: Actor, action: Action) -> Result<Outcome, Reject> {
+        self.writable()?;
+        self.queue.call(Command { conf, actor, at_ms: 0, action }, self.elapsed_us()).await
+    }
+
+    /// Carries out an action that goes in bounded steps, to its end.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn call_to_end(&self, conf: ConfNo, actor: Actor, action: Action) -> Result<Outcome, Reject> {
+        loop {
+            match self.call(conf, actor.clone(), action.clone()).await? {
+                Outcome::Continue(_) => {}
+                done => return Ok(done),
+            }
+        }
+    }
+
+    /// A command with where its answer goes, ready for the queue.
+    #[must_use]
+    pub fn submission(&self, command: Command, reply: ReplyTo) -> Submission {
+        Submission { command, reply, since_us: self.elapsed_us() }
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether commands are taken now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn writable(&self) -> Result<(), Reject> {
+        Ok(self.health.check()?)
+    }
+
+    /// Tells a signal to its topic's readers. Signals may be dropped.
+    pub fn tell(&self, telling: &Telling) {
+        if telling.topic().is_none_or(|topic| !self.interest.has(&topic)) {
+            return;
+        }
+        let (conf, payload) = telling_payload(telling);
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner).offer(conf, payload);
+    }
+
+    /// Ends a session, wherever it is.
+    pub fn end_session(&self, live: &Live, why: Ending) {
+        if let Some(mailbox) = self.mailboxes.get().and_then(|mailboxes| mailboxes.get(live.shard as usize)) {
+            mailbox.end(live.slot, live.id, why);
+        }
+    }
+
+    /// A new session's id.
+    #[must_use]
+    pub fn next_session_id(&self) -> u64 {
+        self.next_session.fetch_add(1, Relaxed)
+    }
+
+    /// What is committed.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// What the hub was opened with.
+    #[must_use]
+    pub fn options(&self) -> &HubOptions {
+        &self.options
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The way in.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// The live sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Which shards have readers of what.
+    #[must_use]
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// The bound on all outboxes.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// All figures as Prometheus text.
+    #[must_use]
+    pub fn render_metrics(&self) -> String {
+        self.metrics.render(&Gauges {
+            sessions: self.sessions.count(),
+            lagging: self.budget.lagging(),
+            outbox_bytes: self.budget.used(),
+            queue: self.queue.len(),
+            store_bytes: self.reader.state().size_bytes(),
+            writable: self.health.check().is_ok(),
+        })
+    }
+
+    /// Takes no more commands, answers those that were taken, tells every session to come back later, and waits a little for them to go.
+    /// Then closes the store.
+    pub fn drain(&self) {
+        self.health.draining.store(true, Relaxed);
+        self.finish_commands();
+        for mailbox in self.mailboxes.get().into_iter().flatten() {
+            mailbox.run(Box::new(|shard| shard.end_all(Ending::Draining)));
+        }
+        let until = self.clock.elapsed() + DRAIN_WAIT;
+        while self.clock.elapsed() < until && self.sessions.count().iter().any(|(_, count)| *count > 0) {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        self.close();
+    }
+
+    fn finish_commands(&self) {
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let (first, rest): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| matches!(thread.thread().name(), Some("log" | "apply")));
+        for thread in first {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the hub panicked");
+            }
+        }
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
+    }
+
+    /// Stops after what was taken is applied, and makes it durable in the state.
+    pub fn close(&self) {
+        self.finish_commands();
+        self.stopped.store(true, Relaxed);
+        for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("a thread of the hub panicked");
+            }
+        }
+        if let Err(error) = self.reader.state().checkpoint() {
+            tracing::error!(%error, "the last checkpoint failed; the log will be replayed");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The hub's threads: each runs one stage in a loop.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Hub;
+use crate::backbone::{Publisher, Subscription};
+use crate::commit::{Answered, Applied, ApplyStage, LogStage, Logged, refuse};
+use crate::dispatch::{Dispatch, event_payload, revoked_payload, telling_payload};
+use crate::mailbox::Mailbox;
+use crate::model::Body;
+use crate::queue::{Answer, BATCH_COMMANDS, ReplyTo, Ticket};
+use crate::registry::Wires;
+use crate::reject::Reason;
+use crate::shard::Shard;
+use crate::state::StateError;
+use crate::topic::Telling;
+
+/// How long dispatch waits before it looks whether the backbone dropped something.
+const DISPATCH_IDLE: Duration = Duration::from_millis(50);
+/// How long to wait before a failed state is opened again.
+const RECOVER_WAIT: Duration = Duration::from_millis(200);
+
+/// Takes what waits and makes it durable.
+pub(super) fn log(hub: &Hub, mut stage: LogStage, logged: &SyncSender<Logged>) {
+    let mut batch = Vec::with_capacity(BATCH_COMMANDS);
+    while hub.queue.take(&mut batch) {
+        let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_COMMANDS));
+        if let Err(reason) = hub.health.check()
+            && reason != Reason::Draining
+        {
+            answer(hub, refuse(taken, reason));
+            continue;
+        }
+        hub.metrics.batch.record(taken.len() as u64);
+        let before = hub.elapsed_us();
+        match stage.append(taken, hub.clock.now_ms()) {
+            Ok(durable) => {
+                hub.metrics.log_us.record(hub.elapsed_us().saturating_sub(before));
+                if logged.send(durable).is_err() {
+                    return;
+                }
+            }
+            Err((answers, error)) => {
+                tracing::error!(%error, "the log does not take the batch; its senders are told");
+                answer(hub, answers);
+            }
+        }
+    }
+}
+
+/// Applies what is durable, answers, publishes.
+pub(super) fn apply(hub: &Hub, mut stage: ApplyStage, mut publisher: Box<dyn Publisher>, logged: &Receiver<Logged>) {
+    while let Ok(mut batch) = logged.recv() {
+        let before = hub.elapsed_us();
+        let applied = loop {
+            match stage.apply(&mut batch) {
+                Ok(applied) => break applied,
+                Err(error) => wait_for_state(hub, &mut stage, &mut batch, &error),
+            }
+        };
+        hub.metrics.apply_us.record(hub.elapsed_us().saturating_sub(before));
+        publish(hub, &mut publisher, &applied);
+        answer(hub, applied.answers);
+    }
+}
+
+/// The state fails: who waits is told so, and the state is opened again until it works. What the log has is not lost.
+fn wait_for_state(hub: &Hub, stage: &mut ApplyStage, batch: &mut Logged, error: &StateError) {
+    tracing::error!(%error, "the state does not take a batch; opening it again");
+    let reason = if matches!(error, StateError::Full(_)) { Reason::DiskFull } else { Reason::StoreError };
+    hub.health.failed.store(true, Relaxed);
+    answer(hub, batch.give_up(reason));
+    while let Err(error) = stage.recover(batch) {
+        tracing::error!(%error, "the state is still failing");
+        std::thread::park_timeout(RECOVER_WAIT);
+    }
+    hub.health.failed.store(false, Relaxed);
+    tracing::info!("the state is open again");
+}
+
+fn publish(hub: &Hub, publisher: &mut Box<dyn Publisher>, applied: &Applied) {
+    let mut messages = Vec::with_capacity(applied.events.len());
+    let mut sent = 0;
+    for published in &applied.events {
+        let event = &published.event;
+        sent += u64::from(matches!(event.entry.body, Body::Message(_)));
+        messages.push(event_payload(event));
+    }
+    hub.metrics.events.fetch_add(messages.len() as u64, Relaxed);
+    hub.metrics.messages.fetch_add(sent, Relaxed);
+    for (conf, conv, signal) in &applied.made.signals {
+        let telling = Telling { conf: *conf, conv: Some(*conv), signal: signal.clone() };
+        messages.push(telling_payload(&telling));
+    }
+    messages.extend(applied.made.revoked.iter().map(|(conf, uid)| revoked_payload(*conf, uid)));
+    // First the ends: who sees a message must find that dispatch may expect it.
+    for published in &applied.events {
+        hub.ends.reached(published.event.place.conf, published.pos());
+    }
+    if let Err(error) = publisher.publish(&mut messages) {
+        tracing::error!(%error, "readers are served from the store");
+    }
+}
+
+/// Sends answers to where they go: one push for each shard.
+fn answer(hub: &Hub, answers: Vec<Answered>) {
+    let mailboxes = hub.mailboxes.get().map_or(&[][..], Vec::as_slice);
+    let mut by_shard: Vec<Vec<(Ticket, Answer)>> = vec![Vec::new(); mailboxes.len()];
+    let now = hub.elapsed_us();
+    for Answered { reply, since_us, answer } in answers {
+        hub.metrics.ack_us.record(now.saturating_sub(since_us));
+        if answer.is_err() {
+            hub.metrics.refused.fetch_add(1, Relaxed);
+        }
+        match reply {
+            ReplyTo::Nobody => {}
+            // A caller that no longer waits has gone with its connection.
+            ReplyTo::Caller(caller) => drop(caller.send(answer)),
+            ReplyTo::Session(ticket) => {
+                if let Some(line) = by_shard.get_mut(ticket.shard as usize) {
+                    line.push((ticket, answer));
+                }
+            }
+        }
+    }
+    for (mailbox, mut answers) in mailboxes.iter().zip(by_shard) {
+        if !answers.is_empty() {
+            mailbox.answer(&mut answers);
+        }
+    }
+}
+
+/// Takes from the backbone and hands to the shards.
+pub(super) fn dispatch(hub: &Hub, mut dispatch: Dispatch, mut subscription: Box<dyn Subscription>, mailboxes: &[Arc<Mailbox>]) {
+    let mut messages = Vec::new();
+    while !hub.stopped.load(Relaxed) {
+        if let Err(error) = subscription.receive(&mut messages, DISPATCH_IDLE) {
+            tracing::error!(%error, "readers are served from the store");
+            std::thread::park_timeout(DISPATCH_IDLE);
+        }
+        match dispatch.receive(&mut messages) {
+            Ok(out) => {
+                for (mailbox, items) in mailboxes.iter().zip(out) {
+                    if !items.is_empty() {
+                        mailbox.deliver(items);
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "a hole cannot be filled yet"),
+        }
+        hub.metrics.holes.store(dispatch.holes, Relaxed);
+    }
+}
+
+/// Runs a shard until the process ends.
+pub(super) fn shard(index: u16, hub: Arc<Hub>, mailbox: Arc<Mailbox>, wires: Arc<Wires>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a shard does not start"),
+    };
+    let shard = Shard::new(index, hub, mailbox, wires);
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, Rc::clone(&shard).run());
+}

@@ -1,0 +1,272 @@
+//! The state's key layout: which record is found where. Numbers are big-endian, so that keys sort as they count; a text that
+//! something follows ends in a zero byte, which no id contains.
+//!
+//! | prefix | key | record |
+//! | --- | --- | --- |
+//! | `a` | – | applied lsn, schema, secret (`StoreHead`) |
+//! | `b` | conf, blocker, `0`, blocked | `()` |
+//! | `c` | conf, conversation id | [`Conversation`](crate::model::Conversation) |
+//! | `C` | conference id | [`Conference`](crate::model::Conference) |
+//! | `D` | conf | conference id |
+//! | `e` | conf, conv, seq | [`Entry`](crate::model::Entry) |
+//! | `E` | conf, uid | where an erasure goes on |
+//! | `h` | conf | `ConferenceHead` |
+//! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
+//! | `m` | conf, conv, uid | [`Member`](crate::model::Member) |
+//! | `n` | conf, name in lower case | uid |
+//! | `p` | conf, conversation id | `()`: the conversation is open to all |
+//! | `r` | conf, conv, uid | `ReadMark` |
+//! | `t` | conf, uid, `0`, token hash | `()` |
+//! | `T` | token hash | [`Token`](crate::model::Token) |
+//! | `u` | conf, uid, `0`, conversation id | `()`: the user has a [`Member`](crate::model::Member) there |
+//! | `U` | conf, uid | [`User`](crate::model::User) |
+//! | `w` | conf, word of a name in lower case, `0`, uid | `()` |
+//! | `x` | conf, conv, seq, uid, `0`, emoji | seq of the reaction |
+
+use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
+use crate::model::TokenHash;
+
+/// A key of the state.
+pub type Key = Vec<u8>;
+
+/// Prefix of idempotency keys.
+pub const IDEMPOTENCY: u8 = b'i';
+/// Prefix of tokens.
+pub const TOKENS: u8 = b'T';
+/// Prefixes of what belongs to one conference, each followed by its number.
+const OF_CONFERENCE: &[u8] = b"bceEhimnprtuUwx";
+
+/// The prefixes of all that belongs to a conference, but for its own record.
+pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
+    OF_CONFERENCE.iter().map(move |prefix| conf_key(*prefix, conf, b""))
+}
+
+fn key(prefix: u8, capacity: usize) -> Key {
+    let mut key = Vec::with_capacity(1 + capacity);
+    key.push(prefix);
+    key
+}
+
+fn conf_key(prefix: u8, conf: ConfNo, rest: &[u8]) -> Key {
+    let mut key = key(prefix, 4 + rest.len() + 24);
+    key.extend_from_slice(&conf.0.to_be_bytes());
+    key.extend_from_slice(rest);
+    key
+}
+
+fn conv_key(prefix: u8, conf: ConfNo, conv: ConvNo, rest: &[u8]) -> Key {
+    let mut key = key(prefix, 8 + rest.len());
+    key.extend_from_slice(&conf.0.to_be_bytes());
+    key.extend_from_slice(&conv.0.to_be_bytes());
+    key.extend_from_slice(rest);
+    key
+}
+
+/// The first key after all those that start with `prefix`.
+#[must_use]
+pub fn end_of(prefix: &[u8]) -> Key {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.last_mut() {
+        if *last < u8::MAX {
+            *last += 1;
+            return end;
+        }
+        end.pop();
+    }
+    end
+}
+
+/// The store's head.
+#[must_use]
+pub fn store_head() -> Key {
+    vec![b'a']
+}
+
+/// Whether one user has blocked another.
+#[must_use]
+pub fn block(conf: ConfNo, blocker: &Uid, blocked: &Uid) -> Key {
+    let mut key = conf_key(b'b', conf, blocker.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(blocked.as_str().as_bytes());
+    key
+}
+
+/// A conversation by its id.
+#[must_use]
+pub fn conversation(conf: ConfNo, id: &ConversationId) -> Key {
+    conf_key(b'c', conf, id.as_str().as_bytes())
+}
+
+/// All conversations of a conference.
+#[must_use]
+pub fn conversations(conf: ConfNo) -> Key {
+    conf_key(b'c', conf, b"")
+}
+
+/// A conference by its id.
+#[must_use]
+pub fn conference(id: &str) -> Key {
+    let mut key = key(b'C', id.len());
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// A conference's id by its number.
+#[must_use]
+pub fn conference_id(conf: ConfNo) -> Key {
+    conf_key(b'D', conf, b"")
+}
+
+/// One entry of a conversation's log.
+#[must_use]
+pub fn entry(conf: ConfNo, conv: ConvNo, seq: u64) -> Key {
+    conv_key(b'e', conf, conv, &seq.to_be_bytes())
+}
+
+/// The seq at the end of an entry's key.
+#[must_use]
+pub fn seq_of_entry(key: &[u8]) -> u64 {
+    key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Where the erasure of a user goes on.
+#[must_use]
+pub fn erasure(conf: ConfNo, uid: &Uid) -> Key {
+    conf_key(b'E', conf, uid.as_str().as_bytes())
+}
+
+/// All erasures under way in a conference.
+#[must_use]
+pub fn erasures(conf: ConfNo) -> Key {
+    conf_key(b'E', conf, b"")
+}
+
+/// A conference's head.
+#[must_use]
+pub fn conference_head(conf: ConfNo) -> Key {
+    conf_key(b'h', conf, b"")
+}
+
+/// An idempotency key.
+#[must_use]
+pub fn idempotency(conf: ConfNo, conv: ConvNo, hash: u128) -> Key {
+    conv_key(IDEMPOTENCY, conf, conv, &hash.to_be_bytes())
+}
+
+/// A membership.
+#[must_use]
+pub fn member(conf: ConfNo, conv: ConvNo, uid: &Uid) -> Key {
+    conv_key(b'm', conf, conv, uid.as_str().as_bytes())
+}
+
+/// All memberships of a conversation.
+#[must_use]
+pub fn members(conf: ConfNo, conv: ConvNo) -> Key {
+    conv_key(b'm', conf, conv, b"")
+}
+
+/// Who has a display name.
+#[must_use]
+pub fn name(conf: ConfNo, name: &str) -> Key {
+    conf_key(b'n', conf, name.to_lowercase().as_bytes())
+}
+
+/// A read marker.
+#[must_use]
+pub fn read_mark(conf: ConfNo, conv: ConvNo, uid: &Uid) -> Key {
+    conv_key(b'r', conf, conv, uid.as_str().as_bytes())
+}
+
+/// All tokens of a user.
+#[must_use]
+pub fn user_tokens(conf: ConfNo, uid: &Uid) -> Key {
+    let mut key = conf_key(b't', conf, uid.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// That a token is a user's.
+#[must_use]
+pub fn user_token(conf: ConfNo, uid: &Uid, hash: &TokenHash) -> Key {
+    let mut key = user_tokens(conf, uid);
+    key.extend_from_slice(hash);
+    key
+}
+
+/// A token.
+#[must_use]
+pub fn token(hash: &TokenHash) -> Key {
+    let mut key = key(TOKENS, hash.len());
+    key.extend_from_slice(hash);
+    key
+}
+
+/// All conversations that a user has a membership record in.
+#[must_use]
+pub fn user_conversations(conf: ConfNo, uid: &Uid) -> Key {
+    let mut key = conf_key(b'u', conf, uid.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// That a user has a membership record in a conversation.
+#[must_use]
+pub fn user_conversation(conf: ConfNo, uid: &Uid, id: &ConversationId) -> Key {
+    let mut key = user_conversations(conf, uid);
+    key.extend_from_slice(id.as_str().as_bytes());
+    key
+}
+
+/// An account.
+#[must_use]
+pub fn user(conf: ConfNo, uid: &Uid) -> Key {
+    conf_key(b'U', conf, uid.as_str().as_bytes())
+}
+
+/// All accounts of a conference.
+#[must_use]
+pub fn users(conf: ConfNo) -> Key {
+    conf_key(b'U', conf, b"")
+}
+
+/// A user's reaction to a message.
+#[must_use]
+pub fn reaction(conf: ConfNo, conv: ConvNo, target: u64, uid: &Uid, emoji: &str) -> Key {
+    let mut key = conv_key(b'x', conf, conv, &target.to_be_bytes());
+    key.extend_from_slice(uid.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(emoji.as_bytes());
+    key
+}
+
+/// That a conversation is open to all.
+#[must_use]
+pub fn public_conversation(conf: ConfNo, id: &ConversationId) -> Key {
+    conf_key(b'p', conf, id.as_str().as_bytes())
+}
+
+/// All conversations that are open to all.
+#[must_use]
+pub fn public_conversations(conf: ConfNo) -> Key {
+    conf_key(b'p', conf, b"")
+}
+
+/// Words of a display name that it is found by.
+pub fn name_words(name: &str) -> impl Iterator<Item = String> {
+    name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(8).map(str::to_lowercase)
+}
+
+/// That a user's display name has a word.
+#[must_use]
+pub fn name_word(conf: ConfNo, word: &str, uid: &Uid) -> Key {
+    let mut key = name_word_prefix(conf, word);
+    key.push(0);
+    key.extend_from_slice(uid.as_str().as_bytes());
+    key
+}
+
+/// All words of display names that start with `prefix`.
+#[must_use]
+pub fn name_word_prefix(conf: ConfNo, prefix: &str) -> Key {
+    conf_key(b'w', conf, prefix.as_bytes())
+}

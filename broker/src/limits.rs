@@ -1,0 +1,109 @@
+//! Every bound of the hub: its name with its unit, and its default. The configuration's `[limits]` section is this struct.
+
+use serde::{Deserialize, Serialize};
+
+/// What a session does that comes when its user has `sessions_per_user` already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionPolicy {
+    /// It is refused.
+    Refuse,
+    /// The user's oldest session is closed.
+    CloseOldest,
+}
+
+/// Bounds that the configuration can change; 0 switches a rate or quota off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Live sessions of one user, over all protocols.
+    pub sessions_per_user: u32,
+    /// What happens to one more.
+    pub session_policy: SessionPolicy,
+    /// Connections of one address that have not signed in yet.
+    pub unauthenticated_per_address: u32,
+    /// Failed logins of one address in a minute.
+    pub failed_logins_per_minute_per_address: u32,
+    /// Accounts made from one address in a minute.
+    pub registrations_per_minute_per_address: u32,
+    /// Accounts of one conference.
+    pub users_per_conference: u32,
+    /// Messages of one session in a second, in the long run.
+    pub messages_per_second: u32,
+    /// Messages that a session may send at once before that rate holds.
+    pub message_burst: u32,
+    /// Longest text in bytes of UTF-8.
+    pub text_bytes: usize,
+    /// Longest frame, packet or request body in bytes.
+    pub frame_bytes: usize,
+    /// Conversations and topics that one session follows.
+    pub subscriptions_per_session: usize,
+    /// Requests of one session that wait for their answer.
+    pub requests_per_session: usize,
+    /// Bytes of answers waiting for one session; beyond it its socket is not read.
+    pub answers_bytes: usize,
+    /// Events waiting for one session; beyond it the session lags.
+    pub outbox_events: usize,
+    /// Bytes of events waiting for one session.
+    pub outbox_bytes: usize,
+    /// Bytes of events waiting for all sessions.
+    pub outboxes_bytes: usize,
+    /// Free bytes of disk below which nothing is stored any more; 10 % of a disk under ten times that.
+    pub disk_reserve_bytes: u64,
+    /// Hours until a token expires.
+    pub token_hours: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_per_user: 8,
+            session_policy: SessionPolicy::Refuse,
+            unauthenticated_per_address: 500,
+            failed_logins_per_minute_per_address: 60,
+            registrations_per_minute_per_address: 600,
+            users_per_conference: 100_000,
+            messages_per_second: 100,
+            message_burst: 1000,
+            text_bytes: 65_536,
+            frame_bytes: 1_000_000,
+            subscriptions_per_session: 1000,
+            requests_per_session: 256,
+            answers_bytes: 1_048_576,
+            outbox_events: 1024,
+            outbox_bytes: 262_144,
+            outboxes_bytes: 268_435_456,
+            disk_reserve_bytes: 104_857_600,
+            token_hours: 24 * 30,
+        }
+    }
+}
+
+/// Longest display name, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
+/// Longest title of a conversation or conference, in bytes.
+pub const MAX_TITLE_BYTES: usize = 256;
+/// Longest client id, in bytes.
+pub const MAX_CLIENT_ID_BYTES: usize = 128;
+/// Most people named in a message.
+pub const MAX_MENTIONS: usize = 50;
+/// Most attachments of a message.
+pub const MAX_ATTACHMENTS: usize = 10;
+/// Longest attachment URL, in bytes.
+pub const MAX_ATTACHMENT_BYTES: usize = 2048;
+/// Longest emoji, in bytes.
+pub const MAX_EMOJI_BYTES: usize = 32;
+/// Longest text about oneself or one's presence, in bytes.
+pub const MAX_ABOUT_BYTES: usize = 1000;
+/// Most members named when a conversation is made.
+pub const MAX_FIRST_MEMBERS: usize = 500;
+/// Most events in one answer.
+pub const MAX_PAGE: usize = 500;
+/// Most edits of one message.
+pub const MAX_EDITS: usize = 100;
+/// Most kinds of reactions to one message.
+pub const MAX_REACTIONS: usize = 64;
+/// How long a client id is remembered, in ms.
+pub const IDEMPOTENCY_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Most records that one command of housekeeping or erasure looks at.
+pub const MAX_STEP: usize = 256;

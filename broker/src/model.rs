@@ -1,0 +1,543 @@
+//! What conversations are made of. These are the records of the state, too: postcard-encoded, so fields are only ever
+//! added together with a new schema version (`store::SCHEMA`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
+
+/// The protocol an event came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Via {
+    /// JSON-RPC over WebSocket.
+    Ws,
+    /// JSON-RPC or REST over HTTP.
+    Http,
+    /// Socket.IO.
+    Socketio,
+    /// MQTT.
+    Mqtt,
+    /// XMPP.
+    Xmpp,
+    /// A badge reader.
+    Badge,
+    /// The server itself.
+    System,
+}
+
+impl Via {
+    /// The word in canonical events.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Http => "http",
+            Self::Socketio => "socketio",
+            Self::Mqtt => "mqtt",
+            Self::Xmpp => "xmpp",
+            Self::Badge => "badge",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Kinds of conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// Any attendee may read, join and post.
+    Channel,
+    /// By invitation; only members read.
+    Group,
+    /// Two people.
+    Direct,
+    /// Any attendee reads, only staff posts.
+    Announcements,
+    /// One user's durable notices; not a conversation that people see as such.
+    Inbox,
+}
+
+impl Kind {
+    /// The word in results and on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Group => "group",
+            Self::Direct => "direct",
+            Self::Announcements => "announcements",
+            Self::Inbox => "inbox",
+        }
+    }
+
+    /// Whether any attendee may read without being a member.
+    #[must_use]
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::Channel | Self::Announcements)
+    }
+}
+
+/// A user's role in the conference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum UserRole {
+    /// Takes part.
+    Attendee,
+    /// Posts announcements, moderates everywhere.
+    Staff,
+    /// Staff who also manages the conference.
+    Organiser,
+    /// A badge reader or other thing.
+    Device,
+    /// A program acting for the organisers.
+    Service,
+}
+
+impl UserRole {
+    /// The word in results and on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Attendee => "attendee",
+            Self::Staff => "staff",
+            Self::Organiser => "organiser",
+            Self::Device => "device",
+            Self::Service => "service",
+        }
+    }
+
+    /// The role named by `word`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Attendee, Self::Staff, Self::Organiser, Self::Device, Self::Service].into_iter().find(|role| role.word() == word)
+    }
+
+    /// Whether the role moderates every conversation and posts announcements.
+    #[must_use]
+    pub fn is_staff(self) -> bool {
+        matches!(self, Self::Staff | Self::Organiser)
+    }
+}
+
+/// A member's role in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MemberRole {
+    /// Reads and posts.
+    Member,
+    /// Removes messages and members.
+    Moderator,
+    /// Gives roles.
+    Owner,
+}
+
+impl MemberRole {
+    /// The word in results.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Moderator => "moderator",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// Where somebody stands with a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// A member.
+    In(MemberRole),
+    /// May join.
+    Invited,
+    /// Left by themselves.
+    Left,
+    /// Removed by a moderator; may be invited again.
+    Removed,
+    /// Removed and not to come back.
+    Banned,
+}
+
+impl Standing {
+    /// The role of a present member.
+    #[must_use]
+    pub fn role(self) -> Option<MemberRole> {
+        match self {
+            Self::In(role) => Some(role),
+            _ => None,
+        }
+    }
+}
+
+/// Record: a membership, kept after the member is gone so that the removal can be checked against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Where they stand now.
+    pub standing: Standing,
+    /// The pos of the event that made it so. Nothing above it reaches a removed reader.
+    pub since_pos: u64,
+    /// No push and no unread badge.
+    pub muted: bool,
+}
+
+/// Record: a conversation's settings. Its head (last seq, pos, n, ts) is that of its last event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its number.
+    pub no: ConvNo,
+    /// Its kind.
+    pub kind: Kind,
+    /// Free text.
+    pub title: String,
+    /// How many members are in.
+    pub members: u32,
+    /// How many of them are owners.
+    pub owners: u32,
+}
+
+/// The last event's place in a conversation; all zero when there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// Last seq.
+    pub seq: u64,
+    /// Its pos in the conference.
+    pub pos: u64,
+    /// Messages so far.
+    pub n: u64,
+    /// Its time, Unix ms.
+    pub ts_ms: u64,
+}
+
+/// What a membership event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Came in.
+    Joined,
+    /// Went.
+    Left,
+    /// Was asked in.
+    Invited,
+    /// Was put out.
+    Removed,
+    /// Was put out for good.
+    Banned,
+    /// Has another role.
+    Role(MemberRole),
+}
+
+impl Change {
+    /// The word in canonical events.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Invited => "invited",
+            Self::Removed => "removed",
+            Self::Banned => "banned",
+            Self::Role(_) => "role",
+        }
+    }
+}
+
+/// A message as it is now: edits, deletion and reactions are folded in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Message {
+    /// The sender's own id for it, empty when the protocol has none.
+    pub client_id: Arc<str>,
+    /// The current text; empty once deleted.
+    pub text: Arc<str>,
+    /// The seq it answers.
+    pub reply_to: Option<u64>,
+    /// Who is named in it; `*` for all.
+    pub mentions: Vec<Arc<str>>,
+    /// Attached files' URLs.
+    pub attachments: Vec<Arc<str>>,
+    /// Seqs of its edits, oldest first.
+    pub edits: Vec<u64>,
+    /// The seq of its deletion.
+    pub deleted: Option<u64>,
+    /// Emoji and how many people gave it.
+    pub reactions: Vec<(Arc<str>, u32)>,
+}
+
+/// What an inbox entry tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// Asked into a conversation, or a direct one was opened.
+    Invited {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Named in a message.
+    Mention {
+        /// Where.
+        conversation: ConversationId,
+        /// The message's seq.
+        target: u64,
+    },
+    /// Put out of a conversation.
+    Removed {
+        /// Which.
+        conversation: ConversationId,
+    },
+}
+
+impl Notice {
+    /// The word in notices.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Invited { .. } => "invited",
+            Self::Mention { .. } => "mention",
+            Self::Removed { .. } => "removed",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Somebody said something.
+    Message(Message),
+    /// A message has another text; empty once the message is deleted.
+    Edit {
+        /// The message's seq.
+        target: u64,
+        /// The new text.
+        text: Arc<str>,
+    },
+    /// A message was taken back.
+    Delete {
+        /// The message's seq.
+        target: u64,
+    },
+    /// A reaction was given or taken back.
+    React {
+        /// The message's seq.
+        target: u64,
+        /// Which.
+        emoji: Arc<str>,
+        /// Given or taken back.
+        on: bool,
+    },
+    /// Somebody's standing changed.
+    Member {
+        /// Whose.
+        user: Uid,
+        /// How.
+        change: Change,
+    },
+    /// The conversation has a new title.
+    Settings {
+        /// The title.
+        title: Arc<str>,
+    },
+    /// An inbox entry.
+    Notice(Notice),
+}
+
+impl Body {
+    /// The event's kind in canonical events.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Message(_) => "message",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
+            Self::React { .. } => "react",
+            Self::Member { .. } => "member",
+            Self::Settings { .. } => "settings",
+            Self::Notice(_) => "notice",
+        }
+    }
+}
+
+/// Record: one entry of a conversation's log, without its place (which is its key).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Commit position in the conference.
+    pub pos: u64,
+    /// Messages in the conversation up to and with this entry.
+    pub n: u64,
+    /// Unix ms; never goes back within a conversation.
+    pub ts_ms: u64,
+    /// The author: always a session's user.
+    pub from: Uid,
+    /// The author's display name at the time.
+    pub name: Arc<str>,
+    /// The protocol it came by.
+    pub via: Via,
+    /// What happened.
+    pub body: Body,
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The conference.
+    pub conf: ConfNo,
+    /// The conversation's number.
+    pub conv: ConvNo,
+    /// The conversation's id.
+    pub conversation: ConversationId,
+    /// The event's number in it.
+    pub seq: u64,
+}
+
+/// One entry of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub entry: Entry,
+    /// The session it came from, 0 when it was read from the store; serves `echo: false` only.
+    pub origin: u64,
+}
+
+/// What is told but never stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Signal {
+    /// Somebody types, or stopped.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        from: Uid,
+        /// Their display name.
+        name: Arc<str>,
+        /// Typing or not.
+        on: bool,
+    },
+    /// Somebody has read up to a seq.
+    Read {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        from: Uid,
+        /// Up to here.
+        seq: u64,
+    },
+    /// Somebody came, went or says how they are.
+    Presence {
+        /// Who.
+        user: Uid,
+        /// How.
+        status: Status,
+        /// In their words.
+        text: Arc<str>,
+    },
+}
+
+/// A user's availability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Here.
+    Online,
+    /// Connected, but not looking.
+    Away,
+    /// Do not disturb.
+    Dnd,
+    /// No session.
+    Offline,
+}
+
+impl Status {
+    /// The word in presence signals.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Dnd => "dnd",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// How people get accounts in a conference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignIn {
+    /// Anybody makes their own.
+    Open,
+    /// With an invitation.
+    Invite,
+    /// Made by organisers, with a password.
+    Password,
+    /// By tokens of the organiser's own identity provider.
+    Token,
+}
+
+/// Record: a conference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conference {
+    /// Its number.
+    pub no: ConfNo,
+    /// Free text.
+    pub title: String,
+    /// How people get accounts.
+    pub sign_in: SignIn,
+    /// New after a restore.
+    pub epoch: u64,
+}
+
+/// A password as SCRAM keeps it (RFC 5802 §3): enough to check, not to impersonate.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScramKeys {
+    /// Random, 16 bytes.
+    pub salt: Vec<u8>,
+    /// PBKDF2 rounds.
+    pub iterations: u32,
+    /// H(ClientKey).
+    pub stored_key: Vec<u8>,
+    /// HMAC(SaltedPassword, "Server Key").
+    pub server_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for ScramKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScramKeys(…)")
+    }
+}
+
+/// A user's password in both SCRAM forms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// For SCRAM-SHA-1.
+    pub sha1: ScramKeys,
+    /// For SCRAM-SHA-256, and for checking plain passwords.
+    pub sha256: ScramKeys,
+}
+
+/// Record: an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Display name, unique in the conference.
+    pub name: Arc<str>,
+    /// Role in the conference.
+    pub role: UserRole,
+    /// About themselves.
+    pub about: Arc<str>,
+    /// None: cannot sign in by password.
+    pub credentials: Option<Credentials>,
+    /// Grows when the password changes or all tokens are revoked; older tokens and sessions end.
+    pub version: u32,
+    /// Erased: the name stays taken, nothing else is left.
+    pub erased: bool,
+}
+
+/// Record: a bearer token, found by its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The conference.
+    pub conf: ConfNo,
+    /// Whose.
+    pub uid: Uid,
+    /// Unix ms.
+    pub expires_ms: u64,
+    /// The account's version when it was made.
+    pub version: u32,
+}
+
+/// The first 16 bytes of a token's SHA-256.
+pub type TokenHash = [u8; 16];

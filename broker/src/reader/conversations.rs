@@ -1,0 +1,130 @@
+//! Lists of conversations and members, and how much of them somebody has not read.
+
+use super::{Reader, Toward};
+use crate::apply::ReadMark;
+use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::keys;
+use crate::model::{Body, Event, Head, Member, MemberRole, Standing, User};
+use crate::reject::Reject;
+use crate::state::{Direction, StateError};
+use crate::view::{Found, decode};
+
+/// A conversation in somebody's list.
+#[derive(Debug)]
+pub struct Listed {
+    /// The conversation.
+    pub found: Found,
+    /// Their role in it, `None` when they are not a member.
+    pub role: Option<MemberRole>,
+    /// Its last event's place.
+    pub head: Head,
+    /// Its last message.
+    pub last: Option<Event>,
+    /// Their read marker.
+    pub read: u64,
+    /// Messages of others that they have not read.
+    pub unread: u64,
+    /// Whether they muted it.
+    pub muted: bool,
+}
+
+/// Conversations that are looked at for one list.
+const LIST_SCAN: usize = 5000;
+/// Messages that are looked at for an exact unread count.
+const UNREAD_SCAN: usize = 64;
+
+impl Reader {
+    /// The conversations of a user and those open to all, newest first.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn list(&self, conf: ConfNo, uid: &Uid, limit: usize) -> Result<Vec<Listed>, Reject> {
+        let mut ids = self.ids_below(&keys::user_conversations(conf, uid))?;
+        for id in self.ids_below(&keys::public_conversations(conf))? {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let mut heads = Vec::new();
+        for id in ids {
+            let Some(found) = self.conversation(conf, &id)? else { continue };
+            let member: Option<Member> = self.get(&keys::member(conf, found.record.no, uid))?;
+            let role = member.as_ref().and_then(|member| member.standing.role());
+            let banned = member.as_ref().is_some_and(|member| member.standing == Standing::Banned);
+            if role.is_some() || (found.record.kind.is_public() && !banned) {
+                heads.push((self.head(&found)?, found, role, member.is_some_and(|member| member.muted)));
+            }
+        }
+        heads.sort_by_key(|(head, ..)| std::cmp::Reverse(head.pos));
+        heads.truncate(limit);
+        let list = heads.into_iter().map(|(head, found, role, muted)| self.listed(uid, head, found, role, muted));
+        Ok(list.collect::<Result<_, _>>()?)
+    }
+
+    fn listed(&self, uid: &Uid, head: Head, found: Found, role: Option<MemberRole>, muted: bool) -> Result<Listed, StateError> {
+        let last = self.page(&found, Toward::Older(u64::MAX), 1, &["message"])?.events.pop();
+        let mark = self.read_mark(&found, uid)?;
+        let unread = if role.is_some() { self.unread(&found, uid, head, mark)? } else { 0 };
+        Ok(Listed { found, role, head, last, read: mark.seq, unread, muted })
+    }
+
+    fn ids_below(&self, prefix: &[u8]) -> Result<Vec<ConversationId>, StateError> {
+        let mut ids = Vec::new();
+        self.visit(prefix, Direction::Ascending, |key, _| {
+            ids.push(ConversationId::stored(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()));
+            Ok(ids.len() < LIST_SCAN)
+        })?;
+        Ok(ids)
+    }
+
+    /// How far somebody has read.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn read_mark(&self, found: &Found, uid: &Uid) -> Result<ReadMark, StateError> {
+        Ok(self.get(&keys::read_mark(found.conf, found.record.no, uid))?.unwrap_or_default())
+    }
+
+    /// Messages above the read marker, or above the user's own last message, which they have surely read up to. Own messages further back than
+    /// [`UNREAD_SCAN`] are not looked for.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn unread(&self, found: &Found, uid: &Uid, head: Head, mark: ReadMark) -> Result<u64, StateError> {
+        if head.n <= mark.n {
+            return Ok(0);
+        }
+        let page = self.page(found, Toward::Older(u64::MAX), UNREAD_SCAN, &["message"])?;
+        let own = page.events.iter().rev().find(|event| event.entry.from == *uid).map_or(0, |event| event.entry.n);
+        Ok(head.n - mark.n.max(own))
+    }
+
+    /// The members of a conversation, by uid, up to `limit` above `after`; whether these are all.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn members(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<(Vec<(Uid, MemberRole, Option<User>)>, bool), StateError> {
+        let prefix = keys::members(found.conf, found.record.no);
+        let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
+        let mut members = Vec::new();
+        let mut complete = true;
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
+            let member: Member = decode(value)?;
+            let uid = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
+            let (Ok(uid), Some(role)) = (uid, member.standing.role()) else { return Ok(true) };
+            complete = members.len() < limit;
+            if complete {
+                let user = self.user(found.conf, &uid)?;
+                members.push((uid, role, user));
+            }
+            Ok(complete)
+        })?;
+        Ok((members, complete))
+    }
+
+    /// Whether an event is a message.
+    #[must_use]
+    pub fn is_message(event: &Event) -> bool {
+        matches!(event.entry.body, Body::Message(_))
+    }
+}

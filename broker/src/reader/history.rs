@@ -1,0 +1,209 @@
+//! Entries of conversations: pages of one, and many merged in pos order.
+
+use std::collections::BinaryHeap;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::Reader;
+use crate::ids::{ConfNo, Uid};
+use crate::keys;
+use crate::model::{Body, Entry, Event, Place};
+use crate::recent::Published;
+use crate::registry::Refill;
+use crate::state::{Direction, StateError};
+use crate::topic::{Source, Topic};
+use crate::view::{Found, decode};
+
+/// Which way a page goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toward {
+    /// The oldest above a seq.
+    Newer(u64),
+    /// The newest below a seq.
+    Older(u64),
+}
+
+/// Some events of one conversation, ascending.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Whether nothing more lies in the direction asked for.
+    pub complete: bool,
+}
+
+/// Bytes of texts in one page, about: what goes out in one piece is bounded.
+const PAGE_BYTES: usize = 1 << 20;
+/// Events read at once of each conversation while many are merged.
+const MERGE_EVENTS: u64 = 32;
+
+fn text_bytes(entry: &Entry) -> usize {
+    200 + match &entry.body {
+        Body::Message(message) => message.text.len(),
+        Body::Edit { text, .. } => text.len(),
+        _ => 0,
+    }
+}
+
+impl Reader {
+    /// Up to `limit` events of the kinds in `kinds` (all when empty).
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn page(&self, found: &Found, toward: Toward, limit: usize, kinds: &[&str]) -> Result<Page, StateError> {
+        let (conf, conv) = (found.conf, found.record.no);
+        let (from, to, direction) = match toward {
+            Toward::Newer(after) => (after.saturating_add(1), u64::MAX, Direction::Ascending),
+            Toward::Older(before) => (0, before, Direction::Descending),
+        };
+        let mut page = Page { events: Vec::new(), complete: true };
+        let mut bytes = 0;
+        self.visit_range(&keys::entry(conf, conv, from), &keys::entry(conf, conv, to), direction, |key, value| {
+            let entry: Entry = decode(value)?;
+            if !kinds.is_empty() && !kinds.contains(&entry.body.kind()) {
+                return Ok(true);
+            }
+            if page.events.len() >= limit || bytes >= PAGE_BYTES {
+                page.complete = false;
+                return Ok(false);
+            }
+            bytes += text_bytes(&entry);
+            page.events.push(event(found, keys::seq_of_entry(key), entry));
+            Ok(true)
+        })?;
+        if direction == Direction::Descending {
+            page.events.reverse();
+        }
+        Ok(page)
+    }
+
+    /// An entry of a conversation.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn entry(&self, found: &Found, seq: u64) -> Result<Option<Entry>, StateError> {
+        self.get(&keys::entry(found.conf, found.record.no, seq))
+    }
+
+    /// The lowest seq whose pos is above `pos`; the conversation's pos grows with its seq.
+    fn seq_above(&self, found: &Found, pos: u64) -> Result<u64, StateError> {
+        let (mut low, mut high) = (1, self.head(found)?.seq + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // Every seq up to the head has an entry.
+            if self.entry(found, middle)?.is_some_and(|entry| entry.pos > pos) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok(low)
+    }
+
+    /// What a lagging session missed: up to `limit` events in pos order, and the pos that they reach. Only what the user may read now.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn missed(&self, refill: &Refill, limit: usize) -> Result<(Vec<Arc<Published>>, u64), StateError> {
+        let follows = |event: &Event| refill.topics.iter().any(|(topic, _)| *topic == Topic::of(event));
+        if let Some(found) = self.recent.after(refill.conf, refill.after, limit, follows) {
+            return Ok(found);
+        }
+        // What is committed later than this is above it.
+        let end = self.conference_head(refill.conf)?.pos;
+        let mut readable = Vec::new();
+        for (_, Source { id, .. }) in &refill.topics {
+            if let Ok(found) = self.readable(refill.conf, &refill.uid, id) {
+                readable.push(found);
+            }
+        }
+        let events = self.merge(readable, refill.after, end, limit)?;
+        let through = if events.len() < limit { end } else { events.last().map_or(end, |published| published.pos()) };
+        Ok((events, through))
+    }
+
+    /// All events of a conference with `after < pos <= end`, up to `limit`, in pos order: fills a hole in the backbone.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn range(&self, conf: ConfNo, after: u64, end: u64, limit: usize) -> Result<Vec<Arc<Published>>, StateError> {
+        let mut touched = Vec::new();
+        let prefix = keys::conversations(conf);
+        self.visit(&prefix, Direction::Ascending, |key, value| {
+            let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
+            let id = crate::ids::ConversationId::stored(id);
+            let found = Found { conf, id, record: decode(value)? };
+            if self.head(&found)?.pos > after {
+                touched.push(found);
+            }
+            Ok(true)
+        })?;
+        self.merge(touched, after, end, limit)
+    }
+
+    /// Merges conversations in pos order: the next event of each is at the top of a heap.
+    fn merge(&self, conversations: Vec<Found>, after: u64, end: u64, limit: usize) -> Result<Vec<Arc<Published>>, StateError> {
+        let mut lines: Vec<Line> = Vec::new();
+        let mut next = BinaryHeap::new();
+        for found in conversations {
+            if self.head(&found)?.pos <= after {
+                continue;
+            }
+            let seq = self.seq_above(&found, after)?;
+            let mut line = Line { found, seq, events: Vec::new() };
+            if let Some(pos) = line.peek(self)? {
+                next.push(Reverse((pos, lines.len())));
+                lines.push(line);
+            }
+        }
+        let mut merged = Vec::new();
+        while let Some(Reverse((pos, at))) = next.pop() {
+            if merged.len() >= limit || pos > end {
+                break;
+            }
+            let Some(event) = lines[at].events.pop() else { continue };
+            merged.push(Published::new(event));
+            if let Some(pos) = lines[at].peek(self)? {
+                next.push(Reverse((pos, at)));
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Events by `uid` in a conversation, for the export of what is theirs: up to `limit` above `after`, and where to go on.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn said_by(&self, found: &Found, uid: &Uid, after: u64, limit: usize) -> Result<(Vec<Event>, Option<u64>), StateError> {
+        let page = self.page(found, Toward::Newer(after), limit, &[])?;
+        let next = (!page.complete).then(|| page.events.last().map(|event| event.place.seq)).flatten();
+        Ok((page.events.into_iter().filter(|event| event.entry.from == *uid).collect(), next))
+    }
+}
+
+/// A conversation under merge; its next events, last first.
+struct Line {
+    found: Found,
+    seq: u64,
+    events: Vec<Event>,
+}
+
+impl Line {
+    fn peek(&mut self, reader: &Reader) -> Result<Option<u64>, StateError> {
+        if self.events.is_empty() {
+            let (conf, conv) = (self.found.conf, self.found.record.no);
+            let end = self.seq.saturating_add(MERGE_EVENTS);
+            reader.visit_range(&keys::entry(conf, conv, self.seq), &keys::entry(conf, conv, end), Direction::Descending, |key, value| {
+                self.events.push(event(&self.found, keys::seq_of_entry(key), decode(value)?));
+                Ok(true)
+            })?;
+            self.seq += self.events.len() as u64;
+        }
+        Ok(self.events.last().map(|event| event.entry.pos))
+    }
+}
+
+fn event(found: &Found, seq: u64, entry: Entry) -> Event {
+    let place = Place { conf: found.conf, conv: found.record.no, conversation: found.id.clone(), seq };
+    Event { place, entry, origin: 0 }
+}

@@ -1,0 +1,512 @@
+//! Who of one shard follows what, and how events reach them: the walk. No IO and no clock, so that the simulator runs it, too.
+//!
+//! Exactly once, in order, by one rule: every reader (a session on a topic) has a `floor`, the pos of the last event that it was given or
+//! that a catch-up covered. An event is given when its pos is above the floor, and raises it. A session whose lane is full lags: it is
+//! given nothing more until its lane is empty; then it is refilled from its cursor, the lowest pos that it may miss, until it has
+//! all that passed it by.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use slab::Slab;
+
+use crate::ids::{ConfNo, Uid};
+use crate::model::Body;
+use crate::outbox::{Bounds, Budget, Flushed, Link, Offered, Outbox};
+use crate::recent::{Published, WIRES};
+use crate::topic::{Source, Telling, Topic, ends_reading};
+
+/// The floor of a reader whose catch-up is under way.
+const PENDING: u64 = u64::MAX;
+/// The slot of a reader that has left; its place is taken out when nobody walks over it.
+const LEFT: u32 = u32::MAX;
+/// Events are joined to one write up to about this many bytes.
+const JOIN_BYTES: usize = 128 * 1024;
+/// Latest signals kept for a lagging session.
+const LATE_SIGNALS: usize = 16;
+
+/// Turns events and signals into a protocol's bytes.
+pub trait Wire: Send + Sync {
+    /// An event's frame.
+    fn event(&self, published: &Published) -> Bytes;
+    /// A signal's frame.
+    fn signal(&self, telling: &Telling) -> Bytes;
+}
+
+/// The wire forms in use, by number.
+pub type Wires = [Option<Arc<dyn Wire>>; WIRES];
+
+#[derive(Debug)]
+struct Reader {
+    slot: u32,
+    echo: bool,
+    floor: u64,
+}
+
+#[derive(Debug)]
+struct Readers {
+    source: Option<Source>,
+    list: Vec<Reader>,
+    left: usize,
+}
+
+/// A session that waits for what passed it by.
+#[derive(Debug, Clone, Copy)]
+struct Lag {
+    cursor: u64,
+    reading: bool,
+}
+
+struct Session<L> {
+    id: u64,
+    conf: ConfNo,
+    uid: Uid,
+    link: L,
+    outbox: Outbox,
+    /// Topic and the place among its readers.
+    topics: HashMap<Topic, u32>,
+    lag: Option<Lag>,
+    /// The highest pos that passed by while it lagged or a catch-up was under way.
+    passed: u64,
+    late: Vec<Arc<Telling>>,
+}
+
+/// What a lagging session needs: the events of `topics` above their floors, from `after` on.
+#[derive(Debug)]
+pub struct Refill {
+    /// The session's conference.
+    pub conf: ConfNo,
+    /// Its user.
+    pub uid: Uid,
+    /// Its cursor.
+    pub after: u64,
+    /// What it follows.
+    pub topics: Vec<(Topic, Source)>,
+}
+
+/// Events of one topic that go out together.
+struct Group {
+    topic: Topic,
+    events: Vec<Arc<Published>>,
+    joined: [Option<Bytes>; WIRES],
+    bytes: usize,
+    /// The last event ends somebody's reading.
+    cut: Option<Uid>,
+}
+
+/// A batch on its way over the readers; carried on in steps so that others get their turn.
+pub struct Walk {
+    groups: std::vec::IntoIter<Group>,
+    under_way: Option<(Group, usize, usize)>,
+}
+
+/// Who follows what on one shard.
+pub struct Registry<L> {
+    sessions: Slab<Session<L>>,
+    topics: HashMap<Topic, Readers>,
+    wires: Arc<Wires>,
+    bounds: Bounds,
+    max_topics: usize,
+    walking: bool,
+    /// Topics gained and lost since last asked, for the map of shards by topic.
+    interest: Vec<(Topic, bool)>,
+    /// Counts for the metrics.
+    pub counts: Counts,
+}
+
+/// What a registry counts.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    /// Events given to sessions.
+    pub deliveries: u64,
+    /// Times that a session began to lag.
+    pub lags: u64,
+}
+
+impl<L: Link> Registry<L> {
+    /// A registry without sessions.
+    #[must_use]
+    pub fn new(wires: Arc<Wires>, bounds: Bounds, max_topics: usize) -> Self {
+        Self {
+            sessions: Slab::new(),
+            topics: HashMap::new(),
+            wires,
+            bounds,
+            max_topics,
+            walking: false,
+            interest: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds a session; its slot.
+    pub fn add(&mut self, id: u64, conf: ConfNo, uid: Uid, link: L) -> u32 {
+        let session =
+            Session { id, conf, uid, link, outbox: Outbox::default(), topics: HashMap::new(), lag: None, passed: 0, late: Vec::new() };
+        u32::try_from(self.sessions.insert(session)).unwrap_or(LEFT)
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, slot: u32) {
+        let Some(mut session) = self.sessions.try_remove(slot as usize) else { return };
+        session.outbox.discard(&self.bounds);
+        if session.lag.is_some() {
+            self.bounds.budget.lag_ends();
+        }
+        for (topic, at) in session.topics {
+            self.leave(&topic, at);
+        }
+    }
+
+    /// The session's link, when the slot is still that session's.
+    pub fn link(&self, slot: u32, id: u64) -> Option<&L> {
+        self.sessions.get(slot as usize).filter(|session| session.id == id).map(|session| &session.link)
+    }
+
+    /// The session's outbox and link, when the slot is still that session's.
+    pub fn outbox(&mut self, slot: u32, id: u64) -> Option<(&mut Outbox, &L)> {
+        self.sessions.get_mut(slot as usize).filter(|session| session.id == id).map(|session| (&mut session.outbox, &session.link))
+    }
+
+    /// Writes what waits for a session.
+    pub fn flush(&mut self, slot: u32) -> Flushed {
+        match self.sessions.get_mut(slot as usize) {
+            Some(session) => session.outbox.flush(&session.link, &self.bounds),
+            None => Flushed::Gone,
+        }
+    }
+
+    /// Sessions here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Topics that gained their first or lost their last reader here since the last call.
+    pub fn take_interest(&mut self) -> Vec<(Topic, bool)> {
+        std::mem::take(&mut self.interest)
+    }
+
+    /// All sessions' slots and ids.
+    pub fn all(&self) -> impl Iterator<Item = (u32, u64, &L)> {
+        self.sessions.iter().map(|(slot, session)| (u32::try_from(slot).unwrap_or(LEFT), session.id, &session.link))
+    }
+
+    /// Registers a session as reader of a topic. Nothing is given to it until [`Registry::settle`] says from where on, but what passes
+    /// by is noted. `false` when it follows too much already.
+    pub fn register(&mut self, slot: u32, topic: &Topic, source: Option<Source>, echo: bool) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        if let Some(at) = session.topics.get(topic) {
+            if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
+                reader.floor = PENDING;
+                reader.echo = echo;
+            }
+            return true;
+        }
+        if session.topics.len() >= self.max_topics {
+            return false;
+        }
+        let interest = &mut self.interest;
+        let readers = self.topics.entry(topic.clone()).or_insert_with(|| {
+            interest.push((topic.clone(), true));
+            Readers { source, list: Vec::new(), left: 0 }
+        });
+        session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
+        readers.list.push(Reader { slot, echo, floor: PENDING });
+        true
+    }
+
+    /// From now on the reader is given what is above `floor`. `until` is the pos up to which there was something when the catch-up was read:
+    /// when the catch-up did not reach it, or something passed by meanwhile, the rest comes as a refill. `false` when the reader was
+    /// put out meanwhile.
+    pub fn settle(&mut self, slot: u32, topic: &Topic, floor: u64, until: u64) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        let Some(at) = session.topics.get(topic) else { return false };
+        let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) else { return false };
+        reader.floor = floor;
+        session.passed = session.passed.max(until);
+        if session.passed > floor {
+            lag_from(session, floor, &self.bounds.budget, &mut self.counts);
+        }
+        true
+    }
+
+    /// The session no longer follows the topic; whether it did.
+    pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
+        let at = self.sessions.get_mut(slot as usize).and_then(|session| session.topics.remove(topic));
+        at.inspect(|at| self.leave(topic, *at)).is_some()
+    }
+
+    /// Marks a reader's place as left, and takes places out when nobody walks and half are left.
+    fn leave(&mut self, topic: &Topic, at: u32) {
+        let Some(readers) = self.topics.get_mut(topic) else { return };
+        if let Some(reader) = readers.list.get_mut(at as usize) {
+            reader.slot = LEFT;
+            readers.left += 1;
+        }
+        if !self.walking {
+            self.tidy(topic);
+        }
+    }
+
+    fn tidy(&mut self, topic: &Topic) {
+        let Some(readers) = self.topics.get_mut(topic) else { return };
+        if readers.left == readers.list.len() {
+            self.topics.remove(topic);
+            self.interest.push((topic.clone(), false));
+        } else if readers.left * 2 > readers.list.len() {
+            readers.list.retain(|reader| reader.slot != LEFT);
+            readers.left = 0;
+            for (at, reader) in readers.list.iter().enumerate() {
+                if let Some(place) = self.sessions.get_mut(reader.slot as usize).and_then(|session| session.topics.get_mut(topic)) {
+                    *place = u32::try_from(at).unwrap_or(LEFT);
+                }
+            }
+        }
+    }
+
+    /// Prepares a batch, in pos order, for its walk: grouped by topic, since each group is one write for each of its readers.
+    #[must_use]
+    pub fn begin(&mut self, batch: &[Arc<Published>]) -> Walk {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut open: HashMap<Topic, usize> = HashMap::new();
+        for published in batch {
+            let topic = Topic::of(&published.event);
+            let Some(readers) = self.topics.get(&topic) else { continue };
+            let cut = ends_for(published, readers.source.as_ref());
+            let at = *open.entry(topic.clone()).or_insert_with(|| {
+                groups.push(Group { topic: topic.clone(), events: Vec::new(), joined: Default::default(), bytes: 0, cut: None });
+                groups.len() - 1
+            });
+            let group = &mut groups[at];
+            group.bytes += approximate_bytes(published);
+            group.events.push(Arc::clone(published));
+            if cut.is_some() || group.bytes >= JOIN_BYTES {
+                group.cut = cut;
+                open.remove(&topic);
+            }
+        }
+        self.walking = true;
+        Walk { groups: groups.into_iter(), under_way: None }
+    }
+
+    /// Carries the walk on over up to `readers` readers; `true` when it is done.
+    pub fn step(&mut self, walk: &mut Walk, mut readers: usize) -> bool {
+        loop {
+            let Some((group, at, end)) = &mut walk.under_way else {
+                let Some(group) = walk.groups.next() else {
+                    self.walking = false;
+                    return true;
+                };
+                // Who comes during the walk has caught up beyond it.
+                let end = self.topics.get(&group.topic).map_or(0, |readers| readers.list.len());
+                walk.under_way = Some((group, 0, end));
+                continue;
+            };
+            while *at < *end {
+                if readers == 0 {
+                    return false;
+                }
+                readers -= 1;
+                self.give(group, *at);
+                *at += 1;
+            }
+            let Some((group, ..)) = walk.under_way.take() else { continue };
+            self.end_group(&group);
+        }
+    }
+
+    fn end_group(&mut self, group: &Group) {
+        if let Some(uid) = &group.cut {
+            let slots: Vec<u32> = self.topics.get(&group.topic).map_or(Vec::new(), |readers| readers.list.iter().map(|r| r.slot).collect());
+            for slot in slots {
+                if self.sessions.get(slot as usize).is_some_and(|session| session.uid == *uid) {
+                    self.unsubscribe(slot, &group.topic);
+                }
+            }
+        }
+        self.tidy(&group.topic);
+    }
+
+    /// Gives a group to one reader.
+    fn give(&mut self, group: &mut Group, at: usize) {
+        let Some(reader) = self.topics.get_mut(&group.topic).and_then(|readers| readers.list.get_mut(at)) else { return };
+        let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
+        let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
+        if reader.floor == PENDING || session.lag.is_some() {
+            session.passed = session.passed.max(last);
+            return;
+        }
+        let wire = session.link.wire();
+        let plain = first > reader.floor && (reader.echo || group.events.iter().all(|published| published.event.origin != session.id));
+        let (bytes, count) = if plain {
+            let joined = group.joined[wire].get_or_insert_with(|| join(&self.wires, wire, group.events.iter()));
+            (joined.clone(), group.events.len())
+        } else {
+            let (floor, echo, id) = (reader.floor, reader.echo, session.id);
+            let wanted = |published: &&Arc<Published>| published.pos() > floor && (echo || published.event.origin != id);
+            (join(&self.wires, wire, group.events.iter().filter(wanted)), group.events.iter().filter(wanted).count())
+        };
+        match if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, &bytes, count, &self.bounds) } {
+            Offered::Taken => {
+                reader.floor = reader.floor.max(last);
+                self.counts.deliveries += count as u64;
+            }
+            Offered::Full => {
+                session.passed = session.passed.max(last);
+                lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
+            }
+            Offered::Gone => session.link.wake(),
+        }
+    }
+
+    /// Gives a signal to a topic's readers; who lags keeps the latest of each kind for later.
+    pub fn tell(&mut self, telling: &Arc<Telling>) {
+        let Some(topic) = telling.topic() else { return };
+        let Some(readers) = self.topics.get(&topic) else { return };
+        let mut encoded: [Option<Bytes>; WIRES] = Default::default();
+        for reader in &readers.list {
+            let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
+            if session.uid == *telling.author() {
+                continue;
+            }
+            let wire = session.link.wire();
+            let Some(form) = self.wires[wire].as_ref() else { continue };
+            let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
+            if session.lag.is_some() || session.outbox.offer(&session.link, bytes, 1, &self.bounds) == Offered::Full {
+                keep_late(&mut session.late, telling);
+            }
+        }
+    }
+
+    /// What the session needs when it lags and its lane is empty. Answer with [`Registry::refill`] or [`Registry::refill_failed`].
+    pub fn wants_refill(&mut self, slot: u32) -> Option<Refill> {
+        let session = self.sessions.get_mut(slot as usize)?;
+        let lag = session.lag.as_mut().filter(|lag| !lag.reading)?;
+        if !session.outbox.has_no_events() {
+            return None;
+        }
+        lag.reading = true;
+        let source = |topic: &Topic| self.topics.get(topic).and_then(|readers| readers.source.clone());
+        let topics = session.topics.keys().filter_map(|topic| Some((topic.clone(), source(topic)?))).collect();
+        Some(Refill { conf: session.conf, uid: session.uid.clone(), after: lag.cursor, topics })
+    }
+
+    /// Gives a lagging session the events, in pos order, which are all that there are for it above its cursor up to `through`.
+    pub fn refill(&mut self, slot: u32, id: u64, events: &[Arc<Published>], through: u64) {
+        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return };
+        let Some(lag) = session.lag.as_mut() else { return };
+        lag.reading = false;
+        let started_at = lag.cursor;
+        let wire = session.link.wire();
+        let mut given = Vec::new();
+        for published in events {
+            let topic = Topic::of(&published.event);
+            let Some(at) = session.topics.get(&topic) else { continue };
+            let Some(reader) = self.topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(*at as usize)) else { continue };
+            if reader.floor != PENDING && published.pos() > reader.floor {
+                reader.floor = published.pos();
+                given.push(published);
+            }
+        }
+        if !given.is_empty() {
+            let bytes = join(&self.wires, wire, given.iter().copied());
+            match session.outbox.offer(&session.link, &bytes, given.len(), &self.bounds) {
+                Offered::Taken => self.counts.deliveries += given.len() as u64,
+                Offered::Gone => return session.link.wake(),
+                // Only the budget of the whole process can say no to an empty lane: the same again later.
+                Offered::Full => return undo(session, &mut self.topics, &given, started_at),
+            }
+        }
+        lag.cursor = lag.cursor.max(through);
+        if lag.cursor >= session.passed {
+            session.lag = None;
+            self.bounds.budget.lag_ends();
+            for telling in std::mem::take(&mut session.late) {
+                if let Some(form) = self.wires[wire].as_ref() {
+                    session.outbox.offer(&session.link, &form.signal(&telling), 1, &self.bounds);
+                }
+            }
+        } else {
+            session.link.wake();
+        }
+    }
+
+    /// The store could not be read; [`Registry::wants_refill`] will say the same again.
+    pub fn refill_failed(&mut self, slot: u32, id: u64) {
+        if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id)
+            && let Some(lag) = session.lag.as_mut()
+        {
+            lag.reading = false;
+        }
+    }
+}
+
+fn lag_from<L: Link>(session: &mut Session<L>, cursor: u64, budget: &Budget, counts: &mut Counts) {
+    match &mut session.lag {
+        Some(lag) => lag.cursor = lag.cursor.min(cursor),
+        None => {
+            session.lag = Some(Lag { cursor, reading: false });
+            counts.lags += 1;
+            budget.lag_begins();
+        }
+    }
+    session.link.wake();
+}
+
+/// Takes the floors back to where they were before a refill that could not be offered.
+fn undo<L>(session: &Session<L>, topics: &mut HashMap<Topic, Readers>, given: &[&Arc<Published>], cursor: u64) {
+    for published in given.iter().rev() {
+        let topic = Topic::of(&published.event);
+        if let Some(at) = session.topics.get(&topic)
+            && let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(*at as usize))
+        {
+            reader.floor = reader.floor.min(published.pos() - 1).max(cursor);
+        }
+    }
+}
+
+fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
+    late.retain(|earlier| !earlier.is_replaced_by(telling));
+    if late.len() >= LATE_SIGNALS {
+        late.remove(0);
+    }
+    late.push(Arc::clone(telling));
+}
+
+fn join<'e>(wires: &Wires, wire: usize, events: impl Iterator<Item = &'e Arc<Published>>) -> Bytes {
+    let Some(form) = wires[wire].as_ref() else { return Bytes::new() };
+    let mut frames = events.map(|published| published.wire(wire, |published| form.event(published)));
+    let Some(first) = frames.next() else { return Bytes::new() };
+    let Some(second) = frames.next() else { return first.clone() };
+    let mut joined = BytesMut::with_capacity((first.len() + second.len()) * 2);
+    joined.extend_from_slice(first);
+    joined.extend_from_slice(second);
+    for frame in frames {
+        joined.extend_from_slice(frame);
+    }
+    joined.freeze()
+}
+
+/// Whose reading an event ends.
+fn ends_for(published: &Published, source: Option<&Source>) -> Option<Uid> {
+    match &published.event.entry.body {
+        Body::Member { user, change } if ends_reading(source?.kind, *change) => Some(user.clone()),
+        _ => None,
+    }
+}
+
+fn approximate_bytes(published: &Published) -> usize {
+    256 + match &published.event.entry.body {
+        Body::Message(message) => message.text.len(),
+        Body::Edit { text, .. } => text.len(),
+        _ => 0,
+    }
+}

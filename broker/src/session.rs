@@ -1,0 +1,265 @@
+//! A session as its edge holds it: what it may ask of the hub, and where its answers and events come from.
+
+use std::rc::Rc;
+
+use crate::command::{Action, Actor, Command, Outcome};
+use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
+use crate::limits::MAX_PAGE;
+use crate::model::{Head, Kind, Signal, Via};
+use crate::outbox::Flushed;
+use crate::queue::{ReplyTo, Submission, Ticket};
+use crate::reader::{Page, Toward};
+use crate::reject::{Reason, Reject};
+use crate::sessions::{Live, Presence};
+use crate::shard::{Ending, Peer, Shard};
+use crate::topic::{Source, Telling, Topic};
+use crate::view::Found;
+
+/// Who signed in, as accounts found them.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The conference's number.
+    pub conf: ConfNo,
+    /// The conference's id.
+    pub conference: ConferenceId,
+    /// The user.
+    pub uid: Uid,
+}
+
+/// See the module's text. Ends with its drop.
+pub struct Session {
+    /// The shard that it lives on.
+    pub shard: Rc<Shard>,
+    /// Its slot there.
+    pub slot: u32,
+    /// Its id.
+    pub id: u64,
+    /// Whose it is.
+    pub who: Who,
+    /// Its protocol.
+    pub via: Via,
+}
+
+/// A conversation that was subscribed to, and what was missed of it.
+pub struct Subscribed {
+    /// The conversation.
+    pub found: Found,
+    /// Its head.
+    pub head: Head,
+    /// What was missed; the rest comes as events when it is not complete.
+    pub page: Page,
+}
+
+impl Session {
+    /// Opens a session of `who` on this shard; its inbox is live from now on.
+    ///
+    /// # Errors
+    /// [`Reason::TooManySessions`], or the state's.
+    pub fn open(shard: &Rc<Shard>, who: Who, via: Via, device: Option<&str>, peer: Rc<dyn Peer>) -> Result<Self, Reject> {
+        let hub = &shard.hub;
+        let id = hub.next_session_id();
+        let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), peer));
+        let live = Live { id, shard: shard.index, slot, via, since_ms: hub.clock().now_ms(), device: device.map(Into::into) };
+        let (first, oldest) = match hub.sessions().add(who.conf, &who.uid, live, hub.limits()) {
+            Ok(added) => added,
+            Err(reject) => {
+                shard.registry(|registry| registry.remove(slot));
+                return Err(reject);
+            }
+        };
+        let session = Self { shard: Rc::clone(shard), slot, id, who, via };
+        if let Some(oldest) = oldest {
+            hub.end_session(&oldest, Ending::Closed);
+        }
+        session.follow_inbox()?;
+        if first {
+            session.tell_presence();
+        }
+        Ok(session)
+    }
+
+    fn follow_inbox(&self) -> Result<(), Reject> {
+        let Who { conf, uid, .. } = &self.who;
+        let topic = Topic::Inbox(*conf, uid.clone());
+        let source = Source { id: ConversationId::inbox(uid), kind: Kind::Inbox };
+        self.shard.registry(|registry| registry.register(self.slot, &topic, Some(source), true));
+        let now = self.shard.hub.reader().conference_head(*conf)?.pos;
+        self.shard.registry(|registry| registry.settle(self.slot, &topic, now, now));
+        Ok(())
+    }
+
+    /// Who acts when this session asks.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { uid: self.who.uid.clone(), via: self.via, session: self.id }
+    }
+
+    /// The submission of an action whose answer comes to [`Peer::answer`] with `tag`.
+    #[must_use]
+    pub fn submission(&self, tag: u32, action: Action) -> Submission {
+        let ticket = Ticket { shard: self.shard.index, slot: self.slot, session: self.id, tag };
+        let command = Command { conf: self.who.conf, actor: self.actor(), at_ms: 0, action };
+        self.shard.hub.submission(command, ReplyTo::Session(ticket))
+    }
+
+    /// Carries out an action and waits for what came of it.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn call(&self, action: Action) -> Result<Outcome, Reject> {
+        self.shard.hub.call(self.who.conf, self.actor(), action).await
+    }
+
+    /// Follows a conversation: live after its head, or after `after` with what was missed.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn subscribe(&self, id: &ConversationId, after: Option<u64>, echo: bool) -> Result<Subscribed, Reject> {
+        let Who { conf, uid, .. } = &self.who;
+        let reader = self.shard.hub.reader().clone();
+        let found = reader.readable(*conf, uid, id)?;
+        let topic = Topic::Chat(*conf, found.record.no);
+        let source = Source { id: id.clone(), kind: found.record.kind };
+        // First register, then read: what comes in between is noted.
+        if !self.shard.registry(|registry| registry.register(self.slot, &topic, Some(source), echo)) {
+            return Err(Reason::TooManySubscriptions.into());
+        }
+        let read = {
+            let (uid, id, conf) = (uid.clone(), id.clone(), *conf);
+            blocking(move || {
+                let found = reader.readable(conf, &uid, &id)?;
+                let end = reader.conference_head(conf)?.pos;
+                let head = reader.head(&found)?;
+                let page = match after {
+                    Some(after) => reader.page(&found, Toward::Newer(after), MAX_PAGE, &[])?,
+                    None => Page { events: Vec::new(), complete: true },
+                };
+                Ok((found, end, head, page))
+            })
+        };
+        let (found, end, head, page) = match read.await {
+            Ok(read) => read,
+            Err(reject) => {
+                self.shard.registry(|registry| registry.unsubscribe(self.slot, &topic));
+                return Err(reject);
+            }
+        };
+        // The head may be newer than `end`, and the page newer than the head: the floor is what the page surely covers.
+        let covered = match (after, page.complete, page.events.last()) {
+            (Some(_), false, Some(last)) => last.entry.pos,
+            (Some(_), true, Some(last)) => last.entry.pos.max(end),
+            (None, ..) => head.pos.max(end),
+            _ => end,
+        };
+        let until = if page.complete { covered } else { head.pos.max(end) };
+        if !self.shard.registry(|registry| registry.settle(self.slot, &topic, covered, until)) {
+            return Err(Reason::NotAMember.into());
+        }
+        self.follow_presence(id, true);
+        Ok(Subscribed { found, head, page })
+    }
+
+    /// Stops following a conversation; whether it was followed.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn unsubscribe(&self, id: &ConversationId) -> Result<bool, Reject> {
+        let found = self.shard.hub.reader().conversation(self.who.conf, id)?.ok_or(Reason::UnknownConversation)?;
+        self.follow_presence(id, false);
+        Ok(self.shard.registry(|registry| registry.unsubscribe(self.slot, &Topic::Chat(self.who.conf, found.record.no))))
+    }
+
+    /// In a direct conversation the other's presence comes along.
+    fn follow_presence(&self, id: &ConversationId, follow: bool) {
+        let Some(partner) = id.partner(&self.who.uid) else { return };
+        let topic = Topic::Presence(self.who.conf, partner);
+        self.shard.registry(|registry| {
+            if follow {
+                registry.register(self.slot, &topic, None, true);
+                registry.settle(self.slot, &topic, 0, 0);
+            } else {
+                registry.unsubscribe(self.slot, &topic);
+            }
+        });
+    }
+
+    /// Tells the readers of a conversation a signal.
+    pub fn tell(&self, found: &Found, signal: Signal) {
+        self.shard.hub.tell(&Telling { conf: self.who.conf, conv: Some(found.record.no), signal });
+    }
+
+    /// Says how the user is.
+    pub fn set_presence(&self, presence: &Presence) {
+        self.shard.hub.sessions().set_presence(self.who.conf, &self.who.uid, presence);
+        self.tell_presence();
+    }
+
+    fn tell_presence(&self) {
+        let Presence { status, text } = self.shard.hub.sessions().presence(self.who.conf, &self.who.uid);
+        let signal = Signal::Presence { user: self.who.uid.clone(), status, text };
+        self.shard.hub.tell(&Telling { conf: self.who.conf, conv: None, signal });
+    }
+
+    /// Appends whole frames to the lane of answers and writes what the socket takes.
+    pub fn push(&self, write: impl FnOnce(&mut Vec<u8>)) -> Flushed {
+        self.shard.registry(|registry| {
+            if let Some((outbox, _)) = registry.outbox(self.slot, self.id) {
+                write(outbox.answers());
+            }
+            registry.flush(self.slot)
+        })
+    }
+
+    /// Writes what waits.
+    pub fn flush(&self) -> Flushed {
+        self.shard.registry(|registry| registry.flush(self.slot))
+    }
+
+    /// Bytes of answers that wait: beyond a bound the edge stops reading.
+    #[must_use]
+    pub fn answers_bytes(&self) -> usize {
+        self.shard.registry(|registry| registry.outbox(self.slot, self.id).map_or(0, |(outbox, _)| outbox.answers_bytes()))
+    }
+
+    /// When the session lags and its lane is empty: reads what passed it by and gives it to it. `false` when there was nothing to do.
+    pub async fn refill(&self) -> bool {
+        let Some(refill) = self.shard.registry(|registry| registry.wants_refill(self.slot)) else { return false };
+        let reader = self.shard.hub.reader().clone();
+        let limit = self.shard.hub.limits().outbox_events.clamp(1, MAX_PAGE);
+        match blocking(move || Ok(reader.missed(&refill, limit)?)).await {
+            Ok((events, through)) => {
+                self.shard.registry(|registry| registry.refill(self.slot, self.id, &events, through));
+                true
+            }
+            Err(reject) => {
+                tracing::warn!(%reject, "a lagging session could not be refilled, trying again");
+                self.shard.registry(|registry| registry.refill_failed(self.slot, self.id));
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.shard.registry(|registry| registry.remove(self.slot));
+        if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
+            self.tell_presence();
+        }
+    }
+}
+
+/// Runs something that may touch the disk away from the shard.
+///
+/// # Errors
+/// Its own, or [`Reason::StoreError`] when it panicked.
+pub async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T, Reject> + Send + 'static) -> Result<T, Reject> {
+    match tokio::task::spawn_blocking(run).await {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::error!(%error, "reading the store failed");
+            Err(Reason::StoreError.into())
+        }
+    }
+}
+

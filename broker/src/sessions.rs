@@ -1,0 +1,139 @@
+//! All live sessions of all protocols by user: limits, lists, and presence, which is nothing but what the sessions say.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::ids::{ConfNo, Uid};
+use crate::limits::{Limits, SessionPolicy};
+use crate::model::{Status, Via};
+use crate::reject::{Reason, Reject};
+
+/// A live session.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Its id; never used twice in a process.
+    pub id: u64,
+    /// The shard that it is on.
+    pub shard: u16,
+    /// Its slot there.
+    pub slot: u32,
+    /// Its protocol.
+    pub via: Via,
+    /// Since when, Unix ms.
+    pub since_ms: u64,
+    /// What the client calls itself.
+    pub device: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+struct Present {
+    live: Vec<Live>,
+    status: Status,
+    text: Arc<str>,
+}
+
+/// Presence as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// How they are.
+    pub status: Status,
+    /// In their words.
+    pub text: Arc<str>,
+}
+
+const STRIPES: usize = 32;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Sessions {
+    stripes: [Mutex<HashMap<(ConfNo, Uid), Present>>; STRIPES],
+    hasher: RandomState,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { stripes: Default::default(), hasher: RandomState::new() }
+    }
+}
+
+impl Sessions {
+    fn stripe(&self, key: &(ConfNo, Uid)) -> MutexGuard<'_, HashMap<(ConfNo, Uid), Present>> {
+        let at = usize::try_from(self.hasher.hash_one(key) % STRIPES as u64).unwrap_or(0);
+        self.stripes[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a session. Returns whether it is the user's first, and the one to close in its favour.
+    ///
+    /// # Errors
+    /// [`Reason::TooManySessions`].
+    pub fn add(&self, conf: ConfNo, uid: &Uid, live: Live, limits: &Limits) -> Result<(bool, Option<Live>), Reject> {
+        let key = (conf, uid.clone());
+        let mut stripe = self.stripe(&key);
+        let fresh = || Present { live: Vec::new(), status: Status::Online, text: "".into() };
+        let present = stripe.entry(key).or_insert_with(fresh);
+        let full = limits.sessions_per_user > 0 && present.live.len() >= limits.sessions_per_user as usize;
+        let oldest = match limits.session_policy {
+            SessionPolicy::Refuse if full => return Err(Reason::TooManySessions.into()),
+            SessionPolicy::CloseOldest if full => Some(present.live.remove(0)),
+            _ => None,
+        };
+        present.live.push(live);
+        Ok((present.live.len() == 1, oldest))
+    }
+
+    /// Takes a session out; whether it was the user's last.
+    pub fn remove(&self, conf: ConfNo, uid: &Uid, id: u64) -> bool {
+        let key = (conf, uid.clone());
+        let mut stripe = self.stripe(&key);
+        let Some(present) = stripe.get_mut(&key) else { return false };
+        let before = present.live.len();
+        present.live.retain(|live| live.id != id);
+        let last = present.live.is_empty() && before > 0;
+        if present.live.is_empty() {
+            stripe.remove(&key);
+        }
+        last
+    }
+
+    /// A user's sessions, oldest first.
+    #[must_use]
+    pub fn of(&self, conf: ConfNo, uid: &Uid) -> Vec<Live> {
+        let key = (conf, uid.clone());
+        self.stripe(&key).get(&key).map_or(Vec::new(), |present| present.live.clone())
+    }
+
+    /// How a user is.
+    #[must_use]
+    pub fn presence(&self, conf: ConfNo, uid: &Uid) -> Presence {
+        let key = (conf, uid.clone());
+        let stripe = self.stripe(&key);
+        let offline = || Presence { status: Status::Offline, text: "".into() };
+        stripe.get(&key).map_or_else(offline, |present| Presence { status: present.status, text: Arc::clone(&present.text) })
+    }
+
+    /// Sets how a user is; `false` without a session.
+    pub fn set_presence(&self, conf: ConfNo, uid: &Uid, presence: &Presence) -> bool {
+        let key = (conf, uid.clone());
+        let mut stripe = self.stripe(&key);
+        let Some(present) = stripe.get_mut(&key) else { return false };
+        present.status = presence.status;
+        present.text = Arc::clone(&presence.text);
+        true
+    }
+
+    /// Live sessions by protocol.
+    #[must_use]
+    pub fn count(&self) -> Vec<(&'static str, usize)> {
+        let mut counts: HashMap<&'static str, usize> = HashMap::from([(Via::Ws.word(), 0)]);
+        for stripe in &self.stripes {
+            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            for live in stripe.values().flat_map(|present| &present.live) {
+                *counts.entry(live.via.word()).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_unstable();
+        counts
+    }
+}

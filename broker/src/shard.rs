@@ -1,0 +1,189 @@
+//! A shard: one thread with a current-thread runtime, the connections that live on it, and the loop that hands them their events.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::dispatch::Item;
+use crate::hub::Hub;
+use crate::ids::{ConfNo, Uid};
+use crate::mailbox::{Mail, Mailbox};
+use crate::outbox::{Bounds, Flushed, Link};
+use crate::queue::Answer;
+use crate::recent::Published;
+use crate::registry::{Registry, Wires};
+
+/// Writes of a walk before others get their turn.
+const WALK_STEP: usize = 256;
+/// Bytes of the buffer that all connections of a shard read into.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Another session of the user closed it, or took its place.
+    Closed,
+    /// The account is gone or signed out.
+    SignedOut,
+    /// The server stops.
+    Draining,
+}
+
+/// An edge's side of a session.
+pub trait Peer: Link {
+    /// Writes the answer to request number `tag` into the lane of answers, in the edge's form.
+    fn answer(&self, tag: u32, answer: Answer, into: &mut Vec<u8>);
+
+    /// The session must end: the edge says so in its protocol and lets go.
+    fn end(&self, why: Ending);
+}
+
+impl Link for Rc<dyn Peer> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).try_write(bytes)
+    }
+    fn wake(&self) {
+        (**self).wake();
+    }
+    fn wire(&self) -> usize {
+        (**self).wire()
+    }
+}
+
+/// See the module's text.
+pub struct Shard {
+    /// Its number.
+    pub index: u16,
+    /// The hub that it is part of.
+    pub hub: Arc<Hub>,
+    /// Its mailbox.
+    pub mailbox: Arc<Mailbox>,
+    registry: RefCell<Registry<Rc<dyn Peer>>>,
+    read_buffer: RefCell<Vec<u8>>,
+}
+
+impl Shard {
+    /// A shard without sessions.
+    #[must_use]
+    pub fn new(index: u16, hub: Arc<Hub>, mailbox: Arc<Mailbox>, wires: Arc<Wires>) -> Rc<Self> {
+        let limits = hub.limits();
+        let bounds = Bounds { events: limits.outbox_events, bytes: limits.outbox_bytes, budget: Arc::clone(hub.budget()) };
+        let registry = Registry::new(wires, bounds, limits.subscriptions_per_session);
+        let read_buffer = RefCell::new(vec![0; READ_BUFFER_BYTES]);
+        Rc::new(Self { index, hub, mailbox, registry: RefCell::new(registry), read_buffer })
+    }
+
+    /// Uses the registry. Never across an await; nothing that it calls comes back for it.
+    pub fn registry<T>(&self, using: impl FnOnce(&mut Registry<Rc<dyn Peer>>) -> T) -> T {
+        let mut registry = self.registry.borrow_mut();
+        let result = using(&mut registry);
+        for (topic, has) in registry.take_interest() {
+            self.hub.interest().set(topic, self.index, has);
+        }
+        result
+    }
+
+    /// Uses the read buffer that all connections of the shard share, between a read and the handling of what was read.
+    pub fn read_buffer<T>(&self, using: impl FnOnce(&mut [u8]) -> T) -> T {
+        using(&mut self.read_buffer.borrow_mut())
+    }
+
+    /// The shard's loop: mail in, events out. Ends with the runtime.
+    pub async fn run(self: Rc<Self>) {
+        let mut mail = Mail::default();
+        loop {
+            self.mailbox.take(&mut mail).await;
+            for job in mail.jobs.drain(..) {
+                job(&self);
+            }
+            self.answer(&mut mail);
+            self.deliver(&mut mail.items).await;
+            for (slot, id, why) in mail.endings.drain(..) {
+                self.end(slot, id, why);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Hands answers to their sessions, then writes once for each session.
+    fn answer(&self, mail: &mut Mail) {
+        if mail.answers.is_empty() {
+            return;
+        }
+        let mut touched: Vec<(u32, u64)> = Vec::new();
+        self.registry(|registry| {
+            for (ticket, answer) in mail.answers.drain(..) {
+                let Some((outbox, peer)) = registry.outbox(ticket.slot, ticket.session) else { continue };
+                peer.answer(ticket.tag, answer, outbox.answers());
+                touched.push((ticket.slot, ticket.session));
+            }
+            touched.sort_unstable();
+            touched.dedup();
+            for (slot, id) in touched {
+                let flushed = registry.flush(slot);
+                if let Some(peer) = registry.link(slot, id).filter(|_| flushed != Flushed::Empty) {
+                    peer.wake();
+                }
+            }
+        });
+    }
+
+    /// Events go out in pos order; signals and revocations in their place between them.
+    async fn deliver(&self, items: &mut Vec<Item>) {
+        let mut batch: Vec<Arc<Published>> = Vec::new();
+        for item in items.drain(..) {
+            match item {
+                Item::Event(published) => batch.push(published),
+                Item::Telling(telling) => {
+                    self.walk(&mut batch).await;
+                    self.registry(|registry| registry.tell(&telling));
+                }
+                Item::Revoked(conf, uid) => {
+                    self.walk(&mut batch).await;
+                    self.revoke(conf, &uid);
+                }
+            }
+        }
+        self.walk(&mut batch).await;
+    }
+
+    async fn walk(&self, batch: &mut Vec<Arc<Published>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut walk = self.registry(|registry| registry.begin(batch));
+        batch.clear();
+        while !self.registry(|registry| registry.step(&mut walk, WALK_STEP)) {
+            tokio::task::yield_now().await;
+        }
+        let counts = self.registry(|registry| std::mem::take(&mut registry.counts));
+        self.hub.metrics().deliveries.fetch_add(counts.deliveries, Relaxed);
+        self.hub.metrics().lags.fetch_add(counts.lags, Relaxed);
+    }
+
+    /// Ends the sessions of an account that has signed out everywhere.
+    fn revoke(&self, conf: ConfNo, uid: &Uid) {
+        for live in self.hub.sessions().of(conf, uid) {
+            if live.shard == self.index {
+                self.end(live.slot, live.id, Ending::SignedOut);
+            }
+        }
+    }
+
+    /// Ends all sessions.
+    pub fn end_all(&self, why: Ending) {
+        let peers: Vec<Rc<dyn Peer>> = self.registry(|registry| registry.all().map(|(_, _, peer)| Rc::clone(peer)).collect());
+        for peer in peers {
+            peer.end(why);
+        }
+    }
+
+    fn end(&self, slot: u32, id: u64, why: Ending) {
+        let peer = self.registry(|registry| registry.link(slot, id).cloned());
+        if let Some(peer) = peer {
+            peer.end(why);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Senders with numbered messages: each is acked, and in two-person chats told to the partner, once.
+//!
+//! Closed loop (who is done sends again) for saturation, open loop (a schedule) for latency. In the open loop a latency
+//! begins when the message was *due*, so that a stall counts against every message that it held up.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::latency::Latency;
+use crate::net::{Conns, Load};
+use crate::request::{self, ANSWER_KEY, FIRST_NUMBER, SendFrame};
+use crate::rpc::{self, Message};
+use crate::scan::{self, Key};
+
+/// More than a load ever has outstanding.
+const SLOTS: usize = 1 << 17;
+/// A notification names its method this early, or the slower way finds it.
+const METHOD_WITHIN: usize = 48;
+
+/// Who sends when a message is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refill {
+    /// Nobody: the schedule sends, or the load ends.
+    Nobody,
+    /// Its sender.
+    Same,
+    /// The next one in turn.
+    Next,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    number: u64,
+    line: usize,
+    due: Instant,
+    is_acked: bool,
+    is_told: bool,
+}
+
+/// The open loop's plan.
+#[derive(Clone, Copy)]
+struct Schedule {
+    start: Instant,
+    interval: Duration,
+    sent: u32,
+}
+
+/// See the module. Connection `first + i` belongs to sender `i`; partners differ in the last bit.
+pub struct Chatter {
+    conns: Range<usize>,
+    frames: Vec<SendFrame>,
+    has_partners: bool,
+    refill: Refill,
+    schedule: Option<Schedule>,
+    slots: Vec<Slot>,
+    next_number: u64,
+    next_line: usize,
+    answer_key: Key,
+    seq_key: Key,
+    client_id_key: Key,
+    pub outstanding: usize,
+    /// Since the last [`Chatter::reset`].
+    pub done: u64,
+    pub ack: Latency,
+    /// From due to the partner's notification.
+    pub told: Latency,
+    /// An answer and a notification as they came, for the bare relay.
+    pub sample_answer: String,
+    pub sample_notification: String,
+}
+
+impl Chatter {
+    /// `frames` are the senders' messages, `first_number` one above every number used on this data before.
+    pub fn new(
+        conns: Range<usize>,
+        frames: Vec<SendFrame>,
+        has_partners: bool,
+        first_number: u64,
+    ) -> Chatter {
+        let free = Slot {
+            number: 0,
+            line: 0,
+            due: Instant::now(),
+            is_acked: true,
+            is_told: true,
+        };
+        Chatter {
+            conns,
+            frames,
+            has_partners,
+            refill: Refill::Nobody,
+            schedule: None,
+            slots: vec![free; SLOTS],
+            next_number: first_number.max(FIRST_NUMBER),
+            next_line: 0,
+            answer_key: Key::new(ANSWER_KEY),
+            seq_key: Key::new(b"\"seq\":"),
+            client_id_key: Key::new(b"\"client_id\":\""),
+            outstanding: 0,
+            done: 0,
+            ack: Latency::default(),
+            told: Latency::default(),
+            sample_answer: String::new(),
+            sample_notification: String::new(),
+        }
+    }
+
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    pub fn refill(&mut self, refill: Refill) {
+        self.refill = refill;
+    }
+
+    /// Forgets the figures, not what is outstanding.
+    pub fn reset(&mut self) {
+        self.done = 0;
+        self.ack.clear();
+        self.told.clear();
+    }
+
+    /// `per_sender` messages from every sender.
+    pub fn send_each(&mut self, conns: &mut Conns, per_sender: usize) -> Result<()> {
+        for line in 0..self.frames.len() {
+            for _ in 0..per_sender {
+                self.send(conns, line, Instant::now())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `count` messages from one sender after the other.
+    pub fn send_in_turn(&mut self, conns: &mut Conns, count: usize) -> Result<()> {
+        for _ in 0..count {
+            self.send_next(conns, Instant::now())?;
+        }
+        Ok(())
+    }
+
+    /// Begins the open loop; [`Chatter::send_due`] keeps to it.
+    pub fn schedule(&mut self, per_second: f64) -> Duration {
+        let interval = Duration::from_secs_f64(1.0 / per_second);
+        self.schedule = Some(Schedule {
+            start: Instant::now(),
+            interval,
+            sent: 0,
+        });
+        interval
+    }
+
+    pub fn end_schedule(&mut self) {
+        self.schedule = None;
+    }
+
+    /// Sends all messages whose time has come.
+    pub fn send_due(&mut self, conns: &mut Conns) -> Result<()> {
+        let now = Instant::now();
+        while let Some(schedule) = &mut self.schedule {
+            let due = schedule.start + schedule.interval * schedule.sent;
+            if due > now {
+                break;
+            }
+            schedule.sent += 1;
+            self.send_next(conns, due)?;
+        }
+        Ok(())
+    }
+
+    fn send_next(&mut self, conns: &mut Conns, due: Instant) -> Result<()> {
+        let line = self.next_line;
+        // A stride without a common factor visits everyone, and partners not one after the other.
+        self.next_line = (line + stride(self.frames.len())) % self.frames.len();
+        self.send(conns, line, due)
+    }
+
+    fn send(&mut self, conns: &mut Conns, line: usize, due: Instant) -> Result<()> {
+        let number = self.next_number;
+        self.next_number += 1;
+        let slot = &mut self.slots[number as usize % SLOTS];
+        ensure!(
+            slot.is_acked && slot.is_told,
+            "message {} of sender {} was never done",
+            slot.number,
+            slot.line
+        );
+        *slot = Slot {
+            number,
+            line,
+            due,
+            is_acked: false,
+            is_told: !self.has_partners,
+        };
+        conns.queue(self.conns.start + line, self.frames[line].numbered(number));
+        self.outstanding += 1;
+        Ok(())
+    }
+
+    fn acked(&mut self, conns: &mut Conns, number: u64, line: usize) -> Result<()> {
+        let slot = &mut self.slots[number as usize % SLOTS];
+        ensure!(
+            slot.number == number && slot.line == line && !slot.is_acked,
+            "message {number} was acked twice, or to another"
+        );
+        slot.is_acked = true;
+        self.ack
+            .add(conns.now().saturating_duration_since(slot.due));
+        self.is_done(conns, number)
+    }
+
+    fn told(&mut self, conns: &mut Conns, number: u64, line: usize) -> Result<()> {
+        let slot = &mut self.slots[number as usize % SLOTS];
+        ensure!(
+            slot.number == number && !slot.is_told,
+            "message {number} was delivered twice, or is not of this run"
+        );
+        ensure!(
+            slot.line ^ 1 == line,
+            "message {number} of sender {} came to {line}",
+            slot.line
+        );
+        slot.is_told = true;
+        self.told
+            .add(conns.now().saturating_duration_since(slot.due));
+        self.is_done(conns, number)
+    }
+
+    fn is_done(&mut self, conns: &mut Conns, number: u64) -> Result<()> {
+        let slot = self.slots[number as usize % SLOTS];
+        if !(slot.is_acked && slot.is_told) {
+            return Ok(());
+        }
+        self.outstanding -= 1;
+        self.done += 1;
+        match self.refill {
+            Refill::Nobody => Ok(()),
+            Refill::Same => self.send(conns, slot.line, conns.now()),
+            Refill::Next => self.send_next(conns, conns.now()),
+        }
+    }
+
+    /// The number in a notification's client id, `<run>-<number>`.
+    fn told_number(&mut self, payload: &[u8]) -> Option<u64> {
+        let client_id = self.client_id_key.after(payload)?;
+        let dash = client_id.iter().position(|&byte| byte == b'-')?;
+        scan::digits(&client_id[dash + 1..])
+    }
+
+    fn other(&self, line: usize, payload: &[u8]) -> Result<()> {
+        match rpc::parse(payload)? {
+            Message::Refusal { reason, .. } => bail!("sender {line} was refused: {reason}"),
+            // Presence, inbox, membership: not what is measured.
+            Message::Notification { .. } | Message::Answer { .. } => Ok(()),
+        }
+    }
+}
+
+impl Load for Chatter {
+    fn text(&mut self, conns: &mut Conns, id: usize, payload: &[u8]) -> Result<()> {
+        if !self.conns.contains(&id) {
+            return Ok(());
+        }
+        let line = id - self.conns.start;
+        let head = &payload[..payload.len().min(METHOD_WITHIN)];
+        if scan::find(head, b"\"method\"").is_none()
+            && let Some(number) = request::answered(&mut self.answer_key, payload)
+            && self.seq_key.number(payload).is_some()
+        {
+            if self.sample_answer.is_empty() {
+                self.sample_answer = String::from_utf8_lossy(payload).into_owned();
+            }
+            return self.acked(conns, number, line);
+        }
+        match self.told_number(payload) {
+            Some(number) if self.has_partners => {
+                if self.sample_notification.is_empty() {
+                    self.sample_notification = String::from_utf8_lossy(payload).into_owned();
+                }
+                self.told(conns, number, line)
+            }
+            _ => self.other(line, payload),
+        }
+    }
+}
+
+/// A step that visits all of `count` before it comes back.
+fn stride(count: usize) -> usize {
+    // A prime that does not divide the count has no common factor with it.
+    [617_usize, 619, 631]
+        .into_iter()
+        .find(|&prime| !count.is_multiple_of(prime))
+        .unwrap_or(1)
+}

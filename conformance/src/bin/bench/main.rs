@@ -1,0 +1,81 @@
+//! The load generator: how fast Hallway is over WebSocket, next to what the same bytes cost without a server.
+//!
+//! One thread, one epoll, few instructions per message: it shares two cores with the server it measures. In reading order:
+//! - [`options`]: the command line; [`place`]: which cores and how many files; [`report`]: medians, tables, JSON.
+//! - [`frame`], [`scan`], [`request`]: bytes out and in, without parsing what need not be parsed.
+//! - [`net`]: the loop over all connections; a [`net::Load`] says what is done with what arrives.
+//! - [`rpc`], [`http`], [`signin`], [`stage`]: a server with accounts, conversations and signed-in connections.
+//! - [`bare`], [`bare_relay`]: the limit, a process that only writes, or answers, the same bytes; [`meter`]: who used what.
+//! - [`chatter`], [`drive`], [`pacer`]: senders, acks and partners, driven at a pace; used by [`ingest`], [`pairs`], [`headline`] and [`coldstart`].
+//! - [`fanout`], [`idle`], [`storm`], [`reconnect`]: the other measurements, a file each.
+//!
+//! All load goes to loopback, is bounded in count and time, and ends by itself.
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+mod bare;
+mod bare_relay;
+mod chatter;
+mod coldstart;
+mod drive;
+mod fanout;
+mod frame;
+mod headline;
+mod http;
+mod idle;
+mod ingest;
+mod latency;
+mod meter;
+mod net;
+mod options;
+mod pacer;
+mod pairs;
+mod place;
+mod reconnect;
+mod report;
+mod request;
+mod rpc;
+mod scan;
+mod signin;
+mod stage;
+mod storm;
+
+use anyhow::Result;
+use clap::Parser;
+
+use options::{Command, Options};
+use report::Report;
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.command == Command::BareWriter {
+        return bare::serve();
+    }
+    place::raise_open_files()?;
+    let cores = place::pin(&options.cpus);
+    let mut report = Report::new(&options, &cores);
+    let wanted = match options.command {
+        Command::All => Command::MEASUREMENTS.to_vec(),
+        one => vec![one],
+    };
+    for command in wanted {
+        measure(command, &options, &mut report)?;
+        // Written after each, so that a failure keeps what was measured before it.
+        report.write(&options.json)?;
+    }
+    eprintln!("written: {}", options.json.display());
+    Ok(())
+}
+
+fn measure(command: Command, options: &Options, report: &mut Report) -> Result<()> {
+    match command {
+        Command::Ingest => ingest::run(options, report),
+        Command::Fanout => fanout::run(options, report),
+        Command::Pairs => pairs::run(options, report),
+        Command::Idle => idle::run(options, report),
+        Command::Storm => storm::run(options, report),
+        Command::Reconnect => reconnect::run(options, report),
+        Command::Coldstart => coldstart::run(options, report),
+        Command::Headline => headline::run(options, report),
+        Command::All | Command::BareWriter => Ok(()),
+    }
+}

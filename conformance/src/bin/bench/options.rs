@@ -1,0 +1,148 @@
+//! The command line. An option that is not given takes the default of the measurement that reads it.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Command {
+    /// Durable messages in: 1,000 senders, each with a conversation of its own.
+    Ingest,
+    /// One channel, 1,000 subscribers, against the bare writer.
+    Fanout,
+    /// 1,000 two-person chats: latency at a fixed rate, then saturation.
+    Pairs,
+    /// Server memory per signed-in connection that does nothing.
+    Idle,
+    /// 5,000 logins at once, by token and by password.
+    Storm,
+    /// 10,000 clients come back at once, each 50 messages behind.
+    Reconnect,
+    /// Time to `ready` with a filled store.
+    Coldstart,
+    /// 1,000 quiet chats: memory and processor time.
+    Headline,
+    /// All of these, one after the other.
+    All,
+    /// The limit's own process; started by `fanout`, `ingest` and `pairs`.
+    #[value(hide = true)]
+    BareWriter,
+}
+
+impl Command {
+    /// What `all` means, cheapest set-up first.
+    pub const MEASUREMENTS: [Command; 8] = [
+        Command::Fanout,
+        Command::Ingest,
+        Command::Pairs,
+        Command::Headline,
+        Command::Idle,
+        Command::Storm,
+        Command::Reconnect,
+        Command::Coldstart,
+    ];
+}
+
+/// Load generator for Hallway's WebSocket edge. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+pub struct Options {
+    /// What to measure
+    pub command: Command,
+    /// Rounds; the medians are reported [fanout 5, others 3]
+    #[arg(long)]
+    pub rounds: Option<usize>,
+    /// Measured seconds per round and load [fanout 2, ingest 20, pairs 10, headline 60]
+    #[arg(long)]
+    pub seconds: Option<f64>,
+    /// Seconds of load before the measured ones
+    #[arg(long, default_value_t = 1.0)]
+    pub warmup_s: f64,
+    /// Where the results go
+    #[arg(long, default_value = "bench.json")]
+    pub json: PathBuf,
+    /// Keep the server's data here and use it again (accounts too) [a temporary directory]
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Processor cores for generator, server and bare writer: "0,1", or "all"
+    #[arg(long, default_value = "0,1")]
+    pub cpus: String,
+    /// Subscribers, senders, chats or connections [fanout, ingest, pairs, headline 1,000; idle, storm 5,000; reconnect 10,000]
+    #[arg(long)]
+    pub clients: Option<usize>,
+    /// Connections per account in idle, storm and reconnect (the server allows 8) [idle, storm 1; reconnect 4]
+    #[arg(long)]
+    pub sessions_per_user: Option<usize>,
+    /// Bytes of a message's text
+    #[arg(long, default_value_t = 200)]
+    pub body_bytes: usize,
+    /// Messages outstanding: fanout in all (a list), ingest per sender, pairs in all (a list)
+    /// [fanout 1,10,100; ingest 4; pairs 100,1000,4000]
+    #[arg(long, value_delimiter = ',')]
+    pub windows: Vec<usize>,
+    /// fanout: keep the server's default message rate, and spread the sending over enough sessions
+    #[arg(long)]
+    pub default_limits: bool,
+    /// ingest: groups of one instead of direct chats (needs half the accounts)
+    #[arg(long)]
+    pub groups: bool,
+    /// Messages per second in all [pairs 2,000; headline clients / 5]
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// coldstart: stored events
+    #[arg(long, default_value_t = 1_000_000)]
+    pub events: u64,
+    /// coldstart: write the operating system's page cache back and drop it before each start (needs root, slows others)
+    #[arg(long)]
+    pub drop_caches: bool,
+    /// coldstart: stop with SIGKILL instead of SIGTERM
+    #[arg(long)]
+    pub kill: bool,
+    /// reconnect: how many messages each client missed
+    #[arg(long, default_value_t = 50)]
+    pub behind: usize,
+    /// reconnect: how many channels the clients follow, one each
+    #[arg(long, default_value_t = 100)]
+    pub channels: usize,
+    /// More configuration for the server, e.g. --set limits.messages_per_second=0
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+}
+
+impl Options {
+    /// `--rounds`, or what suits the measurement; never 0.
+    pub fn rounds_or(&self, default: usize) -> usize {
+        self.rounds.unwrap_or(default).max(1)
+    }
+
+    /// `--clients`, or what the measurement is defined with.
+    pub fn clients_or(&self, default: usize) -> usize {
+        self.clients.unwrap_or(default).max(1)
+    }
+
+    /// `--seconds`, or what suits the measurement.
+    pub fn seconds_or(&self, default: f64) -> f64 {
+        self.seconds.unwrap_or(default).max(0.1)
+    }
+
+    /// `--windows`, or what the measurement is defined with.
+    pub fn windows_or(&self, default: &[usize]) -> Vec<usize> {
+        let given: Vec<usize> = self
+            .windows
+            .iter()
+            .copied()
+            .filter(|&window| window > 0)
+            .collect();
+        if given.is_empty() {
+            default.to_vec()
+        } else {
+            given
+        }
+    }
+
+    /// The text of every message: letters that need no escaping, so that its length on the wire is known.
+    pub fn body(&self) -> String {
+        "x".repeat(self.body_bytes.max(1))
+    }
+}
