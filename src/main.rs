@@ -1,1 +1,48 @@
-fn main() {}
+//! `hallway`: the command line. In reading order: [`cli`] (what can be said), [`config`] (what is in force), [`serve`] (the server), [`commands`]
+//! (everything else). Nothing here decides what a conference is: that is the broker's.
+
+mod cli;
+mod commands;
+mod conferences;
+mod config;
+mod logging;
+mod password;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use cli::{Cli, Task};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hallway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let (settings, task) = cli.into_task();
+    let loaded = settings.load()?;
+    match task {
+        Task::PrintConfig => Ok(commands::print_config(&loaded)?),
+        Task::Serve => {
+            logging::start(loaded.config.server.log, logging::SERVER)?;
+            Ok(runtime()?.block_on(serve::run(&loaded))?)
+        }
+        Task::Command(command) => {
+            logging::start(loaded.config.server.log, logging::COMMAND)?;
+            Ok(runtime()?.block_on(commands::run(&loaded, command))?)
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("the runtime does not start")
+}

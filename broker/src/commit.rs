@@ -17,8 +17,8 @@ use crate::model::Body;
 use crate::queue::{Answer, BATCH_COMMANDS, ReplyTo, Submission};
 use crate::recent::{Published, Recent};
 use crate::reject::{Reason, Reject};
-use crate::state::{State, StateError};
-use crate::view::{Kept, Made, SCHEMA, StoreHead, View, decode};
+use crate::state::{Batch, State, StateError};
+use crate::view::{Kept, Made, SCHEMA, StoreHead, View, decode, encode};
 
 /// Why the store did not open.
 #[derive(Debug, thiserror::Error)]
@@ -170,12 +170,25 @@ impl ApplyStage {
         let head = StoreHead { schema: SCHEMA, applied: 0, secret, conferences: 0 };
         let mut stage = Self { log, state, recent, kept: Kept::default(), head };
         stage.read_head()?;
+        stage.seal()?;
         let log_end = stage.log.lock().unwrap_or_else(PoisonError::into_inner).end();
         if log_end < stage.head.applied {
             return Err(StoreError::LogBehind { log_end, applied: stage.head.applied });
         }
         stage.catch_up(log_end)?;
         Ok(stage)
+    }
+
+    /// Makes a new store's secret durable before anything is told that it goes into: else a crash before the first checkpoint would change the
+    /// ids of events.
+    fn seal(&self) -> Result<(), StateError> {
+        if self.state.get(&keys::store_head())?.is_some() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.put(keys::store_head(), encode(&self.head));
+        self.state.commit(&batch)?;
+        self.state.checkpoint()
     }
 
     /// The store's head.
@@ -293,7 +306,7 @@ impl ApplyStage {
 
 /// The event without its text.
 fn tombstone(event: &Published) -> Option<Arc<Published>> {
-    let mut event = event.event.clone();
+    let mut event = (*event.event).clone();
     match &mut event.entry.body {
         Body::Message(message) => {
             message.text = "".into();

@@ -37,27 +37,48 @@ pub enum Item {
     Revoked(ConfNo, Uid),
 }
 
-fn payload(payload: &Payload) -> Bytes {
+/// The same, to be written; postcard writes both alike.
+#[derive(Serialize)]
+enum PayloadRef<'a> {
+    Event(&'a Event),
+    Telling(&'a Telling),
+    Revoked(ConfNo, &'a Uid),
+}
+
+/// Conference and pos in front of each payload (0 but for events): who has the event in memory need not read the rest.
+const HEAD_BYTES: usize = 12;
+
+fn payload(conf: ConfNo, pos: u64, payload: &PayloadRef<'_>) -> (ConfNo, Bytes) {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(&conf.0.to_be_bytes());
+    bytes.extend_from_slice(&pos.to_be_bytes());
     // The payloads hold nothing that postcard cannot write.
-    postcard::to_stdvec(payload).unwrap_or_default().into()
+    (conf, postcard::to_extend(payload, bytes).unwrap_or_default().into())
+}
+
+/// What is in front of a payload, and the payload.
+fn split(message: &[u8]) -> Option<(ConfNo, u64, &[u8])> {
+    let (head, rest) = message.split_at_checked(HEAD_BYTES)?;
+    let (conf, pos) = head.split_at_checked(4)?;
+    Some((ConfNo(u32::from_be_bytes(conf.try_into().ok()?)), u64::from_be_bytes(pos.try_into().ok()?), rest))
 }
 
 /// An event as it goes over the backbone.
 #[must_use]
 pub fn event_payload(event: &Event) -> (ConfNo, Bytes) {
-    (event.place.conf, payload(&Payload::Event(event.clone())))
+    payload(event.place.conf, event.entry.pos, &PayloadRef::Event(event))
 }
 
 /// A signal as it goes over the backbone.
 #[must_use]
 pub fn telling_payload(telling: &Telling) -> (ConfNo, Bytes) {
-    (telling.conf, payload(&Payload::Telling(telling.clone())))
+    payload(telling.conf, 0, &PayloadRef::Telling(telling))
 }
 
 /// A revocation as it goes over the backbone.
 #[must_use]
 pub fn revoked_payload(conf: ConfNo, uid: &Uid) -> (ConfNo, Bytes) {
-    (conf, payload(&Payload::Revoked(conf, uid.clone())))
+    payload(conf, 0, &PayloadRef::Revoked(conf, uid))
 }
 
 /// How far the state is in each conference, told by the apply thread: what dispatch compares with, so that not even a dropped last event
@@ -82,7 +103,10 @@ impl Ends {
 
     fn all(&self) -> Vec<(ConfNo, u64)> {
         let ends = self.by_conference.read().unwrap_or_else(PoisonError::into_inner);
-        ends.iter().map(|(conf, end)| (*conf, end.load(Ordering::Acquire))).collect()
+        let mut all: Vec<_> = ends.iter().map(|(conf, end)| (*conf, end.load(Ordering::Acquire))).collect();
+        // In the same order in every run.
+        all.sort_unstable();
+        all
     }
 }
 
@@ -147,8 +171,15 @@ impl Dispatch {
     pub fn receive(&mut self, messages: &mut Vec<Bytes>) -> Result<&mut [Vec<Item>], StateError> {
         let idle = messages.is_empty();
         for message in messages.drain(..) {
-            match postcard::from_bytes(&message) {
-                Ok(Payload::Event(event)) => self.event(event)?,
+            let Some((conf, pos, rest)) = split(&message) else { continue };
+            if pos > 0
+                && let Some(published) = self.recent.get(conf, pos)
+            {
+                self.event(published)?;
+                continue;
+            }
+            match postcard::from_bytes(rest) {
+                Ok(Payload::Event(event)) => self.event(Published::new(event))?,
                 Ok(Payload::Telling(telling)) => self.telling(telling),
                 Ok(Payload::Revoked(conf, uid)) => self.to_shards(u64::MAX, &Item::Revoked(conf, uid)),
                 Err(error) => tracing::error!(%error, "a message on the backbone that is not ours"),
@@ -162,16 +193,19 @@ impl Dispatch {
         Ok(&mut self.out)
     }
 
-    fn event(&mut self, event: Event) -> Result<(), StateError> {
-        let (conf, pos) = (event.place.conf, event.entry.pos);
+    fn event(&mut self, published: Arc<Published>) -> Result<(), StateError> {
+        let (conf, pos) = (published.event.place.conf, published.pos());
         let handed = *self.handed.entry(conf).or_default();
         if pos <= handed {
             return Ok(());
         }
         if pos > handed + 1 {
             self.fill(conf, pos - 1)?;
+            // What filled the hole may have gone beyond it.
+            if self.handed.get(&conf).is_some_and(|handed| pos <= *handed) {
+                return Ok(());
+            }
         }
-        let published = self.recent.get(conf, pos).unwrap_or_else(|| Published::new(event));
         self.hand(published);
         Ok(())
     }

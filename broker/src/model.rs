@@ -421,6 +421,8 @@ pub enum Signal {
     Presence {
         /// Who.
         user: Uid,
+        /// Their display name.
+        name: Arc<str>,
         /// How.
         status: Status,
         /// In their words.

@@ -143,6 +143,12 @@ impl Outbox {
         self.chunks.is_empty()
     }
 
+    /// Events that wait, and their bytes.
+    #[must_use]
+    pub fn events_waiting(&self) -> (usize, usize) {
+        (self.events, self.events_bytes)
+    }
+
     /// Bytes of answers that wait.
     #[must_use]
     pub fn answers_bytes(&self) -> usize {

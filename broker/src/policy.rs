@@ -79,9 +79,9 @@ impl Asker<'_> {
         if kind == Kind::Inbox { Err(Reason::NotAllowed) } else { Ok(()) }
     }
 
-    /// How much they may moderate: staff stands over everybody wherever all may read, the others by their role inside.
-    fn authority(&self, kind: Kind) -> Option<MemberRole> {
-        if kind.is_public() && self.role.is_staff() { Some(MemberRole::Owner) } else { self.member_role() }
+    /// How much they may moderate: staff like an owner wherever they may read, the others by their role inside.
+    fn authority(&self) -> Option<MemberRole> {
+        if self.role.is_staff() { Some(MemberRole::Owner) } else { self.member_role() }
     }
 
     /// Deleting others' messages, removing people, changing the title.
@@ -90,7 +90,7 @@ impl Asker<'_> {
     /// The reason why not.
     pub fn may_moderate(&self, kind: Kind, id: &ConversationId) -> Result<MemberRole, Reason> {
         self.may_read(kind, id)?;
-        match (kind, self.authority(kind)) {
+        match (kind, self.authority()) {
             (Kind::Direct | Kind::Inbox, _) => Err(Reason::NotAllowed),
             (_, Some(role)) if role >= MemberRole::Moderator => Ok(role),
             _ => Err(Reason::NotModerator),

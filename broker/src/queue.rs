@@ -90,8 +90,7 @@ impl Queue {
     /// Puts the submissions in, all or none.
     ///
     /// # Errors
-    /// Gives them back when there is no room: await [`Queue::room`] and try again. When the queue is closed, they are
-    /// refused with [`Reason::Draining`].
+    /// Gives them back when there is no room. When the queue is closed, they are dropped: the drain tells everybody.
     pub fn push(&self, submissions: Vec<Submission>) -> Result<(), Vec<Submission>> {
         let mut waiting = self.lock();
         if waiting.closed {
@@ -116,9 +115,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until commands were taken out since the call.
-    pub async fn room(&self) {
-        self.room.notified().await;
+    /// Puts the submissions in, waiting while there is no room.
+    pub async fn submit(&self, mut submissions: Vec<Submission>) {
+        loop {
+            let room = self.room.notified();
+            match self.push(submissions) {
+                Ok(()) => return,
+                Err(back) => submissions = back,
+            }
+            room.await;
+        }
     }
 
     /// Submits one command and waits for its answer.
@@ -127,15 +133,7 @@ impl Queue {
     /// The refusal.
     pub async fn call(&self, command: Command, since_us: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let mut submissions = vec![Submission { command, reply: ReplyTo::Caller(reply), since_us }];
-        loop {
-            let room = self.room.notified();
-            match self.push(submissions) {
-                Ok(()) => break,
-                Err(back) => submissions = back,
-            }
-            room.await;
-        }
+        self.submit(vec![Submission { command, reply: ReplyTo::Caller(reply), since_us }]).await;
         answer.await.unwrap_or(Err(Reason::Draining.into()))
     }
 
@@ -152,12 +150,6 @@ impl Queue {
         drop(waiting);
         self.room.notify_waiters();
         true
-    }
-
-    /// Takes what is there without waiting.
-    pub fn try_take(&self, batch: &mut Vec<Submission>) {
-        self.lock().fill(batch);
-        self.room.notify_waiters();
     }
 
     /// Lets nothing more in; what is in still comes out.

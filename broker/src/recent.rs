@@ -20,15 +20,15 @@ pub const WIRES: usize = 6;
 #[derive(Debug)]
 pub struct Published {
     /// The event.
-    pub event: Event,
+    pub event: Arc<Event>,
     wires: [OnceLock<Bytes>; WIRES],
 }
 
 impl Published {
     /// An event without wire forms.
     #[must_use]
-    pub fn new(event: Event) -> Arc<Self> {
-        Arc::new(Self { event, wires: Default::default() })
+    pub fn new(event: impl Into<Arc<Event>>) -> Arc<Self> {
+        Arc::new(Self { event: event.into(), wires: Default::default() })
     }
 
     /// Its pos.

@@ -1,6 +1,7 @@
 //! A session as its edge holds it: what it may ask of the hub, and where its answers and events come from.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
@@ -24,6 +25,8 @@ pub struct Who {
     pub conference: ConferenceId,
     /// The user.
     pub uid: Uid,
+    /// Their display name when they signed in.
+    pub name: Arc<str>,
 }
 
 /// See the module's text. Ends with its drop.
@@ -196,7 +199,7 @@ impl Session {
 
     fn tell_presence(&self) {
         let Presence { status, text } = self.shard.hub.sessions().presence(self.who.conf, &self.who.uid);
-        let signal = Signal::Presence { user: self.who.uid.clone(), status, text };
+        let signal = Signal::Presence { user: self.who.uid.clone(), name: Arc::clone(&self.who.name), status, text };
         self.shard.hub.tell(&Telling { conf: self.who.conf, conv: None, signal });
     }
 

@@ -110,7 +110,7 @@ impl Default for Kept {
 #[derive(Debug, Default)]
 pub struct Made {
     /// New events, in pos order within each conference.
-    pub events: Vec<Event>,
+    pub events: Vec<Arc<Event>>,
     /// Signals about durable changes that are no events (read markers).
     pub signals: Vec<(ConfNo, ConvNo, Signal)>,
     /// Accounts whose sessions must look again whether they are still good.
@@ -140,7 +140,10 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn finish(mut self) -> (Batch, StoreHead, Made) {
         self.changes.insert(keys::store_head(), Some(encode(&self.head)));
-        (Batch { changes: self.changes.into_iter().collect() }, self.head, self.made)
+        let mut changes: Vec<_> = self.changes.into_iter().collect();
+        // In key order neighbours are written together, and every run writes the same.
+        changes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        (Batch { changes }, self.head, self.made)
     }
 
     /// A record.
@@ -362,7 +365,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// Those of the state.
-    pub fn append(&mut self, found: &Found, actor: &Actor, name: Arc<str>, at_ms: u64, body: Body) -> Result<Event, StateError> {
+    pub fn append(&mut self, found: &Found, actor: &Actor, name: Arc<str>, at_ms: u64, body: Body) -> Result<Arc<Event>, StateError> {
         let (conf, conv) = (found.conf, found.record.no);
         let mut conference = self.conference_head(conf)?;
         let last = self.head(found)?;
@@ -378,8 +381,8 @@ impl<'a> View<'a> {
         self.put_conference_head(conf, conference);
         self.kept.heads.insert((conf, conv), head);
         let place = Place { conf, conv, conversation: found.id.clone(), seq: head.seq };
-        let event = Event { place, entry, origin: actor.session };
-        self.made.events.push(event.clone());
+        let event = Arc::new(Event { place, entry, origin: actor.session });
+        self.made.events.push(Arc::clone(&event));
         Ok(event)
     }
 }

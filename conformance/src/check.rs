@@ -116,18 +116,7 @@ pub struct Event {
     pub rest: BTreeMap<String, String>,
 }
 
-const REST: [&str; 10] = [
-    "via",
-    "emoji",
-    "on",
-    "user",
-    "change",
-    "role",
-    "reply_to",
-    "mentions",
-    "attachments",
-    "title",
-];
+const REST: [&str; 10] = ["via", "emoji", "on", "user", "change", "role", "reply_to", "mentions", "attachments", "title"];
 
 impl Event {
     /// From JSON.
@@ -136,12 +125,9 @@ impl Event {
     /// When a member that every event of its kind has is missing.
     pub fn parse(json: &Value) -> Result<Event> {
         let word = |member: &str| json[member].as_str().map(str::to_owned);
-        let need =
-            |member: &str| word(member).ok_or_else(|| anyhow!("no {member:?} in the event {json}"));
+        let need = |member: &str| word(member).ok_or_else(|| anyhow!("no {member:?} in the event {json}"));
         let event = Event {
-            seq: json["seq"]
-                .as_u64()
-                .ok_or_else(|| anyhow!("no seq in the event {json}"))?,
+            seq: json["seq"].as_u64().ok_or_else(|| anyhow!("no seq in the event {json}"))?,
             id: need("id")?,
             kind: need("kind")?,
             from: need("from")?,
@@ -151,10 +137,7 @@ impl Event {
             text: word("text"),
             target: json["target"].as_u64(),
             deleted: json["deleted"] == true,
-            rest: REST
-                .iter()
-                .filter_map(|member| Some(((*member).to_owned(), json.get(*member)?.to_string())))
-                .collect(),
+            rest: REST.iter().filter_map(|member| Some(((*member).to_owned(), json.get(*member)?.to_string()))).collect(),
         };
         if event.is_message() && event.n.is_none() {
             return Err(anyhow!("no n in the message {json}"));
@@ -185,10 +168,7 @@ pub fn reading(after: u64, seen: &[Event]) -> Vec<Violation> {
         } else if seq <= last {
             violations.push(Violation::Reordered { seq, after: last });
         } else if seq != last + 1 {
-            violations.push(Violation::Hole {
-                after: last,
-                next: seq,
-            });
+            violations.push(Violation::Hole { after: last, next: seq });
         }
         last = last.max(seq);
     }
@@ -211,11 +191,7 @@ fn ordinals(stored: &[Event]) -> Vec<Violation> {
         .zip(messages)
         .filter_map(|(expected, event)| {
             let n = event.n.unwrap_or(0);
-            (n != expected).then_some(Violation::Ordinal {
-                seq: event.seq,
-                n,
-                expected,
-            })
+            (n != expected).then_some(Violation::Ordinal { seq: event.seq, n, expected })
         })
         .collect()
 }
@@ -229,12 +205,7 @@ fn stored_twice(stored: &[Event]) -> Vec<Violation> {
         };
         if let Some(first) = first_seqs.insert((&event.from, client_id), event.seq) {
             let (from, client_id) = (event.from.clone(), client_id.clone());
-            violations.push(Violation::StoredTwice {
-                from,
-                client_id,
-                first,
-                second: event.seq,
-            });
+            violations.push(Violation::StoredTwice { from, client_id, first, second: event.seq });
         }
     }
     violations
@@ -242,40 +213,21 @@ fn stored_twice(stored: &[Event]) -> Vec<Violation> {
 
 /// Edits and deletions show in the message they are about, and name an earlier one.
 fn present_text(stored: &[Event]) -> Vec<Violation> {
-    let messages: HashMap<u64, &Event> = stored
-        .iter()
-        .filter(|event| event.is_message())
-        .map(|event| (event.seq, event))
-        .collect();
-    let deleted: BTreeSet<u64> = stored
-        .iter()
-        .filter(|event| event.kind == "delete")
-        .filter_map(|event| event.target)
-        .collect();
+    let messages: HashMap<u64, &Event> = stored.iter().filter(|event| event.is_message()).map(|event| (event.seq, event)).collect();
+    let deleted: BTreeSet<u64> = stored.iter().filter(|event| event.kind == "delete").filter_map(|event| event.target).collect();
     let mut latest_text: BTreeMap<u64, &Event> = BTreeMap::new();
     let mut violations = Vec::new();
     for event in stored {
         let Some(target) = event.target else { continue };
         if target >= event.seq || !messages.contains_key(&target) {
-            violations.push(Violation::Dangling {
-                seq: event.seq,
-                target,
-            });
+            violations.push(Violation::Dangling { seq: event.seq, target });
         } else if event.kind == "edit" {
             latest_text.insert(target, event);
         }
     }
-    for seq in deleted
-        .iter()
-        .filter(|seq| messages.get(seq).is_some_and(|message| !message.deleted))
-    {
+    for seq in deleted.iter().filter(|seq| messages.get(seq).is_some_and(|message| !message.deleted)) {
         let (was, is) = ("true".into(), "false".into());
-        violations.push(Violation::Changed {
-            seq: *seq,
-            field: "deleted",
-            was,
-            is,
-        });
+        violations.push(Violation::Changed { seq: *seq, field: "deleted", was, is });
     }
     for (seq, edit) in latest_text {
         if !messages[&seq].deleted && messages[&seq].text != edit.text {
@@ -286,16 +238,8 @@ fn present_text(stored: &[Event]) -> Vec<Violation> {
 }
 
 fn changed_text(seq: u64, was: &Option<String>, is: &Option<String>) -> Violation {
-    let show = |text: &Option<String>| {
-        text.as_ref()
-            .map_or("nothing".to_owned(), |text| format!("{text:?}"))
-    };
-    Violation::Changed {
-        seq,
-        field: "text",
-        was: show(was),
-        is: show(is),
-    }
+    let show = |text: &Option<String>| text.as_ref().map_or("nothing".to_owned(), |text| format!("{text:?}"));
+    Violation::Changed { seq, field: "text", was: show(was), is: show(is) }
 }
 
 /// What someone saw, against what is stored: the same id, sender, time, ordinal … under the same seq. Texts may differ
@@ -309,10 +253,7 @@ pub fn agreement(stored: &[Event], seen: &[Event]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for event in seen {
         let Some(is) = by_seq.get(&event.seq) else {
-            violations.push(Violation::Lost {
-                seq: event.seq,
-                what: "a reader saw it".into(),
-            });
+            violations.push(Violation::Lost { seq: event.seq, what: "a reader saw it".into() });
             continue;
         };
         violations.extend(same_identity(event, is));
@@ -336,27 +277,14 @@ pub fn agreement(stored: &[Event], seen: &[Event]) -> Vec<Violation> {
 
 /// Messages whose text was taken away, by a deletion or with their author's account.
 fn gone(stored: &[Event]) -> BTreeSet<u64> {
-    let deletions = stored
-        .iter()
-        .filter(|event| event.kind == "delete")
-        .filter_map(|event| event.target);
-    deletions
-        .chain(
-            stored
-                .iter()
-                .filter(|event| event.deleted)
-                .map(|event| event.seq),
-        )
-        .collect()
+    let deletions = stored.iter().filter(|event| event.kind == "delete").filter_map(|event| event.target);
+    deletions.chain(stored.iter().filter(|event| event.deleted).map(|event| event.seq)).collect()
 }
 
 fn edit_texts(stored: &[Event]) -> HashMap<u64, Vec<Option<String>>> {
     let mut texts: HashMap<u64, Vec<Option<String>>> = HashMap::new();
     for event in stored.iter().filter(|event| event.kind == "edit") {
-        texts
-            .entry(event.target.unwrap_or(0))
-            .or_default()
-            .push(event.text.clone());
+        texts.entry(event.target.unwrap_or(0)).or_default().push(event.text.clone());
     }
     texts
 }
@@ -364,32 +292,15 @@ fn edit_texts(stored: &[Event]) -> HashMap<u64, Vec<Option<String>>> {
 /// Where nobody's account was erased: a message that is marked as deleted has a deletion event.
 #[must_use]
 pub fn deletions(stored: &[Event]) -> Vec<Violation> {
-    let targets: BTreeSet<u64> = stored
-        .iter()
-        .filter(|event| event.kind == "delete")
-        .filter_map(|event| event.target)
-        .collect();
-    let unexplained = stored
-        .iter()
-        .filter(|event| event.deleted && !targets.contains(&event.seq));
-    unexplained
-        .map(|event| Violation::Changed {
-            seq: event.seq,
-            field: "deleted",
-            was: "false".into(),
-            is: "true".into(),
-        })
-        .collect()
+    let targets: BTreeSet<u64> = stored.iter().filter(|event| event.kind == "delete").filter_map(|event| event.target).collect();
+    let unexplained = stored.iter().filter(|event| event.deleted && !targets.contains(&event.seq));
+    unexplained.map(|event| Violation::Changed { seq: event.seq, field: "deleted", was: "false".into(), is: "true".into() }).collect()
 }
 
 /// Compares what never changes. A deletion takes a message's attachments, mentions and the like with its text.
 fn same_identity(was: &Event, is: &Event) -> Vec<Violation> {
     let shown = |event: &Event| {
-        let rest = if is.deleted {
-            String::new()
-        } else {
-            format!("{:?}", event.rest)
-        };
+        let rest = if is.deleted { String::new() } else { format!("{:?}", event.rest) };
         [
             ("id", event.id.clone()),
             ("kind", event.kind.clone()),
@@ -406,12 +317,7 @@ fn same_identity(was: &Event, is: &Event) -> Vec<Violation> {
         .into_iter()
         .zip(shown(is))
         .filter(|(was, is)| was != is)
-        .map(|((field, was), (_, is))| Violation::Changed {
-            seq,
-            field,
-            was,
-            is,
-        })
+        .map(|((field, was), (_, is))| Violation::Changed { seq, field, was, is })
         .collect()
 }
 
@@ -445,12 +351,7 @@ pub fn acks(stored: &[Event], acks: &[Ack]) -> Vec<Violation> {
     for ack in acks {
         match by_seq.get(&ack.seq) {
             None => {
-                let what = format!(
-                    "{}'s {} {:?} was acked",
-                    ack.from,
-                    ack.kind,
-                    ack.client_id.as_ref().or(ack.text.as_ref())
-                );
+                let what = format!("{}'s {} {:?} was acked", ack.from, ack.kind, ack.client_id.as_ref().or(ack.text.as_ref()));
                 violations.push(Violation::Lost { seq: ack.seq, what });
             }
             // An ack says nothing of n, via and the like; those are taken as stored.

@@ -20,7 +20,7 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The connection broke.
-    #[error("the connection is lost: {0}")]
+    #[error("the connection is lost")]
     Lost(#[from] std::io::Error),
     /// The server closed it.
     #[error("the server closed with {code} {text:?}")]
@@ -88,15 +88,8 @@ pub struct Connect {
 
 impl Default for Connect {
     fn default() -> Connect {
-        let subprotocol = (
-            "Sec-WebSocket-Protocol".to_owned(),
-            wire::SUBPROTOCOL.to_owned(),
-        );
-        Connect {
-            path: "/ws".into(),
-            headers: vec![subprotocol],
-            receive_buffer_bytes: None,
-        }
+        let subprotocol = ("Sec-WebSocket-Protocol".to_owned(), wire::SUBPROTOCOL.to_owned());
+        Connect { path: "/ws".into(), headers: vec![subprotocol], receive_buffer_bytes: None }
     }
 }
 
@@ -110,8 +103,7 @@ impl Connect {
     /// Adds or replaces a header (`Host`, `Origin`, …).
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Connect {
-        self.headers
-            .retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        self.headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -148,23 +140,11 @@ impl Connect {
         let mut stream = self.socket(to)?;
         stream.set_write_timeout(Some(ANSWER_WITHIN))?;
         let nonce: [u8; 16] = rand::random();
-        let headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        stream.write_all(&wire::upgrade_request(
-            &to.to_string(),
-            &self.path,
-            nonce,
-            &headers,
-        ))?;
+        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        stream.write_all(&wire::upgrade_request(&to.to_string(), &self.path, nonce, &headers))?;
         let (head, rest) = read_head(&mut stream)?;
         if let Err(error) = wire::check_upgrade(&head, nonce) {
-            return Err(ClientError::Upgrade(
-                error,
-                String::from_utf8_lossy(&rest).into_owned(),
-            ));
+            return Err(ClientError::Upgrade(error, String::from_utf8_lossy(&rest).into_owned()));
         }
         Ok(Client::new(stream, head, &rest))
     }
@@ -249,9 +229,7 @@ impl Client {
     pub fn send(&mut self, method: &str, params: &Value) -> Result<u64, ClientError> {
         let id = self.next_id;
         self.next_id += 1;
-        self.send_text(
-            &json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string(),
-        )?;
+        self.send_text(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string())?;
         Ok(id)
     }
 
@@ -260,9 +238,7 @@ impl Client {
     /// # Errors
     /// When the connection ends before, or the deadline passes.
     pub fn answer(&mut self, id: u64, within: Duration) -> Result<Outcome, ClientError> {
-        self.wait(within, &format!("answer to request {id}"), |client| {
-            client.answers.remove(&id)
-        })
+        self.wait(within, &format!("answer to request {id}"), |client| client.answers.remove(&id))
     }
 
     /// Takes an answer that has arrived already.
@@ -285,8 +261,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`], and [`ClientError::Refused`].
     pub fn call_ok(&mut self, method: &str, params: &Value) -> Result<Value, ClientError> {
-        self.call(method, params)?
-            .map_err(|error| ClientError::Refused(method.to_owned(), error))
+        self.call(method, params)?.map_err(|error| ClientError::Refused(method.to_owned(), error))
     }
 
     // ---- What arrives ----
@@ -296,9 +271,7 @@ impl Client {
     /// # Errors
     /// When the connection ends before, or nothing comes in time.
     pub fn notification(&mut self, within: Duration) -> Result<Value, ClientError> {
-        self.wait(within, "notification", |client| {
-            client.notifications.pop_front()
-        })
+        self.wait(within, "notification", |client| client.notifications.pop_front())
     }
 
     /// Takes all notifications that have been read from the socket.
@@ -332,12 +305,7 @@ impl Client {
     }
 
     /// Reads until `take` finds what it wants.
-    fn wait<T>(
-        &mut self,
-        within: Duration,
-        what: &str,
-        mut take: impl FnMut(&mut Client) -> Option<T>,
-    ) -> Result<T, ClientError> {
+    fn wait<T>(&mut self, within: Duration, what: &str, mut take: impl FnMut(&mut Client) -> Option<T>) -> Result<T, ClientError> {
         let deadline = Instant::now() + within;
         loop {
             self.sort_frames()?;
@@ -366,8 +334,7 @@ impl Client {
 
     fn read(&mut self, within: Duration) -> Result<bool, ClientError> {
         // A zero timeout would mean "for ever".
-        self.stream
-            .set_read_timeout(Some(within.max(Duration::from_millis(1))))?;
+        self.stream.set_read_timeout(Some(within.max(Duration::from_millis(1))))?;
         let mut chunk = [0; 65_536];
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(std::io::Error::from(ErrorKind::UnexpectedEof).into()),
@@ -375,14 +342,7 @@ impl Client {
                 self.decoder.feed(&chunk[..count]);
                 Ok(true)
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                ) =>
-            {
-                Ok(false)
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -406,8 +366,7 @@ impl Client {
                 Message::Close(code, text) => {
                     self.closed = Some((code, text));
                     // The answer is a courtesy; the server may be gone.
-                    self.send_frame(Opcode::Close, &wire::close_payload(1000, ""))
-                        .ok();
+                    self.send_frame(Opcode::Close, &wire::close_payload(1000, "")).ok();
                 }
             }
         }
@@ -418,16 +377,12 @@ impl Client {
     }
 
     fn sort(&mut self, text: &str) -> Result<(), ClientError> {
-        let mut value: Value =
-            serde_json::from_str(text).map_err(|_| ClientError::NotJson(text.to_owned()))?;
+        let mut value: Value = serde_json::from_str(text).map_err(|_| ClientError::NotJson(text.to_owned()))?;
         if value.get("method").is_some() {
             self.notifications.push_back(value);
             return Ok(());
         }
-        match value["id"]
-            .as_u64()
-            .filter(|id| (1..self.next_id).contains(id))
-        {
+        match value["id"].as_u64().filter(|id| (1..self.next_id).contains(id)) {
             None => self.unclaimed.push_back(value),
             Some(id) => {
                 let outcome = match value.get_mut("error") {

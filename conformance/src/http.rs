@@ -26,19 +26,13 @@ impl Request {
     /// A request without a body.
     #[must_use]
     pub fn new(method: &str, path: &str) -> Request {
-        Request {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Request { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// Adds a header, or replaces the one that would be sent by default (`Host`, `Content-Type`, `Content-Length`).
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Request {
-        self.headers
-            .retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        self.headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -46,8 +40,7 @@ impl Request {
     /// Sets a JSON body and its content type.
     #[must_use]
     pub fn json(self, body: &Value) -> Request {
-        self.body(body.to_string().into_bytes())
-            .header("Content-Type", "application/json")
+        self.body(body.to_string().into_bytes()).header("Content-Type", "application/json")
     }
 
     /// Sets the body alone.
@@ -69,15 +62,8 @@ impl Request {
     }
 
     fn encode(&self, to: SocketAddr) -> Vec<u8> {
-        let given = |name: &str| {
-            self.headers
-                .iter()
-                .any(|(have, _)| have.eq_ignore_ascii_case(name))
-        };
-        let mut head = format!(
-            "{} {} HTTP/1.1\r\nConnection: close\r\n",
-            self.method, self.path
-        );
+        let given = |name: &str| self.headers.iter().any(|(have, _)| have.eq_ignore_ascii_case(name));
+        let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.path);
         if !given("host") {
             head.push_str(&format!("Host: {to}\r\n"));
         }
@@ -122,8 +108,7 @@ impl Response {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&self.body)
-            .with_context(|| format!("the body is not JSON: {:?}", self.text()))
+        serde_json::from_slice(&self.body).with_context(|| format!("the body is not JSON: {:?}", self.text()))
     }
 }
 
@@ -133,15 +118,10 @@ fn read_response(stream: &mut TcpStream) -> Result<Response> {
         if let Some(head) = parse_response_head(&bytes)? {
             break head;
         }
-        ensure!(
-            read_some(stream, &mut bytes)?,
-            "closed before the response's head was whole"
-        );
+        ensure!(read_some(stream, &mut bytes)?, "closed before the response's head was whole");
     };
     let mut body = bytes.split_off(body_at);
-    let chunked = head
-        .header("transfer-encoding")
-        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let chunked = head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     let length: Option<usize> = head.header("content-length").map(str::parse).transpose()?;
     loop {
         let whole = match length {
@@ -156,11 +136,7 @@ fn read_response(stream: &mut TcpStream) -> Result<Response> {
     if chunked {
         body = dechunk(&body)?.ok_or_else(|| anyhow!("closed within a chunk"))?;
     }
-    ensure!(
-        length.is_none_or(|length| body.len() == length),
-        "the body has {} bytes, not {length:?}",
-        body.len()
-    );
+    ensure!(length.is_none_or(|length| body.len() == length), "the body has {} bytes, not {length:?}", body.len());
     Ok(Response { head, body })
 }
 
@@ -182,10 +158,7 @@ fn dechunk(mut bytes: &[u8]) -> Result<Option<Vec<u8>>> {
         let Some(line_end) = bytes.windows(2).position(|two| two == b"\r\n") else {
             return Ok(None);
         };
-        let size = std::str::from_utf8(&bytes[..line_end])?
-            .split(';')
-            .next()
-            .unwrap_or_default();
+        let size = std::str::from_utf8(&bytes[..line_end])?.split(';').next().unwrap_or_default();
         let size = usize::from_str_radix(size.trim(), 16).context("a chunk's size")?;
         let start = line_end + 2;
         if bytes.len() < start + size + 2 {
@@ -214,12 +187,8 @@ pub fn get(to: SocketAddr, path: &str) -> Result<Response> {
 /// # Errors
 /// When the answer is not 201.
 pub fn register(to: SocketAddr, uid: &str, password: &str) -> Result<String> {
-    let body =
-        json!({"conference": "demo", "uid": uid, "password": password, "name": display_name(uid)});
-    token_of(
-        Request::new("POST", "/api/register").json(&body).send(to)?,
-        201,
-    )
+    let body = json!({"conference": "demo", "uid": uid, "password": password, "name": display_name(uid)});
+    token_of(Request::new("POST", "/api/register").json(&body).send(to)?, 201)
 }
 
 /// Signs in to `conference`, and returns the token.
@@ -228,34 +197,22 @@ pub fn register(to: SocketAddr, uid: &str, password: &str) -> Result<String> {
 /// When the answer is not 200.
 pub fn login(to: SocketAddr, conference: &str, uid: &str, password: &str) -> Result<String> {
     let body = json!({"conference": conference, "uid": uid, "password": password});
-    token_of(
-        Request::new("POST", "/api/login").json(&body).send(to)?,
-        200,
-    )
+    token_of(Request::new("POST", "/api/login").json(&body).send(to)?, 200)
 }
 
 /// `alice` → `Alice`: the name that this program gives its people.
 #[must_use]
 pub fn display_name(uid: &str) -> String {
     let mut letters = uid.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn token_of(response: Response, expected: u16) -> Result<String> {
     if response.status() != expected {
-        bail!(
-            "status {} instead of {expected}: {}",
-            response.status(),
-            response.text()
-        );
+        bail!("status {} instead of {expected}: {}", response.status(), response.text());
     }
     let body = response.json()?;
-    Ok(body["token"]
-        .as_str()
-        .ok_or_else(|| anyhow!("no token in {body}"))?
-        .to_owned())
+    Ok(body["token"].as_str().ok_or_else(|| anyhow!("no token in {body}"))?.to_owned())
 }
 
 /// One method over `POST /rpc`.
@@ -264,16 +221,8 @@ fn token_of(response: Response, expected: u16) -> Result<String> {
 /// When the answer is not a JSON-RPC answer with status 200.
 pub fn rpc(to: SocketAddr, token: &str, method: &str, params: &Value) -> Result<Outcome> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-    let response = Request::new("POST", "/rpc")
-        .header("Authorization", &format!("Bearer {token}"))
-        .json(&body)
-        .send(to)?;
-    ensure!(
-        response.status() == 200,
-        "/rpc answered {}: {}",
-        response.status(),
-        response.text()
-    );
+    let response = Request::new("POST", "/rpc").header("Authorization", &format!("Bearer {token}")).json(&body).send(to)?;
+    ensure!(response.status() == 200, "/rpc answered {}: {}", response.status(), response.text());
     let mut answer = response.json()?;
     ensure!(answer["id"] == 1, "an answer to another request: {answer}");
     match answer.get_mut("error") {
@@ -288,10 +237,7 @@ mod tests {
 
     #[test]
     fn chunks_are_joined() {
-        assert_eq!(
-            dechunk(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n").expect("chunks"),
-            Some(b"abcde".to_vec())
-        );
+        assert_eq!(dechunk(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n").expect("chunks"), Some(b"abcde".to_vec()));
         assert_eq!(dechunk(b"3\r\nabc\r\n").expect("chunks so far"), None);
         assert!(dechunk(b"zz\r\n").is_err());
     }
@@ -299,10 +245,7 @@ mod tests {
     #[test]
     fn a_given_header_replaces_the_default() {
         let to = SocketAddr::from(([127, 0, 0, 1], 80));
-        let request = Request::new("POST", "/rpc")
-            .header("Host", "evil.example")
-            .json(&json!({}))
-            .encode(to);
+        let request = Request::new("POST", "/rpc").header("Host", "evil.example").json(&json!({})).encode(to);
         let text = String::from_utf8(request).expect("ASCII");
         assert_eq!(text.matches("Host: ").count(), 1);
         assert!(text.contains("Host: evil.example\r\n") && text.ends_with("\r\n\r\n{}"));

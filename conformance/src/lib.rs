@@ -6,14 +6,12 @@
 //! - [`check`]: what a history must be, as pure functions.
 //! - [`script`]: the language of `scenarios/*.txt`, and its interpreter.
 //! - [`suite`]: what `cargo run -p conformance -- <suite>` runs.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a measuring program: it reads the real clock, and blocks in threads of its own"
-)]
+#![allow(clippy::disallowed_methods, reason = "a measuring program: it reads the real clock, and blocks in threads of its own")]
 
 pub mod check;
 pub mod client;
 pub mod http;
 pub mod script;
 pub mod server;
+pub mod suite;
 pub mod wire;

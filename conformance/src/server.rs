@@ -11,7 +11,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The child never outlives its [`Server`]. Its stderr is kept in a file and shown when something fails.
+//! The child ends with its [`Server`] (unless this program is killed itself). Its stderr is kept in a file and shown when something fails.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -43,13 +43,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options {
-            data: None,
-            settings: Vec::new(),
-            config: None,
-            args: Vec::new(),
-            ready_within: READY_WITHIN,
-        }
+        Options { data: None, settings: Vec::new(), config: None, args: Vec::new(), ready_within: READY_WITHIN }
     }
 }
 
@@ -117,19 +111,12 @@ pub fn binary() -> Result<PathBuf> {
     let path = match std::env::var_os("HALLWAY_BIN") {
         Some(path) => PathBuf::from(path),
         None => {
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .parent()
-                .unwrap_or(Path::new("."));
-            let target =
-                std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
             workspace.join(target).join("release/hallway")
         }
     };
-    ensure!(
-        path.is_file(),
-        "no server binary at {}: run 'cargo build --release', or name one in HALLWAY_BIN",
-        path.display()
-    );
+    ensure!(path.is_file(), "no server binary at {}: run 'cargo build --release', or name one in HALLWAY_BIN", path.display());
     Ok(path)
 }
 
@@ -149,6 +136,7 @@ pub struct Server {
     data: PathBuf,
     // Holds stderr, the configuration, and the data unless they were put elsewhere.
     scratch: Option<TempDir>,
+    keep: bool,
     child: Option<Child>,
     ready: String,
     http: SocketAddr,
@@ -171,10 +159,7 @@ impl Server {
     /// When the temporary directory cannot be made.
     pub fn prepare(options: Options) -> Result<Server> {
         let scratch = tempfile::Builder::new().prefix("hallway-").tempdir()?;
-        let data = options
-            .data
-            .clone()
-            .unwrap_or_else(|| scratch.path().join("data"));
+        let data = options.data.clone().unwrap_or_else(|| scratch.path().join("data"));
         if let Some(toml) = &options.config {
             std::fs::write(scratch.path().join("hallway.toml"), toml)?;
         }
@@ -182,6 +167,7 @@ impl Server {
             options,
             data,
             scratch: Some(scratch),
+            keep: std::env::var_os("HALLWAY_KEEP").is_some(),
             child: None,
             ready: String::new(),
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -193,14 +179,10 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn restart(&mut self) -> Result<()> {
-        match self.launch()? {
+        match self.try_start()? {
             None => Ok(()),
             Some(refusal) => {
-                bail!(
-                    "the server ended with {} instead of getting ready; its stderr:\n{}",
-                    refusal.status,
-                    refusal.stderr
-                )
+                bail!("the server ended with {} instead of getting ready; its stderr:\n{}", refusal.status, refusal.stderr)
             }
         }
     }
@@ -210,33 +192,22 @@ impl Server {
     /// # Errors
     /// When it gets ready, or does neither in time.
     pub fn expect_refusal(&mut self) -> Result<Refusal> {
-        match self.launch()? {
+        match self.try_start()? {
             Some(refusal) => Ok(refusal),
-            None => bail!(
-                "the server got ready ({}) where it should have refused to start",
-                self.ready
-            ),
+            None => bail!("the server got ready ({}) where it should have refused to start", self.ready),
         }
     }
 
-    fn launch(&mut self) -> Result<Option<Refusal>> {
+    /// Starts the process: `None` when it got ready, else how it refused.
+    ///
+    /// # Errors
+    /// When it does neither in time.
+    pub fn try_start(&mut self) -> Result<Option<Refusal>> {
         if self.child.is_some() {
             self.kill()?;
         }
         let mut child = self
-            .command(&[
-                "serve",
-                "--http",
-                "127.0.0.1:0",
-                "--mqtt",
-                "none",
-                "--mqtts",
-                "none",
-                "--xmpp",
-                "none",
-                "--xmpps",
-                "none",
-            ])?
+            .command(&["serve", "--http", "127.0.0.1:0", "--mqtt", "none", "--mqtts", "none", "--xmpp", "none", "--xmpps", "none"])?
             .args(&self.options.args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -248,25 +219,17 @@ impl Server {
         self.child = Some(child);
         match answer {
             Ok(line) => {
-                self.http = http_address(&line)
-                    .with_context(|| format!("the first line on stdout was {line:?}"))?;
+                self.http = http_address(&line).with_context(|| format!("the first line on stdout was {line:?}"))?;
                 self.ready = line;
                 Ok(None)
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self.wait(EXIT_WITHIN)?;
-                Ok(Some(Refusal {
-                    status,
-                    stderr: self.stderr_tail(40),
-                }))
+                Ok(Some(Refusal { status, stderr: self.stderr_tail(40) }))
             }
             Err(RecvTimeoutError::Timeout) => {
                 self.kill()?;
-                bail!(
-                    "no ready line within {:?}; stderr:\n{}",
-                    self.options.ready_within,
-                    self.stderr_tail(40)
-                )
+                bail!("no ready line within {:?}; stderr:\n{}", self.options.ready_within, self.stderr_tail(40))
             }
         }
     }
@@ -277,12 +240,12 @@ impl Server {
     /// When it ends by itself before that.
     pub fn kill_while_starting(&mut self, delay: Duration) -> Result<bool> {
         let within = std::mem::replace(&mut self.options.ready_within, delay);
-        let launched = self.launch();
+        let launched = self.try_start();
         self.options.ready_within = within;
         match launched {
             Ok(None) => self.kill().map(|()| true),
             Ok(Some(refusal)) => bail!("the server ended with {}; stderr:\n{}", refusal.status, refusal.stderr),
-            // Not ready in time: launch has killed it.
+            // Not ready in time: it was killed.
             Err(_) if self.child.is_none() => Ok(false),
             Err(error) => Err(error),
         }
@@ -296,22 +259,11 @@ impl Server {
                 command.env_remove(name);
             }
         }
-        command
-            .args(args)
-            .arg("--data")
-            .arg(&self.data)
-            .current_dir(self.scratch());
+        command.args(args).arg("--data").arg(&self.data).current_dir(self.scratch());
         if self.options.config.is_some() {
-            command
-                .arg("--config")
-                .arg(self.scratch().join("hallway.toml"));
+            command.arg("--config").arg(self.scratch().join("hallway.toml"));
         }
-        command.envs(
-            self.options
-                .settings
-                .iter()
-                .map(|(key, value)| (key, value)),
-        );
+        command.envs(self.options.settings.iter().map(|(key, value)| (key, value)));
         Ok(command)
     }
 
@@ -321,16 +273,11 @@ impl Server {
     /// Never while the server is not being dropped.
     #[must_use]
     pub fn scratch(&self) -> &Path {
-        self.scratch
-            .as_ref()
-            .map_or(Path::new("/nonexistent"), |scratch| scratch.path())
+        self.scratch.as_ref().map_or(Path::new("/nonexistent"), |scratch| scratch.path())
     }
 
     fn stderr_file(&self) -> Result<File> {
-        let mut file = File::options()
-            .create(true)
-            .append(true)
-            .open(self.scratch().join("stderr"))?;
+        let mut file = File::options().create(true).append(true).open(self.scratch().join("stderr"))?;
         writeln!(file, "---- start")?;
         Ok(file)
     }
@@ -353,6 +300,11 @@ impl Server {
         &self.data
     }
 
+    /// Leaves the scratch directory behind, for whoever looks into a failure. `HALLWAY_KEEP=1` does it always.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
     /// From the next start or command on, the data is here.
     pub fn set_data(&mut self, dir: &Path) {
         self.data = dir.to_owned();
@@ -363,11 +315,7 @@ impl Server {
     /// # Errors
     /// When it does not run.
     pub fn pid(&self) -> Result<u32> {
-        Ok(self
-            .child
-            .as_ref()
-            .ok_or_else(|| anyhow!("the server does not run"))?
-            .id())
+        Ok(self.child.as_ref().ok_or_else(|| anyhow!("the server does not run"))?.id())
     }
 
     /// Whether the process still runs.
@@ -386,10 +334,7 @@ impl Server {
     /// # Errors
     /// When it does not run.
     pub fn kill(&mut self) -> Result<()> {
-        let mut child = self
-            .child
-            .take()
-            .ok_or_else(|| anyhow!("the server does not run"))?;
+        let mut child = self.child.take().ok_or_else(|| anyhow!("the server does not run"))?;
         child.kill()?;
         child.wait()?;
         Ok(())
@@ -411,11 +356,7 @@ impl Server {
     pub fn terminate(&mut self) -> Result<()> {
         self.signal_terminate()?;
         let status = self.wait(EXIT_WITHIN)?;
-        ensure!(
-            status.success(),
-            "after SIGTERM the server ended with {status}; stderr:\n{}",
-            self.stderr_tail(40)
-        );
+        ensure!(status.success(), "after SIGTERM the server ended with {status}; stderr:\n{}", self.stderr_tail(40));
         Ok(())
     }
 
@@ -425,22 +366,13 @@ impl Server {
     /// When it has not within `within`; it is killed then.
     pub fn wait(&mut self, within: Duration) -> Result<ExitStatus> {
         let handle = pidfd_open(self.own_pid()?, PidfdFlags::empty())?;
-        let limit = Timespec {
-            tv_sec: within.as_secs().try_into()?,
-            tv_nsec: within.subsec_nanos().into(),
-        };
+        let limit = Timespec { tv_sec: within.as_secs().try_into()?, tv_nsec: within.subsec_nanos().into() };
         let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&limit))? == 1;
         if !ended {
             self.kill()?;
-            bail!(
-                "the server did not end within {within:?}; stderr:\n{}",
-                self.stderr_tail(40)
-            );
+            bail!("the server did not end within {within:?}; stderr:\n{}", self.stderr_tail(40));
         }
-        let mut child = self
-            .child
-            .take()
-            .ok_or_else(|| anyhow!("the server does not run"))?;
+        let mut child = self.child.take().ok_or_else(|| anyhow!("the server does not run"))?;
         Ok(child.wait()?)
     }
 
@@ -471,16 +403,10 @@ impl Server {
     pub fn cpu(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
         // The name in parentheses may contain spaces; utime and stime are the 12th and 13th fields after it.
-        let after_name = stat
-            .rsplit_once(')')
-            .ok_or_else(|| anyhow!("unreadable /proc stat"))?
-            .1;
+        let after_name = stat.rsplit_once(')').ok_or_else(|| anyhow!("unreadable /proc stat"))?.1;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: u64 = fields.get(11).unwrap_or(&"").parse::<u64>()?
-            + fields.get(12).unwrap_or(&"").parse::<u64>()?;
-        Ok(Duration::from_secs_f64(
-            ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
-        ))
+        let ticks: u64 = fields.get(11).unwrap_or(&"").parse::<u64>()? + fields.get(12).unwrap_or(&"").parse::<u64>()?;
+        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
     }
 
     /// Runs `hallway ARGS… --data DIR` to its end, whatever its exit status.
@@ -488,10 +414,7 @@ impl Server {
     /// # Errors
     /// When it cannot be started.
     pub fn cli(&self, args: &[&str]) -> Result<Output> {
-        self.command(args)?
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot run the command line")
+        self.command(args)?.stdin(Stdio::null()).output().context("cannot run the command line")
     }
 
     /// Runs a command that must succeed, and returns its stdout without the line end.
@@ -507,9 +430,7 @@ impl Server {
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned())
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
     /// The last lines of what the server wrote to stderr.
@@ -529,7 +450,7 @@ impl Drop for Server {
             child.kill().ok();
             child.wait().ok();
         }
-        if std::env::var_os("HALLWAY_KEEP").is_some()
+        if self.keep
             && let Some(scratch) = self.scratch.take()
         {
             eprintln!("kept {}", scratch.keep().display());
@@ -554,15 +475,13 @@ fn status_bytes(pid: u32, field: &str) -> Result<u64> {
 /// The first line of `stdout`; the rest is read and dropped, so that the server never blocks on a full pipe.
 fn lines_of(stdout: std::process::ChildStdout) -> Result<Receiver<String>> {
     let (send, receive) = sync_channel(1);
-    std::thread::Builder::new()
-        .name("stdout".into())
-        .spawn(move || {
-            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-            if let Some(first) = lines.next() {
-                send.send(first).ok();
-            }
-            lines.for_each(drop);
-        })?;
+    std::thread::Builder::new().name("stdout".into()).spawn(move || {
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        if let Some(first) = lines.next() {
+            send.send(first).ok();
+        }
+        lines.for_each(drop);
+    })?;
     Ok(receive)
 }
 
@@ -570,9 +489,7 @@ fn lines_of(stdout: std::process::ChildStdout) -> Result<Receiver<String>> {
 fn http_address(line: &str) -> Result<SocketAddr> {
     let mut words = line.split_whitespace();
     ensure!(words.next() == Some("ready"), "it is not 'ready …'");
-    let http = words
-        .find_map(|word| word.strip_prefix("http="))
-        .ok_or_else(|| anyhow!("it names no http address"))?;
+    let http = words.find_map(|word| word.strip_prefix("http=")).ok_or_else(|| anyhow!("it names no http address"))?;
     Ok(http.parse()?)
 }
 
@@ -582,10 +499,7 @@ mod tests {
 
     #[test]
     fn configuration_keys_become_variables() {
-        assert_eq!(
-            variable("limits.messages_per_second"),
-            "HALLWAY_LIMITS__MESSAGES_PER_SECOND"
-        );
+        assert_eq!(variable("limits.messages_per_second"), "HALLWAY_LIMITS__MESSAGES_PER_SECOND");
     }
 
     #[test]

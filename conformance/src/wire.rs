@@ -84,15 +84,8 @@ impl Opcode {
 
 /// The bytes of an upgrade request. `headers` come after the standard ones; one named `Host` replaces the default.
 #[must_use]
-pub fn upgrade_request(
-    host: &str,
-    path: &str,
-    nonce: [u8; 16],
-    headers: &[(&str, &str)],
-) -> Vec<u8> {
-    let own_host = headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+pub fn upgrade_request(host: &str, path: &str, nonce: [u8; 16], headers: &[(&str, &str)]) -> Vec<u8> {
+    let own_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     let mut request = format!("GET {path} HTTP/1.1\r\n");
     if !own_host {
         request.push_str(&format!("Host: {host}\r\n"));
@@ -119,10 +112,7 @@ impl ResponseHead {
     /// The first header of that name (lower case).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(have, _)| have == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -132,11 +122,7 @@ impl ResponseHead {
 /// [`WireError::NotHttp`].
 pub fn parse_response_head(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, WireError> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return if bytes.len() > 65_536 {
-            Err(WireError::NotHttp("a head over 64 KiB".into()))
-        } else {
-            Ok(None)
-        };
+        return if bytes.len() > 65_536 { Err(WireError::NotHttp("a head over 64 KiB".into())) } else { Ok(None) };
     };
     let text = String::from_utf8_lossy(&bytes[..end]);
     let mut lines = text.split("\r\n");
@@ -147,10 +133,7 @@ pub fn parse_response_head(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| WireError::NotHttp(first.to_owned()))?;
     let headers = lines
-        .map(|line| {
-            line.split_once(':')
-                .ok_or_else(|| WireError::NotHttp(line.to_owned()))
-        })
+        .map(|line| line.split_once(':').ok_or_else(|| WireError::NotHttp(line.to_owned())))
         .map(|pair| pair.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())))
         .collect::<Result<_, _>>()?;
     Ok(Some((ResponseHead { status, headers }, end + 4)))
@@ -164,10 +147,7 @@ pub fn check_upgrade(head: &ResponseHead, nonce: [u8; 16]) -> Result<(), WireErr
     if head.status != 101 {
         return Err(WireError::Refused(head.status));
     }
-    let has = |name: &str, value: &str| {
-        head.header(name)
-            .is_some_and(|have| have.eq_ignore_ascii_case(value))
-    };
+    let has = |name: &str, value: &str| head.header(name).is_some_and(|have| have.eq_ignore_ascii_case(value));
     if !has("upgrade", "websocket") {
         return Err(WireError::BadUpgrade("Upgrade"));
     }
@@ -191,15 +171,7 @@ fn accept_key(nonce: [u8; 16]) -> String {
 
 /// Appends one whole, masked frame to `out`.
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: [u8; 4]) {
-    RawFrame {
-        fin: true,
-        reserved: 0,
-        opcode: opcode.bits(),
-        mask: Some(mask),
-        payload,
-        claimed: None,
-    }
-    .encode(out);
+    RawFrame { fin: true, reserved: 0, opcode: opcode.bits(), mask: Some(mask), payload, claimed: None }.encode(out);
 }
 
 /// The payload of a close frame.
@@ -248,12 +220,7 @@ impl RawFrame<'_> {
             None => out.extend_from_slice(self.payload),
             Some(mask) => {
                 out.extend_from_slice(&mask);
-                out.extend(
-                    self.payload
-                        .iter()
-                        .zip(mask.iter().cycle())
-                        .map(|(byte, key)| byte ^ key),
-                );
+                out.extend(self.payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
             }
         }
     }
@@ -290,11 +257,7 @@ impl Decoder {
     /// Accepts frames with payloads up to `max_payload_bytes`.
     #[must_use]
     pub fn new(max_payload_bytes: u64) -> Decoder {
-        Decoder {
-            buffer: Vec::new(),
-            taken: 0,
-            max_payload_bytes,
-        }
+        Decoder { buffer: Vec::new(), taken: 0, max_payload_bytes }
     }
 
     /// Adds what was read.
@@ -340,11 +303,7 @@ impl Decoder {
             return Ok(None);
         }
         self.taken = end;
-        Ok(Some(Frame {
-            fin: header.fin,
-            opcode: header.opcode,
-            payload: &self.buffer[start..end],
-        }))
+        Ok(Some(Frame { fin: header.fin, opcode: header.opcode, payload: &self.buffer[start..end] }))
     }
 }
 
@@ -382,12 +341,7 @@ impl Header {
         if opcode.is_control() && (!fin || payload_bytes > 125) {
             return Err(WireError::BadFrame("a long or fragmented control frame")); // [RFC6455-5.5]
         }
-        Ok(Some(Header {
-            fin,
-            opcode,
-            header_bytes,
-            payload_bytes,
-        }))
+        Ok(Some(Header { fin, opcode, header_bytes, payload_bytes }))
     }
 }
 
@@ -454,10 +408,7 @@ fn close(payload: &[u8]) -> Result<Message, WireError> {
     match payload {
         [] => Ok(Message::Close(1005, String::new())),
         [_] => Err(WireError::BadFrame("a close frame with half a code")),
-        [high, low, reason @ ..] => Ok(Message::Close(
-            u16::from_be_bytes([*high, *low]),
-            text(reason.to_vec())?,
-        )),
+        [high, low, reason @ ..] => Ok(Message::Close(u16::from_be_bytes([*high, *low]), text(reason.to_vec())?)),
     }
 }
 
@@ -467,34 +418,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn server_frame(out: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[u8]) {
-        RawFrame {
-            fin,
-            reserved: 0,
-            opcode: opcode.bits(),
-            mask: None,
-            payload,
-            claimed: None,
-        }
-        .encode(out);
+        RawFrame { fin, reserved: 0, opcode: opcode.bits(), mask: None, payload, claimed: None }.encode(out);
     }
 
     #[test]
     fn the_key_of_the_rfc_is_accepted() {
-        let nonce: [u8; 16] = BASE64
-            .decode("dGhlIHNhbXBsZSBub25jZQ==")
-            .expect("base64")
-            .try_into()
-            .expect("16 bytes");
-        let answer =
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        let nonce: [u8; 16] = BASE64.decode("dGhlIHNhbXBsZSBub25jZQ==").expect("base64").try_into().expect("16 bytes");
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nrest";
         let (head, taken) = parse_response_head(answer).expect("HTTP").expect("whole");
         assert_eq!(&answer[taken..], b"rest");
         assert_eq!(check_upgrade(&head, nonce), Ok(()));
-        assert_eq!(
-            check_upgrade(&head, [0; 16]),
-            Err(WireError::BadUpgrade("Sec-WebSocket-Accept"))
-        );
+        assert_eq!(check_upgrade(&head, [0; 16]), Err(WireError::BadUpgrade("Sec-WebSocket-Accept")));
         assert_eq!(parse_response_head(&answer[..40]), Ok(None));
     }
 
@@ -517,10 +452,7 @@ mod tests {
         ] {
             let mut decoder = Decoder::default();
             decoder.feed(bytes);
-            assert!(
-                matches!(decoder.next_frame(), Err(WireError::BadFrame(_))),
-                "{rule}"
-            );
+            assert!(matches!(decoder.next_frame(), Err(WireError::BadFrame(_))), "{rule}");
         }
         let mut decoder = Decoder::new(10);
         decoder.feed(&[0x81, 11]);
@@ -529,16 +461,8 @@ mod tests {
 
     #[test]
     fn fragments_in_a_wrong_order_are_errors() {
-        let frame = |fin, opcode| Frame {
-            fin,
-            opcode,
-            payload: b"x",
-        };
-        assert!(
-            Assembler::default()
-                .push(frame(true, Opcode::Continuation))
-                .is_err()
-        );
+        let frame = |fin, opcode| Frame { fin, opcode, payload: b"x" };
+        assert!(Assembler::default().push(frame(true, Opcode::Continuation)).is_err());
         let mut assembler = Assembler::default();
         assert_eq!(assembler.push(frame(false, Opcode::Text)), Ok(None));
         assert!(assembler.push(frame(true, Opcode::Text)).is_err());

@@ -208,7 +208,8 @@ impl Decoder {
                 return Ok(None);
             }
             self.drop_read();
-            let (now, later) = std::mem::take(input).split_at_mut((want - have).min(input.len()));
+            let missing = (want - have).min(input.len());
+            let (now, later) = std::mem::take(input).split_at_mut(missing);
             append(&mut self.held, now, want);
             *input = later;
         }

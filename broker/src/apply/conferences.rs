@@ -11,6 +11,9 @@ use crate::view::View;
 
 use super::messages::Idempotency;
 
+/// Epochs are JSON numbers in results: 53 bits.
+const EPOCH_BITS: u64 = (1 << 53) - 1;
+
 pub(super) fn add(view: &mut View<'_>, id: &ConferenceId, title: &str, sign_in: SignIn, epoch: u64) -> Applied {
     let key = keys::conference(id.as_str());
     if let Some(known) = view.get::<Conference>(&key)? {
@@ -18,7 +21,7 @@ pub(super) fn add(view: &mut View<'_>, id: &ConferenceId, title: &str, sign_in: 
     }
     view.head.conferences += 1;
     let no = ConfNo(view.head.conferences);
-    view.put(key, &Conference { no, title: title.to_owned(), sign_in, epoch });
+    view.put(key, &Conference { no, title: title.to_owned(), sign_in, epoch: epoch & EPOCH_BITS });
     view.put(keys::conference_id(no), id);
     Ok(Outcome::Conference(no))
 }
@@ -35,7 +38,7 @@ pub(super) fn set(view: &mut View<'_>, ask: Ask<'_>, title: Option<&str>, sign_i
         title.clone_into(&mut record.title);
     }
     record.sign_in = sign_in.unwrap_or(record.sign_in);
-    record.epoch = epoch.unwrap_or(record.epoch);
+    record.epoch = epoch.map_or(record.epoch, |epoch| epoch & EPOCH_BITS);
     view.put(keys::conference(id.as_str()), &record);
     Ok(Outcome::Done)
 }

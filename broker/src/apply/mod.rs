@@ -120,7 +120,7 @@ impl Ask<'_> {
         Asker { uid: &self.actor.uid, role, standing }
     }
 
-    fn append(&self, view: &mut View<'_>, found: &Found, author: &Author, body: Body) -> Result<Event, StateError> {
+    fn append(&self, view: &mut View<'_>, found: &Found, author: &Author, body: Body) -> Result<Arc<Event>, StateError> {
         view.append(found, self.actor, Arc::clone(&author.name), self.at_ms, body)
     }
 

@@ -70,10 +70,7 @@ impl Salt {
     }
 
     fn checksum(self, frame: &[u8]) -> u32 {
-        crc32c_append(
-            crc32c_append((self.0 >> 32) as u32, &frame[..4]),
-            &frame[8..],
-        )
+        crc32c_append(crc32c_append((self.0 >> 32) as u32, &frame[..4]), &frame[8..])
     }
 }
 
@@ -95,13 +92,7 @@ impl SegmentHeader {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes[..8].copy_from_slice(&SEGMENT_MAGIC);
         bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        let fields = [
-            self.salt.0,
-            self.first,
-            self.previous,
-            self.created_ms,
-            self.file_bytes,
-        ];
+        let fields = [self.salt.0, self.first, self.previous, self.created_ms, self.file_bytes];
         for (field, place) in fields.iter().zip(bytes[16..].chunks_exact_mut(8)) {
             place.copy_from_slice(&field.to_le_bytes());
         }
@@ -117,9 +108,7 @@ impl SegmentHeader {
         }
         let version = u32_at(bytes, 8);
         if version != FORMAT_VERSION {
-            return Err(format!(
-                "unknown format version {version}, this program knows {FORMAT_VERSION}"
-            ));
+            return Err(format!("unknown format version {version}, this program knows {FORMAT_VERSION}"));
         }
         if u32_at(bytes, 12) != crc32c(&bytes[16..]) {
             return Err("the segment header's checksum is wrong".into());
@@ -131,22 +120,15 @@ impl SegmentHeader {
             created_ms: u64_at(bytes, 40),
             file_bytes: u64_at(bytes, 48),
         };
-        let sane = header.salt.is_usable()
-            && header.first > header.previous
-            && header.file_bytes <= MAX_SEGMENT_BYTES;
-        if sane {
-            Ok(header)
-        } else {
-            Err("the segment header makes no sense".into())
-        }
+        let sane = header.salt.is_usable() && header.first > header.previous && header.file_bytes <= MAX_SEGMENT_BYTES;
+        if sane { Ok(header) } else { Err("the segment header makes no sense".into()) }
     }
 }
 
 /// How many bytes the batch takes in a segment, `None` when it is too large for any.
 pub(super) fn frame_bytes(records: &[&[u8]]) -> Option<usize> {
     let payload: usize = records.iter().map(|record| 4 + record.len()).sum();
-    Some((FRAME_HEADER_BYTES + payload).next_multiple_of(ALIGN))
-        .filter(|bytes| *bytes <= MAX_FRAME_BYTES)
+    Some((FRAME_HEADER_BYTES + payload).next_multiple_of(ALIGN)).filter(|bytes| *bytes <= MAX_FRAME_BYTES)
 }
 
 /// Replaces what is in `frame` by the batch's frame. The batch is not empty and [`frame_bytes`] has accepted it.
@@ -225,18 +207,10 @@ pub(super) fn decode(bytes: &[u8], salt: Salt) -> Result<Frame<'_>, NoFrame> {
     }
     let (count, first) = (u32_at(header, 12), u64_at(header, 16));
     let payload = &frame[FRAME_HEADER_BYTES..];
-    if count == 0
-        || first.checked_add(u64::from(count)).is_none()
-        || !lengths_add_up(payload, count)
-    {
+    if count == 0 || first.checked_add(u64::from(count)).is_none() || !lengths_add_up(payload, count) {
         return Err(NoFrame::Bad("a batch contradicts itself"));
     }
-    Ok(Frame {
-        first,
-        count,
-        bytes: frame.len().next_multiple_of(ALIGN),
-        payload,
-    })
+    Ok(Frame { first, count, bytes: frame.len().next_multiple_of(ALIGN), payload })
 }
 
 /// Whether `payload` is exactly `count` records.

@@ -56,15 +56,9 @@ struct Disk {
 
 impl Disk {
     fn keep(&mut self, records: impl ExactSizeIterator<Item = Arc<[u8]>>) {
-        let full = self
-            .segments
-            .back()
-            .is_none_or(|segment| segment.records.len() >= SEGMENT_RECORDS);
+        let full = self.segments.back().is_none_or(|segment| segment.records.len() >= SEGMENT_RECORDS);
         if full {
-            self.segments.push_back(Segment {
-                first: self.end + 1,
-                ..Segment::default()
-            });
+            self.segments.push_back(Segment { first: self.end + 1, ..Segment::default() });
         }
         self.end += records.len() as u64;
         if let Some(segment) = self.segments.back_mut() {
@@ -86,21 +80,13 @@ impl Disk {
     }
 
     fn start(&self) -> Lsn {
-        self.segments
-            .front()
-            .map_or(self.end + 1, |segment| segment.first)
+        self.segments.front().map_or(self.end + 1, |segment| segment.first)
     }
 
     fn record(&self, lsn: Lsn) -> Option<Arc<[u8]>> {
-        let index = self
-            .segments
-            .partition_point(|segment| segment.first <= lsn)
-            .checked_sub(1)?;
+        let index = self.segments.partition_point(|segment| segment.first <= lsn).checked_sub(1)?;
         let segment = self.segments.get(index)?;
-        segment
-            .records
-            .get((lsn - segment.first) as usize)
-            .map(Arc::clone)
+        segment.records.get((lsn - segment.first) as usize).map(Arc::clone)
     }
 }
 
@@ -136,10 +122,7 @@ impl MemoryDisk {
         }
         disk.opened += 1;
         disk.holder = disk.opened;
-        Ok(MemoryLog {
-            disk: self.clone(),
-            handle: disk.opened,
-        })
+        Ok(MemoryLog { disk: self.clone(), handle: disk.opened })
     }
 
     /// After `after` more appends that succeed, counted from the fault before this one, an append meets `fault`.
@@ -186,11 +169,7 @@ impl MemoryLog {
     /// The disk, unless the process of this handle is dead.
     fn held(&self) -> Result<MutexGuard<'_, Disk>, LogError> {
         let disk = self.disk.lock();
-        if disk.holder == self.handle {
-            Ok(disk)
-        } else {
-            Err(io::Error::other("this process is dead").into())
-        }
+        if disk.holder == self.handle { Ok(disk) } else { Err(io::Error::other("this process is dead").into()) }
     }
 }
 
@@ -230,16 +209,9 @@ impl Log for MemoryLog {
 
     fn replay(&self, after: Lsn, each: &mut dyn FnMut(Lsn, &[u8]) -> bool) -> Result<(), LogError> {
         let (start, end) = (self.start(), self.end());
-        let damaged = |what: String| LogError::Damaged {
-            place: "memory".into(),
-            what,
-        };
+        let damaged = |what: String| LogError::Damaged { place: "memory".into(), what };
         if after < end && after + 1 < start {
-            return Err(damaged(format!(
-                "records {} to {} are gone",
-                after + 1,
-                start - 1
-            )));
+            return Err(damaged(format!("records {} to {} are gone", after + 1, start - 1)));
         }
         for lsn in after + 1..=end {
             // Locked for one record only: `each` may well use the disk.
@@ -267,10 +239,7 @@ impl Log for MemoryLog {
         let mut released = 0;
         // Never the last one, which is being written.
         while let Some(next) = disk.segments.get(1).map(|segment| segment.first) {
-            let old = disk
-                .segments
-                .front()
-                .is_some_and(|segment| segment.written_ms < before_ms);
+            let old = disk.segments.front().is_some_and(|segment| segment.written_ms < before_ms);
             if next > through + 1 || !old {
                 break;
             }

@@ -7,83 +7,86 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, Builder, JoinHandle};
+use std::time::Duration;
 
 /// The name of the file that is being prepared, in the log's directory.
 pub(super) const PREPARED_NAME: &str = "next.tmp";
 /// The name of one that is made for a batch larger than a segment.
 pub(super) const LARGE_NAME: &str = "large.tmp";
 
-/// Synced piece by piece, so that the appends' own syncs never queue behind a whole segment.
-const PIECE_BYTES: u64 = 1 << 20;
+/// Synced piece by piece with a pause after each, so that the appends' own syncs never queue behind a whole segment.
+const PIECE_BYTES: u64 = 256 << 10;
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// How the thread that prepares a file is to go on.
+const CALMLY: u8 = 0;
+const HURRIEDLY: u8 = 1;
+const NOT_AT_ALL: u8 = 2;
 
 /// A segment file that is being prepared.
 #[derive(Debug)]
 pub(super) struct Preparing {
     thread: Option<JoinHandle<io::Result<File>>>,
-    stop: Arc<AtomicBool>,
+    pace: Arc<AtomicU8>,
 }
 
 impl Preparing {
     /// Begins in the background.
     pub(super) fn start(dir: &Path, bytes: u64) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (path, asked) = (dir.join(PREPARED_NAME), Arc::clone(&stop));
+        let pace = Arc::new(AtomicU8::new(CALMLY));
+        let (path, asked) = (dir.join(PREPARED_NAME), Arc::clone(&pace));
         let work = move || zeroed_file(&path, bytes, &asked);
         let thread = Builder::new().name("log-prepare".into()).spawn(work)?;
-        Ok(Self {
-            thread: Some(thread),
-            stop,
-        })
+        Ok(Self { thread: Some(thread), pace })
     }
 
     /// Waits for it, which takes no time when it was begun early enough.
     pub(super) fn finish(mut self) -> io::Result<File> {
-        match self.thread.take().map(JoinHandle::join) {
+        match self.end(HURRIEDLY) {
             Some(Ok(made)) => made,
-            _ => Err(io::Error::other(
-                "the thread that prepares log segments failed",
-            )),
+            _ => Err(io::Error::other("the thread that prepares log segments failed")),
         }
+    }
+
+    fn end(&mut self, pace: u8) -> Option<thread::Result<io::Result<File>>> {
+        let thread = self.thread.take()?;
+        self.pace.store(pace, Ordering::Relaxed);
+        thread.thread().unpark();
+        Some(thread.join())
     }
 }
 
 impl Drop for Preparing {
     /// The directory's lock is let go after this: nobody may write there any more.
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        drop(self.end(NOT_AT_ALL));
     }
 }
 
 /// Makes one in this thread, for when there was no time to prepare it.
 pub(super) fn make_now(dir: &Path, name: &str, bytes: u64) -> io::Result<(File, PathBuf)> {
     let path = dir.join(name);
-    Ok((zeroed_file(&path, bytes, &AtomicBool::new(false))?, path))
+    Ok((zeroed_file(&path, bytes, &AtomicU8::new(HURRIEDLY))?, path))
 }
 
 /// A file of zeros, on the disk when this returns. After an error there is no file.
-fn zeroed_file(path: &Path, bytes: u64, stop: &AtomicBool) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
-    fill(&file, bytes, stop).inspect_err(|_| drop(std::fs::remove_file(path)))?;
+fn zeroed_file(path: &Path, bytes: u64, pace: &AtomicU8) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    fill(&file, bytes, pace).inspect_err(|_| drop(std::fs::remove_file(path)))?;
     Ok(file)
 }
 
-fn fill(mut file: &File, bytes: u64, stop: &AtomicBool) -> io::Result<()> {
+fn fill(mut file: &File, bytes: u64, pace: &AtomicU8) -> io::Result<()> {
     reserve(file, bytes)?;
     let zeros = vec![0; bytes.min(PIECE_BYTES) as usize];
     let mut left = bytes;
     while left > 0 {
-        if stop.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::Interrupted.into());
+        match pace.load(Ordering::Relaxed) {
+            NOT_AT_ALL => return Err(io::ErrorKind::Interrupted.into()),
+            CALMLY if left < bytes => thread::park_timeout(PAUSE),
+            _ => {}
         }
         let piece = left.min(PIECE_BYTES);
         file.write_all(&zeros[..piece as usize])?;
@@ -98,14 +101,7 @@ fn fill(mut file: &File, bytes: u64, stop: &AtomicBool) -> io::Result<()> {
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     match fallocate(file, FallocateFlags::empty(), 0, bytes).map_err(io::Error::from) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ) =>
-        {
-            Err(error)
-        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Err(error),
         _ => Ok(()),
     }
 }

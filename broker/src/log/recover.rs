@@ -33,10 +33,7 @@ pub(super) fn file_name(first: Lsn) -> String {
 
 /// A [`LogError::Damaged`].
 pub(super) fn damaged(path: &Path, offset: usize, what: impl Into<String>) -> LogError {
-    LogError::Damaged {
-        place: format!("{} byte {offset}", path.display()),
-        what: what.into(),
-    }
+    LogError::Damaged { place: format!("{} byte {offset}", path.display()), what: what.into() }
 }
 
 /// All segments of the directory in order, their headers checked against each other. Only headers are read.
@@ -44,10 +41,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Segment>, LogError> {
     let mut named = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let name = entry?.file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".log"))
-            .filter(|digits| digits.len() == 20);
+        let number = name.to_str().and_then(|name| name.strip_suffix(".log")).filter(|digits| digits.len() == 20);
         if let Some(first) = number.and_then(|digits| digits.parse::<Lsn>().ok()) {
             named.push((first, dir.join(name)));
         }
@@ -56,16 +50,9 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Segment>, LogError> {
     let mut segments: Vec<Segment> = Vec::with_capacity(named.len());
     for (first, path) in named {
         let header = read_header(&path, first)?;
-        if let Some(before) = segments
-            .last()
-            .filter(|before| before.header.first != header.previous)
-        {
+        if let Some(before) = segments.last().filter(|before| before.header.first != header.previous) {
             let (missing, kept) = (file_name(header.previous), file_name(before.header.first));
-            return Err(damaged(
-                &path,
-                0,
-                format!("{missing} should come before it and is missing, there is {kept}"),
-            ));
+            return Err(damaged(&path, 0, format!("{missing} should come before it and is missing, there is {kept}")));
         }
         segments.push(Segment { path, header });
     }
@@ -78,30 +65,16 @@ fn read_header(path: &Path, first: Lsn) -> Result<SegmentHeader, LogError> {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     match file.read_exact_at(&mut bytes, 0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(damaged(
-                path,
-                length as usize,
-                "the file is cut off within its header",
-            ));
+            return Err(damaged(path, length as usize, "the file is cut off within its header"));
         }
         read => read?,
     }
     let header = SegmentHeader::decode(&bytes).map_err(|what| damaged(path, 0, what))?;
     if header.first != first {
-        return Err(damaged(
-            path,
-            0,
-            format!(
-                "its header says that it begins with record {}",
-                header.first
-            ),
-        ));
+        return Err(damaged(path, 0, format!("its header says that it begins with record {}", header.first)));
     }
     if header.file_bytes != length {
-        let what = format!(
-            "the file has {length} bytes instead of {}",
-            header.file_bytes
-        );
+        let what = format!("the file has {length} bytes instead of {}", header.file_bytes);
         return Err(damaged(path, length as usize, what));
     }
     Ok(header)
@@ -131,39 +104,21 @@ impl<'a> Contents<'a> {
         let length = segment.header.file_bytes.min(MAX_SEGMENT_BYTES) as usize;
         buffer.resize(length, 0);
         File::open(&segment.path)?.read_exact_at(buffer, 0)?;
-        Ok(Self {
-            segment,
-            bytes: buffer,
-        })
+        Ok(Self { segment, bytes: buffer })
     }
 
     fn frame_at(&self, offset: usize, expected: Lsn) -> Result<Frame<'_>, NoFrame> {
-        let frame = frame::decode(
-            &self.bytes[offset.min(self.bytes.len())..],
-            self.segment.header.salt,
-        )?;
-        if frame.first == expected {
-            Ok(frame)
-        } else {
-            Err(NoFrame::Bad("a batch has the wrong number"))
-        }
+        let frame = frame::decode(&self.bytes[offset.min(self.bytes.len())..], self.segment.header.salt)?;
+        if frame.first == expected { Ok(frame) } else { Err(NoFrame::Bad("a batch has the wrong number")) }
     }
 
     fn damaged(&self, offset: usize, expected: Lsn, what: &str) -> LogError {
-        damaged(
-            &self.segment.path,
-            offset,
-            format!("{what}, where record {expected} should be"),
-        )
+        damaged(&self.segment.path, offset, format!("{what}, where record {expected} should be"))
     }
 
     /// Visits the frames up to the one that ends before `until`, all of which have to be there. Returns `false` when the
     /// visitor did.
-    pub(super) fn frames(
-        &self,
-        until: Lsn,
-        visit: &mut dyn FnMut(&Frame<'_>) -> bool,
-    ) -> Result<bool, LogError> {
+    pub(super) fn frames(&self, until: Lsn, visit: &mut dyn FnMut(&Frame<'_>) -> bool) -> Result<bool, LogError> {
         let (mut offset, mut expected) = (SEGMENT_HEADER_BYTES, self.segment.header.first);
         while expected < until {
             let frame = self.frame_at(offset, expected).map_err(|none| match none {
@@ -171,11 +126,7 @@ impl<'a> Contents<'a> {
                 NoFrame::Bad(what) => self.damaged(offset, expected, what),
             })?;
             if frame.next() > until {
-                return Err(self.damaged(
-                    offset,
-                    expected,
-                    "a batch reaches into the next segment",
-                ));
+                return Err(self.damaged(offset, expected, "a batch reaches into the next segment"));
             }
             if !visit(&frame) {
                 return Ok(false);
@@ -188,8 +139,7 @@ impl<'a> Contents<'a> {
 
     /// Finds the end of the last segment.
     pub(super) fn end(&self) -> Result<End, LogError> {
-        let (mut offset, mut next, mut batches) =
-            (SEGMENT_HEADER_BYTES, self.segment.header.first, 0);
+        let (mut offset, mut next, mut batches) = (SEGMENT_HEADER_BYTES, self.segment.header.first, 0);
         let what = loop {
             match self.frame_at(offset, next) {
                 Ok(frame) => {
@@ -201,19 +151,10 @@ impl<'a> Contents<'a> {
                 Err(NoFrame::Blank) => break "a batch is blank",
             }
         };
-        let written = self
-            .bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let written = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let torn_to = Some(written).filter(|written| *written > offset);
         match torn_to.and_then(|_| self.frame_behind(offset)) {
-            None => Ok(End {
-                offset,
-                next,
-                torn_to,
-                batches,
-            }),
+            None => Ok(End { offset, next, torn_to, batches }),
             Some(behind) => {
                 let what = format!("{what}, and there is a whole one at byte {behind}");
                 Err(self.damaged(offset, next, &what))
@@ -225,8 +166,6 @@ impl<'a> Contents<'a> {
     /// closely, so this takes one pass whatever the records hold.
     fn frame_behind(&self, offset: usize) -> Option<usize> {
         let places = (offset..self.bytes.len()).step_by(frame::ALIGN);
-        places
-            .into_iter()
-            .find(|place| frame::decode(&self.bytes[*place..], self.segment.header.salt).is_ok())
+        places.into_iter().find(|place| frame::decode(&self.bytes[*place..], self.segment.header.salt).is_ok())
     }
 }

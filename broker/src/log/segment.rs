@@ -40,12 +40,7 @@ pub struct SegmentOptions {
 impl SegmentOptions {
     /// The defaults for the log in `dir`.
     pub fn new(dir: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self {
-            dir: dir.into(),
-            segment_bytes: SEGMENT_BYTES,
-            first_lsn: 1,
-            clock,
-        }
+        Self { dir: dir.into(), segment_bytes: SEGMENT_BYTES, first_lsn: 1, clock }
     }
 }
 
@@ -90,19 +85,14 @@ pub struct SegmentLog {
 impl std::fmt::Debug for SegmentLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (dir, end) = (&self.options.dir, self.end);
-        f.debug_struct("SegmentLog")
-            .field("dir", dir)
-            .field("end", &end)
-            .finish_non_exhaustive()
+        f.debug_struct("SegmentLog").field("dir", dir).field("end", &end).finish_non_exhaustive()
     }
 }
 
 /// Out of room, or broken.
 fn failed(error: io::Error) -> LogError {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            LogError::Full(error.to_string())
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LogError::Full(error.to_string()),
         _ => LogError::Io(error),
     }
 }
@@ -115,11 +105,7 @@ fn locked(dir: &Path, lock: Result<(), TryLockError>) -> Result<(), LogError> {
 }
 
 fn lock(dir: &Path) -> Result<File, LogError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(dir.join(LOCK_NAME))?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK_NAME))?;
     locked(dir, file.try_lock())?;
     Ok(file)
 }
@@ -160,9 +146,7 @@ impl SegmentLog {
     /// # Errors
     /// [`LogError::Locked`], [`LogError::Damaged`], [`LogError::Io`].
     pub fn open(mut options: SegmentOptions) -> Result<Self, LogError> {
-        options.segment_bytes = options
-            .segment_bytes
-            .clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES);
+        options.segment_bytes = options.segment_bytes.clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES);
         options.first_lsn = options.first_lsn.max(1);
         let directory = make_directory(&options.dir)?;
         let lock = lock(&options.dir)?;
@@ -214,10 +198,7 @@ impl SegmentLog {
 
     /// Makes sure that the active file has `bytes` of room.
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        let fits = self
-            .active
-            .as_ref()
-            .is_some_and(|active| active.file_bytes - active.offset >= bytes);
+        let fits = self.active.as_ref().is_some_and(|active| active.file_bytes - active.offset >= bytes);
         if !fits {
             // What is in the finished file stays there, so nothing but whole batches may be in it.
             self.clean()?;
@@ -239,15 +220,11 @@ impl SegmentLog {
         };
         let first = self.end + 1;
         // A last file that holds no record yet has the same name, and gives way to this one.
-        let kept = self
-            .segments
-            .partition_point(|segment| segment.header.first < first);
+        let kept = self.segments.partition_point(|segment| segment.header.first < first);
         let header = SegmentHeader {
             salt: Salt::random(),
             first,
-            previous: self.segments[..kept]
-                .last()
-                .map_or(0, |last| last.header.first),
+            previous: self.segments[..kept].last().map_or(0, |last| last.header.first),
             created_ms: (self.options.clock)(),
             file_bytes: needed.max(self.options.segment_bytes),
         };
@@ -260,17 +237,8 @@ impl SegmentLog {
         let offset = SEGMENT_HEADER_BYTES as u64;
         let (salt, file_bytes) = (header.salt, header.file_bytes);
         self.segments.truncate(kept);
-        self.segments.push(Segment {
-            path: named,
-            header,
-        });
-        self.active = Some(Active {
-            file,
-            salt,
-            offset,
-            file_bytes,
-            dirty_to: offset,
-        });
+        self.segments.push(Segment { path: named, header });
+        self.active = Some(Active { file, salt, offset, file_bytes, dirty_to: offset });
         Ok(())
     }
 
@@ -284,10 +252,7 @@ impl SegmentLog {
 
     /// Begins the next file when the active one is half full. A failure is of no account: it is tried again when needed.
     fn prepare_when_due(&mut self) {
-        let due = self
-            .active
-            .as_ref()
-            .is_none_or(|active| active.offset >= active.file_bytes / 2);
+        let due = self.active.as_ref().is_none_or(|active| active.offset >= active.file_bytes / 2);
         if due && self.next.is_none() {
             self.next = Preparing::start(&self.options.dir, self.options.segment_bytes).ok();
         }
@@ -301,16 +266,11 @@ impl SegmentLog {
     /// the batch before; that was on the disk already, is written again as it was, and a disk does not lose a sector's
     /// old content by writing the same again.
     fn clean(&mut self) -> io::Result<()> {
-        let Some(active) = self
-            .active
-            .as_mut()
-            .filter(|active| active.dirty_to > active.offset)
-        else {
+        let Some(active) = self.active.as_mut().filter(|active| active.dirty_to > active.offset) else {
             return Ok(());
         };
         self.buffer.clear();
-        self.buffer
-            .resize((active.dirty_to - active.offset) as usize, 0);
+        self.buffer.resize((active.dirty_to - active.offset) as usize, 0);
         active.overwrite(&self.buffer)?;
         active.dirty_to = active.offset;
         Ok(())
@@ -339,10 +299,7 @@ impl Log for SegmentLog {
             return Ok(first);
         }
         let Some(bytes) = frame::frame_bytes(records) else {
-            return Err(LogError::Io(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the batch is too large",
-            )));
+            return Err(LogError::Io(io::Error::new(io::ErrorKind::InvalidInput, "the batch is too large")));
         };
         self.make_room(bytes as u64).map_err(failed)?;
         if let Some(active) = &self.active {
@@ -372,22 +329,12 @@ impl Log for SegmentLog {
             let what = format!("records {} to {} are gone", after + 1, self.start() - 1);
             return Err(recover::damaged(&self.options.dir, 0, what));
         }
-        let from = self
-            .segments
-            .partition_point(|segment| segment.header.first <= after + 1)
-            .saturating_sub(1);
+        let from = self.segments.partition_point(|segment| segment.header.first <= after + 1).saturating_sub(1);
         let mut buffer = Vec::new();
         for (index, segment) in self.segments.iter().enumerate().skip(from) {
-            let until = self
-                .segments
-                .get(index + 1)
-                .map_or(self.end + 1, |next| next.header.first);
-            let wanted = Contents::read(segment, &mut buffer)?.frames(until, &mut |frame| {
-                frame
-                    .records()
-                    .filter(|(lsn, _)| *lsn > after)
-                    .all(|(lsn, record)| each(lsn, record))
-            })?;
+            let until = self.segments.get(index + 1).map_or(self.end + 1, |next| next.header.first);
+            let wanted = Contents::read(segment, &mut buffer)?
+                .frames(until, &mut |frame| frame.records().filter(|(lsn, _)| *lsn > after).all(|(lsn, record)| each(lsn, record)))?;
             if !wanted {
                 break;
             }
@@ -400,21 +347,13 @@ impl Log for SegmentLog {
     }
 
     fn start(&self) -> Lsn {
-        self.segments
-            .first()
-            .map_or(self.end + 1, |segment| segment.header.first)
+        self.segments.first().map_or(self.end + 1, |segment| segment.header.first)
     }
 
     fn release(&mut self, through: Lsn, before_ms: u64) -> Result<usize, LogError> {
         // A file was last written before the next one was created.
-        let old = |pair: &&[Segment]| {
-            pair[1].header.first - 1 <= through && pair[1].header.created_ms < before_ms
-        };
-        let count = self
-            .segments
-            .windows(2)
-            .take_while(|pair| old(pair))
-            .count();
+        let old = |pair: &&[Segment]| pair[1].header.first - 1 <= through && pair[1].header.created_ms < before_ms;
+        let count = self.segments.windows(2).take_while(|pair| old(pair)).count();
         for released in 0..count {
             // The oldest first, so that a crash in between leaves no hole.
             if let Err(error) = remove_if_there(&self.segments[released].path) {

@@ -56,23 +56,14 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         // In memory where there is such a place: these tests are not about the disk's speed.
-        let dir = tempfile::tempdir_in("/dev/shm")
-            .or_else(|_| tempfile::tempdir())
-            .unwrap();
-        Self {
-            dir,
-            now_ms: Arc::new(AtomicU64::new(1000)),
-            acked: Vec::new(),
-        }
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self { dir, now_ms: Arc::new(AtomicU64::new(1000)), acked: Vec::new() }
     }
 
     fn options(&self) -> SegmentOptions {
         let now_ms = Arc::clone(&self.now_ms);
         let clock = Arc::new(move || now_ms.load(Ordering::Relaxed));
-        SegmentOptions {
-            segment_bytes: 4096,
-            ..SegmentOptions::new(self.dir.path(), clock)
-        }
+        SegmentOptions { segment_bytes: 4096, ..SegmentOptions::new(self.dir.path(), clock) }
     }
 
     fn open(&self) -> SegmentLog {
@@ -81,10 +72,7 @@ impl Bench {
 
     fn append(&mut self, log: &mut impl Log, batch: Vec<Vec<u8>>) {
         let slices: Vec<&[u8]> = batch.iter().map(Vec::as_slice).collect();
-        assert_eq!(
-            log.append(&slices).unwrap(),
-            self.records().len() as Lsn + 1
-        );
+        assert_eq!(log.append(&slices).unwrap(), self.records().len() as Lsn + 1);
         self.acked.push(batch);
     }
 
@@ -101,24 +89,15 @@ impl Bench {
     }
 
     fn segments(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(self.dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let mut paths: Vec<_> = entries
-            .filter(|path| path.extension().is_some_and(|ext| ext == "log"))
-            .collect();
+        let entries = std::fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "log")).collect();
         paths.sort();
         paths
     }
 
     /// The offset behind the last thing that was written to a segment.
     fn written(path: &Path) -> u64 {
-        std::fs::read(path)
-            .unwrap()
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .unwrap() as u64
-            + 1
+        std::fs::read(path).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1
     }
 
     fn check(&self, log: &impl Log) {
@@ -131,7 +110,10 @@ impl Bench {
     }
 }
 
-fn read(log: &impl Log, after: Lsn) -> Result<Vec<Vec<u8>>, (Vec<Vec<u8>>, LogError)> {
+type Records = Vec<Vec<u8>>;
+
+/// What can be read, and why no more.
+fn read(log: &impl Log, after: Lsn) -> Result<Records, (Records, LogError)> {
     let mut records = Vec::new();
     let result = log.replay(after, &mut |lsn, record| {
         records.push(record.to_vec());
@@ -145,11 +127,7 @@ fn read(log: &impl Log, after: Lsn) -> Result<Vec<Vec<u8>>, (Vec<Vec<u8>>, LogEr
 }
 
 fn flip(path: &Path, bit: u64) {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, bit / 8).unwrap();
     byte[0] ^= 1 << (bit % 8);
@@ -181,10 +159,7 @@ fn what_was_appended_is_read_again_in_order_from_anywhere() {
     for after in 0..=records.len() {
         assert_eq!(read(&log, after as Lsn).unwrap(), records[after..]);
     }
-    assert_eq!(
-        read(&log, records.len() as Lsn + 10).unwrap(),
-        Vec::<Vec<u8>>::new()
-    );
+    assert_eq!(read(&log, records.len() as Lsn + 10).unwrap(), Vec::<Vec<u8>>::new());
 
     let mut some = 0;
     log.replay(0, &mut |_, _| {
@@ -199,10 +174,7 @@ fn what_was_appended_is_read_again_in_order_from_anywhere() {
 fn a_second_process_is_told_that_the_log_is_in_use() {
     let bench = Bench::new();
     let log = bench.open();
-    assert!(matches!(
-        SegmentLog::open(bench.options()),
-        Err(LogError::Locked(_))
-    ));
+    assert!(matches!(SegmentLog::open(bench.options()), Err(LogError::Locked(_))));
     assert!(matches!(verify(bench.dir.path()), Err(LogError::Locked(_))));
     drop(log);
     bench.open();
@@ -211,19 +183,12 @@ fn a_second_process_is_told_that_the_log_is_in_use() {
 #[test]
 fn a_log_may_begin_with_any_number() {
     let bench = Bench::new();
-    let options = || SegmentOptions {
-        first_lsn: 1000,
-        ..bench.options()
-    };
+    let options = || SegmentOptions { first_lsn: 1000, ..bench.options() };
     let mut log = SegmentLog::open(options()).unwrap();
     assert_eq!((log.start(), log.end()), (1000, 999));
     assert_eq!(log.append(&[b"a"]).unwrap(), 1000);
     drop(log);
-    let log = SegmentLog::open(SegmentOptions {
-        first_lsn: 1,
-        ..bench.options()
-    })
-    .unwrap();
+    let log = SegmentLog::open(SegmentOptions { first_lsn: 1, ..bench.options() }).unwrap();
     assert_eq!((log.start(), log.end()), (1000, 1000));
     assert!(read(&log, 5).is_err());
 }
@@ -242,11 +207,7 @@ fn an_unfinished_last_append_is_cut_and_the_log_goes_on() {
 
     let before = verify(bench.dir.path()).unwrap();
     assert_eq!((before.last, before.batches), (15, 5));
-    assert!(
-        before
-            .torn_tail
-            .is_some_and(|place| place.ends_with(&format!("byte {end}")))
-    );
+    assert!(before.torn_tail.is_some_and(|place| place.ends_with(&format!("byte {end}"))));
     let mut log = bench.open();
     bench.check(&log);
     assert_eq!(Bench::written(&last).next_multiple_of(8), end);
@@ -268,11 +229,7 @@ fn a_text_that_looks_like_a_batch_is_not_taken_for_one() {
     bench.append(&mut log, vec![text]);
     drop(log);
     let last = bench.segments().pop().unwrap();
-    let forgery = std::fs::read(&last)
-        .unwrap()
-        .windows(6)
-        .position(|bytes| bytes == b"forged")
-        .unwrap() as u64;
+    let forgery = std::fs::read(&last).unwrap().windows(6).position(|bytes| bytes == b"forged").unwrap() as u64;
     assert_eq!((forgery - 28) % 8, 0);
     flip(&last, (forgery + 6 - 60) * 8); // the header of the batch around it
     bench.acked.pop();
@@ -286,10 +243,7 @@ fn damage_names_its_place_and_nothing_is_deleted() {
     bench.fill(&mut log, 40);
     drop(log);
     let paths = bench.segments();
-    let before: Vec<_> = paths
-        .iter()
-        .map(|path| std::fs::read(path).unwrap())
-        .collect();
+    let before: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
 
     // In the last segment it shows at open, in an older one when it is read.
     let frame = frame::frame_bytes(&[&[0; 100], &[], &[0; 101]]).unwrap();
@@ -297,35 +251,21 @@ fn damage_names_its_place_and_nothing_is_deleted() {
     flip(paths.last().unwrap(), second as u64 * 8 + 300);
     let error = SegmentLog::open(bench.options()).unwrap_err();
     let (place, what) = damage(&error);
-    assert_eq!(
-        place,
-        format!("{} byte {second}", paths.last().unwrap().display())
-    );
-    assert!(
-        what.contains("checksum") && what.contains("record"),
-        "{what}"
-    );
+    assert_eq!(place, format!("{} byte {second}", paths.last().unwrap().display()));
+    assert!(what.contains("checksum") && what.contains("record"), "{what}");
     flip(paths.last().unwrap(), second as u64 * 8 + 300);
 
     flip(&paths[1], second as u64 * 8 + 300);
     let log = bench.open();
     let (records, error) = read(&log, 0).unwrap_err();
     assert_eq!(records, bench.records()[..records.len()]);
-    assert_eq!(
-        damage(&error).0,
-        format!("{} byte {second}", paths[1].display())
-    );
+    assert_eq!(damage(&error).0, format!("{} byte {second}", paths[1].display()));
     assert!(read(&log, log.end() - 10).is_ok());
     drop(log);
     assert!(verify(bench.dir.path()).is_err());
     flip(&paths[1], second as u64 * 8 + 300);
 
-    assert!(
-        paths
-            .iter()
-            .map(|path| std::fs::read(path).unwrap())
-            .eq(before)
-    );
+    assert!(paths.iter().map(|path| std::fs::read(path).unwrap()).eq(before));
     bench.check_reopened();
 }
 
@@ -336,47 +276,25 @@ fn missing_cut_and_foreign_files_are_damage() {
     bench.fill(&mut log, 60);
     drop(log);
     let paths = bench.segments();
-    let open_error = || {
-        damage(&SegmentLog::open(bench.options()).unwrap_err())
-            .1
-            .to_owned()
-    };
+    let open_error = || damage(&SegmentLog::open(bench.options()).unwrap_err()).1.to_owned();
 
     let away = bench.dir.path().join("away");
     std::fs::rename(&paths[1], &away).unwrap();
-    let (_, name) = (
-        open_error(),
-        paths[1].file_name().unwrap().to_str().unwrap(),
-    );
+    let (_, name) = (open_error(), paths[1].file_name().unwrap().to_str().unwrap());
     assert!(open_error().contains(&format!("{name} should come before it and is missing")));
     std::fs::rename(&away, &paths[1]).unwrap();
 
     for length in [0, 10, 64, 1000, 4095, 5000] {
         let whole = std::fs::read(&paths[1]).unwrap();
-        OpenOptions::new()
-            .write(true)
-            .open(&paths[1])
-            .unwrap()
-            .set_len(length)
-            .unwrap();
+        OpenOptions::new().write(true).open(&paths[1]).unwrap().set_len(length).unwrap();
         let what = open_error();
-        assert!(
-            what.contains("cut off") || what.contains("bytes instead of 4096"),
-            "{what}"
-        );
+        assert!(what.contains("cut off") || what.contains("bytes instead of 4096"), "{what}");
         std::fs::write(&paths[1], whole).unwrap();
     }
 
-    let file = OpenOptions::new()
-        .write(true)
-        .read(true)
-        .open(&paths[2])
-        .unwrap();
+    let file = OpenOptions::new().write(true).read(true).open(&paths[2]).unwrap();
     file.write_all_at(&7_u32.to_le_bytes(), 8).unwrap();
-    assert_eq!(
-        open_error(),
-        "unknown format version 7, this program knows 1"
-    );
+    assert_eq!(open_error(), "unknown format version 7, this program knows 1");
     file.write_all_at(b"GARBAGE!", 0).unwrap();
     assert_eq!(open_error(), "this is not a log segment");
     file.write_all_at(b"HALLWLOG", 0).unwrap();
@@ -396,14 +314,7 @@ fn a_crash_between_two_files_leaves_an_empty_one_or_a_prepared_one() {
     drop(log);
     let last = bench.segments().pop().unwrap();
     let last_first: Lsn = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-    let header = SegmentHeader {
-        salt: Salt::random(),
-        first,
-        previous: last_first,
-        created_ms: 5,
-        file_bytes: 4096,
-    }
-    .encode();
+    let header = SegmentHeader { salt: Salt::random(), first, previous: last_first, created_ms: 5, file_bytes: 4096 }.encode();
     let mut bytes = vec![0; 4096];
     bytes[..SEGMENT_HEADER_BYTES].copy_from_slice(&header);
     std::fs::write(bench.dir.path().join(file_name(first)), bytes).unwrap();
@@ -424,14 +335,7 @@ fn after_a_failed_append_nothing_of_it_is_kept_and_the_next_succeeds() {
     use Disk::{Breaks, Full, Works};
     let whole = usize::MAX;
     // What the write does, and what the repair after it does, and the one before the next append.
-    let plans: [&[Disk]; 6] = [
-        &[Full],
-        &[Breaks(30)],
-        &[Breaks(whole)],
-        &[Breaks(whole), Full],
-        &[Breaks(whole), Breaks(5)],
-        &[Works],
-    ];
+    let plans: [&[Disk]; 6] = [&[Full], &[Breaks(30)], &[Breaks(whole)], &[Breaks(whole), Full], &[Breaks(whole), Breaks(5)], &[Works]];
     for plan in plans {
         for larger in [1, 3, 40] {
             let mut bench = Bench::new();
@@ -486,17 +390,11 @@ fn whole_old_files_are_released_but_never_the_last() {
     let files = bench.segments().len();
     assert_eq!(log.release(0, u64::MAX).unwrap(), 0);
     assert_eq!(log.release(log.end(), 1000).unwrap(), 0);
-    assert_eq!(
-        log.release(50, u64::MAX).unwrap(),
-        files - bench.segments().len()
-    );
+    assert_eq!(log.release(50, u64::MAX).unwrap(), files - bench.segments().len());
     assert!(log.start() > 1 && log.start() <= 51);
 
     let start = log.start();
-    assert_eq!(
-        read(&log, start - 1).unwrap(),
-        bench.records()[start as usize - 1..]
-    );
+    assert_eq!(read(&log, start - 1).unwrap(), bench.records()[start as usize - 1..]);
     let (none, error) = read(&log, start - 2).unwrap_err();
     assert!(none.is_empty());
     assert!(damage(&error).1.contains("are gone"));
@@ -511,10 +409,7 @@ fn whole_old_files_are_released_but_never_the_last() {
     drop(log);
     let log = bench.open();
     assert_eq!(log.start(), start);
-    assert_eq!(
-        read(&log, start - 1).unwrap(),
-        bench.records()[start as usize - 1..]
-    );
+    assert_eq!(read(&log, start - 1).unwrap(), bench.records()[start as usize - 1..]);
 }
 
 #[test]

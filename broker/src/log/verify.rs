@@ -30,11 +30,7 @@ pub struct Report {
 pub fn verify(dir: &Path) -> Result<Report, LogError> {
     let _lock = lock_for_reading(dir)?;
     let segments = recover::list(dir)?;
-    let mut report = Report {
-        segments: segments.len() as u64,
-        first: 1,
-        ..Report::default()
-    };
+    let mut report = Report { segments: segments.len() as u64, first: 1, ..Report::default() };
     let mut buffer = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
         let contents = Contents::read(segment, &mut buffer)?;
@@ -46,9 +42,7 @@ pub fn verify(dir: &Path) -> Result<Report, LogError> {
             report.last = end.next - 1;
             report.batches += end.batches;
             report.bytes += (end.offset - SEGMENT_HEADER_BYTES) as u64;
-            report.torn_tail = end
-                .torn_to
-                .map(|_| format!("{} byte {}", segment.path.display(), end.offset));
+            report.torn_tail = end.torn_to.map(|_| format!("{} byte {}", segment.path.display(), end.offset));
             break;
         };
         contents.frames(after.header.first, &mut |frame| {

@@ -54,10 +54,7 @@ pub(super) struct Split {
 
 impl Split {
     pub(super) fn of(value: &[u8]) -> Self {
-        Self {
-            length: value.len() as u32,
-            crc: crc32c(value),
-        }
+        Self { length: value.len() as u32, crc: crc32c(value) }
     }
 
     pub(super) fn chunks(self) -> u32 {
@@ -95,10 +92,7 @@ pub(super) fn stored(bytes: &[u8]) -> Option<Stored<'_>> {
     match bytes {
         [WHOLE, value @ ..] => Some(Stored::Whole(value)),
         [SPLIT, a, b, c, d, e, f, g, h] => {
-            let split = Split {
-                length: u32::from_le_bytes([*a, *b, *c, *d]),
-                crc: u32::from_le_bytes([*e, *f, *g, *h]),
-            };
+            let split = Split { length: u32::from_le_bytes([*a, *b, *c, *d]), crc: u32::from_le_bytes([*e, *f, *g, *h]) };
             Some(Stored::Split(split)).filter(|_| split.length as usize <= MAX_VALUE_BYTES)
         }
         _ => None,
@@ -118,8 +112,5 @@ pub(super) fn decode_schema(bytes: &[u8]) -> Option<(u32, u32)> {
     let [a, b, c, d, e, f, g, h] = *bytes else {
         return None;
     };
-    Some((
-        u32::from_le_bytes([a, b, c, d]),
-        u32::from_le_bytes([e, f, g, h]),
-    ))
+    Some((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])))
 }

@@ -82,12 +82,7 @@ impl Store {
 
     fn keep(&mut self, batches: usize) {
         while self.since.len() > batches {
-            for (key, old) in self
-                .since
-                .pop()
-                .into_iter()
-                .flat_map(|undo| undo.into_iter().rev())
-            {
+            for (key, old) in self.since.pop().into_iter().flat_map(|undo| undo.into_iter().rev()) {
                 self.set(key, old);
             }
         }
@@ -126,10 +121,7 @@ impl MemoryStore {
         }
         store.opened += 1;
         store.holder = store.opened;
-        Ok(MemoryState {
-            store: self.clone(),
-            handle: store.opened,
-        })
+        Ok(MemoryState { store: self.clone(), handle: store.opened })
     }
 
     /// The process dies: open handles are useless, and what is found at the next open is the last checkpoint and the
@@ -163,11 +155,7 @@ impl MemoryStore {
 
     /// All records, to compare stores.
     pub fn snapshot(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        self.read()
-            .records
-            .iter()
-            .map(|(key, value)| (key.to_vec(), value.to_vec()))
-            .collect()
+        self.read().records.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
 }
 
@@ -180,20 +168,11 @@ pub struct MemoryState {
 
 impl MemoryState {
     fn check(&self, store: &Store) -> Result<(), StateError> {
-        if store.holder == self.handle {
-            Ok(())
-        } else {
-            Err(StateError::Io("this process is dead".into()))
-        }
+        if store.holder == self.handle { Ok(()) } else { Err(StateError::Io("this process is dead".into())) }
     }
 
     /// The next records of a scan within the bounds.
-    fn piece(
-        &self,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
-        direction: Direction,
-        count: usize,
-    ) -> Result<Vec<(Key, Value)>, StateError> {
+    fn piece(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>), direction: Direction, count: usize) -> Result<Vec<(Key, Value)>, StateError> {
         let store = self.store.read();
         self.check(&store)?;
         let range = store.records.range::<[u8], _>(bounds);
@@ -221,17 +200,8 @@ impl State for MemoryState {
         Ok(store.records.get(key).map(|value| value.to_vec()))
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        direction: Direction,
-        visit: Visitor<'_>,
-    ) -> Result<(), StateError> {
-        let (mut low, mut high) = (
-            Bound::Included(Key::from(from)),
-            Bound::Excluded(Key::from(to)),
-        );
+    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visitor<'_>) -> Result<(), StateError> {
+        let (mut low, mut high) = (Bound::Included(Key::from(from)), Bound::Excluded(Key::from(to)));
         let mut count = FIRST_PIECE;
         // Unlocked while visiting: the visitor may read, and another thread may wait to write.
         while bound_key(&low) < bound_key(&high) {
@@ -257,9 +227,7 @@ impl State for MemoryState {
         let mut store = self.store.write();
         self.check(&store)?;
         if store.failed {
-            return Err(StateError::Io(
-                "refused after an error until it is reopened".into(),
-            ));
+            return Err(StateError::Io("refused after an error until it is reopened".into()));
         }
         if let Err(error) = due(&mut store.commit_fault) {
             store.failed = true;
@@ -279,9 +247,7 @@ impl State for MemoryState {
         let mut store = self.store.write();
         self.check(&store)?;
         if store.failed {
-            return Err(StateError::Io(
-                "refused after an error until it is reopened".into(),
-            ));
+            return Err(StateError::Io("refused after an error until it is reopened".into()));
         }
         if let Err(error) = due(&mut store.checkpoint_fault) {
             store.failed = true;

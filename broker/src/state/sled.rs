@@ -2,28 +2,30 @@
 //!
 //! - `flush` only uses `sync_file_range` (`pagecache/iobuf.rs:736`), so a checkpoint adds an `fdatasync` of its own, through a
 //!   file handle that stays open: the kernel reports a failed write to every handle once.
-//! - There is no flush thread (`flush_every_ms(None)`); segments are cleaned by writers too (`pagecache/mod.rs:1206`).
-//! - Errors of background writes stick (`config.rs:743`), and nothing is written after one, not even at close. But the thread
-//!   that meets one does not always wake who waits for it (`pagecache/logger.rs:443`): see [`Store::flush`].
+//! - There is no flush thread (`flush_every_ms(None)`); segments are cleaned by writers too (`pagecache/mod.rs:1207`).
+//! - Errors of background writes stick (`config.rs:755`), and nothing is written after one, not even at close. But the thread
+//!   that meets one does not always wake who waits for it (`pagecache/logger.rs:444`): see [`Store::flush`].
 //! - A batch that fails midway is visible in part, and unless writing was what failed, its part would be written at
 //!   close. So every record is read before the batch begins (which finds the old chunks as well), a failed store is closed
 //!   to readers, and one that failed to read is never closed properly: see [`SledState::commit`].
+//! - What an interrupted open leaves makes the next one fail: see `store::remove_unfinished`.
 //! - It asserts a lot. A panic within sled becomes an error.
 //! - Its lock lives as long as any clone of the `Db`, an iterator, or a background write.
 //! - Idle, its seven threads each wake once a second, which is below what can be measured.
 
 use super::chunk::{self, Stored};
-use super::store::{Store, Writer, forget_cached, guarded, io_error};
+use super::store::{self, Store, Writer, forget_cached, guarded, io_error};
 use super::{Batch, Direction, State, StateError, Visitor};
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-/// How long a reopen waits for readers and background writes to let go, in steps.
-const REOPEN_STEP: Duration = Duration::from_millis(10);
-const REOPEN_STEPS: u32 = 500;
+/// How long to wait for sled's lock, in steps.
+const LOCK_STEP: Duration = Duration::from_millis(10);
+const LOCK_STEPS: u32 = 500;
 
 /// How to open a [`SledState`].
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ pub struct SledState {
     writer: Mutex<Writer>,
     /// Something was committed since the last checkpoint began.
     dirty: AtomicBool,
+    /// Last, so that it is let go when the store is closed.
+    _lock: File,
 }
 
 /// What there is to read, and whether it may be written.
@@ -67,11 +71,12 @@ impl SledState {
     /// Opens the store, or makes an empty one.
     ///
     /// # Errors
-    /// All of [`StateError`]; nothing is deleted.
+    /// All of [`StateError`]; nothing that was ever complete is deleted.
     pub fn open(options: SledOptions) -> Result<Self, StateError> {
-        let open = Store::open(&options)?;
+        let lock = store::lock_directory(&options.path)?;
+        let open = open_patiently(&options)?;
         let slot = RwLock::new(Slot { open: Some(Arc::new(open)), failed: None });
-        Ok(Self { options, slot, writer: Mutex::default(), dirty: AtomicBool::new(true) })
+        Ok(Self { options, slot, writer: Mutex::default(), dirty: AtomicBool::new(true), _lock: lock })
     }
 
     /// The version of the records that are stored: at most [`SledOptions::schema`].
@@ -121,6 +126,18 @@ impl SledState {
         }
         self.refuse(error)
     }
+}
+
+/// Opens a store whose directory is locked. sled's own lock may still be held for a moment: by readers during a reopen, or
+/// by background writes, even of a state that this process has just dropped.
+fn open_patiently(options: &SledOptions) -> Result<Store, StateError> {
+    for _ in 0..LOCK_STEPS {
+        match Store::open(options) {
+            Err(StateError::Locked(_)) => std::thread::park_timeout(LOCK_STEP),
+            opened => return opened,
+        }
+    }
+    Store::open(options)
 }
 
 fn refusal(what: &str, failed: Option<&str>) -> StateError {
@@ -192,17 +209,7 @@ impl State for SledState {
         let old = self.slot_mut().open.take();
         drop(old);
         forget_cached(&self.options.path);
-        let mut steps = 0;
-        let open = loop {
-            match Store::open(&self.options) {
-                // Our own readers or background writes, which are about to end.
-                Err(StateError::Locked(_)) if steps < REOPEN_STEPS => {
-                    steps += 1;
-                    std::thread::park_timeout(REOPEN_STEP);
-                }
-                opened => break opened.map_err(|error| self.refuse(error))?,
-            }
-        };
+        let open = open_patiently(&self.options).map_err(|error| self.refuse(error))?;
         self.dirty.store(true, Ordering::Release);
         *self.slot_mut() = Slot { open: Some(Arc::new(open)), failed: None };
         Ok(())

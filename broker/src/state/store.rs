@@ -4,7 +4,7 @@ use super::chunk::{self, CHUNK_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, SCHEMA_KEY
 use super::sled::SledOptions;
 use super::{Batch, StateError};
 use ::sled::{Db, IVec};
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> ::sled::Result<T>) -> ::sled::Re
 
 pub(super) fn io_error(error: &io::Error) -> StateError {
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StateError::Full(error.to_string()),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StateError::Full(error.kind().to_string()),
         _ => StateError::Io(error.to_string()),
     }
 }
@@ -57,7 +57,7 @@ fn running_error(path: &Path, error: ::sled::Error) -> StateError {
 
 fn opening_error(path: &Path, error: ::sled::Error) -> StateError {
     match error {
-        // sled's text for a failed flock, `config.rs:560`; it has no error kind of its own.
+        // Our own readers and background writes, during a reopen. sled's text for a failed flock, `config.rs:602`; it has no error kind of its own.
         ::sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => StateError::Locked(path.display().to_string()),
         ::sled::Error::Io(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) => {
             damaged(path, error.to_string())
@@ -94,7 +94,7 @@ impl Store {
     pub(super) fn open(options: &SledOptions) -> Result<Self, StateError> {
         let path = &options.path;
         let fail = |error| opening_error(path, error);
-        std::fs::create_dir_all(path).map_err(|error| io_error(&error))?;
+        remove_unfinished(path).map_err(|error| io_error(&error))?;
         // A new `Config` each time: sled keeps the sticky error in it.
         let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes.max(MIN_CACHE_BYTES)).flush_every_ms(None);
         let db = guarded(|| config.open()).map_err(fail)?;
@@ -278,6 +278,43 @@ impl Store {
             File::open(&blobs)?.sync_all()?;
         }
         self.file.sync_data()
+    }
+}
+
+/// Makes the directory, and takes the lock that is held as long as the [`super::sled::SledState`] lives: sled's own is let
+/// go during a reopen, and taken too late for [`remove_unfinished`].
+pub(super) fn lock_directory(path: &Path) -> Result<File, StateError> {
+    let made = std::fs::create_dir_all(path);
+    let opened = made.and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock")));
+    let file = opened.map_err(|error| io_error(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StateError::Locked(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(io_error(&error)),
+    }
+}
+
+/// Removes what an interrupted open left half written, and what sled would then take for damage.
+///
+/// - `snap.….generating`: sled renames a snapshot when it is complete and synced, and removes the one before only after that
+///   (`pagecache/snapshot.rs:561`). But when it looks for the newest, it skips another suffix (`config.rs:838`), reads the
+///   half one and refuses to open.
+/// - `conf` without a `db`: sled writes the settings first and not at once, and there is nothing that they describe.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let (mut settings, mut others) = (None, false);
+    for entry in std::fs::read_dir(path)? {
+        let (name, file) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        let name = name.to_string_lossy();
+        match &*name {
+            "conf" => settings = Some(file),
+            "blobs" | "lock" => {}
+            name if name.starts_with("snap.") && name.ends_with(".generating") => std::fs::remove_file(file)?,
+            _ => others = true,
+        }
+    }
+    match settings.filter(|_| !others) {
+        Some(settings) => std::fs::remove_file(settings),
+        None => Ok(()),
     }
 }
 

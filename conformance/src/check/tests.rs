@@ -15,35 +15,12 @@ fn about(seq: u64, kind: &str, target: u64, text: Option<&str>) -> Event {
 }
 
 fn ack_of(event: &Event, kind: &'static str) -> Ack {
-    let Event {
-        seq,
-        id,
-        from,
-        ts,
-        client_id,
-        text,
-        target,
-        ..
-    } = event.clone();
-    Ack {
-        from,
-        kind,
-        seq,
-        id,
-        ts,
-        client_id,
-        text,
-        target,
-    }
+    let Event { seq, id, from, ts, client_id, text, target, .. } = event.clone();
+    Ack { from, kind, seq, id, ts, client_id, text, target }
 }
 
 fn story() -> Vec<Event> {
-    vec![
-        message(1, 1, "a"),
-        message(2, 2, "b"),
-        about(3, "react", 1, None),
-        message(4, 3, "c"),
-    ]
+    vec![message(1, 1, "a"), message(2, 2, "b"), about(3, "react", 1, None), message(4, 3, "c")]
 }
 
 #[test]
@@ -52,13 +29,7 @@ fn a_good_history_has_no_violation() {
     assert_eq!(history(&stored), vec![]);
     assert_eq!(agreement(&stored, &stored), vec![]);
     assert_eq!(reading(2, &stored[2..]), vec![]);
-    assert_eq!(
-        acks(
-            &stored,
-            &[ack_of(&stored[0], "message"), ack_of(&stored[2], "react")]
-        ),
-        vec![]
-    );
+    assert_eq!(acks(&stored, &[ack_of(&stored[0], "message"), ack_of(&stored[2], "react")]), vec![]);
 }
 
 #[test]
@@ -77,65 +48,35 @@ fn a_hole_is_caught() {
     let mut stored = story();
     stored.remove(1);
     assert!(history(&stored).contains(&Violation::Hole { after: 1, next: 3 }));
-    assert_eq!(
-        reading(0, &story()[1..]),
-        vec![Violation::Hole { after: 0, next: 2 }]
-    );
+    assert_eq!(reading(0, &story()[1..]), vec![Violation::Hole { after: 0, next: 2 }]);
 }
 
 #[test]
 fn a_duplicate_is_caught() {
     let seen = [message(1, 1, "a"), message(2, 2, "b"), message(2, 2, "b")];
     assert_eq!(reading(0, &seen), vec![Violation::Duplicate { seq: 2 }]);
-    assert_eq!(
-        reading(2, &seen[1..2]),
-        vec![Violation::Reordered { seq: 2, after: 2 }],
-        "again after it was had"
-    );
+    assert_eq!(reading(2, &seen[1..2]), vec![Violation::Reordered { seq: 2, after: 2 }], "again after it was had");
 }
 
 #[test]
 fn a_wrong_order_is_caught() {
-    let seen = [
-        message(1, 1, "a"),
-        about(3, "react", 1, None),
-        message(2, 2, "b"),
-    ];
-    assert_eq!(
-        reading(0, &seen),
-        vec![
-            Violation::Hole { after: 1, next: 3 },
-            Violation::Reordered { seq: 2, after: 3 }
-        ]
-    );
+    let seen = [message(1, 1, "a"), about(3, "react", 1, None), message(2, 2, "b")];
+    assert_eq!(reading(0, &seen), vec![Violation::Hole { after: 1, next: 3 }, Violation::Reordered { seq: 2, after: 3 }]);
 }
 
 #[test]
 fn a_lost_event_is_caught() {
     let stored = story();
     let lost = message(5, 4, "d");
-    assert!(matches!(
-        agreement(&stored, std::slice::from_ref(&lost))[..],
-        [Violation::Lost { seq: 5, .. }]
-    ));
-    assert!(matches!(
-        acks(&stored, &[ack_of(&lost, "message")])[..],
-        [Violation::Lost { seq: 5, .. }]
-    ));
+    assert!(matches!(agreement(&stored, std::slice::from_ref(&lost))[..], [Violation::Lost { seq: 5, .. }]));
+    assert!(matches!(acks(&stored, &[ack_of(&lost, "message")])[..], [Violation::Lost { seq: 5, .. }]));
 }
 
 #[test]
 fn a_message_stored_twice_is_caught() {
     let mut stored = story();
     stored[3].client_id = Some("c1".into());
-    assert!(matches!(
-        history(&stored)[..],
-        [Violation::StoredTwice {
-            first: 1,
-            second: 4,
-            ..
-        }]
-    ));
+    assert!(matches!(history(&stored)[..], [Violation::StoredTwice { first: 1, second: 4, .. }]));
     stored[3].from = "bob".into();
     assert_eq!(history(&stored), vec![], "ids are unique per sender");
 }
@@ -155,46 +96,25 @@ fn changed_content_is_caught() {
     ] {
         let mut stored = story();
         change(&mut stored[1]);
-        assert!(matches!(
-            agreement(&stored, &seen)[..],
-            [Violation::Changed { seq: 2, .. }]
-        ));
+        assert!(matches!(agreement(&stored, &seen)[..], [Violation::Changed { seq: 2, .. }]));
     }
     let mut acked = ack_of(&seen[1], "message");
     acked.text = Some("what was sent".into());
-    assert!(matches!(
-        acks(&seen, &[acked])[..],
-        [Violation::Changed {
-            seq: 2,
-            field: "text",
-            ..
-        }]
-    ));
+    assert!(matches!(acks(&seen, &[acked])[..], [Violation::Changed { seq: 2, field: "text", .. }]));
 }
 
 #[test]
 fn another_event_under_an_acked_seq_is_caught() {
     let stored = story();
     let other = ack_of(&about(2, "delete", 1, None), "delete");
-    assert!(
-        acks(&stored, &[other])
-            .iter()
-            .any(|violation| matches!(violation, Violation::Changed { field: "kind", .. }))
-    );
+    assert!(acks(&stored, &[other]).iter().any(|violation| matches!(violation, Violation::Changed { field: "kind", .. })));
 }
 
 #[test]
 fn ordinals_must_be_dense() {
     let mut stored = story();
     stored[3].n = Some(4);
-    assert_eq!(
-        history(&stored),
-        vec![Violation::Ordinal {
-            seq: 4,
-            n: 4,
-            expected: 3
-        }]
-    );
+    assert_eq!(history(&stored), vec![Violation::Ordinal { seq: 4, n: 4, expected: 3 }]);
 }
 
 #[test]
@@ -202,17 +122,7 @@ fn an_edit_shows_and_is_the_only_way_to_change_a_text() {
     let seen = story();
     let mut stored = story();
     stored.push(about(5, "edit", 2, Some("B")));
-    assert!(
-        matches!(
-            history(&stored)[..],
-            [Violation::Changed {
-                seq: 2,
-                field: "text",
-                ..
-            }]
-        ),
-        "not shown"
-    );
+    assert!(matches!(history(&stored)[..], [Violation::Changed { seq: 2, field: "text", .. }]), "not shown");
     stored[1].text = Some("B".into());
     assert_eq!(history(&stored), vec![]);
     assert_eq!(agreement(&stored, &seen), vec![]);
@@ -223,16 +133,7 @@ fn a_deletion_takes_the_texts_of_the_message_and_its_edits() {
     let seen = [story(), vec![about(5, "edit", 2, Some("B"))]].concat();
     let mut stored = seen.clone();
     stored.push(about(6, "delete", 2, None));
-    let is_unmarked = |violation: &Violation| {
-        matches!(
-            violation,
-            Violation::Changed {
-                seq: 2,
-                field: "deleted",
-                ..
-            }
-        )
-    };
+    let is_unmarked = |violation: &Violation| matches!(violation, Violation::Changed { seq: 2, field: "deleted", .. });
     assert!(history(&stored).iter().any(is_unmarked));
     stored[1].deleted = true;
     stored[1].text = None;
@@ -248,28 +149,14 @@ fn an_edited_message_had_only_one_other_text() {
     stored[1].text = Some("B".into());
     let saw = |text: &str| message(2, 2, text);
     assert_eq!(agreement(&stored, &[saw("b"), saw("B"), saw("b")]), vec![]);
-    assert!(matches!(
-        agreement(&stored, &[saw("b"), saw("x")])[..],
-        [Violation::Changed {
-            seq: 2,
-            field: "text",
-            ..
-        }]
-    ));
+    assert!(matches!(agreement(&stored, &[saw("b"), saw("x")])[..], [Violation::Changed { seq: 2, field: "text", .. }]));
 }
 
 #[test]
 fn a_deletion_that_nobody_asked_for_is_caught() {
     let mut stored = story();
     stored[1].deleted = true;
-    assert!(matches!(
-        deletions(&stored)[..],
-        [Violation::Changed {
-            seq: 2,
-            field: "deleted",
-            ..
-        }]
-    ));
+    assert!(matches!(deletions(&stored)[..], [Violation::Changed { seq: 2, field: "deleted", .. }]));
     stored.push(about(5, "delete", 2, None));
     assert_eq!(deletions(&stored), vec![]);
 }
@@ -277,8 +164,5 @@ fn a_deletion_that_nobody_asked_for_is_caught() {
 #[test]
 fn an_event_about_nothing_is_caught() {
     let stored = [message(1, 1, "a"), about(2, "react", 7, None)];
-    assert_eq!(
-        history(&stored),
-        vec![Violation::Dangling { seq: 2, target: 7 }]
-    );
+    assert_eq!(history(&stored), vec![Violation::Dangling { seq: 2, target: 7 }]);
 }

@@ -54,13 +54,7 @@ pub struct Actor {
 impl Actor {
     /// Somebody who has just signed in (or only connected).
     #[must_use]
-    pub fn new(
-        name: &str,
-        protocol: &str,
-        token: &str,
-        line: Box<dyn Line>,
-        hello: &Value,
-    ) -> Actor {
+    pub fn new(name: &str, protocol: &str, token: &str, line: Box<dyn Line>, hello: &Value) -> Actor {
         Actor {
             name: name.to_owned(),
             protocol: protocol.to_owned(),
@@ -115,57 +109,27 @@ impl Actor {
     }
 
     fn followed(&mut self, params: &Value, result: &Value) -> Result<()> {
-        let conversation = result["conversation"]
-            .as_str()
-            .context("no conversation in the answer")?
-            .to_owned();
+        let conversation = result["conversation"].as_str().context("no conversation in the answer")?.to_owned();
         let head = result["seq"].as_u64().context("no seq in the answer")?;
-        let events = result["events"]
-            .as_array()
-            .context("no events in the answer")?
-            .clone();
-        let complete = result["complete"]
-            .as_bool()
-            .context("no complete in the answer")?;
-        ensure!(
-            events.len() <= PAGE,
-            "{} events in one answer, over {PAGE}",
-            events.len()
-        );
+        let events = result["events"].as_array().context("no events in the answer")?.clone();
+        let complete = result["complete"].as_bool().context("no complete in the answer")?;
+        ensure!(events.len() <= PAGE, "{} events in one answer, over {PAGE}", events.len());
         let after = params["after"].as_u64();
-        ensure!(
-            after.is_some() || events.is_empty() && complete,
-            "events without asking for any: {result}"
-        );
+        ensure!(after.is_some() || events.is_empty() && complete, "events without asking for any: {result}");
         let old = self.feeds.remove(&conversation).unwrap_or_default();
         let echo = params["echo"] != false;
         let last_seq = after.unwrap_or(head);
-        self.feeds.insert(
-            conversation.clone(),
-            Feed {
-                pending: VecDeque::new(),
-                seen: old.seen,
-                last_seq,
-                echo,
-                ended: false,
-            },
-        );
+        self.feeds.insert(conversation.clone(), Feed { pending: VecDeque::new(), seen: old.seen, last_seq, echo, ended: false });
         for event in events {
             self.take_event(&conversation, event)?;
         }
         let last = self.feeds[&conversation].last_seq;
-        ensure!(
-            !complete || last >= head,
-            "complete, but the events end at {last} and the head is {head}"
-        );
+        ensure!(!complete || last >= head, "complete, but the events end at {last} and the head is {head}");
         Ok(())
     }
 
     fn unfollowed(&mut self, params: &Value) {
-        if let Some(feed) = params["conversation"]
-            .as_str()
-            .and_then(|conversation| self.feeds.get_mut(conversation))
-        {
+        if let Some(feed) = params["conversation"].as_str().and_then(|conversation| self.feeds.get_mut(conversation)) {
             feed.ended = true;
         }
     }
@@ -191,48 +155,29 @@ impl Actor {
     }
 
     fn take(&mut self, mut arrival: Value) -> Result<()> {
-        ensure!(
-            arrival["jsonrpc"] == "2.0" && arrival.get("id").is_none(),
-            "not a notification: {arrival}"
-        );
+        ensure!(arrival["jsonrpc"] == "2.0" && arrival.get("id").is_none(), "not a notification: {arrival}");
         let params = arrival["params"].take();
         let method = arrival["method"].as_str().unwrap_or_default();
         if matches!(method, "message" | "member" | "event") {
             let kind = params["kind"].as_str().unwrap_or_default();
             ensure!(method_of(kind) == method, "a '{kind}' came as '{method}'");
-            let conversation = params["conversation"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
+            let conversation = params["conversation"].as_str().unwrap_or_default().to_owned();
             return self.take_event(&conversation, params);
         }
-        self.others
-            .push_back(json!({"method": method, "params": params}));
+        self.others.push_back(json!({"method": method, "params": params}));
         Ok(())
     }
 
     fn take_event(&mut self, conversation: &str, event: Value) -> Result<()> {
-        let Some(feed) = self.feeds.get_mut(conversation) else {
-            bail!(
-                "{} does not follow '{conversation}', and got {event}",
-                self.name
-            )
-        };
+        let Some(feed) = self.feeds.get_mut(conversation) else { bail!("{} does not follow '{conversation}', and got {event}", self.name) };
         if feed.ended {
             feed.pending.push_back(event);
             return Ok(());
         }
         let parsed = Event::parse(&event)?;
-        let after = if feed.echo {
-            feed.last_seq
-        } else {
-            feed.last_seq.max(parsed.seq - 1)
-        };
+        let after = if feed.echo { feed.last_seq } else { feed.last_seq.max(parsed.seq - 1) };
         if let Some(violation) = reading(after, std::slice::from_ref(&parsed)).first() {
-            bail!(
-                "{} following '{conversation}': {violation}: {event}",
-                self.name
-            );
+            bail!("{} following '{conversation}': {violation}: {event}", self.name);
         }
         feed.last_seq = parsed.seq;
         feed.seen.push(parsed);
@@ -248,33 +193,21 @@ impl Actor {
     pub fn see(&mut self, sight: &Sight, vars: &mut Vars) -> Result<()> {
         let deadline = Instant::now() + SEEN_WITHIN;
         loop {
-            let seen = if sight.is_event() {
-                self.try_event(sight, vars)?
-            } else {
-                self.try_other(sight, vars)
-            };
+            let seen = if sight.is_event() { self.try_event(sight, vars)? } else { self.try_other(sight, vars) };
             if seen {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !self.listen(left)? {
-                bail!(
-                    "it did not come within {SEEN_WITHIN:?}\n{}",
-                    self.recent_text()
-                );
+                bail!("it did not come within {SEEN_WITHIN:?}\n{}", self.recent_text());
             }
         }
     }
 
     fn try_event(&mut self, sight: &Sight, vars: &mut Vars) -> Result<bool> {
-        let conversation = sight
-            .conversation
-            .as_ref()
-            .context("an event without a conversation")?;
+        let conversation = sight.conversation.as_ref().context("an event without a conversation")?;
         let conversation = word_of(&pattern::fill(conversation, vars)?);
-        let Some(feed) = self.feeds.get_mut(&conversation) else {
-            bail!("{} does not follow '{conversation}'", self.name)
-        };
+        let Some(feed) = self.feeds.get_mut(&conversation) else { bail!("{} does not follow '{conversation}'", self.name) };
         while let Some(event) = feed.pending.pop_front() {
             match pattern::matches(&sight.pattern, &event, vars) {
                 Ok(()) => return Ok(true),
@@ -287,20 +220,14 @@ impl Actor {
 
     fn try_other(&mut self, sight: &Sight, vars: &mut Vars) -> bool {
         let fits = |other: &Value, vars: &mut Vars| {
-            other["method"] == sight.method
-                && pattern::matches(&sight.pattern, &other["params"], vars).is_ok()
+            other["method"] == sight.method && pattern::matches(&sight.pattern, &other["params"], vars).is_ok()
         };
         let found = self.others.iter().position(|other| fits(other, vars));
         if let Some(at) = found {
             // What came before it was passed over, but only of its own kind.
             let passed = self.others.drain(..=at).collect::<Vec<_>>();
-            let kept = passed
-                .into_iter()
-                .filter(|other| other["method"] != sight.method)
-                .collect::<Vec<_>>();
-            kept.into_iter()
-                .rev()
-                .for_each(|other| self.others.push_front(other));
+            let kept = passed.into_iter().filter(|other| other["method"] != sight.method).collect::<Vec<_>>();
+            kept.into_iter().rev().for_each(|other| self.others.push_front(other));
         }
         found.is_some()
     }
@@ -311,19 +238,10 @@ impl Actor {
     /// When it does not come.
     pub fn wait_for_text(&mut self, conversation: &str, text: &str) -> Result<()> {
         let deadline = Instant::now() + SEEN_WITHIN;
-        let arrived = |feed: &Feed| {
-            feed.seen
-                .iter()
-                .any(|event| event.text.as_deref() == Some(text))
-        };
+        let arrived = |feed: &Feed| feed.seen.iter().any(|event| event.text.as_deref() == Some(text));
         while !self.feeds.get(conversation).is_some_and(arrived) {
             let left = deadline.saturating_duration_since(Instant::now());
-            ensure!(
-                !left.is_zero() && self.listen(left)?,
-                "{} did not get the fence {text:?}\n{}",
-                self.name,
-                self.recent_text()
-            );
+            ensure!(!left.is_zero() && self.listen(left)?, "{} did not get the fence {text:?}\n{}", self.name, self.recent_text());
         }
         Ok(())
     }
@@ -336,21 +254,16 @@ impl Actor {
     pub fn nothing_pending(&self, conversation: Option<&str>, except: &str) -> Result<()> {
         for (name, feed) in &self.feeds {
             let asked = conversation.map_or(name != except, |wanted| wanted == name);
-            let own_standing =
-                |event: &Value| event["kind"] == "member" && event["user"] == self.uid();
-            if let Some(event) = feed
-                .pending
-                .iter()
-                .find(|event| asked && !own_standing(event))
-            {
+            let own_standing = |event: &Value| event["kind"] == "member" && event["user"] == self.uid();
+            if let Some(event) = feed.pending.iter().find(|event| asked && !own_standing(event)) {
                 bail!("{} saw more in '{name}':\n  arrived:  {event}", self.name);
             }
         }
-        match self.others.iter().find(|other| {
-            conversation.is_none_or(|wanted| {
-                other["method"] != "notice" && other["params"]["conversation"] == wanted
-            })
-        }) {
+        match self
+            .others
+            .iter()
+            .find(|other| conversation.is_none_or(|wanted| other["method"] != "notice" && other["params"]["conversation"] == wanted))
+        {
             Some(other) => bail!("{} was told more:\n  arrived:  {other}", self.name),
             None => Ok(()),
         }
@@ -363,27 +276,15 @@ impl Actor {
     pub fn history(&mut self, conversation: &str) -> Result<Vec<Value>> {
         let mut events: Vec<Value> = Vec::new();
         loop {
-            let after = events
-                .last()
-                .map_or(0, |event| event["seq"].as_u64().unwrap_or_default());
+            let after = events.last().map_or(0, |event| event["seq"].as_u64().unwrap_or_default());
             let params = json!({"conversation": conversation, "after": after, "limit": PAGE});
             let mut page = match self.line.call("conversation.history", &params)? {
                 Ok(page) => page,
-                Err(error) => bail!(
-                    "{} may not read the history of '{conversation}': {error}",
-                    self.name
-                ),
+                Err(error) => bail!("{} may not read the history of '{conversation}': {error}", self.name),
             };
-            let Value::Array(more) = page["events"].take() else {
-                bail!("no events in {page}")
-            };
-            let complete = page["complete"]
-                .as_bool()
-                .context("no complete in the history")?;
-            ensure!(
-                complete || !more.is_empty(),
-                "an empty page that is not complete, after {after}"
-            );
+            let Value::Array(more) = page["events"].take() else { bail!("no events in {page}") };
+            let complete = page["complete"].as_bool().context("no complete in the history")?;
+            ensure!(complete || !more.is_empty(), "an empty page that is not complete, after {after}");
             events.extend(more);
             if complete {
                 return Ok(events);
@@ -419,7 +320,5 @@ pub fn method_of(kind: &str) -> &'static str {
 /// A JSON string without its quotes, anything else as JSON.
 #[must_use]
 pub fn word_of(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -40,54 +40,24 @@ pub fn parse(verb: &str, words: &mut Words) -> Result<Deed> {
     let (method, params) = match verb {
         "call" => {
             let method = words.word("a method")?;
-            let params = if words.at_json() {
-                words.json()?
-            } else {
-                json!({})
-            };
-            return Ok(Deed {
-                method,
-                params,
-                name: None,
-            });
+            let params = if words.at_json() { words.json()? } else { json!({}) };
+            return Ok(Deed { method, params, name: None });
         }
         "edit" | "delete" | "react" => about_message(verb, words)?,
         "follow" => ("conversation.subscribe", follow(words)?),
-        "unfollow" => (
-            "conversation.unsubscribe",
-            json!({"conversation": conversation(words)?}),
-        ),
-        "read" => (
-            "conversation.read",
-            json!({"conversation": conversation(words)?, "seq": words.value("a seq")?}),
-        ),
-        "type" => (
-            "conversation.typing",
-            json!({"conversation": conversation(words)?, "on": !words.accept("no more")}),
-        ),
-        "join" => (
-            "conversation.join",
-            json!({"conversation": conversation(words)?}),
-        ),
-        "leave" => (
-            "conversation.leave",
-            json!({"conversation": conversation(words)?}),
-        ),
-        "rename" => (
-            "conversation.update",
-            json!({"conversation": conversation(words)?, "title": words.quoted()?}),
-        ),
+        "unfollow" => ("conversation.unsubscribe", json!({"conversation": conversation(words)?})),
+        "read" => ("conversation.read", json!({"conversation": conversation(words)?, "seq": words.value("a seq")?})),
+        "type" => ("conversation.typing", json!({"conversation": conversation(words)?, "on": !words.accept("no more")})),
+        "join" => ("conversation.join", json!({"conversation": conversation(words)?})),
+        "leave" => ("conversation.leave", json!({"conversation": conversation(words)?})),
+        "rename" => ("conversation.update", json!({"conversation": conversation(words)?, "title": words.quoted()?})),
         "invite" | "remove" | "ban" | "make" => about_person(verb, words)?,
         "create" => ("conversation.create", create(words)?),
         "open" => ("conversation.open", json!({"with": words.word("a user")?})),
         "show" => ("presence.set", status(words)?),
         other => bail!("nobody knows how to '{other}'"),
     };
-    Ok(Deed {
-        method: method.to_owned(),
-        params,
-        name: None,
-    })
+    Ok(Deed { method: method.to_owned(), params, name: None })
 }
 
 fn conversation(words: &mut Words) -> Result<Value> {
@@ -108,11 +78,7 @@ fn send(words: &mut Words) -> Result<Deed> {
         } else if words.accept("mentioning") {
             params["mentions"] = json!(words.names()?);
         } else {
-            return Ok(Deed {
-                method: "message.send".into(),
-                params,
-                name,
-            });
+            return Ok(Deed { method: "message.send".into(), params, name });
         }
     }
 }
@@ -138,26 +104,14 @@ fn about_person(verb: &str, words: &mut Words) -> Result<(&'static str, Value)> 
     if verb == "make" {
         let role = words.word("a role")?;
         words.expect("of")?;
-        return Ok((
-            "conversation.role",
-            json!({"user": user, "role": role, "conversation": conversation(words)?}),
-        ));
+        return Ok(("conversation.role", json!({"user": user, "role": role, "conversation": conversation(words)?})));
     }
     words.expect(if verb == "invite" { "to" } else { "from" })?;
     let conversation = conversation(words)?;
     Ok(match verb {
-        "invite" => (
-            "conversation.invite",
-            json!({"user": user, "conversation": conversation}),
-        ),
-        "ban" => (
-            "conversation.remove",
-            json!({"user": user, "conversation": conversation, "ban": true}),
-        ),
-        _ => (
-            "conversation.remove",
-            json!({"user": user, "conversation": conversation}),
-        ),
+        "invite" => ("conversation.invite", json!({"user": user, "conversation": conversation})),
+        "ban" => ("conversation.remove", json!({"user": user, "conversation": conversation, "ban": true})),
+        _ => ("conversation.remove", json!({"user": user, "conversation": conversation})),
     })
 }
 

@@ -23,10 +23,7 @@ pub trait Line {
     /// # Errors
     /// As [`Line::call`].
     fn call_all(&mut self, method: &str, params: &[Value]) -> Result<Vec<Outcome>> {
-        params
-            .iter()
-            .map(|params| self.call(method, params))
-            .collect()
+        params.iter().map(|params| self.call(method, params)).collect()
     }
 
     /// Notifications that have come; waits for one when none is there. Empty when the time is over.
@@ -57,11 +54,7 @@ impl WebSocket {
     /// # Errors
     /// When it is not accepted.
     pub fn open(to: SocketAddr, headers: &[(String, String)]) -> Result<WebSocket, ClientError> {
-        let connect = headers
-            .iter()
-            .fold(Connect::new(), |connect, (name, value)| {
-                connect.header(name, value)
-            });
+        let connect = headers.iter().fold(Connect::new(), |connect, (name, value)| connect.header(name, value));
         Ok(WebSocket(connect.open(to)?))
     }
 }
@@ -72,23 +65,15 @@ impl Line for WebSocket {
     }
 
     fn call_all(&mut self, method: &str, params: &[Value]) -> Result<Vec<Outcome>> {
-        let ids = params
-            .iter()
-            .map(|params| self.0.send(method, params))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(ids
-            .into_iter()
-            .map(|id| self.0.answer(id, ANSWER_WITHIN))
-            .collect::<Result<_, _>>()?)
+        let ids = params.iter().map(|params| self.0.send(method, params)).collect::<Result<Vec<_>, _>>()?;
+        Ok(ids.into_iter().map(|id| self.0.answer(id, ANSWER_WITHIN)).collect::<Result<_, _>>()?)
     }
 
     fn arrivals(&mut self, within: Duration) -> Result<Vec<Value>> {
         match self.0.notification(within) {
             Err(ClientError::Timeout(..)) => Ok(Vec::new()),
             Err(other) => Err(other.into()),
-            Ok(first) => Ok(std::iter::once(first)
-                .chain(self.0.take_notifications())
-                .collect()),
+            Ok(first) => Ok(std::iter::once(first).chain(self.0.take_notifications()).collect()),
         }
     }
 
@@ -112,10 +97,7 @@ impl Http {
     /// Every call carries the token.
     #[must_use]
     pub fn new(to: SocketAddr, token: &str) -> Http {
-        Http {
-            to,
-            token: token.to_owned(),
-        }
+        Http { to, token: token.to_owned() }
     }
 }
 

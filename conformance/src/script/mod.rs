@@ -63,12 +63,8 @@ pub fn load_all(directory: &Path) -> Result<Vec<Scenario>> {
 /// `file:line` and what is wrong there.
 pub fn load(path: &Path) -> Result<Scenario> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let sentences =
-        parse(&text).map_err(|(line, error)| anyhow!("{}:{line}: {error:#}", path.display()))?;
-    Ok(Scenario {
-        path: path.to_owned(),
-        sentences,
-    })
+    let sentences = parse(&text).map_err(|(line, error)| anyhow!("{}:{line}: {error:#}", path.display()))?;
+    Ok(Scenario { path: path.to_owned(), sentences })
 }
 
 /// Lines to sentences; an indented line belongs to the one above. `#` begins a comment at a line's start.
@@ -89,16 +85,10 @@ fn parse(text: &str) -> Result<Vec<Spoken>, (usize, anyhow::Error)> {
     }
     groups
         .into_iter()
-        .map(
-            |(line, text, indented)| match sentence::parse(&text, &indented) {
-                Ok(sentence) => Ok(Spoken {
-                    line,
-                    text,
-                    sentence,
-                }),
-                Err(error) => Err((line, error)),
-            },
-        )
+        .map(|(line, text, indented)| match sentence::parse(&text, &indented) {
+            Ok(sentence) => Ok(Spoken { line, text, sentence }),
+            Err(error) => Err((line, error)),
+        })
         .collect()
 }
 
@@ -108,24 +98,12 @@ fn parse(text: &str) -> Result<Vec<Spoken>, (usize, anyhow::Error)> {
 /// `file:line`, the sentence, what was expected and what arrived.
 pub fn play(scenario: &Scenario) -> Result<usize> {
     let name = scenario.path.display();
-    ensure!(
-        !scenario.sentences.is_empty(),
-        "{name}: nothing is said in it"
-    );
+    ensure!(!scenario.sentences.is_empty(), "{name}: nothing is said in it");
     let mut stage = Stage::default();
-    for Spoken {
-        line,
-        text,
-        sentence,
-    } in &scenario.sentences
-    {
-        stage.play(sentence).map_err(|error| {
-            anyhow!("{name}:{line}: {text}\n  {error:#}\n{}", stage.server_log())
-        })?;
+    for Spoken { line, text, sentence } in &scenario.sentences {
+        stage.play(sentence).map_err(|error| anyhow!("{name}:{line}: {text}\n  {error:#}\n{}", stage.server_log()))?;
     }
-    stage
-        .curtain()
-        .map_err(|error| anyhow!("{name}: at the end: {error:#}\n{}", stage.server_log()))?;
+    stage.curtain().map_err(|error| anyhow!("{name}: at the end: {error:#}\n{}", stage.server_log()))?;
     Ok(scenario.sentences.len())
 }
 
@@ -142,8 +120,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_line() {
-        let (line, error) =
-            parse("# a comment\n\nalice signs in\nalice flies\n").expect_err("no verb");
+        let (line, error) = parse("# a comment\n\nalice signs in\nalice flies\n").expect_err("no verb");
         assert_eq!(line, 4);
         assert!(error.to_string().contains("fl"));
         assert_eq!(parse("  message from bob").expect_err("under nothing").0, 1);

@@ -30,9 +30,7 @@ pub fn parse(text: &str) -> Result<Value> {
                 json.push(letter);
             }
             '*' if !in_string => json.push_str("\"\\u0001*\""),
-            '-' if !in_string && !letters.peek().is_some_and(char::is_ascii_digit) => {
-                json.push_str("\"\\u0001-\"")
-            }
+            '-' if !in_string && !letters.peek().is_some_and(char::is_ascii_digit) => json.push_str("\"\\u0001-\""),
             '.' if !in_string && letters.peek() == Some(&'.') => {
                 letters.by_ref().take(2).for_each(drop);
                 json.push_str("\"\\u0001...\"");
@@ -65,8 +63,7 @@ pub fn word(text: &str) -> Value {
     if text == "*" || text.starts_with('$') {
         return Value::String(format!("{MARK}{text}"));
     }
-    text.parse::<u64>()
-        .map_or_else(|_| Value::String(text.to_owned()), Value::from)
+    text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from)
 }
 
 /// Replaces `$name` by what was captured, for a request.
@@ -79,16 +76,9 @@ pub fn fill(pattern: &Value, vars: &Vars) -> Result<Value> {
             Some(name) => lookup(name.trim_start_matches('$'), vars)?.clone(),
             None => Value::String(fill_text(text, vars)?),
         },
-        Value::Array(items) => Value::Array(
-            items
-                .iter()
-                .map(|item| fill(item, vars))
-                .collect::<Result<_>>()?,
-        ),
+        Value::Array(items) => Value::Array(items.iter().map(|item| fill(item, vars)).collect::<Result<_>>()?),
         Value::Object(members) => {
-            let filled = members
-                .iter()
-                .map(|(name, value)| Ok((name.clone(), fill(value, vars)?)));
+            let filled = members.iter().map(|(name, value)| Ok((name.clone(), fill(value, vars)?)));
             Value::Object(filled.collect::<Result<_>>()?)
         }
         other => other.clone(),
@@ -96,8 +86,7 @@ pub fn fill(pattern: &Value, vars: &Vars) -> Result<Value> {
 }
 
 fn lookup<'v>(name: &str, vars: &'v Vars) -> Result<&'v Value> {
-    vars.get(name)
-        .ok_or_else(|| anyhow!("nothing was captured as ${name}"))
+    vars.get(name).ok_or_else(|| anyhow!("nothing was captured as ${name}"))
 }
 
 /// Replaces `${name}` within a text.
@@ -108,9 +97,7 @@ pub fn fill_text(text: &str, vars: &Vars) -> Result<String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after
-            .split_once('}')
-            .ok_or_else(|| anyhow!("'${{' without '}}' in {text:?}"))?;
+        let (name, after) = after.split_once('}').ok_or_else(|| anyhow!("'${{' without '}}' in {text:?}"))?;
         filled.push_str(before);
         match lookup(name, vars)? {
             Value::String(value) => filled.push_str(value),
@@ -136,13 +123,9 @@ pub fn matches(pattern: &Value, value: &Value, vars: &mut Vars) -> Result<()> {
 fn compare(pattern: &Value, value: &Value, vars: &mut Vars, at: &str) -> Result<()> {
     let place = if at.is_empty() { "the whole" } else { at };
     match pattern {
-        Value::String(text) if blank(text).is_some() => {
-            compare_blank(blank(text).unwrap_or_default(), value, vars, place)
-        }
+        Value::String(text) if blank(text).is_some() => compare_blank(blank(text).unwrap_or_default(), value, vars, place),
         Value::Object(members) => {
-            let Value::Object(have) = value else {
-                bail!("{place} should be an object, was {value}")
-            };
+            let Value::Object(have) = value else { bail!("{place} should be an object, was {value}") };
             for (name, wanted) in members {
                 let at = format!("{at}.{name}");
                 match have.get(name) {
@@ -159,24 +142,12 @@ fn compare(pattern: &Value, value: &Value, vars: &mut Vars, at: &str) -> Result<
     }
 }
 
-fn compare_arrays(
-    items: &[Value],
-    value: &Value,
-    vars: &mut Vars,
-    at: &str,
-    place: &str,
-) -> Result<()> {
-    let Value::Array(have) = value else {
-        bail!("{place} should be an array, was {value}")
-    };
+fn compare_arrays(items: &[Value], value: &Value, vars: &mut Vars, at: &str, place: &str) -> Result<()> {
+    let Value::Array(have) = value else { bail!("{place} should be an array, was {value}") };
     let open = items.last().and_then(Value::as_str).and_then(blank) == Some("...");
     let wanted = &items[..items.len() - usize::from(open)];
     if have.len() < wanted.len() || !open && have.len() > wanted.len() {
-        bail!(
-            "{place} should have {} elements, has {}",
-            wanted.len(),
-            have.len()
-        );
+        bail!("{place} should have {} elements, has {}", wanted.len(), have.len());
     }
     for (at_index, (wanted, have)) in wanted.iter().zip(have).enumerate() {
         compare(wanted, have, vars, &format!("{at}[{at_index}]"))?;
@@ -205,15 +176,9 @@ fn compare_blank(blank: &str, value: &Value, vars: &mut Vars, place: &str) -> Re
 pub fn show(pattern: &Value) -> String {
     match pattern {
         Value::String(text) => blank(text).map_or_else(|| pattern.to_string(), str::to_owned),
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(show).collect::<Vec<_>>().join(", ")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
         Value::Object(members) => {
-            let members: Vec<String> = members
-                .iter()
-                .map(|(name, value)| format!("\"{name}\": {}", show(value)))
-                .collect();
+            let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\": {}", show(value))).collect();
             format!("{{{}}}", members.join(", "))
         }
         other => other.to_string(),
@@ -233,14 +198,7 @@ mod tests {
     fn literals_and_blanks_match() {
         let mut vars = Vars::new();
         let value = json!({"a": 1, "b": ["x", {"c": true}], "d": "*", "e": -1});
-        assert_eq!(
-            check(
-                r#"{"a": 1, "b": ["x", *], "d": "*", "e": -1, "f": -}"#,
-                &value,
-                &mut vars
-            ),
-            Ok(())
-        );
+        assert_eq!(check(r#"{"a": 1, "b": ["x", *], "d": "*", "e": -1, "f": -}"#, &value, &mut vars), Ok(()));
         assert_eq!(check(r#"{"b": ["x", ...]}"#, &value, &mut vars), Ok(()));
         assert_eq!(check("*", &value, &mut vars), Ok(()));
     }
@@ -249,26 +207,11 @@ mod tests {
     fn differences_are_named_by_place() {
         let mut vars = Vars::new();
         let value = json!({"a": {"b": [1, 2]}});
-        assert_eq!(
-            check(r#"{"a": {"b": [1, 3]}}"#, &value, &mut vars),
-            Err(".a.b[1] should be 3, was 2".into())
-        );
-        assert_eq!(
-            check(r#"{"a": {"b": [1]}}"#, &value, &mut vars),
-            Err(".a.b should have 1 elements, has 2".into())
-        );
-        assert_eq!(
-            check(r#"{"c": *}"#, &value, &mut vars),
-            Err(".c is missing".into())
-        );
-        assert_eq!(
-            check(r#"{"a": -}"#, &value, &mut vars),
-            Err(r#".a should be absent, was {"b":[1,2]}"#.into())
-        );
-        assert_eq!(
-            check(r#"{"a": {"b": [1, 2, 3, ...]}}"#, &value, &mut vars),
-            Err(".a.b should have 3 elements, has 2".into())
-        );
+        assert_eq!(check(r#"{"a": {"b": [1, 3]}}"#, &value, &mut vars), Err(".a.b[1] should be 3, was 2".into()));
+        assert_eq!(check(r#"{"a": {"b": [1]}}"#, &value, &mut vars), Err(".a.b should have 1 elements, has 2".into()));
+        assert_eq!(check(r#"{"c": *}"#, &value, &mut vars), Err(".c is missing".into()));
+        assert_eq!(check(r#"{"a": -}"#, &value, &mut vars), Err(r#".a should be absent, was {"b":[1,2]}"#.into()));
+        assert_eq!(check(r#"{"a": {"b": [1, 2, 3, ...]}}"#, &value, &mut vars), Err(".a.b should have 3 elements, has 2".into()));
     }
 
     #[test]
@@ -276,19 +219,9 @@ mod tests {
         let mut vars = Vars::new();
         assert!(check(r#"{"a": $x, "b": 2}"#, &json!({"a": 1, "b": 3}), &mut vars).is_err());
         assert!(vars.is_empty());
-        assert_eq!(
-            check(r#"{"a": $x, "b": $x}"#, &json!({"a": 1, "b": 1}), &mut vars),
-            Ok(())
-        );
+        assert_eq!(check(r#"{"a": $x, "b": $x}"#, &json!({"a": 1, "b": 1}), &mut vars), Ok(()));
         assert!(check("$x", &json!(2), &mut vars).is_err());
-        assert_eq!(
-            fill(
-                &parse(r#"{"seq": $x, "t": "n${x}"}"#).expect("a pattern"),
-                &vars
-            )
-            .expect("filled"),
-            json!({"seq": 1, "t": "n1"})
-        );
+        assert_eq!(fill(&parse(r#"{"seq": $x, "t": "n${x}"}"#).expect("a pattern"), &vars).expect("filled"), json!({"seq": 1, "t": "n1"}));
         assert!(fill(&parse("$y").expect("a pattern"), &vars).is_err());
     }
 

@@ -6,16 +6,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
     (-32600, &["invalid_request", "batch_too_large"]),
     (-32601, &["unknown_method", "needs_session"]),
     (-32602, &["invalid_params"]),
-    (
-        1001,
-        &[
-            "no_session",
-            "bad_token",
-            "token_expired",
-            "bad_credentials",
-            "session_ended",
-        ],
-    ),
+    (1001, &["no_session", "bad_token", "token_expired", "bad_credentials", "session_ended"]),
     (
         1003,
         &[
@@ -30,55 +21,17 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "not_allowed",
         ],
     ),
-    (
-        1004,
-        &[
-            "unknown_conversation",
-            "unknown_conference",
-            "unknown_user",
-            "unknown_message",
-            "unknown_session",
-        ],
-    ),
-    (
-        1009,
-        &[
-            "id_reused",
-            "taken",
-            "reserved",
-            "deleted",
-            "already_signed_in",
-            "resync",
-            "not_reacted",
-            "last_owner",
-            "own_role",
-        ],
-    ),
-    (
-        1013,
-        &[
-            "text_too_large",
-            "too_many_subscriptions",
-            "too_many_members",
-            "too_many_edits",
-            "too_many_reactions",
-            "too_large",
-        ],
-    ),
-    (
-        1029,
-        &["message_rate", "login_rate", "too_many_sessions", "quota"],
-    ),
+    (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_session"]),
+    (1009, &["id_reused", "taken", "reserved", "deleted", "already_signed_in", "resync", "not_reacted", "last_owner", "own_role"]),
+    (1013, &["text_too_large", "too_many_subscriptions", "too_many_members", "too_many_edits", "too_many_reactions", "too_large"]),
+    (1029, &["message_rate", "login_rate", "too_many_sessions", "quota"]),
     (1050, &["disk_full", "store_error", "draining", "busy"]),
 ];
 
 /// The code that a reason comes with; `None` for a word that is no reason.
 #[must_use]
 pub fn code_of(reason: &str) -> Option<i64> {
-    CODES
-        .iter()
-        .find(|(_, reasons)| reasons.contains(&reason))
-        .map(|(code, _)| *code)
+    CODES.iter().find(|(_, reasons)| reasons.contains(&reason)).map(|(code, _)| *code)
 }
 
 /// The methods of PROTOCOL.md.
@@ -129,31 +82,16 @@ mod tests {
         let mut rows = 0;
         for line in document.lines().filter(|line| line.starts_with("| 10")) {
             let code: i64 = line[2..6].parse().expect("a code");
-            let reasons = line
-                .rsplit_once(" | ")
-                .map_or(line, |_| line)
-                .split('|')
-                .nth(3)
-                .expect("a column of reasons");
-            let words: Vec<&str> = reasons
-                .split('`')
-                .skip(1)
-                .step_by(2)
-                .filter(|word| !word.contains('.'))
-                .collect();
+            let reasons = line.rsplit_once(" | ").map_or(line, |_| line).split('|').nth(3).expect("a column of reasons");
+            let words: Vec<&str> = reasons.split('`').skip(1).step_by(2).filter(|word| !word.contains('.')).collect();
             assert!(!words.is_empty(), "{line}");
-            words
-                .iter()
-                .for_each(|word| assert_eq!(code_of(word), Some(code), "{word}"));
+            words.iter().for_each(|word| assert_eq!(code_of(word), Some(code), "{word}"));
             rows += 1;
         }
         assert_eq!(rows, 7);
         for method in METHODS {
             let (group, name) = method.split_once('.').unwrap_or(("", method));
-            assert!(
-                document.contains(method) || document.contains(&format!("`.{name}`")),
-                "{group} {name}"
-            );
+            assert!(document.contains(method) || document.contains(&format!("`.{name}`")), "{group} {name}");
         }
     }
 }

@@ -13,11 +13,7 @@ pub enum Sentence {
     /// `given KEY = VALUE`: a setting, before the server starts.
     Setting(String, String),
     /// `given ROLE UID [of CONFERENCE]`: an account made by the operator.
-    Account {
-        role: String,
-        uid: String,
-        conference: String,
-    },
+    Account { role: String, uid: String, conference: String },
     /// Something is done to the server.
     Server(ServerDeed),
     /// `the server starts from the backup FILE`: restored into a new data directory.
@@ -104,22 +100,13 @@ pub enum Act {
     /// `sees SIGHT`.
     See(Sight),
     /// `sees COUNT messages CONV from USER "text"`: texts `text 1` to `text COUNT`.
-    SeeMany {
-        count: usize,
-        conversation: Value,
-        from: String,
-        text: String,
-    },
+    SeeMany { count: usize, conversation: Value, from: String, text: String },
     /// `sees nothing more [in CONV]`.
     SeeNothing(Option<Value>),
     /// `finds in CONV` and the entries on the lines below, indented; or `finds nothing in CONV`.
     Find(Value, Vec<Sight>),
     /// `sends CONV COUNT messages "text"`.
-    SendMany {
-        count: usize,
-        conversation: Value,
-        text: String,
-    },
+    SendMany { count: usize, conversation: Value, text: String },
     /// A verb, and how it should end.
     Do(Deed, Expected),
 }
@@ -143,50 +130,30 @@ pub fn parse(line: &str, indented: &[String]) -> Result<Sentence> {
         if !succeeds {
             words.expect("fails to run")?;
         }
-        Sentence::Operator {
-            args: words.all(),
-            succeeds,
-        }
+        Sentence::Operator { args: words.all(), succeeds }
     } else if words.accept("http") {
         Sentence::Http(http(&mut words)?)
     } else if words.accept("everyone agrees on history") {
         Sentence::Agree(words.value("a conversation")?)
     } else {
-        let who = if words.accept("everyone") {
-            Vec::new()
-        } else {
-            words.names()?
-        };
+        let who = if words.accept("everyone") { Vec::new() } else { words.names()? };
         Sentence::People(who, act(&mut words, indented)?)
     };
     words.end()?;
     let takes_lines = matches!(&sentence, Sentence::People(_, Act::Find(..)));
-    ensure!(
-        takes_lines || indented.is_empty(),
-        "indented lines belong under 'finds in'"
-    );
+    ensure!(takes_lines || indented.is_empty(), "indented lines belong under 'finds in'");
     Ok(sentence)
 }
 
 fn given(words: &mut Words) -> Result<Sentence> {
     let first = words.word("a setting or a role")?;
     if words.accept("=") {
-        let value = words
-            .quoted_maybe()
-            .map_or_else(|| words.word("a value"), Ok)?;
+        let value = words.quoted_maybe().map_or_else(|| words.word("a value"), Ok)?;
         return Ok(Sentence::Setting(first, value));
     }
     let uid = words.word("a uid")?;
-    let conference = if words.accept("of") {
-        words.word("a conference")?
-    } else {
-        "demo".into()
-    };
-    Ok(Sentence::Account {
-        role: first,
-        uid,
-        conference,
-    })
+    let conference = if words.accept("of") { words.word("a conference")? } else { "demo".into() };
+    Ok(Sentence::Account { role: first, uid, conference })
 }
 
 fn server(words: &mut Words) -> Result<ServerDeed> {
@@ -205,35 +172,18 @@ fn server(words: &mut Words) -> Result<ServerDeed> {
 fn http(words: &mut Words) -> Result<HttpCall> {
     let (method, path) = (words.word("an HTTP method")?, words.word("a path")?);
     let headers = headers(words)?;
-    let body = if words.at_json() {
-        Some(Body::Json(words.json()?))
-    } else {
-        words.quoted_maybe().map(Body::Text)
-    };
+    let body = if words.at_json() { Some(Body::Json(words.json()?)) } else { words.quoted_maybe().map(Body::Text) };
     words.expect("->")?;
     let status = words.number("a status")?;
-    let answer = if words.at_json() {
-        Some(words.json()?)
-    } else {
-        None
-    };
-    Ok(HttpCall {
-        method,
-        path,
-        headers,
-        body,
-        status,
-        answer,
-    })
+    let answer = if words.at_json() { Some(words.json()?) } else { None };
+    Ok(HttpCall { method, path, headers, body, status, answer })
 }
 
 fn headers(words: &mut Words) -> Result<Vec<(String, String)>> {
     let mut headers = Vec::new();
     while words.accept("with") {
         let header = words.quoted()?;
-        let Some((name, value)) = header.split_once(": ") else {
-            bail!("not 'Header: value': {header:?}")
-        };
+        let Some((name, value)) = header.split_once(": ") else { bail!("not 'Header: value': {header:?}") };
         headers.push((name.to_owned(), value.to_owned()));
     }
     Ok(headers)
@@ -252,22 +202,11 @@ fn act(words: &mut Words, indented: &[String]) -> Result<Act> {
     match verb.as_str() {
         "sign" => {
             words.expect("in")?;
-            Ok(Act::SignIn(if words.accept("over") {
-                words.word("a protocol")?
-            } else {
-                "ws".into()
-            }))
+            Ok(Act::SignIn(if words.accept("over") { words.word("a protocol")? } else { "ws".into() }))
         }
         "connect" => {
             let headers = headers(words)?;
-            Ok(Act::Connect(
-                headers,
-                if words.accept("->") {
-                    Some(words.number("a status")?)
-                } else {
-                    None
-                },
-            ))
+            Ok(Act::Connect(headers, if words.accept("->") { Some(words.number("a status")?) } else { None }))
         }
         "say" => Ok(Act::Say(words.raw()?)),
         "hear" => Ok(Act::Hear(words.json()?)),
@@ -290,10 +229,7 @@ fn happens(words: &mut Words) -> Result<Act> {
         return Ok(Act::NotLetIn(words.word("a reason")?));
     }
     if words.accept("closed with") {
-        return Ok(Act::Closed(
-            words.number("a close code")?,
-            words.quoted_maybe(),
-        ));
+        return Ok(Act::Closed(words.number("a close code")?, words.quoted_maybe()));
     }
     words.expect("refused")?;
     let deed = deed::parse("call", words)?;
@@ -303,21 +239,13 @@ fn happens(words: &mut Words) -> Result<Act> {
 fn refusal(words: &mut Words) -> Result<Expected> {
     words.expect("because")?;
     let reason = words.word("a reason")?;
-    let data = if words.accept("->") {
-        Some(words.json()?)
-    } else {
-        None
-    };
+    let data = if words.accept("->") { Some(words.json()?) } else { None };
     Ok(Expected::Refusal(reason, data))
 }
 
 fn see(words: &mut Words) -> Result<Act> {
     if words.accept("nothing more") {
-        return Ok(Act::SeeNothing(if words.accept("in") {
-            Some(words.value("a conversation")?)
-        } else {
-            None
-        }));
+        return Ok(Act::SeeNothing(if words.accept("in") { Some(words.value("a conversation")?) } else { None }));
     }
     let mut ahead = words.clone();
     if let Ok(count) = ahead.number("a count") {
@@ -325,12 +253,7 @@ fn see(words: &mut Words) -> Result<Act> {
         words.expect("messages")?;
         let conversation = words.value("a conversation")?;
         words.expect("from")?;
-        return Ok(Act::SeeMany {
-            count,
-            conversation,
-            from: words.word("a user")?,
-            text: words.quoted()?,
-        });
+        return Ok(Act::SeeMany { count, conversation, from: words.word("a user")?, text: words.quoted()? });
     }
     Ok(Act::See(sight::parse(words, false)?))
 }
@@ -341,10 +264,7 @@ fn find(words: &mut Words, indented: &[String]) -> Result<Act> {
     }
     words.expect("in")?;
     let conversation = words.value("a conversation")?;
-    ensure!(
-        !indented.is_empty(),
-        "'finds in' needs indented lines that say what; or say 'finds nothing in'"
-    );
+    ensure!(!indented.is_empty(), "'finds in' needs indented lines that say what; or say 'finds nothing in'");
     let entries = indented.iter().map(|line| {
         let mut words = Words::cut(line)?;
         let entry = sight::parse(&mut words, true)?;
@@ -360,22 +280,14 @@ fn send(words: &mut Words) -> Result<Act> {
     if let Ok(count) = ahead.number("a count") {
         *words = ahead;
         words.expect("messages")?;
-        return Ok(Act::SendMany {
-            count,
-            conversation,
-            text: words.quoted()?,
-        });
+        return Ok(Act::SendMany { count, conversation, text: words.quoted()? });
     }
     deed_and_end("send", words)
 }
 
 fn deed_and_end(verb: &str, words: &mut Words) -> Result<Act> {
     let deed = deed::parse(verb, words)?;
-    let result = if words.accept("->") {
-        Some(words.json()?)
-    } else {
-        None
-    };
+    let result = if words.accept("->") { Some(words.json()?) } else { None };
     Ok(Act::Do(deed, Expected::Result(result)))
 }
 
@@ -396,21 +308,12 @@ mod tests {
         let (who, act) = people(r#"alice sends lobby "hi" as a1 mentioning bob,carol"#);
         assert_eq!(who, ["alice"]);
         let params = json!({"conversation": "lobby", "text": "hi", "id": "a1", "mentions": ["bob", "carol"]});
-        let deed = Deed {
-            method: "message.send".into(),
-            params,
-            name: Some("a1".into()),
-        };
+        let deed = Deed { method: "message.send".into(), params, name: Some("a1".into()) };
         assert_eq!(act, Act::Do(deed, Expected::Result(None)));
 
         let (_, act) = people(r#"carol may not send group-x "no" because not_a_member"#);
-        let Act::Do(deed, Expected::Refusal(reason, None)) = act else {
-            panic!("{act:?}")
-        };
-        assert_eq!(
-            (deed.method.as_str(), reason.as_str()),
-            ("message.send", "not_a_member")
-        );
+        let Act::Do(deed, Expected::Refusal(reason, None)) = act else { panic!("{act:?}") };
+        assert_eq!((deed.method.as_str(), reason.as_str()), ("message.send", "not_a_member"));
 
         let (_, act) = people(r#"carol is refused people.get {"user": "x"} because unknown_user"#);
         assert!(matches!(act, Act::Do(deed, Expected::Refusal(..)) if deed.method == "people.get"));
@@ -420,25 +323,11 @@ mod tests {
     fn seeing() {
         let (who, act) = people(r#"bob,carol see message lobby from alice "hi" with {"seq": $a1}"#);
         assert_eq!(who.len(), 2);
-        let Act::See(sight) = act else {
-            panic!("{act:?}")
-        };
-        assert_eq!(
-            (sight.method, sight.pattern["from"].as_str()),
-            ("message", Some("alice"))
-        );
-        assert!(matches!(
-            people("bob sees nothing more in lobby").1,
-            Act::SeeNothing(Some(_))
-        ));
-        assert!(matches!(
-            people(r#"bob sees 600 messages lobby from alice "m""#).1,
-            Act::SeeMany { count: 600, .. }
-        ));
-        assert!(matches!(
-            people(r#"alice sends lobby 600 messages "m""#).1,
-            Act::SendMany { count: 600, .. }
-        ));
+        let Act::See(sight) = act else { panic!("{act:?}") };
+        assert_eq!((sight.method, sight.pattern["from"].as_str()), ("message", Some("alice")));
+        assert!(matches!(people("bob sees nothing more in lobby").1, Act::SeeNothing(Some(_))));
+        assert!(matches!(people(r#"bob sees 600 messages lobby from alice "m""#).1, Act::SeeMany { count: 600, .. }));
+        assert!(matches!(people(r#"alice sends lobby 600 messages "m""#).1, Act::SendMany { count: 600, .. }));
     }
 
     #[test]

@@ -42,31 +42,15 @@ impl Sight {
 pub fn parse(words: &mut Words, within_history: bool) -> Result<Sight> {
     let kind = words.word("what is seen")?;
     let has_conversation = !within_history && !matches!(kind.as_str(), "presence" | "notice");
-    let conversation = if has_conversation {
-        Some(words.value("a conversation")?)
-    } else {
-        None
-    };
+    let conversation = if has_conversation { Some(words.value("a conversation")?) } else { None };
     let (method, mut pattern) = match kind.as_str() {
         "message" => ("message", message(words)?),
         "edit" | "delete" | "react" => ("event", about_message(&kind, words)?),
         "member" => ("member", member(words)?),
-        "settings" => (
-            "event",
-            json!({"kind": "settings", "title": words.quoted()?}),
-        ),
-        "typing" => (
-            "typing",
-            json!({"from": from(words)?, "on": !words.accept("no more")}),
-        ),
-        "read" => (
-            "read",
-            json!({"from": from(words)?, "seq": words.value("a seq")?}),
-        ),
-        "presence" => (
-            "presence",
-            json!({"user": words.word("a user")?, "status": words.word("a status")?}),
-        ),
+        "settings" => ("event", json!({"kind": "settings", "title": words.quoted()?})),
+        "typing" => ("typing", json!({"from": from(words)?, "on": !words.accept("no more")})),
+        "read" => ("read", json!({"from": from(words)?, "seq": words.value("a seq")?})),
+        "presence" => ("presence", json!({"user": words.word("a user")?, "status": words.word("a status")?})),
         "notice" => ("notice", json!({"reason": words.word("a reason")?})),
         other => bail!("nobody can see a '{other}'"),
     };
@@ -76,17 +60,11 @@ pub fn parse(words: &mut Words, within_history: bool) -> Result<Sight> {
     if words.accept("with") {
         merge(&mut pattern, words.json()?)?;
     }
-    Ok(Sight {
-        method,
-        conversation,
-        pattern,
-    })
+    Ok(Sight { method, conversation, pattern })
 }
 
 fn merge(pattern: &mut Value, more: Value) -> Result<()> {
-    let (Value::Object(members), Value::Object(more)) = (pattern, more) else {
-        bail!("'with' needs an object")
-    };
+    let (Value::Object(members), Value::Object(more)) = (pattern, more) else { bail!("'with' needs an object") };
     members.extend::<Map<String, Value>>(more);
     Ok(())
 }
@@ -127,8 +105,7 @@ fn about_message(kind: &str, words: &mut Words) -> Result<Value> {
 }
 
 fn member(words: &mut Words) -> Result<Value> {
-    let mut pattern =
-        json!({"kind": "member", "user": words.word("a user")?, "change": words.word("a change")?});
+    let mut pattern = json!({"kind": "member", "user": words.word("a user")?, "change": words.word("a change")?});
     if words.accept("by") {
         pattern["from"] = json!(words.word("a user")?);
     }

@@ -53,11 +53,8 @@ impl Words {
     pub fn accept(&mut self, phrase: &str) -> bool {
         let words: Vec<&str> = phrase.split(' ').collect();
         let next = &self.pieces[self.at..];
-        let fits = next.len() >= words.len()
-            && words
-                .iter()
-                .zip(next)
-                .all(|(word, piece)| matches!(piece, Piece::Word(have) if have == word));
+        let fits =
+            next.len() >= words.len() && words.iter().zip(next).all(|(word, piece)| matches!(piece, Piece::Word(have) if have == word));
         if fits {
             self.at += words.len();
         }
@@ -69,11 +66,7 @@ impl Words {
     /// # Errors
     /// When something else comes.
     pub fn expect(&mut self, phrase: &str) -> Result<()> {
-        ensure!(
-            self.accept(phrase),
-            "expected '{phrase}', found {}",
-            self.found()
-        );
+        ensure!(self.accept(phrase), "expected '{phrase}', found {}", self.found());
         Ok(())
     }
 
@@ -106,8 +99,7 @@ impl Words {
     /// When no number comes.
     pub fn number<N: std::str::FromStr>(&mut self, what: &str) -> Result<N> {
         let word = self.word(what)?;
-        word.parse()
-            .map_err(|_| anyhow!("expected {what} (a number), found '{word}'"))
+        word.parse().map_err(|_| anyhow!("expected {what} (a number), found '{word}'"))
     }
 
     /// A quoted text.
@@ -115,8 +107,7 @@ impl Words {
     /// # Errors
     /// When none comes.
     pub fn quoted(&mut self) -> Result<String> {
-        self.quoted_maybe()
-            .ok_or_else(|| anyhow!("expected a quoted text, found {}", self.found()))
+        self.quoted_maybe().ok_or_else(|| anyhow!("expected a quoted text, found {}", self.found()))
     }
 
     /// A quoted text, if one comes.
@@ -189,11 +180,7 @@ impl Words {
     /// # Errors
     /// When something is left.
     pub fn end(&self) -> Result<()> {
-        ensure!(
-            self.at == self.pieces.len(),
-            "expected the end, found {}",
-            self.found()
-        );
+        ensure!(self.at == self.pieces.len(), "expected the end, found {}", self.found());
         Ok(())
     }
 
@@ -248,8 +235,7 @@ mod tests {
 
     #[test]
     fn a_sentence_is_cut_into_its_pieces() {
-        let mut words =
-            Words::cut(r#"alice sends lobby "a \"b\" }" {"x": ["]"]} -> *"#).expect("pieces");
+        let mut words = Words::cut(r#"alice sends lobby "a \"b\" }" {"x": ["]"]} -> *"#).expect("pieces");
         assert!(!words.accept("alice reads"));
         assert!(words.accept("alice sends"));
         assert_eq!(words.word("a conversation").expect("a word"), "lobby");

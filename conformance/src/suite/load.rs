@@ -149,6 +149,9 @@ fn talk(a: &mut Client, b: &mut Client, conversation: &str, stopped: &Receiver<(
 
 // ---- Senders that keep the server busy ----
 
+// A client id is never used twice, by no run of senders: a repeated one would be a retry, not a message.
+static NEXT_RUN: AtomicU64 = AtomicU64::new(0);
+
 /// Threads that send as fast as their window of unanswered requests allows.
 pub struct Senders {
     stop: Arc<AtomicBool>,
@@ -188,11 +191,12 @@ impl Senders {
 
 fn send_all(client: &mut Client, uid: &str, conversation: &str, window: usize, stop: &AtomicBool, acked: &AtomicU64) -> Result<Vec<Ack>> {
     let (mut acks, mut waiting) = (Vec::new(), VecDeque::new());
+    let run = NEXT_RUN.fetch_add(1, Ordering::Relaxed);
     let mut at = 0_u64;
     loop {
         let more = !stop.load(Ordering::Relaxed);
         if more && waiting.len() < window {
-            let (id, text) = (format!("{uid}-{at}"), format!("{at} {}", "x".repeat(180)));
+            let (id, text) = (format!("{uid}-{run}-{at}"), format!("{at} {}", "x".repeat(180)));
             waiting.push_back((client.send("message.send", &draft(conversation, &id, &text))?, id, text));
             at += 1;
             continue;

@@ -7,9 +7,11 @@
 //! - [`stall`]: a reader that stops reading under load.
 //! - [`crash`]: SIGKILL at random moments.
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
+//! - [`browser`]: two windows of the web page.
 //!
 //! [`load`] is the talking that goes on meanwhile.
 
+pub mod browser;
 pub mod crash;
 pub mod damage;
 pub mod disk;

@@ -89,7 +89,7 @@ fn cut(bytes: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
 
 /// What a client may send: whole and fragmented messages with control frames in between.
 fn script() -> impl Strategy<Value = Vec<(u8, Vec<u8>, Option<Seen>)>> {
-    let text = prop_oneof![4 => "\\PC{0,200}", 1 => "[a-zä€😀]{3000,9000}"];
+    let text = prop_oneof![4 => "\\PC{0,200}", 1 => ("[a-zä€😀]{1,9}", 300..3000usize).prop_map(|(word, times)| word.repeat(times))];
     let control = prop::collection::vec(any::<u8>(), 0..=125);
     let whole = text.clone().prop_map(|t| vec![(0x81, t.clone().into_bytes(), Some(Seen::Text(t)))]);
     let binary = prop::collection::vec(any::<u8>(), 0..300)
@@ -169,19 +169,19 @@ proptest! {
         let ours = decode(&mut Decoder::new(BOUND, Binary::Taken), [bytes.clone()], usize::MAX);
         let theirs = judged_by_tungstenite(&bytes);
         // We may be stricter (lengths in more bytes than needed), never laxer.
-        let accepted: Vec<&Seen> = ours.iter().filter(|seen| !matches!(seen, Seen::Refused(_))).collect();
-        prop_assert!(theirs.len() >= accepted.len(), "ours {:?} theirs {:?}", ours, theirs);
-        for (ours, theirs) in accepted.iter().zip(&theirs) {
-            prop_assert_eq!(*ours, theirs);
-        }
+        // Control frames are left out: tungstenite ends at a bad fragment, we at the end of its message, with pings in between.
+        let messages = |all: &[Seen]| -> Vec<Seen> {
+            all.iter().filter(|seen| matches!(seen, Seen::Text(_) | Seen::Binary(_))).cloned().collect()
+        };
+        prop_assert!(messages(&theirs).starts_with(&messages(&ours)), "ours {:?} theirs {:?}", ours, theirs);
         if flip.is_none() {
-            prop_assert_eq!(accepted.len(), theirs.len());
+            prop_assert_eq!(ours, theirs);
         }
     }
 
     #[test]
     fn tungstenite_reads_what_we_write(
-        texts in prop::collection::vec(prop_oneof!["\\PC{0,200}", "[a-zé]{50000,70000}"], 0..5),
+        texts in prop::collection::vec(prop_oneof!["\\PC{0,200}".boxed(), (30_000..70_000usize).prop_map(|times| "é".repeat(times)).boxed()], 0..5),
         ping in prop::collection::vec(any::<u8>(), 0..200),
         reason in "\\PC{0,80}",
     ) {

@@ -11,18 +11,11 @@ use std::path::Path;
 
 /// Without files in the source tree.
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn batch() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let text = prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..40),
-        prop::collection::vec(any::<u8>(), 0..900)
-    ];
+    let text = prop_oneof![prop::collection::vec(any::<u8>(), 0..40), prop::collection::vec(any::<u8>(), 0..900)];
     prop::collection::vec(text, 1..6)
 }
 
@@ -39,8 +32,7 @@ impl Damage {
     fn happen(&self, path: &Path) -> u64 {
         let file = OpenOptions::new().write(true).open(path).unwrap();
         let length = file.metadata().unwrap().len();
-        let at =
-            |place: &f64, room: usize| ((length as f64 * place) as u64).min(length - room as u64);
+        let at = |place: &f64, room: usize| ((length as f64 * place) as u64).min(length - room as u64);
         match self {
             Self::Flip(place) => {
                 flip(path, at(place, 1) * 8 + 3);
@@ -51,8 +43,7 @@ impl Damage {
                 length
             }
             Self::Zero(place, count) => {
-                file.write_all_at(&vec![0; *count], at(place, *count))
-                    .unwrap();
+                file.write_all_at(&vec![0; *count], at(place, *count)).unwrap();
                 at(place, *count) + *count as u64
             }
             Self::Garbage(place, bytes) => {
@@ -65,8 +56,7 @@ impl Damage {
 
 /// Where the last batch of a segment begins.
 fn last_frame(segment: &[u8]) -> u64 {
-    let header =
-        SegmentHeader::decode(segment[..SEGMENT_HEADER_BYTES].try_into().unwrap()).unwrap();
+    let header = SegmentHeader::decode(segment[..SEGMENT_HEADER_BYTES].try_into().unwrap()).unwrap();
     let (mut last, mut next) = (0, SEGMENT_HEADER_BYTES);
     while let Ok(frame) = frame::decode(&segment[next..], header.salt) {
         (last, next) = (next, next + frame.bytes);
@@ -148,7 +138,10 @@ proptest! {
         drop(verify(bench.dir.path()));
 
         let log = match SegmentLog::open(bench.options()) {
-            Err(LogError::Damaged { .. }) => return Ok(prop_assert!(!unchanged)),
+            Err(LogError::Damaged { .. }) => {
+                prop_assert!(!unchanged);
+                return Ok(());
+            }
             Err(other) => return Err(TestCaseError::fail(other.to_string())),
             Ok(log) => log,
         };

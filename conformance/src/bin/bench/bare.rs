@@ -60,15 +60,8 @@ impl Bare {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let address = line
-            .trim()
-            .parse()
-            .with_context(|| format!("the bare writer said {line:?}"))?;
-        Ok(Bare {
-            child,
-            _stdin: stdin,
-            address,
-        })
+        let address = line.trim().parse().with_context(|| format!("the bare writer said {line:?}"))?;
+        Ok(Bare { child, _stdin: stdin, address })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -101,13 +94,8 @@ pub fn serve() -> Result<()> {
 }
 
 fn gone(error: anyhow::Error) -> Result<()> {
-    match error
-        .downcast_ref::<std::io::Error>()
-        .map(std::io::Error::kind)
-    {
-        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
-            Ok(())
-        }
+    match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => Ok(()),
         _ => Err(error),
     }
 }
@@ -123,9 +111,7 @@ fn listen() -> Result<TcpListener> {
 /// The first connection is the sender's, the others are readers.
 fn fan_out(task: &FanOut, listener: &TcpListener) -> Result<()> {
     let mut sender = accept(listener)?;
-    let mut readers = (0..task.readers)
-        .map(|_| accept(listener))
-        .collect::<Result<Vec<_>>>()?;
+    let mut readers = (0..task.readers).map(|_| accept(listener)).collect::<Result<Vec<_>>>()?;
     let mut group = Group::new(&task.notification, task.group)?;
     let group_request_bytes = task.group * task.request_bytes;
     let mut requests = vec![0; 1 << 20];
@@ -165,9 +151,7 @@ impl Group {
         let seq_at = frame.len() - text.len() + seq_at;
         Ok(Group {
             bytes: frame.repeat(count),
-            seqs_at: (0..count)
-                .map(|index| index * frame.len() + seq_at)
-                .collect(),
+            seqs_at: (0..count).map(|index| index * frame.len() + seq_at).collect(),
             next_seq: FIRST_SEQ,
         })
     }
@@ -190,10 +174,7 @@ fn with_ten_digit_seq(notification: &str) -> Result<(String, usize)> {
     let Some(seq_at) = find(notification.as_bytes(), b"\"seq\":").map(|at| at + 6) else {
         bail!("a notification without a seq: {notification}");
     };
-    let width = notification[seq_at..]
-        .bytes()
-        .take_while(u8::is_ascii_digit)
-        .count();
+    let width = notification[seq_at..].bytes().take_while(u8::is_ascii_digit).count();
     let wider = 10_usize.saturating_sub(width);
     let body = "x".repeat(wider + 1);
     let shorter = notification.replacen(&body, "x", 1);
@@ -202,11 +183,7 @@ fn with_ten_digit_seq(notification: &str) -> Result<(String, usize)> {
     }
     // The body may lie before the seq.
     let seq_at = find(shorter.as_bytes(), b"\"seq\":").map_or(0, |at| at + 6);
-    let text = format!(
-        "{}{FIRST_SEQ}{}",
-        &shorter[..seq_at],
-        &shorter[seq_at + width..]
-    );
+    let text = format!("{}{FIRST_SEQ}{}", &shorter[..seq_at], &shorter[seq_at + width..]);
     Ok((text, seq_at))
 }
 
@@ -221,10 +198,7 @@ mod tests {
         let bytes = group.next().to_vec();
         assert_eq!(bytes.len(), 2 * (original.len() + 2));
         let text = String::from_utf8_lossy(&bytes);
-        assert!(
-            text.contains(r#""seq":1000000001,"text":"xxxxxxxx""#),
-            "{text}"
-        );
+        assert!(text.contains(r#""seq":1000000001,"text":"xxxxxxxx""#), "{text}");
         assert!(text.contains(r#""seq":1000000002,"#), "{text}");
         assert!(String::from_utf8_lossy(group.next()).contains(r#""seq":1000000003,"#));
     }

@@ -35,10 +35,7 @@ struct Stamped {
 impl Stamped {
     fn new(text: &str, number_at: usize) -> Stamped {
         let bytes = frame::unmasked_text(text.as_bytes());
-        Stamped {
-            number_at: bytes.len() - text.len() + number_at,
-            bytes,
-        }
+        Stamped { number_at: bytes.len() - text.len() + number_at, bytes }
     }
 
     fn with(&mut self, number: u64) -> &[u8] {
@@ -55,14 +52,11 @@ struct Line {
 
 /// Accepts all connections, then relays until the generator is gone.
 pub fn relay(task: &Relay, listener: &TcpListener) -> Result<()> {
-    let answer_at =
-        find(task.answer.as_bytes(), ANSWER_KEY).context("an answer without its number")?;
+    let answer_at = find(task.answer.as_bytes(), ANSWER_KEY).context("an answer without its number")?;
     let mut answer = Stamped::new(&task.answer, answer_at + ANSWER_KEY.len() - 1);
     let mut notification = task.notification.as_ref().map(|text| {
         let client_id_at = text.find("\"client_id\":\"").unwrap_or(0);
-        let number_at = text[client_id_at..]
-            .find("-1")
-            .map_or(0, |at| client_id_at + at + 1);
+        let number_at = text[client_id_at..].find("-1").map_or(0, |at| client_id_at + at + 1);
         Stamped::new(text, number_at)
     });
     let mut poll = Poll::new()?;
@@ -77,9 +71,7 @@ pub fn relay(task: &Relay, listener: &TcpListener) -> Result<()> {
             for &number in &numbers {
                 lines[id].out.extend_from_slice(answer.with(number));
                 if let Some(notification) = &mut notification {
-                    lines[id ^ 1]
-                        .out
-                        .extend_from_slice(notification.with(number));
+                    lines[id ^ 1].out.extend_from_slice(notification.with(number));
                 }
             }
             lines[id].flush()?;
@@ -97,16 +89,8 @@ fn accept_all(poll: &Poll, listener: &TcpListener, connections: usize) -> Result
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
             let mut stream = TcpStream::from_std(stream);
-            poll.registry().register(
-                &mut stream,
-                Token(id),
-                Interest::READABLE | Interest::WRITABLE,
-            )?;
-            Ok(Line {
-                stream,
-                partial: Vec::new(),
-                out: Vec::new(),
-            })
+            poll.registry().register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
+            Ok(Line { stream, partial: Vec::new(), out: Vec::new() })
         })
         .collect()
 }

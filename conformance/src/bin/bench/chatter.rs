@@ -73,19 +73,8 @@ pub struct Chatter {
 
 impl Chatter {
     /// `frames` are the senders' messages, `first_number` one above every number used on this data before.
-    pub fn new(
-        conns: Range<usize>,
-        frames: Vec<SendFrame>,
-        has_partners: bool,
-        first_number: u64,
-    ) -> Chatter {
-        let free = Slot {
-            number: 0,
-            line: 0,
-            due: Instant::now(),
-            is_acked: true,
-            is_told: true,
-        };
+    pub fn new(conns: Range<usize>, frames: Vec<SendFrame>, has_partners: bool, first_number: u64) -> Chatter {
+        let free = Slot { number: 0, line: 0, due: Instant::now(), is_acked: true, is_told: true };
         Chatter {
             conns,
             frames,
@@ -143,11 +132,7 @@ impl Chatter {
     /// Begins the open loop; [`Chatter::send_due`] keeps to it.
     pub fn schedule(&mut self, per_second: f64) -> Duration {
         let interval = Duration::from_secs_f64(1.0 / per_second);
-        self.schedule = Some(Schedule {
-            start: Instant::now(),
-            interval,
-            sent: 0,
-        });
+        self.schedule = Some(Schedule { start: Instant::now(), interval, sent: 0 });
         interval
     }
 
@@ -180,19 +165,8 @@ impl Chatter {
         let number = self.next_number;
         self.next_number += 1;
         let slot = &mut self.slots[number as usize % SLOTS];
-        ensure!(
-            slot.is_acked && slot.is_told,
-            "message {} of sender {} was never done",
-            slot.number,
-            slot.line
-        );
-        *slot = Slot {
-            number,
-            line,
-            due,
-            is_acked: false,
-            is_told: !self.has_partners,
-        };
+        ensure!(slot.is_acked && slot.is_told, "message {} of sender {} was never done", slot.number, slot.line);
+        *slot = Slot { number, line, due, is_acked: false, is_told: !self.has_partners };
         conns.queue(self.conns.start + line, self.frames[line].numbered(number));
         self.outstanding += 1;
         Ok(())
@@ -200,30 +174,18 @@ impl Chatter {
 
     fn acked(&mut self, conns: &mut Conns, number: u64, line: usize) -> Result<()> {
         let slot = &mut self.slots[number as usize % SLOTS];
-        ensure!(
-            slot.number == number && slot.line == line && !slot.is_acked,
-            "message {number} was acked twice, or to another"
-        );
+        ensure!(slot.number == number && slot.line == line && !slot.is_acked, "message {number} was acked twice, or to another");
         slot.is_acked = true;
-        self.ack
-            .add(conns.now().saturating_duration_since(slot.due));
+        self.ack.add(conns.now().saturating_duration_since(slot.due));
         self.is_done(conns, number)
     }
 
     fn told(&mut self, conns: &mut Conns, number: u64, line: usize) -> Result<()> {
         let slot = &mut self.slots[number as usize % SLOTS];
-        ensure!(
-            slot.number == number && !slot.is_told,
-            "message {number} was delivered twice, or is not of this run"
-        );
-        ensure!(
-            slot.line ^ 1 == line,
-            "message {number} of sender {} came to {line}",
-            slot.line
-        );
+        ensure!(slot.number == number && !slot.is_told, "message {number} was delivered twice, or is not of this run");
+        ensure!(slot.line ^ 1 == line, "message {number} of sender {} came to {line}", slot.line);
         slot.is_told = true;
-        self.told
-            .add(conns.now().saturating_duration_since(slot.due));
+        self.told.add(conns.now().saturating_duration_since(slot.due));
         self.is_done(conns, number)
     }
 
@@ -288,8 +250,5 @@ impl Load for Chatter {
 /// A step that visits all of `count` before it comes back.
 fn stride(count: usize) -> usize {
     // A prime that does not divide the count has no common factor with it.
-    [617_usize, 619, 631]
-        .into_iter()
-        .find(|&prime| !count.is_multiple_of(prime))
-        .unwrap_or(1)
+    [617_usize, 619, 631].into_iter().find(|&prime| !count.is_multiple_of(prime)).unwrap_or(1)
 }

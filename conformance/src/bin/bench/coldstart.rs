@@ -28,7 +28,7 @@ struct Round {
 }
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
-    let Ingest { stage, drive, .. } = filled(options)?;
+    let (Ingest { stage, drive, .. }, stored) = filled(options)?;
     drop(drive);
     let mut server = stage.server;
     let data = server.data().to_owned();
@@ -39,10 +39,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         } else {
             server.signal_terminate()?;
             let status = server.wait(STOP_WITHIN)?;
-            ensure!(
-                status.success(),
-                "after SIGTERM the server ended with {status}"
-            );
+            ensure!(status.success(), "after SIGTERM the server ended with {status}");
         }
         if options.drop_caches {
             drop_caches()?;
@@ -52,23 +49,12 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         let ready_s = start.elapsed().as_secs_f64();
         let rss = rss_bytes(&server);
         std::thread::sleep(SETTLE);
-        rounds.push(Round {
-            ready_s,
-            rss_bytes: rss,
-            settled_rss_bytes: rss_bytes(&server),
-        });
+        rounds.push(Round { ready_s, rss_bytes: rss, settled_rss_bytes: rss_bytes(&server) });
     }
     let ready_s = median_of(&rounds, |round| round.ready_s);
-    let mut table = Table::new(&[
-        "events",
-        "ready after s",
-        "RSS then MiB",
-        "2 s later",
-        "data MiB",
-        "target for 10 M",
-    ]);
+    let mut table = Table::new(&["events", "ready after s", "RSS then MiB", "2 s later", "data MiB", "target for 10 M"]);
     table.row(vec![
-        options.events.to_string(),
+        stored.to_string(),
         format!("{ready_s:.2}"),
         mib(median_of(&rounds, |round| round.rss_bytes)),
         mib(median_of(&rounds, |round| round.settled_rss_bytes)),
@@ -76,41 +62,23 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         "≤ 5 s, ≤ 512 MiB".into(),
     ]);
     let how = if options.kill { "SIGKILL" } else { "SIGTERM" };
-    let cache = if options.drop_caches {
-        "dropped"
-    } else {
-        "warm"
-    };
+    let cache = if options.drop_caches { "dropped" } else { "warm" };
     let note = format!("stopped with {how}, started again; page cache {cache}");
-    let each: Vec<_> = rounds
-        .iter()
-        .map(|round| json!({ "ready_s": round.ready_s, "rss_bytes": round.rss_bytes }))
-        .collect();
-    report.add(
-        "coldstart",
-        &note,
-        &table,
-        json!({ "events": options.events, "ready_s": ready_s, "rounds": each }),
-    );
+    let each: Vec<_> = rounds.iter().map(|round| json!({ "ready_s": round.ready_s, "rss_bytes": round.rss_bytes })).collect();
+    report.add("coldstart", &note, &table, json!({ "events": stored, "ready_s": ready_s, "rounds": each }));
     Ok(())
 }
 
-/// A server with at least `--events` events; a data directory that was filled before is only topped up.
-fn filled(options: &Options) -> Result<Ingest> {
+/// A server with at least `--events` events, and how many; a data directory that was filled before is only topped up.
+fn filled(options: &Options) -> Result<(Ingest, u64)> {
     let mut ingest = Ingest::prepare(options, SENDERS, &[("limits.messages_per_second", "0")])?;
     let file = count_file(options);
-    let mut stored = file
-        .as_ref()
-        .and_then(|file| fs::read_to_string(file).ok())
-        .map_or(0, |count| count.trim().parse().unwrap_or(0));
+    let mut stored = file.as_ref().and_then(|file| fs::read_to_string(file).ok()).map_or(0, |count| count.trim().parse().unwrap_or(0));
     let start = Instant::now();
     while stored < options.events {
         let before = ingest.drive.load.next_number();
         // In slices, to say how it goes; what a slice stored is what it sent, since it ends with nothing outstanding.
-        ingest.drive.closed_loop(
-            Window::PerSender(OUTSTANDING_PER_SENDER),
-            Time::new(0.0, 5.0),
-        )?;
+        ingest.drive.closed_loop(Window::PerSender(OUTSTANDING_PER_SENDER), Time::new(0.0, 5.0))?;
         stored += ingest.drive.load.next_number() - before;
         let rate = stored as f64 / start.elapsed().as_secs_f64();
         eprintln!("{stored} of {} events stored, {rate:.0}/s", options.events);
@@ -118,7 +86,7 @@ fn filled(options: &Options) -> Result<Ingest> {
             fs::write(file, stored.to_string())?;
         }
     }
-    Ok(ingest)
+    Ok((ingest, stored))
 }
 
 /// Beside the data, not in it.

@@ -48,10 +48,7 @@ pub struct Time {
 
 impl Time {
     pub fn new(warmup_s: f64, measured_s: f64) -> Time {
-        Time {
-            warmup: Duration::from_secs_f64(warmup_s),
-            measured: Duration::from_secs_f64(measured_s),
-        }
+        Time { warmup: Duration::from_secs_f64(warmup_s), measured: Duration::from_secs_f64(measured_s) }
     }
 }
 
@@ -64,12 +61,7 @@ pub enum Window {
 
 impl Drive {
     pub fn server(net: Net, load: Chatter, pid: u32) -> Drive {
-        Drive {
-            net,
-            load,
-            peer_pid: pid,
-            _bare: None,
-        }
+        Drive { net, load, peer_pid: pid, _bare: None }
     }
 
     /// The same senders against a process that answers with the bytes that this drive's server answered with.
@@ -88,12 +80,7 @@ impl Drive {
             net.conns().open(Speaks::WebSocket)?;
         }
         let load = Chatter::new(conns, frames.to_vec(), has_partners, FIRST_NUMBER);
-        Ok(Drive {
-            net,
-            load,
-            peer_pid: bare.pid(),
-            _bare: Some(bare),
-        })
+        Ok(Drive { net, load, peer_pid: bare.pid(), _bare: Some(bare) })
     }
 
     /// Who is done sends again.
@@ -114,12 +101,8 @@ impl Drive {
         let mut slowest_s = f64::MAX;
         while meter.used().seconds < time.measured.as_secs_f64() {
             let before = self.load.done;
-            let left = time
-                .measured
-                .saturating_sub(Duration::from_secs_f64(meter.used().seconds));
-            let took = self
-                .net
-                .run_for(&mut self.load, left.min(Duration::from_secs(1)))?;
+            let left = time.measured.saturating_sub(Duration::from_secs_f64(meter.used().seconds));
+            let took = self.net.run_for(&mut self.load, left.min(Duration::from_secs(1)))?;
             let per_s = (self.load.done - before) as f64 / took.as_secs_f64();
             // A rest of a second is no sample of its own.
             if took > Duration::from_millis(500) || slowest_s == f64::MAX {
@@ -170,10 +153,7 @@ impl Drive {
     /// Until everything outstanding is done, once: what is lost shows here.
     pub fn drain(&mut self) -> Result<()> {
         self.load.refill(Refill::Nobody);
-        self.net
-            .run(&mut self.load, DRAIN_WITHIN, "the last messages", |load| {
-                load.outstanding == 0
-            })?;
+        self.net.run(&mut self.load, DRAIN_WITHIN, "the last messages", |load| load.outstanding == 0)?;
         Ok(())
     }
 }
@@ -186,11 +166,7 @@ pub fn medians(rounds: &[Figures]) -> Figures {
         slowest_s: of(|f| f.slowest_s),
         ack: latency::medians(&rounds.iter().map(|f| f.ack).collect::<Vec<_>>()),
         told: latency::medians(&rounds.iter().map(|f| f.told).collect::<Vec<_>>()),
-        used: Used {
-            peer_cores: of(|f| f.used.peer_cores),
-            own_cores: of(|f| f.used.own_cores),
-            seconds: of(|f| f.used.seconds),
-        },
+        used: Used { peer_cores: of(|f| f.used.peer_cores), own_cores: of(|f| f.used.own_cores), seconds: of(|f| f.used.seconds) },
     }
 }
 

@@ -28,17 +28,9 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let subscribers = options.clients_or(1_000);
-    let senders = if options.default_limits {
-        SENDERS_ON_DEFAULT_LIMITS
-    } else {
-        1
-    };
+    let senders = if options.default_limits { SENDERS_ON_DEFAULT_LIMITS } else { 1 };
     let unlimited = [("limits.messages_per_second", "0")];
-    let settings: &[(&str, &str)] = if options.default_limits {
-        &[]
-    } else {
-        &unlimited
-    };
+    let settings: &[(&str, &str)] = if options.default_limits { &[] } else { &unlimited };
     let stage = Stage::start(options, settings, subscribers + senders)?;
     stage.join(CHANNEL, &stage.accounts[..senders])?;
     let mut server = Drive::server(&stage, senders, options)?;
@@ -51,37 +43,19 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
             rounds.push(Round::measure(&mut server, window, options)?);
         }
     }
-    let limits = if options.default_limits {
-        "default limits"
-    } else {
-        "message rate limit off"
-    };
+    let limits = if options.default_limits { "default limits" } else { "message rate limit off" };
     let bytes = server.load.sample.len();
     let note = format!(
         "1 channel → {subscribers} subscribers, {senders} sender(s), {limits}; notifications of {bytes} B; deliveries/s, \
          medians; bare half: half windows joined into a write (FINDINGS' table), whole: whole windows"
     );
-    report.add(
-        "fanout",
-        &note,
-        &table(&windows, &rounds),
-        figures(&windows, &rounds, bytes),
-    );
+    report.add("fanout", &note, &table(&windows, &rounds), figures(&windows, &rounds, bytes));
     Ok(())
 }
 
 fn table(windows: &[usize], rounds: &[Vec<Round>]) -> Table {
-    let mut table = Table::new(&[
-        "window",
-        "hallway",
-        "bare half",
-        "ratio",
-        "bare whole",
-        "ratio",
-        "server cores",
-        "generator",
-        "bare cores",
-    ]);
+    let mut table =
+        Table::new(&["window", "hallway", "bare half", "ratio", "bare whole", "ratio", "server cores", "generator", "bare cores"]);
     for (window, rounds) in windows.iter().zip(rounds) {
         let of = |figure: fn(&Round) -> f64| median_of(rounds, figure);
         table.row(vec![
@@ -136,11 +110,7 @@ impl Round {
         let of_server = server.measure(window, warmup_s, seconds)?;
         let half = Drive::bare(server, window.div_ceil(2))?.measure(window, warmup_s, seconds)?;
         let whole = Drive::bare(server, window)?.measure(window, warmup_s, seconds)?;
-        Ok(Round {
-            server: of_server,
-            half,
-            whole,
-        })
+        Ok(Round { server: of_server, half, whole })
     }
 }
 
@@ -157,37 +127,17 @@ impl Drive {
     fn server(stage: &Stage, senders: usize, options: &Options) -> Result<Drive> {
         let mut net = Net::new(stage.target())?;
         let (of_senders, of_subscribers) = stage.accounts.split_at(senders);
-        let senders: Vec<Client<'_>> = of_senders
-            .iter()
-            .map(|account| Client {
-                token: &account.token,
-                follow: None,
-                echo: false,
-            })
-            .collect();
-        let subscribers: Vec<Client<'_>> = of_subscribers
-            .iter()
-            .map(|account| Client {
-                token: &account.token,
-                follow: Some(CHANNEL),
-                echo: true,
-            })
-            .collect();
+        let senders: Vec<Client<'_>> =
+            of_senders.iter().map(|account| Client { token: &account.token, follow: None, echo: false }).collect();
+        let subscribers: Vec<Client<'_>> =
+            of_subscribers.iter().map(|account| Client { token: &account.token, follow: Some(CHANNEL), echo: true }).collect();
         let senders = sign_in(&mut net, &senders, GENTLE)?.conns;
         let subscribed = sign_in(&mut net, &subscribers, GENTLE)?;
-        ensure!(
-            subscribed.conns.start == senders.end,
-            "connections out of order"
-        );
+        ensure!(subscribed.conns.start == senders.end, "connections out of order");
         let next_seqs = subscribed.heads.iter().map(|head| head + 1).collect();
         let frame = SendFrame::new(CHANNEL, &run_word(), &options.body());
         let load = Subscribers::new(senders.len(), next_seqs, frame);
-        Ok(Drive {
-            net,
-            load,
-            pid: stage.server.pid()?,
-            _bare: None,
-        })
+        Ok(Drive { net, load, pid: stage.server.pid()?, _bare: None })
     }
 
     /// The same subscribers at a bare writer that joins `group` messages.
@@ -195,23 +145,13 @@ impl Drive {
         let readers = server.load.next_seqs.len();
         let frame = server.load.frame.clone();
         let notification = server.load.sample.clone();
-        let bare = Bare::start(&Task::FanOut(FanOut {
-            readers,
-            group,
-            request_bytes: frame.len(),
-            notification,
-        }))?;
+        let bare = Bare::start(&Task::FanOut(FanOut { readers, group, request_bytes: frame.len(), notification }))?;
         let mut net = Net::new(bare.address())?;
         for _ in 0..=readers {
             net.conns().open(Speaks::WebSocket)?;
         }
         let load = Subscribers::new(1, vec![bare::FIRST_SEQ; readers], frame);
-        Ok(Drive {
-            net,
-            load,
-            pid: bare.pid(),
-            _bare: Some(bare),
-        })
+        Ok(Drive { net, load, pid: bare.pid(), _bare: Some(bare) })
     }
 
     /// Deliveries per second with `window` messages outstanding.
@@ -221,22 +161,15 @@ impl Drive {
         for _ in 0..window {
             self.load.send(self.net.conns());
         }
-        self.net
-            .run_for(&mut self.load, Duration::from_secs_f64(warmup_s))?;
+        self.net.run_for(&mut self.load, Duration::from_secs_f64(warmup_s))?;
         let (meter, before) = (Meter::start(self.pid), self.load.deliveries);
-        self.net
-            .run_for(&mut self.load, Duration::from_secs_f64(seconds))?;
+        self.net.run_for(&mut self.load, Duration::from_secs_f64(seconds))?;
         let used = meter.used();
         let per_s = (self.load.deliveries - before) as f64 / used.seconds;
         self.load.is_refilling = false;
         // A bare writer that joins k messages keeps what is fewer than k at the end.
         if self._bare.is_none() {
-            self.net.run(
-                &mut self.load,
-                DRAIN_WITHIN,
-                "the last deliveries",
-                |load| load.outstanding == 0,
-            )?;
+            self.net.run(&mut self.load, DRAIN_WITHIN, "the last deliveries", |load| load.outstanding == 0)?;
         }
         Ok(Sample { per_s, used })
     }
@@ -298,10 +231,7 @@ impl Subscribers {
 
     fn in_order(&mut self, subscriber: usize, seq: u64) -> Result<()> {
         let expected = &mut self.next_seqs[subscriber];
-        ensure!(
-            seq == *expected,
-            "subscriber {subscriber} got seq {seq} where {expected} must come"
-        );
+        ensure!(seq == *expected, "subscriber {subscriber} got seq {seq} where {expected} must come");
         *expected += 1;
         Ok(())
     }
@@ -311,15 +241,15 @@ impl Subscribers {
         let Message::Notification { method, params } = rpc::parse(payload)? else {
             bail!("subscriber {subscriber} got {}", rpc::shown(payload));
         };
-        if params["conversation"] != CHANNEL
-            || !matches!(method.as_str(), "message" | "member" | "event")
-        {
+        if params["conversation"] != CHANNEL || !matches!(method.as_str(), "message" | "member" | "event") {
             return Ok(());
         }
         let seq = params["seq"].as_u64().context("an event without a seq")?;
         if method != "message" {
             return self.in_order(subscriber, seq);
         }
+        // Parsing every notification would measure the generator: all of them must begin as the first one.
+        ensure!(self.sample.is_empty(), "this notification does not begin as the first did: {} {}", rpc::shown(payload), self.sample);
         self.prefix.learn(payload);
         self.sample = String::from_utf8_lossy(payload).into_owned();
         self.received(conns, subscriber, seq)

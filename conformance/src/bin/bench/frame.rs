@@ -24,33 +24,21 @@ pub fn first(bytes: &[u8]) -> Result<Option<Frame<'_>>> {
     let [flags, short, ..] = *bytes else {
         return Ok(None);
     };
-    ensure!(
-        flags & 0xF0 == 0x80,
-        "a fragmented or extended frame ({flags:#x}); the generator reads whole messages"
-    );
+    ensure!(flags & 0xF0 == 0x80, "a fragmented or extended frame ({flags:#x}); the generator reads whole messages");
     ensure!(short & 0x80 == 0, "a masked frame from the server");
     let (header, length): (usize, usize) = match short {
         126 => match bytes.get(2..4) {
             Some(&[a, b]) => (4, usize::from(u16::from_be_bytes([a, b]))),
             _ => return Ok(None),
         },
-        127 => match bytes
-            .get(2..10)
-            .and_then(|eight| <[u8; 8]>::try_from(eight).ok())
-        {
+        127 => match bytes.get(2..10).and_then(|eight| <[u8; 8]>::try_from(eight).ok()) {
             Some(eight) => (10, usize::try_from(u64::from_be_bytes(eight))?),
             None => return Ok(None),
         },
         short => (2, usize::from(short)),
     };
-    let Some(len) = header.checked_add(length) else {
-        bail!("a frame of {length} bytes")
-    };
-    Ok(bytes.get(header..len).map(|payload| Frame {
-        opcode: flags & 0x0F,
-        payload,
-        len,
-    }))
+    let Some(len) = header.checked_add(length) else { bail!("a frame of {length} bytes") };
+    Ok(bytes.get(header..len).map(|payload| Frame { opcode: flags & 0x0F, payload, len }))
 }
 
 /// A client's frame. A zero masking key is legal (RFC 6455 5.3 asks for an unpredictable one for the sake of proxies,
@@ -65,15 +53,7 @@ pub fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 pub fn unmasked_text(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(payload.len() + 10);
     let opcode = TEXT;
-    wire::RawFrame {
-        fin: true,
-        reserved: 0,
-        opcode,
-        mask: None,
-        payload,
-        claimed: None,
-    }
-    .encode(&mut frame);
+    wire::RawFrame { fin: true, reserved: 0, opcode, mask: None, payload, claimed: None }.encode(&mut frame);
     frame
 }
 
@@ -86,16 +66,9 @@ mod tests {
         for length in [0, 1, 125, 126, 300, 65_535, 65_536] {
             let payload = vec![b'x'; length];
             let bytes = unmasked_text(&payload);
-            assert_eq!(
-                first(&bytes[..bytes.len() - 1]).expect("legal"),
-                None,
-                "{length} bytes less one"
-            );
+            assert_eq!(first(&bytes[..bytes.len() - 1]).expect("legal"), None, "{length} bytes less one");
             let frame = first(&bytes).expect("legal").expect("whole");
-            assert_eq!(
-                (frame.opcode, frame.payload, frame.len),
-                (TEXT, payload.as_slice(), bytes.len())
-            );
+            assert_eq!((frame.opcode, frame.payload, frame.len), (TEXT, payload.as_slice(), bytes.len()));
         }
     }
 

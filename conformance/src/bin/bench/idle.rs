@@ -26,19 +26,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let connections = options.clients_or(5_000);
     let per_user = options.sessions_per_user.unwrap_or(1).max(1);
     let mut stage = Stage::start(options, &[], connections.div_ceil(per_user))?;
-    let rounds = (0..options.rounds_or(3))
-        .map(|_| round(&mut stage, connections))
-        .collect::<Result<Vec<_>>>()?;
-    let per_connection = median_of(&rounds, |round| {
-        (round.after_bytes - round.before_bytes) / connections as f64
-    });
-    let mut table = Table::new(&[
-        "connections",
-        "RSS before MiB",
-        "after MiB",
-        "KiB per connection",
-        "target",
-    ]);
+    let rounds = (0..options.rounds_or(3)).map(|_| round(&mut stage, connections)).collect::<Result<Vec<_>>>()?;
+    let per_connection = median_of(&rounds, |round| (round.after_bytes - round.before_bytes) / connections as f64);
+    let mut table = Table::new(&["connections", "RSS before MiB", "after MiB", "KiB per connection", "target"]);
     table.row(vec![
         connections.to_string(),
         mib(median_of(&rounds, |round| round.before_bytes)),
@@ -46,13 +36,8 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         format!("{:.2}", per_connection / 1024.0),
         "≤ 3".into(),
     ]);
-    let note = format!(
-        "WebSocket, signed in, subscribed to {CHANNEL}, {per_user} per account; a fresh process per round"
-    );
-    let rounds: Vec<_> = rounds
-        .iter()
-        .map(|round| [round.before_bytes, round.after_bytes])
-        .collect();
+    let note = format!("WebSocket, signed in, subscribed to {CHANNEL}, {per_user} per account; a fresh process per round");
+    let rounds: Vec<_> = rounds.iter().map(|round| [round.before_bytes, round.after_bytes]).collect();
     report.add(
         "idle",
         &note,
@@ -68,21 +53,14 @@ fn round(stage: &mut Stage, connections: usize) -> Result<Round> {
     stage.server.restart()?;
     let clients: Vec<Client<'_>> = (0..connections)
         .map(|number| &stage.accounts[number % stage.accounts.len()])
-        .map(|account| Client {
-            token: &account.token,
-            follow: Some(CHANNEL),
-            echo: true,
-        })
+        .map(|account| Client { token: &account.token, follow: Some(CHANNEL), echo: true })
         .collect();
     let mut net = Net::new(stage.target())?;
     net.run_for(&mut Silence, SETTLE)?;
     let before_bytes = rss_bytes(&stage.server);
     sign_in(&mut net, &clients, GENTLE)?;
     net.run_for(&mut Silence, SETTLE)?;
-    Ok(Round {
-        before_bytes,
-        after_bytes: rss_bytes(&stage.server),
-    })
+    Ok(Round { before_bytes, after_bytes: rss_bytes(&stage.server) })
 }
 
 /// Says nothing, and minds nothing but the end of a connection.

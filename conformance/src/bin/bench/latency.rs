@@ -22,8 +22,7 @@ pub struct Summary {
 
 impl Latency {
     pub fn add(&mut self, sample: Duration) {
-        self.samples_us
-            .push(u32::try_from(sample.as_micros()).unwrap_or(u32::MAX));
+        self.samples_us.push(u32::try_from(sample.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub fn clear(&mut self) {
@@ -36,15 +35,9 @@ impl Latency {
         let at = |share: f64| {
             let index = (self.samples_us.len() as f64 * share) as usize;
             let index = index.min(self.samples_us.len().saturating_sub(1));
-            self.samples_us
-                .get(index)
-                .map_or(0.0, |&us| f64::from(us) / 1e3)
+            self.samples_us.get(index).map_or(0.0, |&us| f64::from(us) / 1e3)
         };
-        Summary {
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            max_ms: at(1.0),
-        }
+        Summary { p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1.0) }
     }
 }
 
@@ -65,11 +58,7 @@ pub fn medians(rounds: &[Summary]) -> Summary {
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:.2}/{:.2}/{:.1}",
-            self.p50_ms, self.p99_ms, self.max_ms
-        )
+        write!(f, "{:.2}/{:.2}/{:.1}", self.p50_ms, self.p99_ms, self.max_ms)
     }
 }
 
@@ -80,13 +69,8 @@ mod tests {
     #[test]
     fn the_points_of_a_distribution() {
         let mut latency = Latency::default();
-        (1..=100)
-            .rev()
-            .for_each(|ms| latency.add(Duration::from_millis(ms)));
+        (1..=100).rev().for_each(|ms| latency.add(Duration::from_millis(ms)));
         let summary = latency.summary();
-        assert_eq!(
-            (summary.p50_ms, summary.p99_ms, summary.max_ms),
-            (51.0, 100.0, 100.0)
-        );
+        assert_eq!((summary.p50_ms, summary.p99_ms, summary.max_ms), (51.0, 100.0, 100.0));
     }
 }

@@ -23,12 +23,7 @@ pub struct Used {
 impl Meter {
     /// For a process: the server, or the bare writer.
     pub fn start(pid: u32) -> Meter {
-        Meter {
-            pid,
-            server_s: cpu_s(pid).unwrap_or(0.0),
-            own_s: own_cpu_s(),
-            start: Instant::now(),
-        }
+        Meter { pid, server_s: cpu_s(pid).unwrap_or(0.0), own_s: own_cpu_s(), start: Instant::now() }
     }
 
     pub fn used(&self) -> Used {
@@ -53,16 +48,8 @@ impl HostTime {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let first = stat.lines().next().unwrap_or_default();
         // user, nice, system, idle, iowait, irq, softirq, steal; guest time after that is counted in user already.
-        let ticks: Vec<f64> = first
-            .split_whitespace()
-            .skip(1)
-            .take(8)
-            .filter_map(|field| field.parse().ok())
-            .collect();
-        HostTime {
-            all_ticks: ticks.iter().sum(),
-            stolen_ticks: ticks.get(7).copied().unwrap_or(0.0),
-        }
+        let ticks: Vec<f64> = first.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
+        HostTime { all_ticks: ticks.iter().sum(), stolen_ticks: ticks.get(7).copied().unwrap_or(0.0) }
     }
 
     /// Between then and now: figures taken with more than a few per cent are not worth much.
@@ -94,10 +81,7 @@ fn cpu_s(pid: u32) -> Option<f64> {
 /// Bytes that a process caused to be written to the disk; 0 where the kernel does not say.
 pub fn written_bytes(pid: u32) -> u64 {
     let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    io.lines()
-        .find_map(|line| line.strip_prefix("write_bytes: "))
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 /// Bytes that a directory takes on the disk, pre-allocated ones included.

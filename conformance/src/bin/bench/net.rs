@@ -36,13 +36,7 @@ pub trait Load {
     fn text(&mut self, conns: &mut Conns, id: usize, payload: &[u8]) -> Result<()>;
 
     /// An HTTP response arrived.
-    fn responded(
-        &mut self,
-        _conns: &mut Conns,
-        id: usize,
-        status: u16,
-        _body: &[u8],
-    ) -> Result<()> {
+    fn responded(&mut self, _conns: &mut Conns, id: usize, status: u16, _body: &[u8]) -> Result<()> {
         bail!("an HTTP response {status} on connection {id}, which expects none")
     }
 
@@ -101,13 +95,7 @@ impl Net {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             buffer: vec![0; READ_BUFFER_BYTES],
-            conns: Conns {
-                target,
-                registry,
-                list: Vec::new(),
-                dirty: Vec::new(),
-                now: Instant::now(),
-            },
+            conns: Conns { target, registry, list: Vec::new(), dirty: Vec::new(), now: Instant::now() },
         })
     }
 
@@ -146,19 +134,10 @@ impl Net {
     }
 
     /// Turns until `done`; fails after `within`. Returns how long it took.
-    pub fn run<L: Load>(
-        &mut self,
-        load: &mut L,
-        within: Duration,
-        what: &str,
-        done: impl Fn(&L) -> bool,
-    ) -> Result<Duration> {
+    pub fn run<L: Load>(&mut self, load: &mut L, within: Duration, what: &str, done: impl Fn(&L) -> bool) -> Result<Duration> {
         let start = Instant::now();
         while !done(load) {
-            ensure!(
-                start.elapsed() < within,
-                "{what}: not done within {within:?}"
-            );
+            ensure!(start.elapsed() < within, "{what}: not done within {within:?}");
             self.turn(Duration::from_millis(100), load)?;
         }
         Ok(start.elapsed())
@@ -191,14 +170,7 @@ impl Conns {
     pub fn open(&mut self, speaks: Speaks) -> Result<usize> {
         let id = self.list.len();
         let stream = Some(self.connect(id)?);
-        self.list.push(Conn {
-            stream,
-            speaks,
-            partial: Vec::new(),
-            out: Vec::new(),
-            written: 0,
-            is_dirty: false,
-        });
+        self.list.push(Conn { stream, speaks, partial: Vec::new(), out: Vec::new(), written: 0, is_dirty: false });
         self.begin(id);
         Ok(id)
     }
@@ -225,23 +197,16 @@ impl Conns {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        let source =
-            Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + (id % SOURCE_ADDRESSES) as u32);
+        let source = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + (id % SOURCE_ADDRESSES) as u32);
         socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
         match socket.connect(&self.target.into()) {
-            Err(error)
-                if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
-            {
+            Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
                 return Err(error).with_context(|| format!("cannot connect to {}", self.target));
             }
             _ => {}
         }
         let mut stream = TcpStream::from_std(socket.into());
-        self.registry.register(
-            &mut stream,
-            Token(id),
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
+        self.registry.register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
         Ok(stream)
     }
 
@@ -303,24 +268,14 @@ impl Conn {
 }
 
 /// Reads what is there and hands it on, message by message.
-fn read(
-    buffer: &mut [u8],
-    conns: &mut Conns,
-    id: usize,
-    is_last: bool,
-    load: &mut impl Load,
-) -> Result<()> {
+fn read(buffer: &mut [u8], conns: &mut Conns, id: usize, is_last: bool, load: &mut impl Load) -> Result<()> {
     loop {
         let conn = &mut conns.list[id];
         let Some(stream) = &mut conn.stream else {
             return Ok(());
         };
         let kept = conn.partial.len();
-        ensure!(
-            kept < buffer.len(),
-            "a message of more than {} bytes",
-            buffer.len()
-        );
+        ensure!(kept < buffer.len(), "a message of more than {} bytes", buffer.len());
         buffer[..kept].copy_from_slice(&conn.partial);
         conn.partial.clear();
         let count = match stream.read(&mut buffer[kept..]) {
@@ -368,12 +323,7 @@ fn hand_on(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> 
     }
 }
 
-fn hand_on_frame(
-    bytes: &[u8],
-    conns: &mut Conns,
-    id: usize,
-    load: &mut impl Load,
-) -> Result<Option<usize>> {
+fn hand_on_frame(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {
     let Some(frame) = frame::first(bytes)? else {
         return Ok(None);
     };
@@ -382,12 +332,8 @@ fn hand_on_frame(
         frame::PING => conns.queue(id, &frame::masked(Opcode::Pong, frame.payload)),
         frame::PONG => {}
         frame::CLOSE => {
-            let code = frame
-                .payload
-                .first_chunk()
-                .map_or(0, |code| u16::from_be_bytes(*code));
-            let reason =
-                String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned();
+            let code = frame.payload.first_chunk().map_or(0, |code| u16::from_be_bytes(*code));
+            let reason = String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned();
             let spoke = conns.close(id);
             load.closed(conns, id, spoke, &format!("close {code} {reason}"))?;
         }
@@ -396,12 +342,7 @@ fn hand_on_frame(
     Ok(Some(frame.len))
 }
 
-fn hand_on_response(
-    bytes: &[u8],
-    conns: &mut Conns,
-    id: usize,
-    load: &mut impl Load,
-) -> Result<Option<usize>> {
+fn hand_on_response(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {
     let Some(response) = http::first(bytes)? else {
         return Ok(None);
     };

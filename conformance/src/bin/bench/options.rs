@@ -128,17 +128,8 @@ impl Options {
 
     /// `--windows`, or what the measurement is defined with.
     pub fn windows_or(&self, default: &[usize]) -> Vec<usize> {
-        let given: Vec<usize> = self
-            .windows
-            .iter()
-            .copied()
-            .filter(|&window| window > 0)
-            .collect();
-        if given.is_empty() {
-            default.to_vec()
-        } else {
-            given
-        }
+        let given: Vec<usize> = self.windows.iter().copied().filter(|&window| window > 0).collect();
+        if given.is_empty() { default.to_vec() } else { given }
     }
 
     /// The text of every message: letters that need no escaping, so that its length on the wire is known.

@@ -18,24 +18,19 @@ impl Pacer {
     pub fn start(waker: Waker, interval: Duration) -> Result<Pacer> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("pacer".into())
-            .spawn(move || {
-                // The default slack of 50 µs would be half of what is measured.
-                std::fs::write("/proc/thread-self/timerslack_ns", "1").ok();
-                let mut next = Instant::now() + interval;
-                while !stopped.load(Ordering::Relaxed) {
-                    std::thread::sleep(next.saturating_duration_since(Instant::now()));
-                    if waker.wake().is_err() {
-                        return;
-                    }
-                    next += interval;
+        let thread = std::thread::Builder::new().name("pacer".into()).spawn(move || {
+            // The default slack of 50 µs would be half of what is measured.
+            std::fs::write("/proc/thread-self/timerslack_ns", "1").ok();
+            let mut next = Instant::now() + interval;
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                if waker.wake().is_err() {
+                    return;
                 }
-            })?;
-        Ok(Pacer {
-            stop,
-            thread: Some(thread),
-        })
+                next += interval;
+            }
+        })?;
+        Ok(Pacer { stop, thread: Some(thread) })
     }
 }
 

@@ -26,25 +26,15 @@ impl Chats {
         // Two people per chat, one after the other: partners' numbers differ in the last bit.
         let of_person = |person: usize| ids[person / 2].as_str();
         let clients: Vec<Client<'_>> = (0..chats * 2)
-            .map(|person| Client {
-                token: &stage.accounts[person].token,
-                follow: Some(of_person(person)),
-                echo: false,
-            })
+            .map(|person| Client { token: &stage.accounts[person].token, follow: Some(of_person(person)), echo: false })
             .collect();
         let mut net = Net::new(stage.target())?;
         let conns = sign_in(&mut net, &clients, GENTLE)?.conns;
         let (run, body) = (run_word(), options.body());
-        let frames: Vec<SendFrame> = (0..chats * 2)
-            .map(|person| SendFrame::new(of_person(person), &run, &body))
-            .collect();
+        let frames: Vec<SendFrame> = (0..chats * 2).map(|person| SendFrame::new(of_person(person), &run, &body)).collect();
         let load = Chatter::new(conns, frames.clone(), true, FIRST_NUMBER);
         let drive = Drive::server(net, load, stage.server.pid()?);
-        Ok(Chats {
-            stage,
-            drive,
-            frames,
-        })
+        Ok(Chats { stage, drive, frames })
     }
 }
 
@@ -58,44 +48,21 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let chats = options.clients_or(1_000);
     let per_second = options.rate.unwrap_or(2_000.0);
     let mut chat = Chats::prepare(options, chats)?;
-    let mut table = Table::new(&[
-        "load",
-        "",
-        "msg/s",
-        "told p50/p99/max ms",
-        "ack p50/p99/max ms",
-        "peer cores",
-        "generator",
-        "ratio",
-    ]);
+    let mut table = Table::new(&["load", "", "msg/s", "told p50/p99/max ms", "ack p50/p99/max ms", "peer cores", "generator", "ratio"]);
     let mut loads = vec![Load::Open(per_second)];
-    loads.extend(
-        options
-            .windows_or(&[100, 1_000, 4_000])
-            .into_iter()
-            .map(Load::Closed),
-    );
+    loads.extend(options.windows_or(&[100, 1_000, 4_000]).into_iter().map(Load::Closed));
     let time = Time::new(options.warmup_s, options.seconds_or(10.0));
     let mut all = Vec::new();
     for load in loads {
-        let rounds = (0..options.rounds_or(3))
-            .map(|_| round(&mut chat, load, time))
-            .collect::<Result<Vec<_>>>()?;
+        let rounds = (0..options.rounds_or(3)).map(|_| round(&mut chat, load, time)).collect::<Result<Vec<_>>>()?;
         let server = medians(&rounds.iter().map(|round| round.server).collect::<Vec<_>>());
         let bare = medians(&rounds.iter().map(|round| round.bare).collect::<Vec<_>>());
         // At a fixed rate both do the same number; the latencies tell.
         let ratio = match load {
             Load::Open(_) => None,
-            Load::Closed(_) => Some(median_of(&rounds, |round| {
-                round.server.per_s / round.bare.per_s
-            })),
+            Load::Closed(_) => Some(median_of(&rounds, |round| round.server.per_s / round.bare.per_s)),
         };
-        table.row(cells(
-            &load.name(),
-            "hallway",
-            &server,
-            &ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
-        ));
+        table.row(cells(&load.name(), "hallway", &server, &ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))));
         table.row(cells("", "bare relay", &bare, ""));
         all.push(json!({
             "load": load.name(), "server": server.json(), "bare": bare.json(), "ratio": ratio,
@@ -135,10 +102,7 @@ impl Load {
 fn round(chat: &mut Chats, load: Load, time: Time) -> Result<Round> {
     let server = load.drive(&mut chat.drive, time)?;
     let mut bare = chat.drive.bare(&chat.frames, true)?;
-    Ok(Round {
-        server,
-        bare: load.drive(&mut bare, time)?,
-    })
+    Ok(Round { server, bare: load.drive(&mut bare, time)? })
 }
 
 fn cells(load: &str, who: &str, figures: &Figures, ratio: &str) -> Vec<String> {

@@ -11,18 +11,9 @@ const OPEN_FILES_NEEDED: u64 = 12_000;
 /// Raises the soft limit on open files to the hard one.
 pub fn raise_open_files() -> Result<()> {
     let hard = getrlimit(Resource::Nofile).maximum;
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: hard,
-            maximum: hard,
-        },
-    )?;
+    setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard })?;
     let open_files = hard.unwrap_or(u64::MAX);
-    ensure!(
-        open_files >= OPEN_FILES_NEEDED,
-        "only {open_files} open files allowed: 'ulimit -Hn' must be {OPEN_FILES_NEEDED}"
-    );
+    ensure!(open_files >= OPEN_FILES_NEEDED, "only {open_files} open files allowed: 'ulimit -Hn' must be {OPEN_FILES_NEEDED}");
     Ok(())
 }
 
@@ -32,10 +23,7 @@ pub fn raise_open_files() -> Result<()> {
 pub fn pin(cpus: &str) -> String {
     if cpus != "all" {
         let pid = std::process::id().to_string();
-        let taskset = Command::new("taskset")
-            .args(["-a", "-c", "-p", cpus, &pid])
-            .stdout(Stdio::null())
-            .status();
+        let taskset = Command::new("taskset").args(["-a", "-c", "-p", cpus, &pid]).stdout(Stdio::null()).status();
         if !taskset.is_ok_and(|status| status.success()) {
             eprintln!("cannot pin to cores {cpus} with taskset; running on all");
         }

@@ -42,25 +42,11 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let mut heads = heads(&stage, &ids)?;
     let mut rounds = Vec::new();
     for _ in 0..options.rounds_or(3) {
-        rounds.push(round(
-            &stage,
-            &ids,
-            &mut heads,
-            &mut talk,
-            clients,
-            options.behind,
-        )?);
+        rounds.push(round(&stage, &ids, &mut heads, &mut talk, clients, options.behind)?);
     }
     let took_s = median_of(&rounds, |round| round.took_s);
-    let mut table = Table::new(&[
-        "clients",
-        "all caught up after s",
-        "connects retried",
-        "each p50/p99/max ms",
-        "server cores",
-        "RSS MiB",
-        "target s",
-    ]);
+    let mut table =
+        Table::new(&["clients", "all caught up after s", "connects retried", "each p50/p99/max ms", "server cores", "RSS MiB", "target s"]);
     table.row(vec![
         clients.to_string(),
         format!("{took_s:.2}"),
@@ -75,16 +61,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
          {SOURCE_ADDRESSES} loopback addresses; every seq checked, none lost, none twice",
         options.behind
     );
-    let each: Vec<_> = rounds
-        .iter()
-        .map(|round| json!({ "s": round.took_s, "each": round.each.json(), "retries": round.retries }))
-        .collect();
-    report.add(
-        "reconnect",
-        &note,
-        &table,
-        json!({ "clients": clients, "behind": options.behind, "s": took_s, "rounds": each }),
-    );
+    let each: Vec<_> =
+        rounds.iter().map(|round| json!({ "s": round.took_s, "each": round.each.json(), "retries": round.retries })).collect();
+    report.add("reconnect", &note, &table, json!({ "clients": clients, "behind": options.behind, "s": took_s, "rounds": each }));
     Ok(())
 }
 
@@ -93,54 +72,25 @@ fn talk(stage: &Stage, channels: &[String], options: &Options) -> Result<Drive> 
     for (account, channel) in stage.accounts.iter().zip(channels) {
         stage.join(channel, std::slice::from_ref(account))?;
     }
-    let clients: Vec<Client<'_>> = stage.accounts[..channels.len()]
-        .iter()
-        .map(|account| Client {
-            token: &account.token,
-            follow: None,
-            echo: false,
-        })
-        .collect();
+    let clients: Vec<Client<'_>> =
+        stage.accounts[..channels.len()].iter().map(|account| Client { token: &account.token, follow: None, echo: false }).collect();
     let mut net = Net::new(stage.target())?;
     let conns = sign_in(&mut net, &clients, GENTLE)?.conns;
     let (run, body) = (run_word(), options.body());
-    let frames = channels
-        .iter()
-        .map(|channel| SendFrame::new(channel, &run, &body))
-        .collect();
-    Ok(Drive::server(
-        net,
-        Chatter::new(conns, frames, false, FIRST_NUMBER),
-        stage.server.pid()?,
-    ))
+    let frames = channels.iter().map(|channel| SendFrame::new(channel, &run, &body)).collect();
+    Ok(Drive::server(net, Chatter::new(conns, frames, false, FIRST_NUMBER), stage.server.pid()?))
 }
 
 /// The channels' last seqs.
 fn heads(stage: &Stage, channels: &[String]) -> Result<Vec<u64>> {
     let account = stage.accounts.last().context("no account")?;
-    let clients: Vec<Client<'_>> = channels
-        .iter()
-        .map(|channel| Client {
-            token: &account.token,
-            follow: Some(channel),
-            echo: false,
-        })
-        .collect();
+    let clients: Vec<Client<'_>> =
+        channels.iter().map(|channel| Client { token: &account.token, follow: Some(channel), echo: false }).collect();
     // One connection at a time: an account has few sessions.
-    clients
-        .iter()
-        .map(|client| Ok(sign_in(&mut Net::new(stage.target())?, &[*client], 1)?.heads[0]))
-        .collect()
+    clients.iter().map(|client| Ok(sign_in(&mut Net::new(stage.target())?, &[*client], 1)?.heads[0])).collect()
 }
 
-fn round(
-    stage: &Stage,
-    channels: &[String],
-    heads: &mut [u64],
-    talk: &mut Drive,
-    clients: usize,
-    behind: usize,
-) -> Result<Round> {
+fn round(stage: &Stage, channels: &[String], heads: &mut [u64], talk: &mut Drive, clients: usize, behind: usize) -> Result<Round> {
     // Everyone is there and up to date; then the network is gone.
     come_back(stage, channels, heads, clients, 0)?;
     std::thread::sleep(PAUSE);
@@ -148,40 +98,19 @@ fn round(
     talk.drain()?;
     let meter = Meter::start(talk.peer_pid);
     let mut back = come_back(stage, channels, heads, clients, behind as u64)?;
-    let (peer_cores, rss_bytes) = (
-        meter.used().peer_cores,
-        stage.server.peak_rss_bytes()? as f64,
-    );
+    let (peer_cores, rss_bytes) = (meter.used().peer_cores, stage.server.peak_rss_bytes()? as f64);
     std::thread::sleep(PAUSE);
     heads.iter_mut().for_each(|head| *head += behind as u64);
-    Ok(Round {
-        took_s: back.took.as_secs_f64(),
-        each: back.each.summary(),
-        retries: back.retries,
-        peer_cores,
-        rss_bytes,
-    })
+    Ok(Round { took_s: back.took.as_secs_f64(), each: back.each.summary(), retries: back.retries, peer_cores, rss_bytes })
 }
 
 /// All clients connect at once, catch up, and are gone again.
-fn come_back(
-    stage: &Stage,
-    channels: &[String],
-    heads: &[u64],
-    clients: usize,
-    behind: u64,
-) -> Result<CaughtUp> {
+fn come_back(stage: &Stage, channels: &[String], heads: &[u64], clients: usize, behind: u64) -> Result<CaughtUp> {
     let clients: Vec<Reader<'_>> = (0..clients)
         .map(|client| {
             let channel = client % channels.len();
             let token = &stage.accounts[client % stage.accounts.len()].token;
-            Reader {
-                token,
-                channel: &channels[channel],
-                after: heads[channel],
-                last: heads[channel] + behind,
-                next: heads[channel] + 1,
-            }
+            Reader { token, channel: &channels[channel], after: heads[channel], last: heads[channel] + behind, next: heads[channel] + 1 }
         })
         .collect();
     let (count, mut opened) = (clients.len(), 0);
@@ -205,11 +134,7 @@ fn come_back(
     net.run(&mut load, WITHIN, "catching up", |load| load.done == count)?;
     let took = load.start.elapsed();
     net.run_for(&mut load, AFTERWARDS)?;
-    Ok(CaughtUp {
-        took,
-        each: load.each,
-        retries: load.retries,
-    })
+    Ok(CaughtUp { took, each: load.each, retries: load.retries })
 }
 
 struct CaughtUp {
@@ -239,17 +164,8 @@ struct CatchingUp<'a> {
 impl CatchingUp<'_> {
     /// The answer to subscribing. Its events (15 KB of them) are not parsed, only their seqs are read: bench texts have
     /// no brackets, so that the last `]` ends the list, which begins at `events_at`.
-    fn subscribed(
-        &mut self,
-        conns: &Conns,
-        id: usize,
-        payload: &[u8],
-        events_at: usize,
-    ) -> Result<()> {
-        let end = payload
-            .iter()
-            .rposition(|&byte| byte == b']')
-            .context("an open list of events")?;
+    fn subscribed(&mut self, conns: &Conns, id: usize, payload: &[u8], events_at: usize) -> Result<()> {
+        let end = payload.iter().rposition(|&byte| byte == b']').context("an open list of events")?;
         let mut rest = &payload[events_at..end];
         // Events of one kind are of one length: the next seq is as far away as this one was.
         while let Some(number) = self.seq_key.after(rest) {
@@ -258,25 +174,15 @@ impl CatchingUp<'_> {
         }
         let reader = &self.readers[id];
         let complete = b"\"complete\":true";
-        let is_complete = find(&payload[..events_at], complete)
-            .or_else(|| find(&payload[end..], complete))
-            .is_some();
-        ensure!(
-            !is_complete || reader.next > reader.last,
-            "client {id} is told that {} is all",
-            reader.next - 1
-        );
+        let is_complete = find(&payload[..events_at], complete).or_else(|| find(&payload[end..], complete)).is_some();
+        ensure!(!is_complete || reader.next > reader.last, "client {id} is told that {} is all", reader.next - 1);
         self.done_if_there(conns, id, reader.after == reader.last);
         Ok(())
     }
 
     fn has(&mut self, id: usize, seq: u64) -> Result<()> {
         let reader = &mut self.readers[id];
-        ensure!(
-            seq == reader.next && seq <= reader.last,
-            "client {id} got seq {seq} where {} must come",
-            reader.next
-        );
+        ensure!(seq == reader.next && seq <= reader.last, "client {id} got seq {seq} where {} must come", reader.next);
         reader.next += 1;
         Ok(())
     }
@@ -296,14 +202,7 @@ impl Load for CatchingUp<'_> {
     }
 
     fn opened(&mut self, conns: &mut Conns, id: usize) -> Result<()> {
-        conns.queue(
-            id,
-            &request::call(
-                HELLO,
-                "session.hello",
-                &json!({ "token": self.readers[id].token }),
-            ),
-        );
+        conns.queue(id, &request::call(HELLO, "session.hello", &json!({ "token": self.readers[id].token })));
         Ok(())
     }
 
@@ -316,14 +215,9 @@ impl Load for CatchingUp<'_> {
             Message::Answer { id: HELLO, .. } => {
                 let reader = &self.readers[id];
                 let params = json!({ "conversation": reader.channel, "after": reader.after });
-                conns.queue(
-                    id,
-                    &request::call(SUBSCRIBE, "conversation.subscribe", &params),
-                );
+                conns.queue(id, &request::call(SUBSCRIBE, "conversation.subscribe", &params));
             }
-            Message::Notification { params, .. }
-                if params["conversation"] == self.readers[id].channel =>
-            {
+            Message::Notification { params, .. } if params["conversation"] == self.readers[id].channel => {
                 if let Some(seq) = params["seq"].as_u64() {
                     self.has(id, seq)?;
                     self.done_if_there(conns, id, false);

@@ -18,20 +18,13 @@ impl Report {
     /// Starts with what the figures depend on.
     pub fn new(options: &Options, cores: &str) -> Report {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        println!(
-            "kernel {}, {cores}, loopback, {} byte bodies",
-            kernel.trim(),
-            options.body_bytes
-        );
+        println!("kernel {}, {cores}, loopback, {} byte bodies", kernel.trim(), options.body_bytes);
         let mut results = Map::new();
         results.insert(
             "environment".into(),
             json!({ "kernel": kernel.trim(), "cores": cores, "body_bytes": options.body_bytes, "settings": options.settings }),
         );
-        Report {
-            results,
-            host: HostTime::now(),
-        }
+        Report { results, host: HostTime::now() }
     }
 
     /// Prints a measurement's table and keeps its figures.
@@ -39,21 +32,16 @@ impl Report {
         let stolen = self.host.stolen_share();
         println!("\n{name}: {note}");
         table.print();
-        println!(
-            "  ({:.0} % of the machine's time was stolen by its host meanwhile)",
-            stolen * 100.0
-        );
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or_default();
+        println!("  ({:.0} % of the machine's time was stolen by its host; load average {load})", stolen * 100.0);
         self.host = HostTime::now();
-        self.results.insert(
-            name.into(),
-            json!({ "note": note, "stolen_share": stolen, "figures": figures }),
-        );
+        self.results.insert(name.into(), json!({ "note": note, "stolen_share": stolen, "load_average": load, "figures": figures }));
     }
 
     pub fn write(&self, file: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(&self.results)?;
-        std::fs::write(file, text + "\n")
-            .with_context(|| format!("cannot write {}", file.display()))
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
     }
 }
 
@@ -64,9 +52,7 @@ pub struct Table {
 
 impl Table {
     pub fn new(headers: &[&str]) -> Table {
-        Table {
-            rows: vec![headers.iter().map(ToString::to_string).collect()],
-        }
+        Table { rows: vec![headers.iter().map(ToString::to_string).collect()] }
     }
 
     pub fn row(&mut self, cells: Vec<String>) {
@@ -75,25 +61,14 @@ impl Table {
 
     fn print(&self) {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
         for row in &self.rows {
             let cells: Vec<String> = (0..columns)
                 .map(|column| {
                     let cell = row.get(column).map_or("", String::as_str);
                     let pad = " ".repeat(width(column) - cell.chars().count());
                     // Names to the left, figures to the right.
-                    if column == 0 {
-                        format!("{cell}{pad}")
-                    } else {
-                        format!("{pad}{cell}")
-                    }
+                    if column == 0 { format!("{cell}{pad}") } else { format!("{pad}{cell}") }
                 })
                 .collect();
             println!("  {}", cells.join("  ").trim_end());

@@ -15,8 +15,7 @@ pub const ANSWER_KEY: &[u8] = b"\"id\":1";
 
 /// One request in a frame.
 pub fn call(id: u64, method: &str, params: &Value) -> Vec<u8> {
-    let text =
-        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
+    let text = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
     frame::masked(Opcode::Text, text.as_bytes())
 }
 
@@ -47,11 +46,7 @@ impl SendFrame {
         let header = bytes.len() - text.len();
         let client_id = format!("\"{run}-{FIRST_NUMBER}\"");
         let client_id_at = text.find(&client_id).unwrap_or(0) + run.len() + 2;
-        SendFrame {
-            id_at: header + head.len(),
-            client_id_at: header + client_id_at,
-            bytes,
-        }
+        SendFrame { id_at: header + head.len(), client_id_at: header + client_id_at, bytes }
     }
 
     /// The frame with this number; ten digits.
@@ -82,9 +77,7 @@ pub fn write_ten_digits(place: &mut [u8], number: u64) {
 
 /// A word that differs from run to run: the start's second in base 36.
 pub fn run_word() -> String {
-    let mut rest = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_secs());
+    let mut rest = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     let mut word = String::from("b");
     while rest > 0 {
         word.push(char::from_digit((rest % 36) as u32, 36).unwrap_or('0'));
@@ -104,10 +97,7 @@ mod tests {
         let payload = &frame[frame.len() - (send.len() - 8)..];
         let value: Value = serde_json::from_slice(payload).expect("JSON");
         assert_eq!(value["id"], 1_000_000_042);
-        assert_eq!(
-            value["params"],
-            json!({ "conversation": "dm~a~b", "id": "run7-1000000042", "text": "xyz" })
-        );
+        assert_eq!(value["params"], json!({ "conversation": "dm~a~b", "id": "run7-1000000042", "text": "xyz" }));
     }
 
     #[test]

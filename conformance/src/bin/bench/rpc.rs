@@ -32,27 +32,11 @@ struct Raw {
 
 /// Parses one text.
 pub fn parse(text: &[u8]) -> Result<Message> {
-    let raw: Raw =
-        serde_json::from_slice(text).with_context(|| format!("not JSON-RPC: {}", shown(text)))?;
+    let raw: Raw = serde_json::from_slice(text).with_context(|| format!("not JSON-RPC: {}", shown(text)))?;
     match raw {
-        Raw {
-            error: Some(error), ..
-        } => Ok(Message::Refusal {
-            reason: error.to_string(),
-        }),
-        Raw {
-            id: Some(id),
-            result: Some(result),
-            ..
-        } => Ok(Message::Answer { id, result }),
-        Raw {
-            method: Some(method),
-            params,
-            ..
-        } => Ok(Message::Notification {
-            method,
-            params: params.unwrap_or(Value::Null),
-        }),
+        Raw { error: Some(error), .. } => Ok(Message::Refusal { reason: error.to_string() }),
+        Raw { id: Some(id), result: Some(result), .. } => Ok(Message::Answer { id, result }),
+        Raw { method: Some(method), params, .. } => Ok(Message::Notification { method, params: params.unwrap_or(Value::Null) }),
         _ => bail!("neither answer nor notification: {}", shown(text)),
     }
 }

@@ -4,24 +4,16 @@
 
 /// Where `needle` begins in `hay`.
 pub fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
-    hay.windows(needle.len())
-        .position(|window| window == needle)
+    hay.windows(needle.len()).position(|window| window == needle)
 }
 
 /// The decimal number at the beginning of `bytes`.
 pub fn digits(bytes: &[u8]) -> Option<u64> {
-    let count = bytes
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let count = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if count == 0 || count > 19 {
         return None;
     }
-    Some(
-        bytes[..count]
-            .iter()
-            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')),
-    )
+    Some(bytes[..count].iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
 /// A key such as `"seq":` and where it was last seen.
@@ -71,9 +63,7 @@ impl SeqPrefix {
         if self.prefix.is_empty() {
             return None;
         }
-        notification
-            .strip_prefix(self.prefix.as_slice())
-            .and_then(digits)
+        notification.strip_prefix(self.prefix.as_slice()).and_then(digits)
     }
 }
 
@@ -98,9 +88,6 @@ mod tests {
         assert_eq!(prefix.seq(first), None);
         prefix.learn(first);
         assert_eq!(prefix.seq(first), Some(9));
-        assert_eq!(
-            prefix.seq(br#"{"method":"message","params":{"conversation":"help","seq":9}}"#),
-            None
-        );
+        assert_eq!(prefix.seq(br#"{"method":"message","params":{"conversation":"help","seq":9}}"#), None);
     }
 }

@@ -43,19 +43,10 @@ pub struct SignedIn {
 }
 
 /// What a client does whose connection ended before anything was answered (a full listen queue): it tries again.
-pub fn try_again(
-    conns: &mut Conns,
-    id: usize,
-    spoke: Speaks,
-    why: &str,
-    retries: &mut usize,
-) -> Result<()> {
+pub fn try_again(conns: &mut Conns, id: usize, spoke: Speaks, why: &str, retries: &mut usize) -> Result<()> {
     ensure!(spoke != Speaks::WebSocket, "connection {id} ended: {why}");
     *retries += 1;
-    ensure!(
-        *retries <= RETRIES_MAX,
-        "after {retries} retries connection {id} still ends before its first answer: {why}"
-    );
+    ensure!(*retries <= RETRIES_MAX, "after {retries} retries connection {id} still ends before its first answer: {why}");
     conns.reopen(id, spoke)
 }
 
@@ -74,25 +65,15 @@ pub fn sign_in(net: &mut Net, clients: &[Client<'_>], at_once: usize) -> Result<
     // Connecting is interleaved with answering, so that the first clients do not wait for the last.
     while load.done < clients.len() {
         if load.start.elapsed() > WITHIN {
-            bail!(
-                "only {} of {} clients are signed in after {WITHIN:?}",
-                load.done,
-                clients.len()
-            );
+            bail!("only {} of {} clients are signed in after {WITHIN:?}", load.done, clients.len());
         }
-        let room = at_once
-            .saturating_sub(load.started - load.done)
-            .min(clients.len() - load.started);
+        let room = at_once.saturating_sub(load.started - load.done).min(clients.len() - load.started);
         for _ in 0..room.min(64) {
             let id = net.conns().open(Speaks::Upgrade)?;
             load.first_conn.get_or_insert(id);
             load.started += 1;
         }
-        let wait = if room > 0 {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(100)
-        };
+        let wait = if room > 0 { Duration::ZERO } else { Duration::from_millis(100) };
         net.turn(wait, &mut load)?;
     }
     let first = load.first_conn.unwrap_or(0);
@@ -126,10 +107,7 @@ impl SigningIn<'_> {
 impl Load for SigningIn<'_> {
     fn opened(&mut self, conns: &mut Conns, id: usize) -> Result<()> {
         let client = &self.clients[id - self.first_conn.unwrap_or(0)];
-        conns.queue(
-            id,
-            &request::call(HELLO, "session.hello", &json!({ "token": client.token })),
-        );
+        conns.queue(id, &request::call(HELLO, "session.hello", &json!({ "token": client.token })));
         Ok(())
     }
 
@@ -143,19 +121,10 @@ impl Load for SigningIn<'_> {
         match (rpc::parse(payload)?, client.follow) {
             (Message::Answer { id: HELLO, .. }, Some(conversation)) => {
                 let params = json!({ "conversation": conversation, "echo": client.echo });
-                conns.queue(
-                    id,
-                    &request::call(SUBSCRIBE, "conversation.subscribe", &params),
-                );
+                conns.queue(id, &request::call(SUBSCRIBE, "conversation.subscribe", &params));
             }
             (Message::Answer { id: HELLO, .. }, None) => self.is_done(conns),
-            (
-                Message::Answer {
-                    id: SUBSCRIBE,
-                    result,
-                },
-                _,
-            ) => {
+            (Message::Answer { id: SUBSCRIBE, result }, _) => {
                 self.heads[id - first] = result["seq"].as_u64().unwrap_or(0);
                 self.is_done(conns);
             }

@@ -36,14 +36,9 @@ impl Stage {
     /// sees to it that `accounts` accounts are there.
     pub fn start(options: &Options, settings: &[(&str, &str)], accounts: usize) -> Result<Stage> {
         // The quota for registrations is for people; 10,000 accounts in a minute are not what is measured.
-        let mut config = server::Options::new()
-            .set("limits.registrations_per_minute_per_address", 0)
-            .ready_within(READY_WITHIN);
-        let from_user = options.settings.iter().map(|setting| {
-            setting
-                .split_once('=')
-                .with_context(|| format!("--set {setting} is not KEY=VALUE"))
-        });
+        let mut config = server::Options::new().set("limits.registrations_per_minute_per_address", 0).ready_within(READY_WITHIN);
+        let from_user =
+            options.settings.iter().map(|setting| setting.split_once('=').with_context(|| format!("--set {setting} is not KEY=VALUE")));
         for pair in settings.iter().copied().map(Ok).chain(from_user) {
             let (key, value) = pair?;
             config = config.set(key, value);
@@ -66,13 +61,7 @@ impl Stage {
             .accounts
             .chunks_exact(2)
             .take(chats)
-            .map(|pair| {
-                self.rpc(
-                    &pair[0],
-                    "conversation.open",
-                    &json!({ "with": pair[1].uid }),
-                )
-            })
+            .map(|pair| self.rpc(&pair[0], "conversation.open", &json!({ "with": pair[1].uid })))
             .collect();
         self.conversations(&posts)
     }
@@ -81,71 +70,42 @@ impl Stage {
     pub fn groups(&self, groups: usize) -> Result<Vec<String>> {
         let posts: Vec<Post> = self.accounts[..groups]
             .iter()
-            .map(|owner| {
-                self.rpc(
-                    owner,
-                    "conversation.create",
-                    &json!({ "kind": "group", "title": "bench" }),
-                )
-            })
+            .map(|owner| self.rpc(owner, "conversation.create", &json!({ "kind": "group", "title": "bench" })))
             .collect();
         self.conversations(&posts)
     }
 
     /// Makes accounts members of a channel, so that no membership events fall into the measurement.
     pub fn join(&self, conversation: &str, accounts: &[Account]) -> Result<()> {
-        let posts: Vec<Post> = accounts
-            .iter()
-            .map(|account| {
-                self.rpc(
-                    account,
-                    "conversation.join",
-                    &json!({ "conversation": conversation }),
-                )
-            })
-            .collect();
+        let posts: Vec<Post> =
+            accounts.iter().map(|account| self.rpc(account, "conversation.join", &json!({ "conversation": conversation }))).collect();
         self.conversations(&posts).map(drop)
     }
 
     /// Channels `bench-0`, `bench-1`, …, made on the command line as an operator does; there already on used data.
     pub fn channels(&self, channels: usize) -> Result<Vec<String>> {
-        let ids: Vec<String> = (0..channels)
-            .map(|channel| format!("bench-{channel}"))
-            .collect();
+        let ids: Vec<String> = (0..channels).map(|channel| format!("bench-{channel}")).collect();
         for id in &ids {
-            let output = self
-                .server
-                .cli(&["channel", "add", &format!("demo/{id}")])?;
+            let output = self.server.cli(&["channel", "add", &format!("demo/{id}")])?;
             let stderr = String::from_utf8_lossy(&output.stderr);
-            let is_there =
-                output.status.success() || stderr.contains("taken") || stderr.contains("exists");
-            ensure!(
-                is_there,
-                "'hallway channel add demo/{id}' ended with {}: {stderr}",
-                output.status
-            );
+            let is_there = output.status.success() || stderr.contains("taken") || stderr.contains("exists");
+            ensure!(is_there, "'hallway channel add demo/{id}' ended with {}: {stderr}", output.status);
         }
         Ok(ids)
     }
 
     fn rpc(&self, account: &Account, method: &str, params: &Value) -> Post {
         let body = json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params });
-        Post {
-            path: "/rpc",
-            token: Some(account.token.clone()),
-            body,
-        }
+        Post { path: "/rpc", token: Some(account.token.clone()), body }
     }
 
     fn conversations(&self, posts: &[Post]) -> Result<Vec<String>> {
         post_all(self.target(), posts)?
             .into_iter()
-            .map(
-                |(status, answer)| match answer["result"]["conversation"].as_str() {
-                    Some(conversation) => Ok(conversation.to_owned()),
-                    None => bail!("{}: status {status}, {answer}", posts[0].body["method"]),
-                },
-            )
+            .map(|(status, answer)| match answer["result"]["conversation"].as_str() {
+                Some(conversation) => Ok(conversation.to_owned()),
+                None => bail!("{}: status {status}, {answer}", posts[0].body["method"]),
+            })
             .collect()
     }
 }
@@ -153,11 +113,7 @@ impl Stage {
 /// The login request of an account.
 pub fn login(uid: &str) -> Post {
     let body = json!({ "conference": "demo", "uid": uid, "password": PASSWORD });
-    Post {
-        path: "/api/login",
-        token: None,
-        body,
-    }
+    Post { path: "/api/login", token: None, body }
 }
 
 /// Beside the data, not in it: the directory is the server's.
@@ -180,17 +136,11 @@ fn accounts_of(server: &Server, file: Option<PathBuf>, wanted: usize) -> Result<
 }
 
 fn remembered(file: &PathBuf) -> Vec<Account> {
-    let age = fs::metadata(file)
-        .and_then(|meta| meta.modified())
-        .ok()
-        .and_then(|written| written.elapsed().ok());
+    let age = fs::metadata(file).and_then(|meta| meta.modified()).ok().and_then(|written| written.elapsed().ok());
     if age.is_none_or(|age| age > TOKENS_FRESH) {
         return Vec::new();
     }
-    fs::read(file)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default()
+    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Registers the accounts of these numbers; who is there already (used data) logs in.
@@ -204,9 +154,7 @@ fn sign_up(target: SocketAddr, numbers: std::ops::Range<usize>) -> Result<Vec<Ac
         post
     };
     let mut answers = post_all(target, &uids.iter().map(register).collect::<Vec<_>>())?;
-    let there: Vec<usize> = (0..uids.len())
-        .filter(|&index| answers[index].0 == 409)
-        .collect();
+    let there: Vec<usize> = (0..uids.len()).filter(|&index| answers[index].0 == 409).collect();
     let logins: Vec<Post> = there.iter().map(|&index| login(&uids[index])).collect();
     for (index, answer) in there.into_iter().zip(post_all(target, &logins)?) {
         answers[index] = answer;
@@ -214,10 +162,7 @@ fn sign_up(target: SocketAddr, numbers: std::ops::Range<usize>) -> Result<Vec<Ac
     uids.into_iter()
         .zip(answers)
         .map(|(uid, (status, answer))| match answer["token"].as_str() {
-            Some(token) => Ok(Account {
-                uid,
-                token: token.to_owned(),
-            }),
+            Some(token) => Ok(Account { uid, token: token.to_owned() }),
             None => bail!("no account {uid}: status {status}, {answer}"),
         })
         .collect()

@@ -31,11 +31,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let per_user = options.sessions_per_user.unwrap_or(1).max(1);
     let stage = Stage::start(options, &[], clients.div_ceil(per_user))?;
     // Registration may not fill the cache that a login fills: seen before means a login in this process.
-    let logins: Vec<Post> = stage
-        .accounts
-        .iter()
-        .map(|account| login(&account.uid))
-        .collect();
+    let logins: Vec<Post> = stage.accounts.iter().map(|account| login(&account.uid)).collect();
     for (status, answer) in post_all(stage.target(), &logins)? {
         ensure!(status == 200, "a login got status {status}: {answer}");
     }
@@ -46,13 +42,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         by_password.push(password_round(&stage, clients)?);
         std::thread::sleep(PAUSE);
     }
-    let mut table = Table::new(&[
-        "login",
-        "all in after s",
-        "connects retried",
-        "each p50/p99/max ms",
-        "target s",
-    ]);
+    let mut table = Table::new(&["login", "all in after s", "connects retried", "each p50/p99/max ms", "target s"]);
     let mut line = |name: &str, rounds: &[Round], target: &str| {
         let each = latency::medians(&rounds.iter().map(|round| round.each).collect::<Vec<_>>());
         let took_s = median_of(rounds, |round| round.took_s);
@@ -63,10 +53,8 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
             each.to_string(),
             target.into(),
         ]);
-        let each: Vec<_> = rounds
-            .iter()
-            .map(|round| json!({ "s": round.took_s, "each": round.each.json(), "retries": round.retries }))
-            .collect();
+        let each: Vec<_> =
+            rounds.iter().map(|round| json!({ "s": round.took_s, "each": round.each.json(), "retries": round.retries })).collect();
         json!({ "s": took_s, "rounds": each })
     };
     let figures = json!({
@@ -88,27 +76,16 @@ fn account(stage: &Stage, client: usize) -> &Account {
 }
 
 fn token_round(stage: &Stage, clients: usize) -> Result<Round> {
-    let clients: Vec<Client<'_>> = (0..clients)
-        .map(|client| Client {
-            token: &account(stage, client).token,
-            follow: None,
-            echo: false,
-        })
-        .collect();
+    let clients: Vec<Client<'_>> =
+        (0..clients).map(|client| Client { token: &account(stage, client).token, follow: None, echo: false }).collect();
     let mut net = Net::new(stage.target())?;
     let mut signed_in = sign_in(&mut net, &clients, clients.len())?;
-    Ok(Round {
-        took_s: signed_in.took.as_secs_f64(),
-        each: signed_in.latency.summary(),
-        retries: signed_in.retries,
-    })
+    Ok(Round { took_s: signed_in.took.as_secs_f64(), each: signed_in.latency.summary(), retries: signed_in.retries })
 }
 
 fn password_round(stage: &Stage, clients: usize) -> Result<Round> {
     let target = stage.target();
-    let requests: Vec<Vec<u8>> = (0..clients)
-        .map(|client| login(&account(stage, client).uid).bytes(target))
-        .collect();
+    let requests: Vec<Vec<u8>> = (0..clients).map(|client| login(&account(stage, client).uid).bytes(target)).collect();
     let mut net = Net::new(target)?;
     let mut load = Passwords {
         requests: &requests,
@@ -128,14 +105,8 @@ fn password_round(stage: &Stage, clients: usize) -> Result<Round> {
             net.turn(Duration::ZERO, &mut load)?;
         }
     }
-    net.run(&mut load, WITHIN, "logins by password", |load| {
-        load.done == clients
-    })?;
-    Ok(Round {
-        took_s: load.start.elapsed().as_secs_f64(),
-        each: load.each.summary(),
-        retries: load.retries,
-    })
+    net.run(&mut load, WITHIN, "logins by password", |load| load.done == clients)?;
+    Ok(Round { took_s: load.start.elapsed().as_secs_f64(), each: load.each.summary(), retries: load.retries })
 }
 
 /// A client has two connections, one after the other: HTTP for the login, then the WebSocket, as a browser does.
@@ -153,11 +124,7 @@ struct Passwords<'a> {
 
 impl Passwords<'_> {
     fn is_of(&mut self, id: usize, client: usize) {
-        debug_assert_eq!(
-            id,
-            self.client_of.len(),
-            "connections are numbered in the order of opening"
-        );
+        debug_assert_eq!(id, self.client_of.len(), "connections are numbered in the order of opening");
         self.client_of.push(client);
     }
 }
@@ -172,17 +139,10 @@ impl Load for Passwords<'_> {
     }
 
     fn responded(&mut self, conns: &mut Conns, id: usize, status: u16, body: &[u8]) -> Result<()> {
-        ensure!(
-            status == 200,
-            "a login got status {status}: {}",
-            rpc::shown(body)
-        );
+        ensure!(status == 200, "a login got status {status}: {}", rpc::shown(body));
         let answer: Value = serde_json::from_slice(body)?;
         let client = self.client_of[id];
-        self.tokens[client] = answer["token"]
-            .as_str()
-            .context("a login without a token")?
-            .to_owned();
+        self.tokens[client] = answer["token"].as_str().context("a login without a token")?.to_owned();
         conns.close(id);
         let websocket = conns.open(Speaks::Upgrade)?;
         self.is_of(websocket, client);
@@ -191,10 +151,7 @@ impl Load for Passwords<'_> {
 
     fn opened(&mut self, conns: &mut Conns, id: usize) -> Result<()> {
         let token = &self.tokens[self.client_of[id]];
-        conns.queue(
-            id,
-            &request::call(HELLO, "session.hello", &json!({ "token": token })),
-        );
+        conns.queue(id, &request::call(HELLO, "session.hello", &json!({ "token": token })));
         Ok(())
     }
 

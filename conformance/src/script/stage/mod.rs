@@ -64,22 +64,14 @@ impl Stage {
         self.ensure_server()?;
         match sentence {
             Sentence::Setting(..) => Ok(()),
-            Sentence::Account {
-                role,
-                uid,
-                conference,
-            } => self.account(role, uid, conference),
+            Sentence::Account { role, uid, conference } => self.account(role, uid, conference),
             Sentence::Server(deed) => self.server_deed(*deed),
             Sentence::StartFromBackup(file) => self.start_from_backup(file),
             Sentence::Operator { args, succeeds } => self.operator(args, *succeeds),
             Sentence::Http(call) => self.http_call(call),
             Sentence::Agree(conversation) => self.agree(conversation),
             Sentence::People(who, act) => {
-                let who = if who.is_empty() {
-                    self.actors.keys().cloned().collect()
-                } else {
-                    who.clone()
-                };
+                let who = if who.is_empty() { self.actors.keys().cloned().collect() } else { who.clone() };
                 ensure!(!who.is_empty(), "nobody is here");
                 who.iter().try_for_each(|name| self.act(name, act))
             }
@@ -92,10 +84,7 @@ impl Stage {
         let Some(server) = &self.server else {
             return String::new();
         };
-        format!(
-            "  the server's stderr ends with:\n{}",
-            server.stderr_tail(15)
-        )
+        format!("  the server's stderr ends with:\n{}", server.stderr_tail(15))
     }
 
     // ---- The server ----
@@ -116,8 +105,7 @@ impl Stage {
 
     fn note_address(&mut self) {
         if let Some(server) = &self.server {
-            self.vars
-                .insert("http".into(), json!(server.http().to_string()));
+            self.vars.insert("http".into(), json!(server.http().to_string()));
         }
     }
 
@@ -165,49 +153,24 @@ impl Stage {
 
     fn send_away(&mut self, actor: Actor) {
         let (protocol, token) = (actor.protocol.clone(), actor.token.clone());
-        self.away
-            .insert(actor.name.clone(), Away { protocol, token });
-        self.memories.push(Memory {
-            epoch: actor.epoch.clone(),
-            feeds: actor.go_away(),
-        });
+        self.away.insert(actor.name.clone(), Away { protocol, token });
+        self.memories.push(Memory { epoch: actor.epoch.clone(), feeds: actor.go_away() });
     }
 
     fn operator(&mut self, args: &[String], succeeds: bool) -> Result<()> {
-        let args = args
-            .iter()
-            .map(|arg| pattern::fill_text(arg, &self.vars))
-            .collect::<Result<Vec<_>>>()?;
+        let args = args.iter().map(|arg| pattern::fill_text(arg, &self.vars)).collect::<Result<Vec<_>>>()?;
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let output = self.server()?.cli(&args)?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success() == succeeds,
-            "the command ended with {}: {stderr}",
-            output.status
-        );
-        self.vars.insert(
-            "output".into(),
-            json!(String::from_utf8_lossy(&output.stdout).trim()),
-        );
+        ensure!(output.status.success() == succeeds, "the command ended with {}: {stderr}", output.status);
+        self.vars.insert("output".into(), json!(String::from_utf8_lossy(&output.stdout).trim()));
         Ok(())
     }
 
     fn account(&mut self, role: &str, uid: &str, conference: &str) -> Result<()> {
         let (who, name) = (format!("{conference}/{uid}"), display_name(uid));
-        self.server()?.cli_ok(&[
-            "user",
-            "add",
-            &who,
-            "--role",
-            role,
-            "--name",
-            &name,
-            "--password",
-            &password(uid),
-        ])?;
-        self.conferences
-            .insert(uid.to_owned(), conference.to_owned());
+        self.server()?.cli_ok(&["user", "add", &who, "--role", role, "--name", &name, "--password", &password(uid)])?;
+        self.conferences.insert(uid.to_owned(), conference.to_owned());
         Ok(())
     }
 
@@ -224,12 +187,7 @@ impl Stage {
             request = request.header(name, &pattern::fill_text(value, &self.vars)?);
         }
         let response = request.send(self.server()?.http())?;
-        ensure!(
-            response.status() == call.status,
-            "the status was {}: {}",
-            response.status(),
-            response.text()
-        );
+        ensure!(response.status() == call.status, "the status was {}: {}", response.status(), response.text());
         match &call.answer {
             Some(pattern) => self.expect_match(pattern, &response.json()?),
             None => Ok(()),
@@ -237,14 +195,8 @@ impl Stage {
     }
 
     fn expect_match(&mut self, pattern: &Value, value: &Value) -> Result<()> {
-        let shown = || {
-            format!(
-                "\n  expected: {}\n  arrived:  {value}",
-                pattern::show(pattern)
-            )
-        };
-        pattern::matches(pattern, value, &mut self.vars)
-            .map_err(|error| anyhow!("{error}{}", shown()))
+        let shown = || format!("\n  expected: {}\n  arrived:  {value}", pattern::show(pattern));
+        pattern::matches(pattern, value, &mut self.vars).map_err(|error| anyhow!("{error}{}", shown()))
     }
 
     // ---- People ----
@@ -263,37 +215,23 @@ impl Stage {
                 self.expect_match(pattern, &heard)
             }
             Act::GoAway => {
-                let actor = self
-                    .actors
-                    .remove(name)
-                    .with_context(|| format!("{name} is not here"))?;
+                let actor = self.actors.remove(name).with_context(|| format!("{name} is not here"))?;
                 self.send_away(actor);
                 Ok(())
             }
             Act::ComeBack => self.come_back(name),
             Act::Closed(code, text) => self.closed(name, *code, text.as_deref()),
             Act::See(sight) => self.see(name, sight),
-            Act::SeeMany {
-                count,
-                conversation,
-                from,
-                text,
-            } => self.see_many(name, *count, conversation, from, text),
+            Act::SeeMany { count, conversation, from, text } => self.see_many(name, *count, conversation, from, text),
             Act::SeeNothing(conversation) => self.see_nothing(name, conversation.as_ref()),
             Act::Find(conversation, entries) => self.find(name, conversation, entries),
-            Act::SendMany {
-                count,
-                conversation,
-                text,
-            } => self.send_many(name, *count, conversation, text),
+            Act::SendMany { count, conversation, text } => self.send_many(name, *count, conversation, text),
             Act::Do(deed, expected) => self.perform(name, deed, expected),
         }
     }
 
     fn actor(&mut self, name: &str) -> Result<&mut Actor> {
-        self.actors
-            .get_mut(name)
-            .with_context(|| format!("{name} is not here"))
+        self.actors.get_mut(name).with_context(|| format!("{name} is not here"))
     }
 
     /// The token of a person, who registers when nobody made the account.
@@ -321,27 +259,15 @@ impl Stage {
     fn enter(&mut self, name: &str, protocol: &str, token: &str) -> Result<()> {
         let (line, hello) = line::sign_in(protocol, self.server()?.http(), token)?;
         let uid = name.split('/').next().unwrap_or(name);
-        ensure!(
-            protocol == "http" || hello["user"] == uid,
-            "the hello names another user: {hello}"
-        );
-        self.vars.insert(
-            format!("session_{}", name.replace('/', "_")),
-            hello["session"].clone(),
-        );
+        ensure!(protocol == "http" || hello["user"] == uid, "the hello names another user: {hello}");
+        self.vars.insert(format!("session_{}", name.replace('/', "_")), hello["session"].clone());
         self.away.remove(name);
-        self.actors.insert(
-            name.to_owned(),
-            Actor::new(name, protocol, token, line, &hello),
-        );
+        self.actors.insert(name.to_owned(), Actor::new(name, protocol, token, line, &hello));
         Ok(())
     }
 
     fn come_back(&mut self, name: &str) -> Result<()> {
-        let away = self
-            .away
-            .get(name)
-            .with_context(|| format!("{name} has not been here"))?;
+        let away = self.away.get(name).with_context(|| format!("{name} has not been here"))?;
         let (protocol, token) = (away.protocol.clone(), away.token.clone());
         self.enter(name, &protocol, &token)
     }
@@ -351,23 +277,14 @@ impl Stage {
         match line::sign_in("ws", self.server()?.http(), &token) {
             Ok((_, hello)) => bail!("{name} was let in: {hello}"),
             Err(error) => match error.downcast_ref() {
-                Some(ClientError::Refused(_, refusal)) => {
-                    expect_reason(&Err(refusal.clone()), reason).map(drop)
-                }
+                Some(ClientError::Refused(_, refusal)) => expect_reason(&Err(refusal.clone()), reason).map(drop),
                 _ => Err(error),
             },
         }
     }
 
-    fn connect(
-        &mut self,
-        name: &str,
-        headers: &[(String, String)],
-        refused: Option<u16>,
-    ) -> Result<()> {
-        let filled = headers
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), pattern::fill_text(value, &self.vars)?)));
+    fn connect(&mut self, name: &str, headers: &[(String, String)], refused: Option<u16>) -> Result<()> {
+        let filled = headers.iter().map(|(name, value)| Ok((name.clone(), pattern::fill_text(value, &self.vars)?)));
         let headers = filled.collect::<Result<Vec<_>>>()?;
         match (WebSocket::open(self.server()?.http(), &headers), refused) {
             (Ok(line), None) => {
@@ -375,11 +292,7 @@ impl Stage {
                 self.actors.insert(name.to_owned(), actor);
                 Ok(())
             }
-            (Err(ClientError::Upgrade(WireError::Refused(status), _)), Some(expected))
-                if status == expected =>
-            {
-                Ok(())
-            }
+            (Err(ClientError::Upgrade(WireError::Refused(status), _)), Some(expected)) if status == expected => Ok(()),
             (Ok(_), Some(expected)) => {
                 bail!("the upgrade was accepted, expected status {expected}")
             }
@@ -388,11 +301,7 @@ impl Stage {
     }
 
     fn closed(&mut self, name: &str, code: u16, text: Option<&str>) -> Result<()> {
-        let (was, why) = self
-            .actor(name)?
-            .line()
-            .raw()?
-            .expect_close(ANSWER_WITHIN)?;
+        let (was, why) = self.actor(name)?.line().raw()?.expect_close(ANSWER_WITHIN)?;
         ensure!(was == code, "closed with {was} {why:?}");
         ensure!(text.is_none_or(|text| text == why), "the text was {why:?}");
         let actor = self.actors.remove(name).context("nobody")?;
@@ -404,25 +313,21 @@ impl Stage {
 
     fn perform(&mut self, name: &str, deed: &Deed, expected: &Expected) -> Result<()> {
         self.counter += 1;
-        self.vars
-            .insert("auto".into(), json!(format!("auto-{}", self.counter)));
+        self.vars.insert("auto".into(), json!(format!("auto-{}", self.counter)));
         let params = pattern::fill(&deed.params, &self.vars)?;
         self.has_erased |= deed.method == "people.erase";
         let outcome = self.actor(name)?.call(&deed.method, &params)?;
         match expected {
             Expected::Refusal(reason, data) => {
                 let about = expect_reason(&outcome, reason)?;
-                data.as_ref()
-                    .map_or(Ok(()), |pattern| self.expect_match(pattern, &about))
+                data.as_ref().map_or(Ok(()), |pattern| self.expect_match(pattern, &about))
             }
             Expected::Result(wanted) => {
                 let result = outcome.map_err(|error| anyhow!("it was refused: {error}"))?;
                 if let Some(captured) = &deed.name {
                     self.capture_seq(captured, &result)?;
                 }
-                wanted
-                    .as_ref()
-                    .map_or(Ok(()), |pattern| self.expect_match(pattern, &result))
+                wanted.as_ref().map_or(Ok(()), |pattern| self.expect_match(pattern, &result))
             }
         }
     }
@@ -430,42 +335,22 @@ impl Stage {
     /// A name's first answer counts: a retry must give the same.
     fn capture_seq(&mut self, name: &str, result: &Value) -> Result<()> {
         for (suffix, member) in [("", "seq"), ("_id", "id"), ("_ts", "ts")] {
-            let value = result
-                .get(member)
-                .with_context(|| format!("no {member} in {result}"))?
-                .clone();
-            let before = self
-                .vars
-                .entry(format!("{name}{suffix}"))
-                .or_insert_with(|| value.clone());
-            ensure!(
-                *before == value,
-                "the {member} of '{name}' was {before}, and is now {value}"
-            );
+            let value = result.get(member).with_context(|| format!("no {member} in {result}"))?.clone();
+            let before = self.vars.entry(format!("{name}{suffix}")).or_insert_with(|| value.clone());
+            ensure!(*before == value, "the {member} of '{name}' was {before}, and is now {value}");
         }
         Ok(())
     }
 
-    fn send_many(
-        &mut self,
-        name: &str,
-        count: usize,
-        conversation: &Value,
-        text: &str,
-    ) -> Result<()> {
+    fn send_many(&mut self, name: &str, count: usize, conversation: &Value, text: &str) -> Result<()> {
         let conversation = pattern::fill(conversation, &self.vars)?;
         let draft = |at: usize| json!({"conversation": conversation, "id": format!("{text} {at}"), "text": format!("{text} {at}")});
         let params: Vec<Value> = (1..=count).map(draft).collect();
         let outcomes = self.actor(name)?.line().call_all("message.send", &params)?;
         let mut last_seq = 0;
         for (at, outcome) in (1..).zip(outcomes) {
-            let seq = outcome.map_err(|error| anyhow!("message {at} was refused: {error}"))?["seq"]
-                .as_u64()
-                .unwrap_or_default();
-            ensure!(
-                seq > last_seq,
-                "message {at} has seq {seq}, after {last_seq}"
-            );
+            let seq = outcome.map_err(|error| anyhow!("message {at} was refused: {error}"))?["seq"].as_u64().unwrap_or_default();
+            ensure!(seq > last_seq, "message {at} has seq {seq}, after {last_seq}");
             last_seq = seq;
         }
         Ok(())
@@ -477,13 +362,8 @@ fn expect_reason(outcome: &Outcome, reason: &str) -> Result<Value> {
         Ok(result) => bail!("it was not refused: {result}"),
         Err(error) => {
             ensure!(error.reason == reason, "it was refused, but: {error}");
-            let code = code_of(reason)
-                .with_context(|| format!("PROTOCOL.md knows no reason '{reason}'"))?;
-            ensure!(
-                error.code == code,
-                "'{reason}' came with code {}, not {code}",
-                error.code
-            );
+            let code = code_of(reason).with_context(|| format!("PROTOCOL.md knows no reason '{reason}'"))?;
+            ensure!(error.code == code, "'{reason}' came with code {}, not {code}", error.code);
             ensure!(!error.message.is_empty(), "a refusal without a message");
             Ok(error.data.clone())
         }

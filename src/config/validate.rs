@@ -1,0 +1,109 @@
+//! What the types cannot say: which values do not go together.
+
+use std::collections::BTreeMap;
+
+use hallway_broker::ids::{ConferenceId, ConversationId};
+use hallway_broker::limits::MAX_TITLE_BYTES;
+
+use super::web_origin::is_host;
+use super::{Conference, Config, ConfigError, Loaded, Mode};
+
+/// Checks a configuration as a whole.
+///
+/// # Errors
+/// The first thing that is wrong, with the key to change.
+pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
+    let wrong = |(key, message): Wrong| ConfigError::Value { origin: loaded.origin(&key), key, message };
+    let config = &loaded.config;
+    mode(config).map_err(wrong)?;
+    mqtt(config).map_err(wrong)?;
+    sizes(config).map_err(wrong)?;
+    let mut domains = BTreeMap::new();
+    for (id, conference) in &config.conference {
+        self::conference(id, conference, &mut domains).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+/// A key, and what is wrong with its value.
+type Wrong = (String, String);
+
+fn wrong(key: &str, message: impl Into<String>) -> Result<(), Wrong> {
+    Err((key.to_owned(), message.into()))
+}
+
+fn mode(config: &Config) -> Result<(), Wrong> {
+    if config.server.mode == Mode::Server {
+        if config.server.public_url.is_none() {
+            let hint = "mode \"server\" needs server.public_url = \"https://…\", where people reach it; for a trial on this machine take server.mode = \"demo\"";
+            return wrong("server.mode", hint);
+        }
+        return Ok(());
+    }
+    for (key, address) in config.listen.all() {
+        if !address.is_private() {
+            let hint = format!(
+                "{address} is not a loopback address, and demo mode lets anybody in who reaches it: set server.mode = \"server\" and server.public_url, or take 127.0.0.1"
+            );
+            return wrong(key, hint);
+        }
+    }
+    Ok(())
+}
+
+fn mqtt(config: &Config) -> Result<(), Wrong> {
+    let plain_broker = config.mqtt.anonymous && config.mqtt.plain_topics && !config.mqtt.plain_broker_for_all;
+    for (key, address) in [("listen.mqtt", config.listen.mqtt), ("listen.mqtts", config.listen.mqtts)] {
+        if plain_broker && !address.is_private() {
+            let hint = format!(
+                "mqtt.anonymous and mqtt.plain_topics together make a broker for everybody who reaches {address}: set mqtt.plain_broker_for_all = true if that is meant"
+            );
+            return wrong(key, hint);
+        }
+    }
+    Ok(())
+}
+
+fn sizes(config: &Config) -> Result<(), Wrong> {
+    if config.store.url.is_some() {
+        return wrong("store.url", "this build keeps everything on one machine: leave it out");
+    }
+    if config.store.path.as_os_str().is_empty() {
+        return wrong("store.path", "is empty");
+    }
+    for (key, bytes) in [("limits.text_bytes", config.limits.text_bytes), ("limits.frame_bytes", config.limits.frame_bytes)] {
+        if bytes == 0 {
+            return wrong(key, "must be at least 1");
+        }
+    }
+    if config.limits.text_bytes > config.limits.frame_bytes {
+        return wrong("limits.text_bytes", "is more than limits.frame_bytes: such a text could not come in");
+    }
+    Ok(())
+}
+
+fn conference<'a>(id: &'a str, conference: &'a Conference, domains: &mut BTreeMap<&'a str, &'a str>) -> Result<(), Wrong> {
+    let key = |name: &str| format!("conference.{id}.{name}");
+    ConferenceId::parse(id).map_err(|error| (format!("conference.{id}"), format!("'{id}' is {error}")))?;
+    if conference.title.as_ref().is_some_and(|title| title.is_empty() || title.len() > MAX_TITLE_BYTES) {
+        return wrong(&key("title"), format!("a title has 1 to {MAX_TITLE_BYTES} bytes"));
+    }
+    if let Some(domain) = &conference.xmpp_domain {
+        if !is_host(domain) {
+            return wrong(&key("xmpp_domain"), format!("'{domain}' is not a domain name"));
+        }
+        if let Some(other) = domains.insert(domain, id) {
+            return wrong(&key("xmpp_domain"), format!("is the domain of conference '{other}' already"));
+        }
+    }
+    for channel in conference.channels.iter().flatten() {
+        let channel = channel.full();
+        ConversationId::parse(&channel.id).map_err(|error| (key("channels"), format!("'{}' is {error}", channel.id)))?;
+    }
+    match &conference.jwt {
+        Some(jwt) if jwt.key_sources() != 1 => {
+            wrong(&key("jwt"), "takes exactly one of hs256_secret, public_key_file, jwks_file and jwks_url")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,93 @@
+//! JSON-RPC notifications: what the server tells without being asked.
+
+use hallway_broker::ids::EventIds;
+use hallway_broker::model::{Body, Event, Signal};
+
+use super::{Object, write_event};
+
+/// The notification's method for an event.
+#[must_use]
+pub fn event_method(body: &Body) -> &'static str {
+    match body {
+        Body::Message(_) => "message",
+        Body::Member { .. } => "member",
+        Body::Notice(_) => "notice",
+        Body::Edit { .. } | Body::Delete { .. } | Body::React { .. } | Body::Settings { .. } => "event",
+    }
+}
+
+/// Appends a notification, its params written by `params`.
+fn notification(method: &str, out: &mut Vec<u8>, params: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"");
+    out.extend_from_slice(method.as_bytes());
+    out.extend_from_slice(b"\",\"params\":");
+    params(out);
+    out.push(b'}');
+}
+
+/// Appends an event's notification.
+pub fn write_event_notification(event: &Event, ids: &EventIds, out: &mut Vec<u8>) {
+    notification(event_method(&event.entry.body), out, |out| write_event(event, ids, out));
+}
+
+/// Appends a signal's notification.
+pub fn write_signal_notification(signal: &Signal, out: &mut Vec<u8>) {
+    match signal {
+        Signal::Typing { conversation, from, name, on } => notification("typing", out, |out| {
+            let mut object = Object::begin(out);
+            object.word("conversation", conversation.as_str());
+            object.word("from", from.as_str());
+            object.string("name", name);
+            object.bool("on", *on);
+            object.end();
+        }),
+        Signal::Read { conversation, from, seq } => notification("read", out, |out| {
+            let mut object = Object::begin(out);
+            object.word("conversation", conversation.as_str());
+            object.word("from", from.as_str());
+            object.number("seq", *seq);
+            object.end();
+        }),
+        Signal::Presence { user, name, status, text } => notification("presence", out, |out| {
+            let mut object = Object::begin(out);
+            object.word("user", user.as_str());
+            object.string("name", name);
+            object.word("status", status.word());
+            if !text.is_empty() {
+                object.string("text", text);
+            }
+            object.end();
+        }),
+    }
+}
+
+/// What a session is told about itself; not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionNotice {
+    /// The server stops: connect again after this time.
+    Draining {
+        /// Milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Another session of the user closed this one.
+    SessionClosed,
+    /// The account has signed out everywhere, or is gone.
+    SessionEnded,
+}
+
+/// Appends a session's notice.
+pub fn write_session_notice(notice: SessionNotice, out: &mut Vec<u8>) {
+    notification("notice", out, |out| {
+        let mut object = Object::begin(out);
+        object.word("kind", "notice");
+        match notice {
+            SessionNotice::Draining { retry_after_ms } => {
+                object.word("reason", "draining");
+                object.number("retry_after_ms", retry_after_ms);
+            }
+            SessionNotice::SessionClosed => object.word("reason", "session_closed"),
+            SessionNotice::SessionEnded => object.word("reason", "session_ended"),
+        }
+        object.end();
+    });
+}

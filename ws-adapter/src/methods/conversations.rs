@@ -1,0 +1,187 @@
+//! `conversation.*`.
+
+use hallway_broker::clock;
+use hallway_broker::command::{Action, Outcome};
+use hallway_broker::ids::{ConversationId, EventIds};
+use hallway_broker::limits::MAX_PAGE;
+use hallway_broker::model::{Kind, Signal};
+use hallway_broker::reader::{Listed, Toward};
+use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::session::blocking;
+use serde_json::value::RawValue;
+
+use super::{Caller, Json, json};
+use crate::canonical;
+use crate::types::conversation::{
+    At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened, ReadMark,
+    ReadParams, RemoveParams, RoleParams, SubscribeParams, TypingParams, UpdateParams,
+};
+use crate::types::{ConversationParams, DEFAULT_PAGE, Empty, after_user, conversation_id, conversation_id_or_inbox, page_limit, params};
+
+pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let limit = page_limit(params::<ListParams>(given)?.limit, MAX_PAGE)?;
+    let (reader, conf, uid) = (caller.hub.reader().clone(), caller.who.conf, caller.who.uid.clone());
+    let listed = blocking(move || reader.list(conf, &uid, limit)).await?;
+    let ids = caller.ids();
+    json(&listed.into_iter().map(|listed| row(listed, &ids)).collect::<Vec<_>>())
+}
+
+pub(super) fn row(listed: Listed, ids: &EventIds) -> ConversationRow {
+    let last = listed.last.and_then(|event| {
+        let mut json = Vec::new();
+        canonical::write_event(&event, ids, &mut json);
+        String::from_utf8(json).ok().and_then(|json| RawValue::from_string(json).ok())
+    });
+    let record = listed.found.record;
+    ConversationRow {
+        conversation: listed.found.id,
+        kind: record.kind.word(),
+        title: record.title,
+        members: record.members,
+        member: listed.role.is_some(),
+        role: listed.role.map(hallway_broker::model::MemberRole::word),
+        last,
+        seq: listed.head.seq,
+        read: listed.read,
+        unread: listed.unread,
+        muted: listed.muted,
+    }
+}
+
+pub(super) async fn open(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let action = params::<OpenParams<'_>>(given)?.action()?;
+    let Outcome::Added { conversation, seq, fresh, .. } = caller.act(action).await? else { return Err(Reason::StoreError.into()) };
+    json(&Opened { conversation, kind: Kind::Direct.word(), seq, created: fresh })
+}
+
+/// Carries out what changes a conversation or its members.
+async fn change(caller: &Caller<'_>, action: Action) -> Json {
+    let Outcome::Added { conversation, seq, .. } = caller.act(action).await? else { return Err(Reason::StoreError.into()) };
+    json(&At { conversation, seq })
+}
+
+pub(super) async fn create(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    change(caller, params::<CreateParams>(given)?.action(fresh_id)?).await
+}
+
+/// An id that nothing has: 80 random bits.
+fn fresh_id() -> ConversationId {
+    let random: [u8; 10] = clock::random();
+    let text = format!("g-{}", data_encoding::BASE32_NOPAD.encode(&random).to_ascii_lowercase());
+    ConversationId::parse(&text).unwrap_or_else(|_| ConversationId::inbox(&hallway_broker::ids::Uid::system()))
+}
+
+pub(super) async fn update(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    change(caller, params::<UpdateParams<'_>>(given)?.action()?).await
+}
+
+pub(super) async fn join(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let conversation = conversation_id(&params::<ConversationParams<'_>>(given)?.conversation)?;
+    change(caller, Action::Join { conversation }).await
+}
+
+pub(super) async fn leave(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let conversation = conversation_id(&params::<ConversationParams<'_>>(given)?.conversation)?;
+    change(caller, Action::Leave { conversation }).await
+}
+
+pub(super) async fn invite(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    change(caller, params::<InviteParams<'_>>(given)?.action()?).await
+}
+
+pub(super) async fn remove(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    change(caller, params::<RemoveParams<'_>>(given)?.action()?).await
+}
+
+pub(super) async fn role(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    change(caller, params::<RoleParams<'_>>(given)?.action()?).await
+}
+
+pub(super) async fn members(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: MembersParams<'_> = params(given)?;
+    let id = conversation_id(&wanted.conversation)?;
+    let after = after_user(wanted.after.as_deref())?;
+    let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
+    let (reader, conf, uid) = (caller.hub.reader().clone(), caller.who.conf, caller.who.uid.clone());
+    let (members, complete) = blocking(move || {
+        let found = reader.readable(conf, &uid, &id)?;
+        Ok(reader.members(&found, after.as_ref(), limit)?)
+    })
+    .await?;
+    let row = |(user, role, account): (_, hallway_broker::model::MemberRole, Option<hallway_broker::model::User>)| MemberRow {
+        user,
+        name: account.map_or_else(String::new, |account| account.name.to_string()),
+        role: role.word(),
+    };
+    json(&Members { members: members.into_iter().map(row).collect(), complete })
+}
+
+pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: SubscribeParams<'_> = params(given)?;
+    let session = caller.live()?;
+    let id = conversation_id_or_inbox(&wanted.conversation, &caller.who.uid)?;
+    let epoch = caller.conference()?.epoch;
+    wanted.check_epoch(epoch)?;
+    if id.inbox_owner().is_some() {
+        return Err(Reason::NotAllowed.into());
+    }
+    let subscribed = session.subscribe(&id, wanted.after, wanted.echo).await?;
+    let mut out = Vec::with_capacity(256);
+    canonical::write_subscribed(&id, epoch, subscribed.head.seq, &subscribed.page.events, subscribed.page.complete, &caller.ids(), &mut out);
+    Ok(out)
+}
+
+pub(super) fn unsubscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let id = conversation_id(&params::<ConversationParams<'_>>(given)?.conversation)?;
+    caller.live()?.unsubscribe(&id)?;
+    json(&Empty {})
+}
+
+pub(super) async fn history(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: HistoryParams<'_> = params(given)?;
+    wanted.check()?;
+    let id = conversation_id_or_inbox(&wanted.conversation, &caller.who.uid)?;
+    let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
+    let toward = match (wanted.after, wanted.before) {
+        (Some(after), _) => Toward::Newer(after),
+        (None, before) => Toward::Older(before.unwrap_or(u64::MAX)),
+    };
+    let kinds = wanted.kind_words();
+    let epoch = caller.conference()?.epoch;
+    let (reader, conf, uid) = (caller.hub.reader().clone(), caller.who.conf, caller.who.uid.clone());
+    let page = blocking(move || match reader.readable(conf, &uid, &id) {
+        // An inbox is made by its first notice.
+        Err(Reject { reason: Reason::UnknownConversation, .. }) if id.inbox_owner().as_ref() == Some(&uid) => Ok(None),
+        found => Ok(Some(reader.page(&found?, toward, limit, &kinds)?)),
+    })
+    .await?;
+    let (events, complete) = page.map_or((Vec::new(), true), |page| (page.events, page.complete));
+    let mut out = Vec::with_capacity(256);
+    canonical::write_history(&events, complete, epoch, &caller.ids(), &mut out);
+    Ok(out)
+}
+
+pub(super) async fn read(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: ReadParams<'_> = params(given)?;
+    let conversation = conversation_id_or_inbox(&wanted.conversation, &caller.who.uid)?;
+    let action = Action::Read { conversation: conversation.clone(), seq: wanted.seq };
+    let Outcome::Read { seq, .. } = caller.act(action).await? else { return Err(Reason::StoreError.into()) };
+    let reader = caller.hub.reader();
+    let unread = || {
+        let Some(found) = reader.conversation(caller.who.conf, &conversation)? else { return Ok(0) };
+        let mark = reader.read_mark(&found, &caller.who.uid)?;
+        reader.unread(&found, &caller.who.uid, reader.head(&found)?, mark)
+    };
+    let unread = unread().map_err(Reject::from)?;
+    json(&ReadMark { conversation, seq, unread })
+}
+
+pub(super) async fn typing(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: TypingParams<'_> = params(given)?;
+    let session = caller.live()?;
+    let id = conversation_id(&wanted.conversation)?;
+    let found = caller.hub.reader().readable(caller.who.conf, &caller.who.uid, &id)?;
+    let name = std::sync::Arc::clone(&caller.who.name);
+    session.tell(&found, Signal::Typing { conversation: id, from: caller.who.uid.clone(), name, on: wanted.on });
+    json(&Empty {})
+}

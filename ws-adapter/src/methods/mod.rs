@@ -1,0 +1,176 @@
+//! The methods' handlers: from parameters to the hub and back to a result. What a method is called and takes is in
+//! [`crate::table`]; what it means is in `PROTOCOL.md`.
+
+mod conversations;
+mod people;
+pub(crate) mod send;
+mod sessions;
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use hallway_broker::admit::Rate;
+use hallway_broker::command::{Action, Actor, Outcome};
+use hallway_broker::hub::Hub;
+use hallway_broker::ids::{ConversationId, EventIds};
+use hallway_broker::model::{Conference, Via};
+use hallway_broker::reject::Reason;
+use hallway_broker::session::{Session, Who};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub(crate) use sessions::hello;
+
+use crate::table::MethodId;
+use crate::rpc::{self, Batch, Call, Entry, Fault, Id, Message};
+
+/// Conversations that a connection is known to be allowed to post in.
+const KNOWN_CONVERSATIONS: usize = 16;
+
+/// What a connection has to do with sending.
+#[derive(Default)]
+pub(crate) struct Sending {
+    rate: Cell<Rate>,
+    /// Where its last messages were taken: not asked again before `apply` decides.
+    known: RefCell<Vec<ConversationId>>,
+}
+
+impl Sending {
+    fn knows(&self, id: &ConversationId) -> bool {
+        self.known.borrow().contains(id)
+    }
+
+    fn learn(&self, id: &ConversationId) {
+        let mut known = self.known.borrow_mut();
+        if known.len() >= KNOWN_CONVERSATIONS {
+            known.remove(0);
+        }
+        known.push(id.clone());
+    }
+
+    /// Something was refused: ask again from now on.
+    pub(crate) fn forget(&self) {
+        self.known.borrow_mut().clear();
+    }
+}
+
+/// Who calls, and over what.
+pub(crate) struct Caller<'a> {
+    pub hub: &'a Arc<Hub>,
+    pub who: &'a Who,
+    pub via: Via,
+    pub sending: &'a Sending,
+    /// The live session; none over HTTP.
+    pub session: Option<&'a Session>,
+}
+
+/// A result as JSON, or why there is none.
+type Json = Result<Vec<u8>, Fault>;
+
+fn json<T: Serialize>(result: &T) -> Json {
+    serde_json::to_vec(result).map_err(|error| {
+        tracing::error!(%error, "a result that is not JSON");
+        Reason::StoreError.into()
+    })
+}
+
+impl Caller<'_> {
+    fn ids(&self) -> EventIds {
+        self.hub.reader().ids()
+    }
+
+    fn live(&self) -> Result<&Session, Fault> {
+        self.session.ok_or_else(Fault::needs_session)
+    }
+
+    fn conference(&self) -> Result<Conference, Fault> {
+        let found = self.hub.reader().conference(self.who.conference.as_str()).map_err(hallway_broker::reject::Reject::from)?;
+        Ok(found.ok_or(Reason::UnknownConference)?)
+    }
+
+    async fn act(&self, action: Action) -> Result<Outcome, Fault> {
+        let actor = match self.session {
+            Some(session) => session.actor(),
+            None => Actor { uid: self.who.uid.clone(), via: self.via, session: 0 },
+        };
+        Ok(self.hub.call(self.who.conf, actor, action).await?)
+    }
+}
+
+/// Carries out a message's text and appends the answer, nothing when there is none.
+pub(crate) async fn message(caller: &Caller<'_>, text: &str, out: &mut Vec<u8>) {
+    match rpc::parse(text) {
+        Err((id, fault)) => rpc::write_error(out, &id, &fault),
+        Ok(Message::One(call)) => entry(caller, Ok(call), out).await,
+        Ok(Message::Batch(entries)) => {
+            // All are begun in their order, so that commands reach the log in it, and waited for together.
+            let answers = join_all(entries.into_iter().map(|one| async move {
+                let mut answer = Vec::new();
+                entry(caller, one, &mut answer).await;
+                answer
+            }));
+            let mut batch = Batch::new();
+            for answer in answers.await {
+                batch.add(|out| out.extend_from_slice(&answer));
+            }
+            out.extend(batch.finish().unwrap_or_default());
+        }
+    }
+}
+
+async fn entry(caller: &Caller<'_>, entry: Entry<'_>, out: &mut Vec<u8>) {
+    let Call { id, method, params } = match entry {
+        Ok(call) => call,
+        Err((id, fault)) => return rpc::write_error(out, &id, &fault),
+    };
+    let result = match MethodId::named(&method) {
+        Some(method) => call(caller, method, params).await,
+        None => Err(Fault::unknown_method()),
+    };
+    if let Some(id) = id {
+        write(&id, result, out);
+    }
+}
+
+/// Appends a result or fault.
+pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
+    match result {
+        Ok(json) => rpc::write_result_with(out, id, |out| out.extend_from_slice(&json)),
+        Err(fault) => rpc::write_error(out, id, &fault),
+    }
+}
+
+async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
+    use MethodId as M;
+    match method {
+        M::SessionHello => caller.live().and(Err(Reason::AlreadySignedIn.into())),
+        M::SessionList => sessions::list(caller),
+        M::SessionClose => sessions::close(caller, params),
+        M::PresenceSet => sessions::set_presence(caller, params),
+        M::MessageSend => send::send(caller, params).await,
+        M::MessageEdit => send::edit(caller, params).await,
+        M::MessageDelete => send::delete(caller, params).await,
+        M::MessageReact => send::react(caller, params).await,
+        M::ConversationList => conversations::list(caller, params).await,
+        M::ConversationOpen => conversations::open(caller, params).await,
+        M::ConversationCreate => conversations::create(caller, params).await,
+        M::ConversationUpdate => conversations::update(caller, params).await,
+        M::ConversationJoin => conversations::join(caller, params).await,
+        M::ConversationLeave => conversations::leave(caller, params).await,
+        M::ConversationInvite => conversations::invite(caller, params).await,
+        M::ConversationRemove => conversations::remove(caller, params).await,
+        M::ConversationRole => conversations::role(caller, params).await,
+        M::ConversationMembers => conversations::members(caller, params).await,
+        M::ConversationSubscribe => conversations::subscribe(caller, params).await,
+        M::ConversationUnsubscribe => conversations::unsubscribe(caller, params),
+        M::ConversationHistory => conversations::history(caller, params).await,
+        M::ConversationRead => conversations::read(caller, params).await,
+        M::ConversationTyping => conversations::typing(caller, params).await,
+        M::PeopleList => people::list(caller, params).await,
+        M::PeopleGet => people::get(caller, params),
+        M::PeopleUpdate => people::update(caller, params).await,
+        M::PeopleExport => people::export(caller, params).await,
+        M::PeopleErase => people::erase(caller, params).await,
+    }
+}

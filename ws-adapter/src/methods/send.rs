@@ -1,0 +1,119 @@
+//! `message.*`.
+
+use hallway_broker::command::{Action, Draft, Outcome};
+use hallway_broker::hub::Hub;
+use hallway_broker::ids::{ConfNo, EventIds};
+use hallway_broker::queue::Answer;
+use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::session::Who;
+use serde_json::value::RawValue;
+
+use super::{Caller, Json, Sending};
+use crate::canonical;
+use crate::rpc::{self, Fault, Id};
+use crate::types::message::{DeleteParams, EditParams, ReactParams, SendParams};
+use crate::types::params;
+
+/// What a message comes to before it goes to the queue.
+pub(crate) enum Early {
+    /// It was sent before: the answer that it got then.
+    Answer(Answer),
+    /// It is refused.
+    Fault(Fault),
+}
+
+impl From<Fault> for Early {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Early {
+    /// Appends it as the answer to request `id`.
+    pub(crate) fn write(self, id: &Id, conf: ConfNo, ids: &EventIds, out: &mut Vec<u8>) {
+        match self {
+            Self::Answer(answer) => write_answer(id, answer, conf, ids, out),
+            Self::Fault(fault) => rpc::write_error(out, id, &fault),
+        }
+    }
+}
+
+/// Appends the hub's answer to `message.*` as the answer to request `id`.
+pub(crate) fn write_answer(id: &Id, answer: Answer, conf: ConfNo, ids: &EventIds, out: &mut Vec<u8>) {
+    match answer {
+        Ok(Outcome::Added { conversation, seq, pos, ts_ms, .. }) => rpc::write_result_with(out, id, |out| {
+            canonical::write_placed(&conversation, seq, ts_ms, &ids.encode(conf, pos), out);
+        }),
+        Ok(_) => rpc::write_result_with(out, id, |out| out.extend_from_slice(b"{}")),
+        Err(reject) => rpc::write_error(out, id, &reject.into()),
+    }
+}
+
+/// Admission of `message.send`: what is not refused here goes to the queue.
+pub(crate) fn prepare(hub: &Hub, who: &Who, sending: &Sending, given: Option<&RawValue>) -> Result<Action, Early> {
+    let draft = params::<SendParams<'_>>(given)?.draft(hub.limits())?;
+    match admit(hub, who, sending, &draft) {
+        Ok(()) => Ok(Action::Send(draft)),
+        // A retry gets its old answer even when it would be refused now.
+        Err(reject) => match hub.reader().earlier_answer(who.conf, &who.uid, &draft, hub.clock().now_ms()) {
+            Ok(Some(answer)) => Err(Early::Answer(answer)),
+            _ => Err(Early::Fault(reject.into())),
+        },
+    }
+}
+
+fn admit(hub: &Hub, who: &Who, sending: &Sending, draft: &Draft) -> Result<(), Reject> {
+    hub.writable()?;
+    let limits = hub.limits();
+    let mut rate = sending.rate.get();
+    rate.take(hub.clock().elapsed(), limits.messages_per_second, limits.message_burst)?;
+    sending.rate.set(rate);
+    if !sending.knows(&draft.conversation) {
+        hub.reader().may_post(who.conf, &who.uid, &draft.conversation)?;
+        sending.learn(&draft.conversation);
+    }
+    Ok(())
+}
+
+pub(super) async fn send(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let answer = match prepare(caller.hub, caller.who, caller.sending, given) {
+        Ok(action) => caller.act(action).await,
+        Err(Early::Answer(answer)) => answer.map_err(Fault::from),
+        Err(Early::Fault(fault)) => Err(fault),
+    };
+    placed(caller, answer?)
+}
+
+fn placed(caller: &Caller<'_>, outcome: Outcome) -> Json {
+    let Outcome::Added { conversation, seq, pos, ts_ms, .. } = outcome else { return Err(Reason::StoreError.into()) };
+    let mut json = Vec::with_capacity(128);
+    canonical::write_placed(&conversation, seq, ts_ms, &caller.ids().encode(caller.who.conf, pos), &mut json);
+    Ok(json)
+}
+
+/// Counts a change of a message like a message.
+fn take_rate(caller: &Caller<'_>) -> Result<(), Fault> {
+    let limits = caller.hub.limits();
+    let mut rate = caller.sending.rate.get();
+    rate.take(caller.hub.clock().elapsed(), limits.messages_per_second, limits.message_burst)?;
+    caller.sending.rate.set(rate);
+    Ok(())
+}
+
+pub(super) async fn edit(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let action = params::<EditParams<'_>>(given)?.action(caller.hub.limits())?;
+    take_rate(caller)?;
+    placed(caller, caller.act(action).await?)
+}
+
+pub(super) async fn delete(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let action = params::<DeleteParams<'_>>(given)?.action()?;
+    take_rate(caller)?;
+    placed(caller, caller.act(action).await?)
+}
+
+pub(super) async fn react(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let action = params::<ReactParams<'_>>(given)?.action()?;
+    take_rate(caller)?;
+    placed(caller, caller.act(action).await?)
+}

@@ -1,0 +1,119 @@
+//! `session.*` and `presence.set`.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hallway_broker::accounts::{Accounts, Identity};
+use hallway_broker::model::Via;
+use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::session::{Session, Who};
+use hallway_broker::sessions::{Live, Presence};
+use hallway_broker::shard::{Ending, Peer, Shard};
+use serde_json::value::RawValue;
+
+use super::{Caller, Json, json, write};
+use crate::table::MethodId;
+use crate::rpc::{self, Call, Fault, Id, Message};
+use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, SessionRow, Sessions};
+use crate::types::{Empty, Epoch, Time, params};
+
+/// Before sign-in: carries out `session.hello`, and tells anything else to sign in first. Appends the answer; the session when there is one.
+pub(crate) fn hello(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, text: &str, out: &mut Vec<u8>) -> Option<Session> {
+    let not_signed_in = |id: Id, out: &mut Vec<u8>| rpc::write_error(out, &id, &Reason::NoSession.into());
+    match rpc::parse(text) {
+        Ok(Message::One(Call { id, method, params })) if MethodId::named(&method) == Some(MethodId::SessionHello) => {
+            let opened = open(shard, accounts, peer, params);
+            let (session, result) = match opened {
+                Ok((session, hello)) => (Some(session), json(&hello)),
+                Err(fault) => (None, Err(fault)),
+            };
+            if let Some(id) = id {
+                write(&id, result, out);
+            }
+            session
+        }
+        Ok(Message::One(Call { id, method, .. })) => {
+            match (id, MethodId::named(&method)) {
+                (Some(id), Some(_)) => not_signed_in(id, out),
+                (Some(id), None) => rpc::write_error(out, &id, &Fault::unknown_method()),
+                (None, _) => {}
+            }
+            None
+        }
+        Ok(Message::Batch(entries)) => {
+            let mut batch = rpc::Batch::new();
+            for entry in entries {
+                match entry {
+                    Ok(Call { id: Some(id), .. }) => batch.add(|out| not_signed_in(id, out)),
+                    Ok(Call { id: None, .. }) => {}
+                    Err((id, fault)) => batch.add(|out| rpc::write_error(out, &id, &fault)),
+                }
+            }
+            out.extend(batch.finish().unwrap_or_default());
+            None
+        }
+        Err((id, fault)) => {
+            rpc::write_error(out, &id, &fault);
+            None
+        }
+    }
+}
+
+fn open(
+    shard: &Rc<Shard>,
+    accounts: &Accounts,
+    peer: Rc<dyn Peer>,
+    given: Option<&RawValue>,
+) -> Result<(Session, Hello), Fault> {
+    let hello: HelloParams<'_> = params(given)?;
+    let device = hello.device()?;
+    let reader = shard.hub.reader();
+    let Identity { conf, conference, uid, user } = accounts.by_token(reader, &hello.token)?;
+    if hello.conference.as_deref().is_some_and(|wanted| wanted != conference.as_str()) {
+        return Err(Reason::BadToken.into());
+    }
+    let record = reader.conference(conference.as_str()).map_err(Reject::from)?.ok_or(Reason::UnknownConference)?;
+    let who = Who { conf, conference: conference.clone(), uid: uid.clone(), name: Arc::clone(&user.name) };
+    let session = Session::open(shard, who, Via::Ws, device, peer)?;
+    let hello = Hello {
+        user: uid,
+        name: user.name.to_string(),
+        role: user.role.word(),
+        conference,
+        session: session.id.to_string(),
+        epoch: Epoch(record.epoch),
+        limits: shard.hub.limits().into(),
+    };
+    Ok((session, hello))
+}
+
+pub(super) fn rows(caller: &Caller<'_>, sessions: Vec<Live>) -> Vec<SessionRow> {
+    let current = caller.session.map(|session| session.id);
+    let row = |live: Live| SessionRow {
+        session: live.id.to_string(),
+        protocol: live.via.word(),
+        device: live.device.map(Into::into),
+        since: Time(live.since_ms),
+        current: Some(live.id) == current,
+    };
+    sessions.into_iter().map(row).collect()
+}
+
+pub(super) fn list(caller: &Caller<'_>) -> Json {
+    json(&Sessions { sessions: rows(caller, caller.hub.sessions().of(caller.who.conf, &caller.who.uid)) })
+}
+
+pub(super) fn close(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let id = params::<CloseParams<'_>>(given)?.id()?;
+    let own = caller.hub.sessions().of(caller.who.conf, &caller.who.uid);
+    let live = own.iter().find(|live| live.id == id).ok_or(Reason::UnknownSession)?;
+    caller.hub.end_session(live, Ending::Closed);
+    json(&Empty {})
+}
+
+pub(super) fn set_presence(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: PresenceParams = params(given)?;
+    let (status, text) = wanted.presence()?;
+    caller.live()?.set_presence(&Presence { status, text: text.into() });
+    json(&Empty {})
+}

@@ -1,0 +1,69 @@
+//! How many connections of one address have not signed in yet. A venue is one address: who has signed in does not count.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts connections by address.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    limit: u32,
+}
+
+impl Peers {
+    /// At most `limit` of each address; 0 for any number.
+    #[must_use]
+    pub fn new(limit: u32) -> Self {
+        Self { counts: Arc::default(), limit }
+    }
+
+    /// Lets one more connection of `address` in, `None` when there are too many. It counts until the guard is dropped.
+    #[must_use]
+    pub fn admit(&self, address: IpAddr) -> Option<Unauthenticated> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if self.limit > 0 && *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Unauthenticated { peers: self.clone(), address })
+    }
+}
+
+/// A connection that has not signed in.
+#[derive(Debug)]
+pub struct Unauthenticated {
+    peers: Peers,
+    address: IpAddr,
+}
+
+impl Drop for Unauthenticated {
+    fn drop(&mut self) {
+        let mut counts = self.peers.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_until_the_guard_goes() {
+        let peers = Peers::new(2);
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let first = peers.admit(address);
+        let second = peers.admit(address);
+        assert!(first.is_some() && second.is_some() && peers.admit(address).is_none());
+        drop(first);
+        assert!(peers.admit(address).is_some());
+        drop(second);
+        assert!(peers.counts.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,141 @@
+//! The method table, of every JSON transport: what there is, what it takes and gives. The OpenRPC document is made from it, and the
+//! handlers match on its [`MethodId`]s.
+
+use schemars::{Schema, SchemaGenerator};
+
+use crate::types::conversation::{
+    At, ConversationRow, CreateParams, History, HistoryParams, InviteParams, ListParams, Members,
+    MembersParams, OpenParams, Opened, ReadMark, ReadParams, RemoveParams, RoleParams,
+    SubscribeParams, Subscribed, TypingParams, UpdateParams,
+};
+use crate::types::message::{DeleteParams, EditParams, Placed, ReactParams, SendParams};
+use crate::types::people::{
+    Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams,
+};
+use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
+use crate::types::{ConversationParams, Empty, NoParams};
+
+/// What a method needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// A live connection, with or without a session: `session.hello`.
+    Connection,
+    /// A live session: has no meaning in a single HTTP request.
+    Session,
+    /// A user: a session's, or a bearer token's.
+    User,
+}
+
+/// A method.
+#[derive(Debug)]
+pub struct Method {
+    /// What handlers match on.
+    pub id: MethodId,
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    /// What it needs.
+    pub needs: Needs,
+    /// The schema of its parameters.
+    pub params: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of its result.
+    pub result: fn(&mut SchemaGenerator) -> Schema,
+}
+
+macro_rules! methods {
+    ($($id:ident $name:literal $needs:ident $params:ty => $result:ty, $summary:literal;)*) => {
+        /// A method's identity.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum MethodId {
+            $(#[doc = $summary] $id,)*
+        }
+
+        /// Every method, in the order of PROTOCOL.md.
+        pub const METHODS: &[Method] = &[$(Method {
+            id: MethodId::$id,
+            name: $name,
+            summary: $summary,
+            needs: Needs::$needs,
+            params: |generator| generator.root_schema_for::<$params>(),
+            result: |generator| generator.subschema_for::<$result>(),
+        },)*];
+
+        impl MethodId {
+            /// The method of this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$id),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    SessionHello "session.hello" Connection HelloParams<'_> => Hello, "Signs the connection in with a token.";
+    SessionList "session.list" User NoParams => Sessions, "Lists one's own live sessions.";
+    SessionClose "session.close" User CloseParams<'_> => Empty, "Closes one of one's own sessions.";
+    MessageSend "message.send" User SendParams<'_> => Placed, "Sends a message; the answer comes once it is stored.";
+    MessageEdit "message.edit" User EditParams<'_> => Placed, "Replaces the text of one's own message.";
+    MessageDelete "message.delete" User DeleteParams<'_> => Placed, "Takes a message back.";
+    MessageReact "message.react" User ReactParams<'_> => Placed, "Gives a reaction, or takes it back.";
+    ConversationList "conversation.list" User ListParams => Vec<ConversationRow>, "Lists one's own conversations and those open to all, newest first.";
+    ConversationOpen "conversation.open" User OpenParams<'_> => Opened, "Opens the direct conversation with somebody.";
+    ConversationCreate "conversation.create" User CreateParams => At, "Makes a group, or (staff) a channel or announcements.";
+    ConversationUpdate "conversation.update" User UpdateParams<'_> => At, "Changes the title.";
+    ConversationJoin "conversation.join" User ConversationParams<'_> => At, "Becomes a member.";
+    ConversationLeave "conversation.leave" User ConversationParams<'_> => At, "Stops being a member.";
+    ConversationInvite "conversation.invite" User InviteParams<'_> => At, "Asks somebody in.";
+    ConversationRemove "conversation.remove" User RemoveParams<'_> => At, "Puts somebody out.";
+    ConversationRole "conversation.role" User RoleParams<'_> => At, "Gives a member another role.";
+    ConversationMembers "conversation.members" User MembersParams<'_> => Members, "Lists the members by uid.";
+    ConversationSubscribe "conversation.subscribe" Session SubscribeParams<'_> => Subscribed, "Follows a conversation from now on, or from a seq on.";
+    ConversationUnsubscribe "conversation.unsubscribe" Session ConversationParams<'_> => Empty, "Stops following it.";
+    ConversationHistory "conversation.history" User HistoryParams<'_> => History, "Reads events, ascending, as they are now.";
+    ConversationRead "conversation.read" User ReadParams<'_> => ReadMark, "Moves one's read marker on.";
+    ConversationTyping "conversation.typing" Session TypingParams<'_> => Empty, "Says that one types, or stopped.";
+    PeopleList "people.list" User PeopleParams => People, "Lists or searches the attendees.";
+    PeopleGet "people.get" User GetParams<'_> => Person, "Tells who somebody is, and how.";
+    PeopleUpdate "people.update" User ProfileParams => Person, "Changes what one says of oneself.";
+    PeopleExport "people.export" User OwnDataParams => Export, "Gives all that is stored of a person.";
+    PeopleErase "people.erase" User OwnDataParams => Erased, "Erases a person: account, texts, sessions.";
+    PresenceSet "presence.set" Session PresenceParams => Empty, "Says how one is.";
+}
+
+impl MethodId {
+    /// Its row in the table.
+    #[must_use]
+    pub fn method(self) -> &'static Method {
+        &METHODS[self as usize] // the enum and the table are made from the same rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_finds_its_row() {
+        for method in METHODS {
+            assert_eq!(MethodId::named(method.name), Some(method.id));
+            assert_eq!(method.id.method().name, method.name);
+        }
+        assert_eq!(MethodId::named("message.Send"), None);
+    }
+
+    #[test]
+    fn what_http_cannot_do_is_as_the_protocol_says() {
+        let live: Vec<&str> = METHODS.iter().filter(|method| method.needs != Needs::User).map(|method| method.name).collect();
+        let expected = [
+            "session.hello",
+            "conversation.subscribe",
+            "conversation.unsubscribe",
+            "conversation.typing",
+            "presence.set",
+        ];
+        assert_eq!(live, expected);
+    }
+}

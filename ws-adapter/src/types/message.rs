@@ -1,0 +1,148 @@
+//! `message.*`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hallway_broker::admit::{check_draft, check_text};
+use hallway_broker::command::{Action, Draft, Reuse};
+use hallway_broker::limits::{Limits, MAX_EMOJI_BYTES};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Time, conversation_id};
+use crate::rpc::Fault;
+
+/// Parameters of `message.send`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SendParams<'a> {
+    /// The conversation's id.
+    #[serde(borrow)]
+    pub conversation: Cow<'a, str>,
+    /// The sender's own id for it, 1 to 128 bytes: the same message sent again under it is stored once.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// The text, 1 byte to `limits.text_bytes`.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+    /// The seq of the message that it answers.
+    pub reply_to: Option<u64>,
+    /// Who is named in it, at most 50 uids; `*` for all (staff).
+    #[serde(default)]
+    pub mentions: Vec<Arc<str>>,
+    /// At most 10 URLs.
+    #[serde(default)]
+    pub attachments: Vec<Arc<str>>,
+}
+
+impl SendParams<'_> {
+    /// The draft.
+    ///
+    /// # Errors
+    /// `unknown_conversation`, `invalid_params`, `text_too_large`, `too_large`.
+    pub fn draft(self, limits: &Limits) -> Result<Draft, Fault> {
+        let draft = Draft {
+            conversation: conversation_id(&self.conversation)?,
+            client_id: self.id.as_ref().into(),
+            reuse: Reuse::Conflict,
+            text: self.text.as_ref().into(),
+            reply_to: self.reply_to,
+            mentions: self.mentions,
+            attachments: self.attachments,
+        };
+        if draft.client_id.is_empty() {
+            return Err(Fault::invalid_params("id is empty"));
+        }
+        check_draft(&draft, limits)?;
+        Ok(draft)
+    }
+}
+
+/// Parameters of `message.edit`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct EditParams<'a> {
+    /// The conversation's id.
+    #[serde(borrow)]
+    pub conversation: Cow<'a, str>,
+    /// The message's seq.
+    pub seq: u64,
+    /// The new text.
+    #[serde(borrow)]
+    pub text: Cow<'a, str>,
+}
+
+impl EditParams<'_> {
+    /// What to do.
+    ///
+    /// # Errors
+    /// `unknown_conversation`, `invalid_params`, `text_too_large`.
+    pub fn action(&self, limits: &Limits) -> Result<Action, Fault> {
+        check_text(&self.text, limits)?;
+        let conversation = conversation_id(&self.conversation)?;
+        Ok(Action::Edit { conversation, target: self.seq, text: self.text.as_ref().into() })
+    }
+}
+
+/// Parameters of `message.delete`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct DeleteParams<'a> {
+    /// The conversation's id.
+    #[serde(borrow)]
+    pub conversation: Cow<'a, str>,
+    /// The message's seq.
+    pub seq: u64,
+}
+
+impl DeleteParams<'_> {
+    /// What to do.
+    ///
+    /// # Errors
+    /// `unknown_conversation`.
+    pub fn action(&self) -> Result<Action, Fault> {
+        Ok(Action::Delete { conversation: conversation_id(&self.conversation)?, target: self.seq })
+    }
+}
+
+/// Parameters of `message.react`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ReactParams<'a> {
+    /// The conversation's id.
+    #[serde(borrow)]
+    pub conversation: Cow<'a, str>,
+    /// The message's seq.
+    pub seq: u64,
+    /// The emoji, 1 to 32 bytes.
+    #[serde(borrow)]
+    pub emoji: Cow<'a, str>,
+    /// Given, or taken back.
+    #[serde(default = "super::conversation::yes")]
+    pub on: bool,
+}
+
+impl ReactParams<'_> {
+    /// What to do.
+    ///
+    /// # Errors
+    /// `unknown_conversation`, `invalid_params`.
+    pub fn action(&self) -> Result<Action, Fault> {
+        if self.emoji.is_empty() {
+            return Err(Fault::invalid_params("emoji is empty"));
+        }
+        super::at_most(&self.emoji, MAX_EMOJI_BYTES, "emoji")?;
+        let conversation = conversation_id(&self.conversation)?;
+        Ok(Action::React { conversation, target: self.seq, emoji: self.emoji.as_ref().into(), on: self.on })
+    }
+}
+
+/// Result of `message.send`, `.edit`, `.delete`, `.react`: where the event stands. Written by
+/// [`crate::canonical::write_placed`].
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Placed {
+    /// The conversation's id.
+    pub conversation: String,
+    /// The event's seq.
+    pub seq: u64,
+    /// Its time.
+    pub ts: Time,
+    /// Its id, opaque.
+    pub id: String,
+}
