@@ -77,12 +77,16 @@ enum Command {
     /// Channels
     #[command(subcommand)]
     Channel(ChannelCommand),
-    /// Write a backup to a file, also while the server runs
+    /// Write a backup to a file, also while the server runs; a bare name goes to DATA/backups, where rebuild looks
     Backup { file: PathBuf },
     /// Restore a backup; the server must not run
     Restore { file: PathBuf },
     /// Restore the newest backup and replay the kept log; the server must not run
-    Rebuild,
+    Rebuild {
+        /// Go on although something that was acknowledged cannot be brought back
+        #[arg(long)]
+        accept_loss: bool,
+    },
     /// Write all of a conference to a file, as JSON lines
     Export { conference: ConferenceId, file: PathBuf },
     /// Check the store; while the server runs, say what runs
@@ -252,7 +256,10 @@ pub enum OneShot {
     /// Restore.
     Restore(PathBuf),
     /// Rebuild.
-    Rebuild,
+    Rebuild {
+        /// Although something is lost.
+        accept_loss: bool,
+    },
     /// Export.
     Export(ConferenceId, PathBuf),
     /// Check.
@@ -278,7 +285,7 @@ impl Cli {
             Some(Command::Channel(command)) => OneShot::Channel(command),
             Some(Command::Backup { file }) => OneShot::Backup(file),
             Some(Command::Restore { file }) => OneShot::Restore(file),
-            Some(Command::Rebuild) => OneShot::Rebuild,
+            Some(Command::Rebuild { accept_loss }) => OneShot::Rebuild { accept_loss },
             Some(Command::Export { conference, file }) => OneShot::Export(conference, file),
             Some(Command::Check) => OneShot::Check,
         };
@@ -369,7 +376,7 @@ mod tests {
             "hallway channel add demo/lobby --title T --kind announcements",
             "hallway backup FILE",
             "hallway restore FILE",
-            "hallway rebuild --data d",
+            "hallway rebuild --data d --accept-loss",
             "hallway export demo FILE",
             "hallway check",
         ] {

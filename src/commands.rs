@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hallway_broker::backup;
+use hallway_broker::backup::{self, BackupError};
 use hallway_broker::commit::StoreError;
 use hallway_broker::control::socket::ControlClient;
 use hallway_broker::control::{self, ConferenceLine, ControlError, ControlReply, ControlRequest, Secret};
@@ -14,7 +14,7 @@ use hallway_broker::log::LogError;
 use hallway_broker::model::SignIn;
 use hallway_broker::state::StateError;
 
-use crate::cli::{ChannelCommand, ConferenceCommand, OneShot, UserCommand};
+use crate::cli::{ChannelCommand, ConferenceCommand, OneShot, UserCommand, UserPath};
 use crate::conferences::{self, ConferencesError, default_sign_in};
 use crate::config::Loaded;
 use crate::password::{self, PasswordError};
@@ -41,12 +41,18 @@ pub enum CommandError {
     /// Configured conferences could not be made.
     #[error(transparent)]
     Conferences(#[from] ConferencesError),
+    /// There is no store, and the command makes none.
+    #[error("there is no data directory {path} yet: 'hallway' serves a new one, 'hallway user add' makes one; or name another with --data", path = .0.display())]
+    NoData(PathBuf),
     /// The server must not run.
     #[error("a server runs on this data directory: stop it first")]
     ServerRuns,
+    /// The check found something.
+    #[error("the check found problems")]
+    Problems,
     /// A backup could not be used.
     #[error(transparent)]
-    Backup(#[from] backup::BackupError),
+    Backup(#[from] BackupError),
     /// A path or stdout.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -75,60 +81,83 @@ pub async fn run(loaded: &Loaded, command: OneShot) -> Result<(), CommandError> 
         OneShot::User(UserCommand::List { conference }) => list_users(loaded, conference.as_str()).await,
         OneShot::Restore(file) => {
             nobody_serves(loaded).await?;
-            report(&backup::restore(&loaded.config.store.path, &file)?)
+            report(&backup::restore(&loaded.config.store.path, &file, &options(loaded, false))?)
         }
-        OneShot::Rebuild => {
+        OneShot::Rebuild { accept_loss } => {
             nobody_serves(loaded).await?;
-            report(&backup::rebuild(&loaded.config.store.path)?)
+            report(&backup::rebuild(&loaded.config.store.path, &options(loaded, accept_loss))?)
         }
         OneShot::Check => check(loaded).await,
-        other => {
-            let request = request(loaded, other)?;
-            let mut store = Store::reach(loaded).await?;
-            let reply = store.ask(request).await;
-            store.leave();
-            show(reply?)
+        OneShot::User(command) => exchange(loaded, user_request(command)?).await,
+        OneShot::Token(user) => {
+            exchange(loaded, ControlRequest::Token { conference: user.conference.to_string(), uid: user.uid.to_string() }).await
+        }
+        OneShot::Conference(command) => exchange(loaded, conference_request(loaded, command)).await,
+        OneShot::Channel(ChannelCommand::Add { channel, title, kind }) => {
+            let (conference, conversation) = (channel.conference.to_string(), channel.conversation.to_string());
+            exchange(loaded, ControlRequest::ChannelAdd { conference, conversation, title, kind }).await
+        }
+        OneShot::Backup(file) => exchange(loaded, ControlRequest::Backup { file: backup_file(file)? }).await,
+        OneShot::Export(conference, file) => {
+            exchange(loaded, ControlRequest::Export { conference: conference.to_string(), file: absolute(&file)? }).await
         }
     }
 }
 
-/// The request of a command that is one.
-fn request(loaded: &Loaded, command: OneShot) -> Result<ControlRequest, CommandError> {
+/// One request and its answer.
+async fn exchange(loaded: &Loaded, request: ControlRequest) -> Result<(), CommandError> {
+    let mut store = Store::reach(loaded, &request).await?;
+    let reply = store.ask(request).await;
+    store.leave();
+    show(reply?)
+}
+
+fn user_request(command: UserCommand) -> Result<ControlRequest, PasswordError> {
     Ok(match command {
-        OneShot::User(UserCommand::Add { user, password, name, role }) => {
+        UserCommand::Add { user: UserPath { conference, uid }, password, name, role } => {
             let password = Secret(password::read(&password)?);
-            ControlRequest::UserAdd { conference: user.conference.to_string(), uid: user.uid.to_string(), password, name, role }
+            ControlRequest::UserAdd { conference: conference.to_string(), uid: uid.to_string(), password, name, role }
         }
-        OneShot::User(UserCommand::Password { user, password }) => {
+        UserCommand::List { conference } => ControlRequest::UserList { conference: conference.to_string(), after: None },
+        UserCommand::Remove { user: UserPath { conference, uid } } => {
+            ControlRequest::UserRemove { conference: conference.to_string(), uid: uid.to_string() }
+        }
+        UserCommand::Password { user: UserPath { conference, uid }, password } => {
             let password = Secret(password::read(&password)?);
-            ControlRequest::UserPassword { conference: user.conference.to_string(), uid: user.uid.to_string(), password }
+            ControlRequest::UserPassword { conference: conference.to_string(), uid: uid.to_string(), password }
         }
-        OneShot::User(UserCommand::Remove { user }) => {
-            ControlRequest::UserRemove { conference: user.conference.to_string(), uid: user.uid.to_string() }
-        }
-        OneShot::User(UserCommand::List { conference }) => ControlRequest::UserList { conference: conference.to_string(), after: None },
-        OneShot::Token(user) => ControlRequest::Token { conference: user.conference.to_string(), uid: user.uid.to_string() },
-        OneShot::Conference(ConferenceCommand::Add { id, title, sign_in }) => {
+    })
+}
+
+fn conference_request(loaded: &Loaded, command: ConferenceCommand) -> ControlRequest {
+    match command {
+        ConferenceCommand::Add { id, title, sign_in } => {
             let sign_in = sign_in.unwrap_or_else(|| default_sign_in(&loaded.config));
             ControlRequest::ConferenceAdd { conference: id.to_string(), title, sign_in }
         }
-        OneShot::Conference(ConferenceCommand::List) => ControlRequest::ConferenceList,
-        OneShot::Conference(ConferenceCommand::Remove { id }) => ControlRequest::ConferenceRemove { conference: id.to_string() },
-        OneShot::Channel(ChannelCommand::Add { channel, title, kind }) => ControlRequest::ChannelAdd {
-            conference: channel.conference.to_string(),
-            conversation: channel.conversation.to_string(),
-            title,
-            kind,
-        },
-        OneShot::Backup(file) => ControlRequest::Backup { file: absolute(&file)? },
-        OneShot::Export(conference, file) => ControlRequest::Export { conference: conference.to_string(), file: absolute(&file)? },
-        OneShot::Restore(_) | OneShot::Rebuild | OneShot::Check => ControlRequest::Status,
-    })
+        ConferenceCommand::List => ControlRequest::ConferenceList,
+        ConferenceCommand::Remove { id } => ControlRequest::ConferenceRemove { conference: id.to_string() },
+    }
+}
+
+/// Whether it makes sense before there is anything: the first organiser is made before the server runs. A data directory that is
+/// misspelt is an error everywhere else.
+fn makes_a_store(request: &ControlRequest) -> bool {
+    matches!(request, ControlRequest::UserAdd { .. } | ControlRequest::ConferenceAdd { .. } | ControlRequest::ChannelAdd { .. })
+}
+
+fn options(loaded: &Loaded, accept_loss: bool) -> backup::Options {
+    backup::Options { cache_bytes: loaded.config.store.cache_bytes, accept_loss, ..backup::Options::default() }
 }
 
 /// The running server may have another working directory.
 fn absolute(file: &Path) -> io::Result<PathBuf> {
     std::path::absolute(file)
+}
+
+/// A bare name stays one: it is for the data directory's `backups`.
+fn backup_file(file: PathBuf) -> io::Result<PathBuf> {
+    if file.components().count() == 1 { Ok(file) } else { absolute(&file) }
 }
 
 /// The store, through the server that runs on it or by itself.
@@ -138,16 +167,25 @@ enum Store {
 }
 
 impl Store {
-    async fn reach(loaded: &Loaded) -> Result<Self, CommandError> {
+    async fn reach(loaded: &Loaded, request: &ControlRequest) -> Result<Self, CommandError> {
         if let Some(client) = connect(loaded).await? {
             return Ok(Self::Served(client));
+        }
+        let path = &loaded.config.store.path;
+        if !path.exists() {
+            if !makes_a_store(request) {
+                return Err(CommandError::NoData(path.clone()));
+            }
+            eprintln!("making a new data directory {}", path.display());
         }
         let hub = match serve::open(&loaded.config) {
             Ok(hub) => hub,
             Err(error) if is_locked(&error) => return Err(CommandError::Held(error)),
             Err(error) => return Err(CommandError::Open(error)),
         };
-        if let Err(error) = conferences::ensure(&hub, &loaded.config).await {
+        // Who begins with a conference of their own wants no demo.
+        let demo = !matches!(request, ControlRequest::ConferenceAdd { .. });
+        if let Err(error) = conferences::ensure(&hub, &loaded.config, demo).await {
             hub.close();
             return Err(error.into());
         }
@@ -173,18 +211,24 @@ async fn connect(loaded: &Loaded) -> Result<Option<ControlClient>, CommandError>
 }
 
 fn is_locked(error: &OpenError) -> bool {
-    matches!(error, OpenError::Store(StoreError::Log(LogError::Locked(_)) | StoreError::State(StateError::Locked(_))))
+    match error {
+        OpenError::Store(StoreError::Log(LogError::Locked(_)) | StoreError::State(StateError::Locked(_))) => true,
+        OpenError::Backup(error) => matches!(error, BackupError::InUse(_)),
+        _ => false,
+    }
 }
 
+/// Restoring into a directory that is not there is fine, under a running server it is not.
 async fn nobody_serves(loaded: &Loaded) -> Result<(), CommandError> {
     if connect(loaded).await?.is_some() { Err(CommandError::ServerRuns) } else { Ok(()) }
 }
 
 async fn list_users(loaded: &Loaded, conference: &str) -> Result<(), CommandError> {
-    let mut store = Store::reach(loaded).await?;
+    let page = |after: Option<String>| ControlRequest::UserList { conference: conference.to_owned(), after };
+    let mut store = Store::reach(loaded, &page(None)).await?;
     let mut after = None;
     let listed = loop {
-        match store.ask(ControlRequest::UserList { conference: conference.to_owned(), after: after.take() }).await {
+        match store.ask(page(after.take())).await {
             Ok(ControlReply::Users { users, complete }) => {
                 after = users.last().map(|user| user.uid.clone());
                 show(ControlReply::Users { users, complete })?;
@@ -203,7 +247,11 @@ async fn list_users(loaded: &Loaded, conference: &str) -> Result<(), CommandErro
 async fn check(loaded: &Loaded) -> Result<(), CommandError> {
     match connect(loaded).await? {
         Some(mut client) => show(client.ask(&ControlRequest::Status).await?),
-        None => report(&backup::check(&loaded.config.store.path)?),
+        None => {
+            let found = backup::check(&loaded.config.store.path)?;
+            print(&format!("{found}\n"))?;
+            if found.is_good() { Ok(()) } else { Err(CommandError::Problems) }
+        }
     }
 }
 
@@ -222,7 +270,7 @@ fn show(reply: ControlReply) -> Result<(), CommandError> {
         }
         ControlReply::Conferences { conferences } => print(&conference_lines(&conferences))?,
         ControlReply::Token { token, .. } => print(&format!("{}\n", token.0))?,
-        ControlReply::Written { bytes, what } => eprintln!("written: {what}, {bytes} bytes"),
+        ControlReply::Written { what } => eprintln!("{what}"),
         ControlReply::Status { version, pid, conferences } => {
             print(&format!("hallway {version} runs as process {pid} with {conferences} conferences; stop it to check the store itself\n"))?;
         }

@@ -35,16 +35,17 @@ pub fn default_sign_in(config: &Config) -> SignIn {
     if config.server.mode == Mode::Demo { SignIn::Open } else { SignIn::Password }
 }
 
-/// Makes what is missing and changes what the configuration says otherwise. What it does not name is left alone.
+/// Makes what is missing and changes what the configuration says otherwise. What it does not name is left alone. A store without any
+/// conference gets the demo in demo mode, if `demo`.
 ///
 /// # Errors
 /// The hub's refusal, and those of the store.
-pub async fn ensure(hub: &Hub, config: &Config) -> Result<(), ConferencesError> {
+pub async fn ensure(hub: &Hub, config: &Config, demo: bool) -> Result<(), ConferencesError> {
     for (id, wanted) in &config.conference {
         ensure_one(hub, config, id, wanted).await?;
     }
     let is_new = config.conference.is_empty() && hub.reader().conferences()?.is_empty();
-    if is_new && config.server.mode == Mode::Demo {
+    if demo && is_new && config.server.mode == Mode::Demo {
         ensure_one(hub, config, DEMO, &Conference::default()).await?;
     }
     Ok(())

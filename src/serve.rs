@@ -1,9 +1,12 @@
 //! The server's life: open the store, make what is configured, listen, say `ready`, wait for a signal, drain.
 
+use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
+use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
 use hallway_broker::hub::{Hub, HubOptions, OpenError};
@@ -71,6 +74,9 @@ pub async fn run(loaded: &Loaded) -> Result<(), ServeError> {
 /// # Errors
 /// The hub's.
 pub fn open(config: &Config) -> Result<Arc<Hub>, OpenError> {
+    // What people wrote is in it.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&config.store.path);
+    made.map_err(|error| BackupError::Io { path: config.store.path.clone(), error })?;
     let options = HubOptions {
         data_dir: config.store.path.clone(),
         store: config.store.options(),
@@ -108,7 +114,7 @@ struct Running {
 async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     let config = &loaded.config;
     let http = bind("listen.http", "--http", config.listen.http)?;
-    conferences::ensure(hub, config).await?;
+    conferences::ensure(hub, config, true).await?;
     let control = ControlServer::start(Arc::clone(hub), &config.store.path).map_err(ServeError::Control)?;
     let signals = Signals::listen().map_err(ServeError::Signals)?;
     let mut ready = String::from("ready");

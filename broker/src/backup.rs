@@ -35,7 +35,7 @@ use crate::view::SCHEMA;
 pub use check::{CheckReport, check};
 pub use export::{ExportReport, export};
 pub use file::{BackupContents, read_contents};
-pub use place::{BACKUP_EXTENSION, backups_dir, finish_interrupted, keep_secret};
+pub use place::{BACKUP_EXTENSION, backups_dir, finish_interrupted, keep_secret, kept_secret};
 pub use rebuild::{RebuildReport, rebuild};
 pub use restore::{RestoreReport, restore};
 pub use snapshot::{BackupReport, Snapshots, backup};
@@ -150,8 +150,16 @@ pub struct Renewed {
     pub pos: u64,
 }
 
-/// The smallest number above every one that a timeline of this store can have reached by now, when it began below the same function of an
-/// earlier time: 2048 numbers for each millisecond, below 2^53 until the year 2109.
-fn number_of_time(now_ms: u64) -> Lsn {
-    now_ms << 11
+/// How far numbers go on at least when a timeline begins.
+const GAP: u64 = 1 << 32;
+
+/// A number above every lsn and pos that any timeline of the store in `data_dir` has given: by the time (2048 numbers for each millisecond,
+/// below 2^53 until the year 2109), and by the end of the log, in case that the clock was set back.
+fn unused_number(data_dir: &Path, now_ms: u64) -> u64 {
+    let log = salvage::read(&data_dir.join(place::LOG), Lsn::MAX - 1, &mut |_, _| Ok(()));
+    let end = log.map_or(0, |log| log.last);
+    (now_ms << 11).max(end.saturating_add(GAP))
 }
+
+#[cfg(test)]
+mod tests;

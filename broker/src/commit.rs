@@ -10,11 +10,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apply::apply;
-use crate::command::Command;
+use crate::command::{Action, Command};
 use crate::keys;
 use crate::log::{Log, LogError, Lsn};
 use crate::model::Body;
 use crate::queue::{Answer, BATCH_COMMANDS, ReplyTo, Submission};
+use crate::reader::Reader;
 use crate::recent::{Published, Recent};
 use crate::reject::{Reason, Reject};
 use crate::state::{Batch, State, StateError};
@@ -243,9 +244,12 @@ impl ApplyStage {
     /// # Errors
     /// It fails still: wait, then try again.
     pub fn recover(&mut self, failed: &Logged) -> Result<(), StoreError> {
+        self.recent.state_falls_behind();
         self.state.reopen()?;
         self.read_head()?;
-        self.catch_up(failed.first - 1)
+        self.catch_up(failed.first - 1)?;
+        self.recent.state_has_caught_up();
+        Ok(())
     }
 
     /// Applies a batch and commits its changes.
@@ -255,13 +259,37 @@ impl ApplyStage {
     pub fn apply(&mut self, logged: &mut Logged) -> Result<Applied, StateError> {
         let last = logged.first + logged.batch.len() as Lsn - 1;
         if self.head.applied >= last {
-            // A commit that failed had reached the disk after all. What came of it is in the state: a retry will find it.
-            let answers = refuse(std::mem::take(&mut logged.batch), Reason::StoreError);
-            return Ok(Applied { answers, ..Applied::default() });
+            return self.find_applied(logged);
         }
         let (answers, events, made) = self.commit(logged.batch.iter().map(|submission| &submission.command), last)?;
         let answered = |(Submission { reply, since_us, .. }, answer)| Answered { reply, since_us, answer };
         Ok(Applied { answers: logged.batch.drain(..).zip(answers).map(answered).collect(), events, made })
+    }
+
+    /// A commit that failed had reached the disk after all. What came of it is in the state: a retry will find it. Of each conference only the last
+    /// event is told: dispatch fills the hole before it from the store.
+    fn find_applied(&self, logged: &mut Logged) -> Result<Applied, StateError> {
+        let reader = Reader::new(Arc::clone(&self.state), Arc::clone(&self.recent), self.head.secret);
+        let mut conferences: Vec<_> = logged.batch.iter().map(|submission| submission.command.conf).collect();
+        conferences.sort_unstable();
+        conferences.dedup();
+        let mut applied = Applied::default();
+        for conf in conferences {
+            let end = reader.conference_head(conf)?.pos;
+            applied.events.append(&mut reader.range(conf, end.saturating_sub(1), end, 1)?);
+        }
+        for Submission { command, .. } in &logged.batch {
+            if let Action::SetPassword { uid, .. } | Action::Erase { uid } = &command.action {
+                applied.made.revoked.push((command.conf, uid.clone()));
+            }
+        }
+        // What the batch took back is not known here.
+        self.recent.clear();
+        for event in &applied.events {
+            self.recent.push(Arc::clone(event));
+        }
+        applied.answers = refuse(std::mem::take(&mut logged.batch), Reason::StoreError);
+        Ok(applied)
     }
 
     fn commit<'c>(

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::backbone::{self, BackboneGone, Publisher, Subscription};
+use crate::backup::{self, BackupError, Snapshots};
 use crate::clock::{self, Clock};
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
@@ -81,6 +82,9 @@ pub enum OpenError {
     /// The backbone.
     #[error(transparent)]
     Backbone(#[from] BackboneGone),
+    /// What a restore left to be done.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// A thread could not be started.
     #[error("no thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -124,6 +128,8 @@ pub struct Hub {
     /// Taken by dispatch when the shards start.
     subscription: Mutex<Option<Box<dyn Subscription>>>,
     log: SharedLog,
+    /// The state, as backups see it.
+    snapshots: Arc<Snapshots>,
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
@@ -137,16 +143,20 @@ impl Hub {
     /// # Errors
     /// [`OpenError`]; nothing was deleted.
     pub fn open(options: HubOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        backup::finish_interrupted(&options.data_dir)?;
         let times = Arc::clone(&clock);
         let mut segments = SegmentOptions::new(options.data_dir.join("log"), Arc::new(move || times.now_ms()));
         segments.segment_bytes = options.store.segment_bytes;
         let log = SegmentLog::open(segments).map_err(StoreError::from)?;
         let mut sled = SledOptions::new(options.data_dir.join("store"));
         sled.cache_bytes = options.store.cache_bytes;
-        let state: Arc<dyn State> = Arc::new(SledState::open(sled).map_err(StoreError::from)?);
+        let snapshots = Arc::new(Snapshots::new(Arc::new(SledState::open(sled).map_err(StoreError::from)?)));
+        let state: Arc<dyn State> = Arc::clone(&snapshots) as _;
         let log: SharedLog = Arc::new(Mutex::new(Box::new(log)));
         let recent = Arc::new(Recent::default());
-        let apply = ApplyStage::open(Arc::clone(&log), Arc::clone(&state), Arc::clone(&recent), clock::random())?;
+        let secret = backup::kept_secret(&options.data_dir).unwrap_or_else(clock::random);
+        let apply = ApplyStage::open(Arc::clone(&log), Arc::clone(&state), Arc::clone(&recent), secret)?;
+        backup::keep_secret(&options.data_dir, apply.head().secret)?;
         let (publisher, signals, subscription) = backbone::embedded()?;
         let hub = Arc::new(Self {
             reader: Reader::new(state, Arc::clone(&recent), apply.head().secret),
@@ -162,6 +172,7 @@ impl Hub {
             signals: Mutex::new(signals),
             subscription: Mutex::new(Some(subscription)),
             log: Arc::clone(&log),
+            snapshots,
             mailboxes: OnceLock::new(),
             next_shard: AtomicUsize::new(0),
             next_session: AtomicU64::new(1),
@@ -317,6 +328,12 @@ impl Hub {
     #[must_use]
     pub fn options(&self) -> &HubOptions {
         &self.options
+    }
+
+    /// The state, as backups see it.
+    #[must_use]
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     /// The clock.

@@ -2,10 +2,12 @@
 pub mod accounts;
 pub mod admit;
 pub mod apply;
+pub mod backup;
 pub mod backbone;
 pub mod clock;
 pub mod command;
 pub mod commit;
+pub mod control;
 pub mod dispatch;
 pub mod generations;
 pub mod hub;

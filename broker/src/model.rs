@@ -470,6 +470,19 @@ pub enum SignIn {
     Token,
 }
 
+impl SignIn {
+    /// The word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Invite => "invite",
+            Self::Password => "password",
+            Self::Token => "token",
+        }
+    }
+}
+
 /// Record: a conference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conference {

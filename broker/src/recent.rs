@@ -2,6 +2,7 @@
 //! finds each event encoded already.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -64,9 +65,28 @@ struct Line {
 #[derive(Debug, Default)]
 pub struct Recent {
     lines: RwLock<HashMap<ConfNo, Line>>,
+    /// Odd while the state may be behind what was told.
+    rewinds: AtomicU64,
 }
 
 impl Recent {
+    /// The state is opened again: what was not durable in it is gone until the log is applied again. Who reads it meanwhile would find less than
+    /// was told before, and take it for all there is.
+    pub fn state_falls_behind(&self) {
+        self.rewinds.fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// The state has all again that was ever told.
+    pub fn state_has_caught_up(&self) {
+        self.rewinds.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Of which opening of the state a read would be: a read counts when this is the same, and not `None`, before and after it.
+    #[must_use]
+    pub fn rewind(&self) -> Option<u64> {
+        Some(self.rewinds.load(Ordering::Acquire)).filter(|rewinds| rewinds % 2 == 0)
+    }
+
     /// Adds the next event of its conference; one that leaves a gap starts anew.
     pub fn push(&self, event: Arc<Published>) {
         let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +102,11 @@ impl Recent {
             let Some(gone) = line.events.pop_front() else { break };
             line.bytes -= gone.bytes();
         }
+    }
+
+    /// Forgets everything: it is found in the store.
+    pub fn clear(&self) {
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The event at `pos`, when it is still here.

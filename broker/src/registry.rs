@@ -42,6 +42,8 @@ struct Reader {
     slot: u32,
     echo: bool,
     floor: u64,
+    /// The pos of a walked event that ended its user's reading; 0 for none.
+    ended: u64,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,8 @@ struct Readers {
 struct Lag {
     cursor: u64,
     reading: bool,
+    /// A catch-up was settled while the store was read: what was read does not hold all that is missing now.
+    stale: bool,
 }
 
 struct Session<L> {
@@ -109,6 +113,11 @@ pub struct Registry<L> {
     bounds: Bounds,
     max_topics: usize,
     walking: bool,
+    /// The last pos of each conference whose events have all been walked here, and those of the walk under way.
+    walked: HashMap<ConfNo, u64>,
+    under_way: HashMap<ConfNo, u64>,
+    /// Topics that somebody left during the walk.
+    untidy: Vec<Topic>,
     /// Topics gained and lost since last asked, for the map of shards by topic.
     interest: Vec<(Topic, bool)>,
     /// Counts for the metrics.
@@ -135,6 +144,9 @@ impl<L: Link> Registry<L> {
             bounds,
             max_topics,
             walking: false,
+            walked: HashMap::new(),
+            under_way: HashMap::new(),
+            untidy: Vec::new(),
             interest: Vec::new(),
             counts: Counts::default(),
         }
@@ -205,7 +217,7 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         if let Some(at) = session.topics.get(topic) {
             if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
-                reader.floor = PENDING;
+                (reader.floor, reader.ended) = (PENDING, 0);
                 reader.echo = echo;
             }
             return true;
@@ -219,7 +231,7 @@ impl<L: Link> Registry<L> {
             Readers { source, list: Vec::new(), left: 0 }
         });
         session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
-        readers.list.push(Reader { slot, echo, floor: PENDING });
+        readers.list.push(Reader { slot, echo, floor: PENDING, ended: 0 });
         true
     }
 
@@ -230,10 +242,21 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         let Some(at) = session.topics.get(topic) else { return false };
         let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) else { return false };
+        if reader.ended >= floor && reader.ended > 0 {
+            self.unsubscribe(slot, topic);
+            return false;
+        }
         reader.floor = floor;
         session.passed = session.passed.max(until);
+        // The catch-up may be ahead of the walk: what the session's other topics are yet to be given must not be passed over.
+        let floors = session.topics.iter().filter_map(|(topic, at)| self.topics.get(topic)?.list.get(*at as usize)).map(|reader| reader.floor);
+        let walked = self.walked.get(&session.conf).copied().unwrap_or(0);
+        let from = floors.min().unwrap_or(floor).max(walked).min(floor);
+        if let Some(lag) = session.lag.as_mut().filter(|lag| lag.reading) {
+            lag.stale = true;
+        }
         if session.passed > floor {
-            lag_from(session, floor, &self.bounds.budget, &mut self.counts);
+            lag_from(session, from, &self.bounds.budget, &mut self.counts);
         }
         true
     }
@@ -251,9 +274,7 @@ impl<L: Link> Registry<L> {
             reader.slot = LEFT;
             readers.left += 1;
         }
-        if !self.walking {
-            self.tidy(topic);
-        }
+        if self.walking { self.untidy.push(topic.clone()) } else { self.tidy(topic) }
     }
 
     fn tidy(&mut self, topic: &Topic) {
@@ -278,6 +299,7 @@ impl<L: Link> Registry<L> {
         let mut groups: Vec<Group> = Vec::new();
         let mut open: HashMap<Topic, usize> = HashMap::new();
         for published in batch {
+            self.under_way.insert(published.event.place.conf, published.pos());
             let topic = Topic::of(&published.event);
             let Some(readers) = self.topics.get(&topic) else { continue };
             let cut = ends_for(published, readers.source.as_ref());
@@ -288,7 +310,7 @@ impl<L: Link> Registry<L> {
             let group = &mut groups[at];
             group.bytes += approximate_bytes(published);
             group.events.push(Arc::clone(published));
-            if cut.is_some() || group.bytes >= JOIN_BYTES {
+            if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
                 group.cut = cut;
                 open.remove(&topic);
             }
@@ -303,6 +325,10 @@ impl<L: Link> Registry<L> {
             let Some((group, at, end)) = &mut walk.under_way else {
                 let Some(group) = walk.groups.next() else {
                     self.walking = false;
+                    self.walked.extend(self.under_way.drain());
+                    for topic in std::mem::take(&mut self.untidy) {
+                        self.tidy(&topic);
+                    }
                     return true;
                 };
                 // Who comes during the walk has caught up beyond it.
@@ -324,12 +350,12 @@ impl<L: Link> Registry<L> {
     }
 
     fn end_group(&mut self, group: &Group) {
-        if let Some(uid) = &group.cut {
-            let slots: Vec<u32> = self.topics.get(&group.topic).map_or(Vec::new(), |readers| readers.list.iter().map(|r| r.slot).collect());
-            for slot in slots {
-                if self.sessions.get(slot as usize).is_some_and(|session| session.uid == *uid) {
-                    self.unsubscribe(slot, &group.topic);
-                }
+        if group.cut.is_some() {
+            let readers = self.topics.get(&group.topic).map_or(&[][..], |readers| &readers.list);
+            // Who is pending learns it when the catch-up is settled: it may have come back since.
+            let ended: Vec<u32> = readers.iter().filter(|r| r.ended > 0 && r.floor != PENDING).map(|r| r.slot).collect();
+            for slot in ended {
+                self.unsubscribe(slot, &group.topic);
             }
         }
         self.tidy(&group.topic);
@@ -340,6 +366,10 @@ impl<L: Link> Registry<L> {
         let Some(reader) = self.topics.get_mut(&group.topic).and_then(|readers| readers.list.get_mut(at)) else { return };
         let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
         let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
+        // Who subscribed beyond it has come back since.
+        if group.cut.as_ref() == Some(&session.uid) && (reader.floor == PENDING || reader.floor < last) {
+            reader.ended = last;
+        }
         if reader.floor == PENDING || session.lag.is_some() {
             session.passed = session.passed.max(last);
             return;
@@ -404,16 +434,31 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return };
         let Some(lag) = session.lag.as_mut() else { return };
         lag.reading = false;
+        if std::mem::take(&mut lag.stale) {
+            return session.link.wake();
+        }
         let started_at = lag.cursor;
         let wire = session.link.wire();
-        let mut given = Vec::new();
+        let (mut given, mut bytes, mut ended) = (Vec::new(), 0, Vec::new());
+        let mut through = through;
         for published in events {
             let topic = Topic::of(&published.event);
             let Some(at) = session.topics.get(&topic) else { continue };
-            let Some(reader) = self.topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(*at as usize)) else { continue };
-            if reader.floor != PENDING && published.pos() > reader.floor {
-                reader.floor = published.pos();
-                given.push(published);
+            let Some(readers) = self.topics.get_mut(&topic) else { continue };
+            let ends = ends_for(published, readers.source.as_ref()).is_some_and(|uid| uid == session.uid);
+            let Some(reader) = readers.list.get_mut(*at as usize) else { continue };
+            if reader.floor == PENDING || published.pos() <= reader.floor || ended.contains(&topic) {
+                continue;
+            }
+            bytes += self.wires[wire].as_ref().map_or(0, |form| published.wire(wire, |published| form.event(published)).len());
+            if bytes > self.bounds.bytes && !given.is_empty() {
+                through = published.pos() - 1;
+                break;
+            }
+            reader.floor = published.pos();
+            given.push(published);
+            if ends {
+                ended.push(topic);
             }
         }
         if !given.is_empty() {
@@ -426,7 +471,13 @@ impl<L: Link> Registry<L> {
             }
         }
         lag.cursor = lag.cursor.max(through);
-        if lag.cursor >= session.passed {
+        let caught_up = lag.cursor >= session.passed;
+        // Nothing above its removal reaches a removed reader.
+        for topic in ended {
+            self.unsubscribe(slot, &topic);
+        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if caught_up {
             session.lag = None;
             self.bounds.budget.lag_ends();
             for telling in std::mem::take(&mut session.late) {
@@ -444,7 +495,7 @@ impl<L: Link> Registry<L> {
         if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id)
             && let Some(lag) = session.lag.as_mut()
         {
-            lag.reading = false;
+            (lag.reading, lag.stale) = (false, false);
         }
     }
 }
@@ -453,7 +504,7 @@ fn lag_from<L: Link>(session: &mut Session<L>, cursor: u64, budget: &Budget, cou
     match &mut session.lag {
         Some(lag) => lag.cursor = lag.cursor.min(cursor),
         None => {
-            session.lag = Some(Lag { cursor, reading: false });
+            session.lag = Some(Lag { cursor, reading: false, stale: false });
             counts.lags += 1;
             budget.lag_begins();
         }

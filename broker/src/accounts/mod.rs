@@ -35,7 +35,8 @@ use scram::{DEFAULT_ITERATIONS, Password};
 use seen::Seen;
 use work::Work;
 
-pub use sign_in::{conference_id, credentials, issue};
+use sign_in::conference_id;
+pub use sign_in::{credentials, issue};
 
 /// Somebody whose password or token was right.
 #[derive(Debug, Clone, PartialEq, Eq)]

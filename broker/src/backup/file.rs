@@ -278,7 +278,8 @@ impl FileReader {
             return Err(BackupError::io(path)(io::Error::new(ErrorKind::InvalidInput, "not a file")));
         }
         let (path, bytes, frame) = (path.to_owned(), metadata.len(), Vec::new());
-        let mut reader = Self { file: BufReader::with_capacity(64 << 10, file), path, bytes, at: 0, crc: 0, header: [0; HEADER_BYTES], frame };
+        let mut reader =
+            Self { file: BufReader::with_capacity(64 << 10, file), path, bytes, at: 0, crc: 0, header: [0; HEADER_BYTES], frame };
         let mut header = [0; HEADER_BYTES];
         reader.fill(&mut header, "it is cut off within its header")?;
         if header[..8] != MAGIC {

@@ -38,7 +38,11 @@ pub(super) fn backup_file(data_dir: &Path, file: &Path) -> Result<PathBuf, Backu
     let dir = backups_dir(data_dir);
     make_private_dir(&dir)?;
     let named = dir.join(file);
-    Ok(if file.extension().is_some_and(|extension| extension == BACKUP_EXTENSION) { named } else { named.with_added_extension(BACKUP_EXTENSION) })
+    Ok(if file.extension().is_some_and(|extension| extension == BACKUP_EXTENSION) {
+        named
+    } else {
+        named.with_added_extension(BACKUP_EXTENSION)
+    })
 }
 
 /// The backups in [`backups_dir`].
@@ -70,21 +74,28 @@ pub(super) struct Held {
     _locks: Vec<File>,
 }
 
-/// Takes the locks that the log and the store take when they are opened; shared, so that the log can be read.
+/// Takes the locks that the log and the store take when they are opened; shared, so that the log can be read. And one of the directory itself,
+/// against a second restore.
 pub(super) fn hold(data_dir: &Path) -> Result<Held, BackupError> {
-    let mut locks = Vec::new();
+    let dir = File::open(data_dir).map_err(BackupError::io(data_dir))?;
+    locked(data_dir, data_dir, dir.try_lock())?;
+    let mut locks = vec![dir];
     for path in [data_dir.join(LOG).join("lock"), data_dir.join(STORE).join("db")] {
         let file = match File::open(&path) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             file => file.map_err(BackupError::io(&path))?,
         };
-        match file.try_lock_shared() {
-            Ok(()) => locks.push(file),
-            Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(data_dir.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(BackupError::io(&path)(error)),
-        }
+        locked(data_dir, &path, file.try_lock_shared())?;
+        locks.push(file);
     }
     Ok(Held { _locks: locks })
+}
+
+fn locked(data_dir: &Path, path: &Path, lock: Result<(), TryLockError>) -> Result<(), BackupError> {
+    lock.map_err(|error| match error {
+        TryLockError::WouldBlock => BackupError::InUse(data_dir.to_owned()),
+        TryLockError::Error(error) => BackupError::io(path)(error),
+    })
 }
 
 /// Where the new `part` is built; what an earlier attempt left there is removed.
@@ -144,11 +155,7 @@ pub fn finish_interrupted(data_dir: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         file => file.map_err(BackupError::io(&journal))?,
     };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(data_dir.to_owned())),
-        Err(TryLockError::Error(error)) => return Err(BackupError::io(&journal)(error)),
-    }
+    locked(data_dir, &journal, file.try_lock())?;
     let text = match fs::read_to_string(&journal) {
         // Done between the opening and the lock.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -186,13 +193,14 @@ fn carry_out(data_dir: &Path, journal: &str) -> Result<(), BackupError> {
 /// # Errors
 /// [`BackupError::Io`].
 pub fn keep_secret(data_dir: &Path, secret: [u8; 16]) -> Result<(), BackupError> {
-    if read_secret(data_dir) == Some(secret) {
+    if kept_secret(data_dir) == Some(secret) {
         return Ok(());
     }
     write_durably(&data_dir.join(SECRET), &secret).map(drop)
 }
 
-/// The secret that was kept.
-pub(super) fn read_secret(data_dir: &Path) -> Option<[u8; 16]> {
+/// The secret that was kept: what a store that has none yet must take, since ids under it may have been given before a crash.
+#[must_use]
+pub fn kept_secret(data_dir: &Path) -> Option<[u8; 16]> {
     fs::read(data_dir.join(SECRET)).ok()?.try_into().ok()
 }

@@ -35,7 +35,11 @@ impl std::fmt::Display for BackupReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let BackupContents { applied, records, changes, conferences, .. } = &self.contents;
         let file = self.file.display();
-        write!(f, "{file}: {} conferences, {records} records and {changes} changes made meanwhile, up to command {applied}", conferences.len())
+        write!(
+            f,
+            "{file}: {} conferences, {records} records and {changes} changes made meanwhile, up to command {applied}",
+            conferences.len()
+        )
     }
 }
 
@@ -69,7 +73,10 @@ impl Room {
 
     fn check(&self) -> Result<(), BackupError> {
         let disk = rustix::fs::statvfs(&self.dir).map_err(|error| BackupError::io(&self.dir)(error.into()))?;
-        let (total, free_bytes) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
+        self.suffices(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+    }
+
+    pub(super) fn suffices(&self, total: u64, free_bytes: u64) -> Result<(), BackupError> {
         // As the server itself counts it: a small disk's reserve is a tenth of it.
         let reserve_bytes = self.reserve_bytes.min(total / 10);
         if free_bytes < reserve_bytes + CHUNK_BYTES as u64 {

@@ -1,7 +1,6 @@
 //! What the command line can ask of a store, running or not: one closed request type, carried out by [`handle`]. A running server
 //! takes requests over its control socket ([`socket`]); without one, the command line opens the store and calls [`handle`] itself.
 
-pub mod export;
 pub mod socket;
 
 use std::fmt;
@@ -12,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use tokio::task;
 
 use crate::accounts::{self, names, scram::Password};
+use crate::backup::{self, BackupError};
 use crate::clock;
-use crate::command::{Action, Actor, Outcome};
+use crate::command::{Action, Actor};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::limits::{MAX_NAME_BYTES, MAX_TITLE_BYTES};
@@ -58,7 +58,7 @@ pub enum ControlRequest {
     ConferenceRemove { conference: String },
     /// Make a channel or announcements.
     ChannelAdd { conference: String, conversation: String, title: Option<String>, kind: String },
-    /// Write a backup to a file of the server's machine; the path is absolute.
+    /// Write a backup to a file of the server's machine: an absolute path, or a bare name in the data directory's `backups`.
     Backup { file: PathBuf },
     /// Write all of a conference as JSON lines to a file of the server's machine; the path is absolute.
     Export { conference: String, file: PathBuf },
@@ -112,7 +112,7 @@ pub enum ControlReply {
     /// A token.
     Token { token: Secret, expires_at_ms: u64 },
     /// A file was written.
-    Written { bytes: u64, what: String },
+    Written { what: String },
     /// What runs.
     Status { version: String, pid: u32, conferences: usize },
 }
@@ -148,6 +148,19 @@ impl From<crate::state::StateError> for ControlError {
     fn from(error: crate::state::StateError) -> Self {
         let message = error.to_string();
         Self::of(Reject::from(error).reason, message)
+    }
+}
+
+impl From<BackupError> for ControlError {
+    fn from(error: BackupError) -> Self {
+        let reason = match &error {
+            BackupError::Exists(_) => Reason::Taken.word(),
+            BackupError::Busy => Reason::Busy.word(),
+            BackupError::NoRoom { .. } => Reason::DiskFull.word(),
+            BackupError::UnknownConference(_) => Reason::UnknownConference.word(),
+            _ => "backup_failed",
+        };
+        Self::new(reason, error.to_string())
     }
 }
 
@@ -187,17 +200,14 @@ pub async fn handle(hub: &Arc<Hub>, request: ControlRequest) -> Result<ControlRe
             add_channel(hub, conf, &conversation, title, &kind).await
         }
         ControlRequest::Backup { file } => blocking(hub, move |hub| back_up(hub, &file)).await,
-        ControlRequest::Export { conference, file } => {
-            let conference = find_conference(hub, &conference)?;
-            blocking(hub, move |hub| export::write(hub, conference.no, &file)).await
-        }
+        ControlRequest::Export { conference, file } => blocking(hub, move |hub| export(hub, &conference, &file)).await,
         ControlRequest::Status => status(hub),
     }
 }
 
-/// Calls the hub until a command that goes in steps is done. One command after the other, so that others come in between.
+/// Has the server itself do something, in steps if it goes in steps.
 async fn to_the_end(hub: &Hub, conf: ConfNo, action: Action) -> Result<ControlReply, ControlError> {
-    while let Outcome::Continue(_) = hub.call(conf, Actor::system(), action.clone()).await? {}
+    hub.call_to_end(conf, Actor::system(), action).await?;
     Ok(ControlReply::Done)
 }
 
@@ -321,11 +331,14 @@ fn status(hub: &Hub) -> Result<ControlReply, ControlError> {
     Ok(ControlReply::Status { version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id(), conferences })
 }
 
-/// The one place where backups are joined to the command line.
 fn back_up(hub: &Hub, file: &Path) -> Result<ControlReply, ControlError> {
-    let report = crate::backup::backup(hub, file).map_err(|error| ControlError::new("backup_failed", error.to_string()))?;
-    let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
-    Ok(ControlReply::Written { bytes, what: format!("{report}") })
+    let report = backup::backup(hub, file)?;
+    Ok(ControlReply::Written { what: report.to_string() })
+}
+
+fn export(hub: &Hub, conference: &str, file: &Path) -> Result<ControlReply, ControlError> {
+    let report = backup::export(hub.reader(), conference, file)?;
+    Ok(ControlReply::Written { what: report.to_string() })
 }
 
 #[cfg(test)]

@@ -190,7 +190,11 @@ impl ControlClient {
                 stream.set_nonblocking(true)?;
                 Ok(Some(Self { stream: BufReader::new(UnixStream::from_std(stream)?) }))
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

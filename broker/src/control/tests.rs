@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use super::socket::{self, ControlClient, ControlServer};
 use super::*;
 use crate::clock::SystemClock;
+use crate::command::Outcome;
 use crate::hub::{HubOptions, StoreOptions};
 use crate::limits::Limits;
 
@@ -155,25 +156,26 @@ async fn many_users_come_in_pages() {
 }
 
 #[tokio::test]
-async fn an_export_is_lines_of_json_for_its_owner() {
+async fn files_are_written_once() {
     let dir = TempDir::new().unwrap();
     let hub = open(&dir.path().join("data"));
     for (asked, _) in &STORY[4..=10] {
         let _ = handle(&hub, request(asked)).await;
     }
-    let file = dir.path().join("demo.jsonl");
-    let reply = handle(&hub, ControlRequest::Export { conference: "demo".into(), file: file.clone() }).await;
-    assert_eq!(word(&reply), "written");
-    let lines: Vec<serde_json::Value> =
-        std::fs::read_to_string(&file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines[0]["conference"], "demo");
-    assert_eq!((&lines[1]["user"], &lines[1]["role"]), (&"alice".into(), &"organiser".into()));
-    assert_eq!(lines[2]["conversation"], "lobby");
-    assert!(!std::fs::read_to_string(&file).unwrap().contains("stored_key"));
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-
-    let refused = handle(&hub, ControlRequest::Export { conference: "demo".into(), file: "/nowhere/x".into() }).await;
-    assert_eq!(word(&refused), "export_failed");
+    let export = |conference: &str, file: &str| ControlRequest::Export { conference: conference.into(), file: dir.path().join(file) };
+    let backup = |file: &str| ControlRequest::Backup { file: dir.path().join(file) };
+    for (asked, expected) in [
+        (export("demo", "demo.jsonl"), "written"),
+        (export("demo", "demo.jsonl"), "taken"),
+        (export("nowhere", "nowhere.jsonl"), "unknown_conference"),
+        (export("demo", "no/such/place"), "backup_failed"),
+        (backup("b"), "written"),
+        (backup("b"), "taken"),
+    ] {
+        assert_eq!(word(&handle(&hub, asked.clone()).await), expected, "{asked:?}");
+    }
+    let exported = std::fs::read_to_string(dir.path().join("demo.jsonl")).unwrap();
+    assert!(exported.contains("alice") && !exported.contains("stored_key"));
     hub.close();
 }
 

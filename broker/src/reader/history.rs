@@ -10,6 +10,7 @@ use crate::keys;
 use crate::model::{Body, Entry, Event, Place};
 use crate::recent::Published;
 use crate::registry::Refill;
+use crate::reject::Class;
 use crate::state::{Direction, StateError};
 use crate::topic::{Source, Topic};
 use crate::view::{Found, decode};
@@ -113,8 +114,11 @@ impl Reader {
         let end = self.conference_head(refill.conf)?.pos;
         let mut readable = Vec::new();
         for (_, Source { id, .. }) in &refill.topics {
-            if let Ok(found) = self.readable(refill.conf, &refill.uid, id) {
-                readable.push(found);
+            match self.readable(refill.conf, &refill.uid, id) {
+                Ok(found) => readable.push(found),
+                // What cannot be read now must not be passed over.
+                Err(reject) if reject.reason.class() == Class::Unavailable => return Err(StateError::Io(reject.to_string())),
+                Err(_) => {}
             }
         }
         let events = self.merge(readable, refill.after, end, limit)?;

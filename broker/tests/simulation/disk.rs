@@ -1,6 +1,7 @@
 //! What the simulated machine stores on: the state with failures that [`MemoryState`] has not (reads that fail, a commit that fails but had
 //! reached the disk), and the tape, a log of all that was ever durable.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
 use hallway_broker::log::{Log, LogError, Lsn};
@@ -12,15 +13,16 @@ pub struct SimState {
     inner: MemoryState,
     /// So many reads succeed, then one fails; below zero for never.
     read_fault: AtomicI64,
-    /// The next commit fails, but its changes are there.
+    /// The next commit fails, but its changes are found when the state is opened again.
     commit_anyway: AtomicBool,
+    unseen: Mutex<Option<Batch>>,
     failed: AtomicBool,
 }
 
 impl SimState {
     /// Around an open state.
     pub fn new(inner: MemoryState) -> Self {
-        Self { inner, read_fault: AtomicI64::new(-1), commit_anyway: AtomicBool::new(false), failed: AtomicBool::new(false) }
+        Self { inner, read_fault: AtomicI64::new(-1), commit_anyway: AtomicBool::new(false), unseen: Mutex::default(), failed: AtomicBool::new(false) }
     }
 
     /// After `reads` more reads one fails; never, below zero.
@@ -31,6 +33,11 @@ impl SimState {
     /// The next commit fails, although its changes reach the disk.
     pub fn fail_commit_anyway(&self, fail: bool) {
         self.commit_anyway.store(fail, Relaxed);
+    }
+
+    /// A commit that failed is not found after all.
+    pub fn lose_unseen(&self) {
+        self.unseen.lock().unwrap().take();
     }
 
     fn read(&self) -> Result<(), StateError> {
@@ -59,13 +66,12 @@ impl State for SimState {
 
     fn commit(&self, batch: &Batch) -> Result<(), StateError> {
         self.check()?;
-        let anyway = self.commit_anyway.swap(false, Relaxed);
-        self.inner.commit(batch)?;
-        if anyway {
+        if self.commit_anyway.swap(false, Relaxed) {
             self.failed.store(true, Relaxed);
+            *self.unseen.lock().unwrap() = Some(batch.clone());
             return Err(StateError::Io("injected: a commit that reached the disk".into()));
         }
-        Ok(())
+        self.inner.commit(batch)
     }
 
     fn checkpoint(&self) -> Result<(), StateError> {
@@ -75,7 +81,11 @@ impl State for SimState {
 
     fn reopen(&self) -> Result<(), StateError> {
         self.failed.store(false, Relaxed);
-        self.inner.reopen()
+        self.inner.reopen()?;
+        match self.unseen.lock().unwrap().take() {
+            Some(batch) => self.inner.commit(&batch),
+            None => Ok(()),
+        }
     }
 
     fn size_bytes(&self) -> u64 {

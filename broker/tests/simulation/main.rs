@@ -27,9 +27,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use world::{Stats, World};
 
 /// Whether `Session::subscribe` looks whether the conversation may be read after it has read it, or before.
-pub const SUBSCRIBE_CHECKS_LAST: bool = false;
+pub const SUBSCRIBE_CHECKS_LAST: bool = true;
 /// Whether an erasure takes the name out of everything that somebody did, not only of what they said where they were members.
 pub const ERASES_NAMES_EVERYWHERE: bool = false;
+
+thread_local! {
+    /// Where the thread's last panic was.
+    static PANICKED_AT: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
 
 /// Runs one seed; the message of what failed, and the step.
 fn run(seed: u64, traced: bool) -> Result<Stats, (String, usize, Vec<String>)> {
@@ -45,7 +50,8 @@ fn run(seed: u64, traced: bool) -> Result<Stats, (String, usize, Vec<String>)> {
 
 fn text(panic: &(dyn std::any::Any + Send)) -> String {
     let owned = panic.downcast_ref::<String>().cloned();
-    owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic without words".into())
+    let words = owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic without words".into());
+    format!("{words}\n(at {})", PANICKED_AT.with_borrow(Clone::clone))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -64,7 +70,10 @@ fn report(seed: u64) -> String {
 
 #[test]
 fn nothing_acked_is_lost_and_every_reader_has_everything_once() {
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or_else(String::new, |location| format!("{}:{}", location.file(), location.line()));
+        PANICKED_AT.with_borrow_mut(|at| *at = place);
+    }));
     let (first, last) = match number("HALLWAY_SIM_SEED") {
         Some(seed) => (seed, seed + 1),
         None => (number("HALLWAY_SIM_FIRST").unwrap_or(0), number("HALLWAY_SIM_FIRST").unwrap_or(0) + number("HALLWAY_SIM_SEEDS").unwrap_or(200)),
@@ -108,7 +117,7 @@ fn nothing_acked_is_lost_and_every_reader_has_everything_once() {
     );
     failed.sort();
     for (seed, step, what) in failed.iter().skip(1) {
-        eprintln!("also: seed {seed}, step {step}: {}", what.chars().take(400).collect::<String>());
+        eprintln!("also: seed {seed}, step {step}: {what}");
     }
     if let Some((seed, ..)) = failed.first() {
         panic_with(&report(*seed));

@@ -17,7 +17,7 @@ use hallway_broker::recent::{Published, Recent, WIRES};
 use hallway_broker::registry::{Registry, Walk, Wire, Wires};
 use hallway_broker::state::State;
 use hallway_broker::state::memory::MemoryStore;
-use hallway_broker::view::{StoreHead, decode};
+use hallway_broker::view::{ConferenceHead, StoreHead, decode};
 
 use crate::disk::SimState;
 use crate::link::{SimLink, SimWire};
@@ -51,6 +51,7 @@ pub struct Node {
     pub published: bool,
     pub state: Arc<SimState>,
     pub reader: Reader,
+    pub recent: Arc<Recent>,
     pub ends: Arc<Ends>,
     pub interest: Arc<Interest>,
     pub backbone: VecDeque<Bytes>,
@@ -74,7 +75,7 @@ impl Node {
         for (_, conference) in reader.conferences().unwrap() {
             ends.reached(conference.no, reader.conference_head(conference.no).unwrap().pos);
         }
-        let dispatch = Dispatch::new(reader.clone(), recent, Arc::clone(&ends), Arc::clone(&interest), shards);
+        let dispatch = Dispatch::new(reader.clone(), Arc::clone(&recent), Arc::clone(&ends), Arc::clone(&interest), shards);
         let bounds = Bounds { events: OUTBOX_EVENTS, bytes: OUTBOX_BYTES, budget: Budget::new(budget) };
         let mut wires: Wires = [const { None }; WIRES];
         for (wire, padding) in [(0, 0), (1, 40)] {
@@ -93,6 +94,7 @@ impl Node {
             published: false,
             state,
             reader,
+            recent,
             ends,
             interest,
             backbone: VecDeque::new(),
@@ -111,7 +113,8 @@ impl Node {
 
     /// The pos of the last event that anybody can read now.
     pub fn end(&self, conf: u32) -> u64 {
-        self.reader.conference_head(ConfNo(conf)).unwrap().pos
+        let bytes = self.state.get(&keys::conference_head(ConfNo(conf))).unwrap();
+        bytes.map_or(0, |bytes| decode::<ConferenceHead>(&bytes).unwrap().pos)
     }
 
     /// Uses a shard's registry as the shard does: what it gained and lost is told to dispatch.

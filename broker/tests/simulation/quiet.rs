@@ -36,7 +36,7 @@ impl World {
                 if std::mem::take(&mut conn.blocked) {
                     conn.link.0.woken.set(true);
                 }
-                self.ask(device);
+                worked |= self.ask(device);
             }
         }
         worked |= !self.node.queue.is_empty();

@@ -29,7 +29,7 @@ impl World {
     /// Opens a session: its inbox is live from now on.
     pub fn connect(&mut self, device: usize) {
         let (conf, uid) = (ConfNo(self.devices[device].conf), self.devices[device].uid.clone());
-        if self.node.reader.user(conf, &uid).unwrap().is_none() {
+        if !matches!(self.node.reader.user(conf, &uid), Ok(Some(_))) || self.node.reader.conference_head(conf).is_err() {
             return;
         }
         let (id, shard) = (self.node.next_session, self.rng.below(self.node.shards.len()));
@@ -174,7 +174,9 @@ impl World {
     pub fn step_client(&mut self) {
         let Some(device) = self.any_connected() else { return };
         match self.rng.below(10) {
-            0..6 => self.ask(device),
+            0..6 => {
+                self.ask(device);
+            }
             6..8 => {
                 let (conf, uid) = (self.devices[device].conf, self.devices[device].uid.clone());
                 let id = self.some_conversation(conf, &uid);
@@ -240,7 +242,7 @@ impl World {
         let reader = self.node.reader.clone();
         let order = crate::SUBSCRIBE_CHECKS_LAST;
         let step = std::mem::replace(&mut its.step, Step::Registered);
-        let found = |world: &Self| world.node.reader.conversation(conf, &its.id).map(|found| found.unwrap());
+        let found = |world: &Self| world.node.reader.conversation(conf, &its.id).map(|found| found.expect("a conversation that was found before"));
         its.step = match step {
             Step::Registered => {
                 if !order {
@@ -256,6 +258,7 @@ impl World {
                     Some(after) => reader.page(&found(self)?, Toward::Newer(after), self.plan.page, &[])?,
                     None => Page { events: Vec::new(), complete: true },
                 };
+                self.node.state.fail_read(-1);
                 for event in &page.events {
                     self.check_read_back(event, true);
                 }
@@ -364,7 +367,12 @@ impl World {
                         let follow = self.devices[device].conn.as_mut().and_then(|conn| conn.follows.get_mut(&conv));
                         follow.into_iter().for_each(|follow| follow.on = false);
                     }
-                    Some(Reply::Refused(_)) | None => {}
+                    // A subscription that could not be renewed is gone.
+                    Some(Reply::Refused(conv)) => {
+                        let follow = self.devices[device].conn.as_mut().and_then(|conn| conn.follows.get_mut(&conv));
+                        follow.into_iter().for_each(|follow| (follow.on, follow.again) = (false, true));
+                    }
+                    None => {}
                     Some(subscribed) => {
                         if let Reply::Subscribed { events, .. } = &subscribed {
                             for seen in events {

@@ -109,9 +109,16 @@ impl World {
     }
 
     fn recover(&mut self) {
-        let keep = self.rng.below(self.store.uncheckpointed() + 2);
+        if !self.calm && self.rng.chance(600) {
+            return;
+        }
+        let batches = self.store.uncheckpointed();
+        let keep = self.rng.below(batches + 3);
         self.store.keep_at_reopen(keep);
-        if !self.calm && self.rng.chance(300) {
+        if keep < batches {
+            self.node.state.lose_unseen();
+        }
+        if !self.calm && self.rng.chance(600) {
             self.store.fail_commit(self.rng.next() % 3, Fault::Io);
         }
         let Some((_, logged)) = self.node.logged.front() else { return };
@@ -207,6 +214,10 @@ impl World {
 
     fn dispatch(&mut self, count: usize) {
         self.arm_read_fault();
+        if !self.calm && self.rng.chance(self.plan.forget) {
+            // What is in memory may be let go at any time.
+            self.node.recent.clear();
+        }
         let done = self.node.dispatch(count);
         self.node.state.fail_read(-1);
         self.note(|| format!("dispatch takes {count}{}", if done { "" } else { ": a hole that cannot be filled yet" }));

@@ -174,7 +174,7 @@ impl Truth {
 
     /// The pos above which `uid` must get nothing, when the conference's state is at `end`; `None` when they may read.
     pub fn silent_above(&self, conf: u32, conv: u32, uid: &Uid, end: u64, applied: Lsn) -> Option<u64> {
-        let told = &self.told[&(conf, conv)];
+        let told = self.told.get(&(conf, conv))?;
         if self.erased.get(&(conf, uid.clone())).is_some_and(|lsn| *lsn <= applied) {
             return Some(u64::MAX);
         }
@@ -196,7 +196,7 @@ impl Truth {
 
     /// Whether `uid` lost their right to read between two positions.
     pub fn lost(&self, conf: u32, conv: u32, uid: &Uid, above: u64) -> bool {
-        self.told[&(conf, conv)].standings.get(uid).is_some_and(|changes| changes.iter().any(|(pos, reads)| *pos > above && !reads))
+        self.told.get(&(conf, conv)).and_then(|told| told.standings.get(uid)).is_some_and(|changes| changes.iter().any(|(pos, reads)| *pos > above && !reads))
     }
 
     fn messages(&self, conf: u32, conv: u32, above: u64, through: u64) -> u64 {

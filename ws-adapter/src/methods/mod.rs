@@ -37,6 +37,15 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
+    /// What has been sent at `rate` so far.
+    pub(crate) fn with_rate(rate: Rate) -> Self {
+        Self { rate: Cell::new(rate), known: RefCell::default() }
+    }
+
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate.get()
+    }
+
     fn knows(&self, id: &ConversationId) -> bool {
         self.known.borrow().contains(id)
     }
@@ -104,19 +113,30 @@ pub(crate) async fn message(caller: &Caller<'_>, text: &str, out: &mut Vec<u8>) 
         Err((id, fault)) => rpc::write_error(out, &id, &fault),
         Ok(Message::One(call)) => entry(caller, Ok(call), out).await,
         Ok(Message::Batch(entries)) => {
-            // All are begun in their order, so that commands reach the log in it, and waited for together.
-            let answers = join_all(entries.into_iter().map(|one| async move {
-                let mut answer = Vec::new();
-                entry(caller, one, &mut answer).await;
-                answer
-            }));
             let mut batch = Batch::new();
-            for answer in answers.await {
-                batch.add(|out| out.extend_from_slice(&answer));
+            let mut entries = entries.into_iter().peekable();
+            while let Some(first) = entries.next() {
+                // Messages in a row go to the log together; anything else sees what came before it.
+                let mut run = vec![first];
+                while is_send(run.last()) && is_send(entries.peek()) {
+                    run.extend(entries.next());
+                }
+                let answers = join_all(run.into_iter().map(|one| async move {
+                    let mut answer = Vec::new();
+                    entry(caller, one, &mut answer).await;
+                    answer
+                }));
+                for answer in answers.await {
+                    batch.add(|out| out.extend_from_slice(&answer));
+                }
             }
             out.extend(batch.finish().unwrap_or_default());
         }
     }
+}
+
+fn is_send(entry: Option<&Entry<'_>>) -> bool {
+    entry.is_some_and(|entry| entry.as_ref().is_ok_and(|call| MethodId::named(&call.method) == Some(MethodId::MessageSend)))
 }
 
 async fn entry(caller: &Caller<'_>, entry: Entry<'_>, out: &mut Vec<u8>) {

@@ -1,0 +1,167 @@
+//! Every record by itself: it is of the kind that its key says, and what it belongs to is there.
+
+use std::ops::ControlFlow;
+
+use super::{Walk, shown, whole};
+use crate::apply::{Idempotency, ReadMark};
+use crate::backup::snapshot::END_OF_KEYS;
+use crate::ids::{ConfNo, ConferenceId, Uid};
+use crate::keys;
+use crate::model::{Conference, Conversation, Entry, Member, Token, User};
+use crate::state::{Direction, StateError};
+use crate::view::{ConferenceHead, StoreHead};
+
+/// The prefixes whose keys go on with a conference's number.
+const OF_CONFERENCE: &[u8] = b"bcDeEhimnprtuUwx";
+/// Those whose keys then go on with a conversation's number.
+const OF_CONVERSATION: &[u8] = b"eimrx";
+/// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
+const CHUNK_RECORDS: usize = 1024;
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// A key, taken apart.
+struct Parts<'a> {
+    kind: u8,
+    conf: ConfNo,
+    conv: Option<u32>,
+    rest: &'a [u8],
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*number), rest))
+}
+
+impl<'a> Parts<'a> {
+    /// `None` when it is too short for its kind.
+    fn of(key: &'a [u8]) -> Option<Self> {
+        let (kind, rest) = key.split_first()?;
+        let (conf, rest) = if OF_CONFERENCE.contains(kind) { number(rest)? } else { (0, rest) };
+        let (conv, rest) = match OF_CONVERSATION.contains(kind).then(|| number(rest)) {
+            None => (None, rest),
+            Some(found) => found.map(|(conv, rest)| (Some(conv), rest))?,
+        };
+        Some(Self { kind: *kind, conf: ConfNo(conf), conv, rest })
+    }
+
+    /// The text up to a zero byte, and what follows it.
+    fn split_rest(&self) -> Option<(&'a [u8], &'a [u8])> {
+        let zero = self.rest.iter().position(|byte| *byte == 0)?;
+        Some((&self.rest[..zero], &self.rest[zero + 1..]))
+    }
+}
+
+fn uid(bytes: &[u8]) -> Option<Uid> {
+    Uid::parse(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+/// Whether the value is of the key's kind; `None` for a kind that there is not.
+fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
+    Some(match kind {
+        b'a' => whole::<StoreHead>(value).is_some(),
+        b'C' => whole::<Conference>(value).is_some(),
+        b'D' => whole::<ConferenceId>(value).is_some(),
+        b'c' => whole::<Conversation>(value).is_some(),
+        b'e' => whole::<Entry>(value).is_some(),
+        // `Erasure`: where it goes on.
+        b'E' => whole::<(Vec<u8>, u64)>(value).is_some(),
+        b'h' => whole::<ConferenceHead>(value).is_some(),
+        b'i' => whole::<Idempotency>(value).is_some(),
+        b'm' => whole::<Member>(value).is_some(),
+        b'n' => whole::<Uid>(value).is_some(),
+        b'r' => whole::<ReadMark>(value).is_some(),
+        b'T' => whole::<Token>(value).is_some(),
+        b'U' => whole::<User>(value).is_some(),
+        b'x' => whole::<u64>(value).is_some(),
+        b'b' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
+        _ => return None,
+    })
+}
+
+impl Walk<'_> {
+    /// Looks at all records; conference numbers up to `made` were given.
+    pub(super) fn check_records(&mut self, made: u32) -> Result<(), StateError> {
+        let mut from = Vec::new();
+        loop {
+            let (mut chunk, mut bytes) = (Vec::new(), 0);
+            self.state.scan(&from, &END_OF_KEYS, Direction::Ascending, &mut |key, value| {
+                bytes += key.len() + value.len();
+                chunk.push((key.to_vec(), value.to_vec()));
+                if chunk.len() < CHUNK_RECORDS && bytes < CHUNK_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            for (key, value) in &chunk {
+                self.check_record(key, value, made)?;
+            }
+            let Some((last, _)) = chunk.pop() else { return Ok(()) };
+            from = last;
+            from.push(0);
+        }
+    }
+
+    fn check_record(&mut self, key: &[u8], value: &[u8], made: u32) -> Result<(), StateError> {
+        let kind = key.first().copied().unwrap_or_default();
+        *self.report.records.entry(char::from(kind)).or_default() += 1;
+        let Some(parts) = Parts::of(key) else {
+            self.report.problem(format!("the key {} is cut off", shown(key)));
+            return Ok(());
+        };
+        match is_of_kind(kind, value) {
+            Some(true) => {}
+            Some(false) => self.report.problem(format!("the record {} is of another shape", shown(key))),
+            None => self.report.problem(format!("the record {} is of no known kind", shown(key))),
+        }
+        if OF_CONFERENCE.contains(&kind) && !self.conferences.contains_key(&parts.conf) {
+            if kind != b'D' && (1..=made).contains(&parts.conf.0) {
+                self.report.left_over += 1;
+            } else {
+                self.report.problem(format!("the record {} is of no conference", shown(key)));
+            }
+            return Ok(());
+        }
+        let belongs = self.belongs(&parts, value)?;
+        if !belongs {
+            self.report.problem(format!("what the record {} belongs to is not there", shown(key)));
+        }
+        Ok(())
+    }
+
+    /// Whether what a record belongs to is there.
+    fn belongs(&mut self, parts: &Parts<'_>, value: &[u8]) -> Result<bool, StateError> {
+        if let Some(conv) = parts.conv {
+            return Ok(self.conferences.get(&parts.conf).is_some_and(|checked| checked.conversations.has(u64::from(conv))));
+        }
+        match parts.kind {
+            b'U' => {
+                let counts = whole::<User>(value).is_some_and(|user| !user.erased);
+                if let Some(checked) = self.conferences.get_mut(&parts.conf) {
+                    checked.users += u32::from(counts);
+                }
+                Ok(uid(parts.rest).is_some())
+            }
+            b'n' => self.has_user(parts.conf, whole::<Uid>(value)),
+            b'p' => self.has_conversation(parts.conf, parts.rest),
+            b'u' => match parts.split_rest() {
+                Some((_, id)) => self.has_conversation(parts.conf, id),
+                None => Ok(false),
+            },
+            b't' => match parts.split_rest() {
+                Some((_, hash)) => self.has(&[&[keys::TOKENS], hash].concat()),
+                None => Ok(false),
+            },
+            b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
+            _ => Ok(true),
+        }
+    }
+
+    fn has(&self, key: &[u8]) -> Result<bool, StateError> {
+        Ok(self.state.get(key)?.is_some())
+    }
+
+    fn has_user(&self, conf: ConfNo, uid: Option<Uid>) -> Result<bool, StateError> {
+        uid.map_or(Ok(false), |uid| self.has(&keys::user(conf, &uid)))
+    }
+
+    fn has_conversation(&self, conf: ConfNo, id: &[u8]) -> Result<bool, StateError> {
+        self.has(&[&keys::conversations(conf)[..], id].concat())
+    }
+}

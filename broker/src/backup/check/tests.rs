@@ -1,0 +1,150 @@
+//! A good store, and one fault at a time planted in it.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::command::{Action, Actor, Command, Draft, Reuse};
+use crate::commit::ApplyStage;
+use crate::ids::{ConvNo, ConversationId, Uid};
+use crate::log::Log;
+use crate::log::memory::MemoryDisk;
+use crate::model::{Conversation, Entry, Kind, Member, SignIn, UserRole, Via};
+use crate::recent::Recent;
+use crate::state::Batch;
+use crate::state::memory::{MemoryState, MemoryStore};
+use crate::view::{decode, encode};
+
+const CONF: ConfNo = ConfNo(1);
+const LOBBY: ConvNo = ConvNo(1);
+
+fn alice() -> Uid {
+    Uid::parse("alice").unwrap()
+}
+
+fn story() -> Vec<(Actor, Action)> {
+    let lobby = ConversationId::parse("lobby").unwrap();
+    let system = Actor::system;
+    let people = ["alice", "bob"].map(|uid| Uid::parse(uid).unwrap());
+    let as_user = |uid: &Uid| Actor { uid: uid.clone(), via: Via::Ws, session: 1 };
+    let say = |conversation: &ConversationId, text: &str| {
+        let (client_id, text) = (text.into(), text.into());
+        Action::Send(Draft {
+            conversation: conversation.clone(),
+            client_id,
+            reuse: Reuse::Conflict,
+            text,
+            reply_to: None,
+            mentions: vec![],
+            attachments: vec![],
+        })
+    };
+    let demo = ConferenceId::parse("demo").unwrap();
+    let mut story = vec![(system(), Action::AddConference { id: demo, title: "".into(), sign_in: SignIn::Open, epoch: 1 })];
+    for uid in &people {
+        story.push((system(), Action::AddUser { uid: uid.clone(), name: None, role: UserRole::Attendee, credentials: None }));
+        story.push((system(), Action::IssueToken { uid: uid.clone(), hash: [uid.as_str().len() as u8; 16], expires_ms: 9 }));
+    }
+    story.push((system(), Action::Create { kind: Kind::Channel, id: lobby.clone(), title: "".into(), members: vec![] }));
+    for n in 0..5 {
+        story.push((as_user(&people[0]), say(&lobby, &format!("hi {n}"))));
+    }
+    let direct = ConversationId::direct(&people[0], &people[1]).unwrap();
+    story.push((as_user(&people[1]), say(&direct, "psst")));
+    story.push((as_user(&people[1]), Action::React { conversation: lobby.clone(), target: 2, emoji: "x".into(), on: true }));
+    story.push((as_user(&people[0]), Action::Read { conversation: lobby, seq: 3 }));
+    story
+}
+
+fn store() -> (MemoryStore, MemoryState) {
+    let mut log = MemoryDisk::new().open().unwrap();
+    for (actor, action) in story() {
+        log.append(&[&encode(&Command { conf: CONF, actor, at_ms: 1000, action })]).unwrap();
+    }
+    let store = MemoryStore::new();
+    let state = Arc::new(store.open().unwrap());
+    ApplyStage::open(Arc::new(Mutex::new(Box::new(log))), Arc::clone(&state) as _, Arc::new(Recent::default()), [1; 16]).unwrap();
+    (store, Arc::into_inner(state).unwrap())
+}
+
+fn checked(state: &dyn State) -> CheckReport {
+    let mut report = CheckReport::default();
+    check_state(state, &mut report);
+    report
+}
+
+#[test]
+fn a_good_store_is_good() {
+    let (_, state) = store();
+    let report = checked(&state);
+    assert!(report.is_good(), "{report}");
+    // The lobby, the direct conversation, alice's inbox; joined, 5 messages, a reaction; psst; the notice.
+    assert_eq!((report.conferences, report.conversations, report.events), (1, 3, 9), "{report}");
+    assert!(report.to_string().ends_with("all is well"));
+}
+
+/// Changes a record.
+fn change<T: serde::Serialize + DeserializeOwned>(state: &MemoryState, batch: &mut Batch, key: Vec<u8>, change: impl FnOnce(&mut T)) {
+    let mut record: T = decode(&state.get(&key).unwrap().expect("the record is there")).unwrap();
+    change(&mut record);
+    batch.put(key, encode(&record));
+}
+
+#[test]
+fn planted_faults_are_found() {
+    let lobby = || keys::conversation(CONF, &ConversationId::parse("lobby").unwrap());
+    let entry = |seq| keys::entry(CONF, LOBBY, seq);
+    type Plant<'a> = Box<dyn Fn(&MemoryState, &mut Batch) + 'a>;
+    let cases: Vec<(&str, Plant<'_>)> = vec![
+        ("follows event 2", Box::new(|_, batch| batch.remove(entry(3)))),
+        ("message number is 9 instead of 2", Box::new(|state, batch| change(state, batch, entry(3), |entry: &mut Entry| entry.n = 9))),
+        ("is not above", Box::new(|state, batch| change(state, batch, entry(4), |entry: &mut Entry| entry.pos = 1))),
+        ("another event's", Box::new(|state, batch| change(state, batch, entry(4), |entry: &mut Entry| entry.pos = 1))),
+        ("above the conference's", Box::new(|state, batch| change(state, batch, entry(6), |entry: &mut Entry| entry.pos = 1 << 40))),
+        ("its time is before", Box::new(|state, batch| change(state, batch, entry(6), |entry: &mut Entry| entry.ts_ms = 1))),
+        ("another shape", Box::new(|_, batch| batch.put(entry(2), vec![255; 3]))),
+        ("another shape", Box::new(|state, batch| batch.put(entry(2), [state.get(&entry(2)).unwrap().unwrap(), vec![0]].concat()))),
+        ("but counts 7 members", Box::new(move |state, batch| change(state, batch, lobby(), |lobby: &mut Conversation| lobby.members = 7))),
+        ("it has 0 members", Box::new(|_, batch| batch.remove(keys::member(CONF, LOBBY, &alice())))),
+        ("was never given", Box::new(move |state, batch| change(state, batch, lobby(), |lobby: &mut Conversation| lobby.no = ConvNo(99)))),
+        (
+            "another conversation's",
+            Box::new(move |state, batch| change(state, batch, lobby(), |lobby: &mut Conversation| lobby.no = ConvNo(2))),
+        ),
+        ("belongs to is not there", Box::new(move |_, batch| batch.remove(lobby()))),
+        (
+            "but counts 1",
+            Box::new(|state, batch| change(state, batch, keys::conference_head(CONF), |head: &mut ConferenceHead| head.users = 1)),
+        ),
+        ("of no conference", Box::new(|_, batch| batch.put(keys::entry(ConfNo(9), LOBBY, 1), vec![]))),
+        ("of no known kind", Box::new(|_, batch| batch.put(b"~".to_vec(), vec![]))),
+        ("cut off", Box::new(|_, batch| batch.put(b"e\0\0".to_vec(), vec![]))),
+        ("belongs to is not there", Box::new(|_, batch| batch.remove(keys::token(&[5; 16])))),
+        ("is not its own", Box::new(|_, batch| batch.remove(keys::conference_id(CONF)))),
+        ("no head", Box::new(|_, batch| batch.remove(keys::store_head()))),
+        ("record schema 9", Box::new(|state, batch| change(state, batch, keys::store_head(), |head: &mut StoreHead| head.schema = 9))),
+    ];
+    for (expected, plant) in cases {
+        let (_, state) = store();
+        let mut batch = Batch::default();
+        plant(&state, &mut batch);
+        state.commit(&batch).unwrap();
+        let report = checked(&state);
+        assert!(!report.is_good() && report.told.iter().any(|problem| problem.contains(expected)), "{expected}: {report}");
+    }
+}
+
+#[test]
+fn the_list_of_problems_is_bounded() {
+    let (_, state) = store();
+    let mut batch = Batch::default();
+    for n in 0..500u32 {
+        batch.put(keys::entry(ConfNo(70), ConvNo(n), 1), vec![]);
+        batch.put(
+            keys::member(CONF, LOBBY, &Uid::parse(&format!("u{n}")).unwrap()),
+            encode(&Member { standing: crate::model::Standing::Left, since_pos: 1, muted: false }),
+        );
+    }
+    state.commit(&batch).unwrap();
+    let report = checked(&state);
+    assert_eq!((report.problems, report.told.len()), (1000, TOLD_PROBLEMS));
+}

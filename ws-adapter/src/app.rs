@@ -1,0 +1,156 @@
+//! What the HTTP routes ask of the hub, for one connection.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hallway_broker::accounts::{self, Accounts};
+use hallway_broker::admit::Rate;
+use hallway_broker::generations::Generations;
+use hallway_broker::hub::Hub;
+use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::model::Via;
+use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::session::Who;
+use hallway_broker::shard::Shard;
+
+use crate::http::client::Client;
+use crate::http::{About, AboutConference, App, Settings, Upgraded};
+use crate::methods::{self, Caller, Sending};
+use crate::peers::{Peers, Unauthenticated};
+use crate::rpc::Fault;
+use crate::session;
+use crate::types::Time;
+use crate::types::account::{Login, Register, SignedIn};
+
+/// Users whose rate of sending over HTTP is remembered.
+const HTTP_SENDERS: usize = 10_000;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub hub: Arc<Hub>,
+    pub accounts: Arc<Accounts>,
+    pub peers: Peers,
+    pub address: SocketAddr,
+    /// Whether passwords are taken on connections without TLS.
+    pub plaintext_login: bool,
+    http_rates: Mutex<Generations<(ConfNo, Uid), Rate>>,
+}
+
+impl Shared {
+    pub(crate) fn new(hub: Arc<Hub>, settings: Settings, address: SocketAddr, plaintext_login: bool) -> Self {
+        let limits = hub.limits();
+        Self {
+            accounts: Arc::new(Accounts::new(limits, Arc::clone(hub.clock()))),
+            peers: Peers::new(limits.unauthenticated_per_address),
+            http_rates: Mutex::new(Generations::new(HTTP_SENDERS)),
+            settings,
+            hub,
+            address,
+            plaintext_login,
+        }
+    }
+
+    fn rate(&self, key: &(ConfNo, Uid)) -> Rate {
+        self.http_rates.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or_default()
+    }
+
+    fn set_rate(&self, key: (ConfNo, Uid), rate: Rate) {
+        self.http_rates.lock().unwrap_or_else(PoisonError::into_inner).insert(key, rate);
+    }
+}
+
+/// One connection's view of it.
+pub(crate) struct Connection {
+    pub shared: Arc<Shared>,
+    pub shard: Rc<Shard>,
+    /// Counts the connection until somebody signs in on it.
+    pub admitted: RefCell<Option<Unauthenticated>>,
+}
+
+impl Connection {
+    fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
+        if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
+    }
+}
+
+fn signed_in(found: accounts::SignedIn) -> SignedIn {
+    let accounts::SignedIn { token, uid, name, conference, expires_at_ms } = found;
+    SignedIn { token, user: uid, name: name.to_string(), conference, expires_at: Time(expires_at_ms) }
+}
+
+impl App for Connection {
+    fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    async fn register(&self, wanted: Register, client: &Client) -> Result<SignedIn, Fault> {
+        self.takes_passwords(client)?;
+        let Register { conference, uid, password, name } = wanted;
+        let Shared { accounts, hub, .. } = &*self.shared;
+        Ok(signed_in(accounts.register(hub, &conference, &uid, &password, name.as_deref(), client.address).await?))
+    }
+
+    async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
+        self.takes_passwords(client)?;
+        let Shared { accounts, hub, .. } = &*self.shared;
+        Ok(signed_in(accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
+    }
+
+    async fn rpc(&self, text: &str, bearer: &str, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let Shared { accounts, hub, .. } = &*self.shared;
+        let accounts::Identity { conf, conference, uid, user } = accounts.by_token(hub.reader(), bearer)?;
+        let key = (conf, uid.clone());
+        let who = Who { conf, conference, uid, name: Arc::clone(&user.name) };
+        let sending = Sending::with_rate(self.shared.rate(&key));
+        let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None };
+        let mut out = Vec::new();
+        methods::message(&caller, text, &mut out).await;
+        self.shared.set_rate(key, sending.rate());
+        Ok((!out.is_empty()).then_some(out))
+    }
+
+    fn admits(&self, client: &Client) -> Result<(), Fault> {
+        if self.shared.hub.writable() == Err(Reason::Draining.into()) {
+            return Err(Reason::Draining.into());
+        }
+        if self.admitted.borrow().is_none() {
+            let admitted = self.shared.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
+            self.admitted.replace(Some(admitted));
+        }
+        Ok(())
+    }
+
+    fn upgraded(&self, upgraded: Upgraded) {
+        let Some(admitted) = self.admitted.take() else { return };
+        let Upgraded { stream, leftover, .. } = upgraded;
+        let (accounts, shard) = (Arc::clone(&self.shared.accounts), Rc::clone(&self.shard));
+        tokio::task::spawn_local(session::run(accounts, shard, stream, leftover.to_vec(), admitted));
+    }
+
+    async fn about(&self) -> About {
+        let conferences = self.shared.hub.reader().conferences().unwrap_or_default();
+        let about = |(id, record): (hallway_broker::ids::ConferenceId, hallway_broker::model::Conference)| AboutConference {
+            id: id.to_string(),
+            title: record.title,
+            sign_in: record.sign_in.word().to_owned(),
+        };
+        About {
+            name: "Hallway",
+            version: env!("CARGO_PKG_VERSION"),
+            mode: if self.shared.hub.options().demo { "demo" } else { "server" }.to_owned(),
+            conferences: conferences.into_iter().map(about).collect(),
+            listeners: vec![("http".to_owned(), self.shared.address.to_string())],
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.shared.hub.writable() != Err(Reject::from(Reason::Draining))
+    }
+
+    fn metrics(&self) -> String {
+        self.shared.hub.render_metrics()
+    }
+}

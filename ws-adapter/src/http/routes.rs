@@ -1,0 +1,157 @@
+//! Who answers what, and which checks come before.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use hyper::body::Incoming;
+use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+
+use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
+use super::client::{Client, identify};
+use super::{App, account, cors, page, rpc, upgrade};
+
+/// The OpenRPC document, made when it is first asked for.
+static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Page,
+    Script,
+    Style,
+    OpenRpc,
+    About,
+    Alive,
+    Ready,
+    Metrics,
+    Register,
+    Login,
+    Rpc,
+    Socket,
+}
+
+impl Route {
+    fn find(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Page,
+            "/assets/app.js" => Self::Script,
+            "/assets/style.css" => Self::Style,
+            "/openrpc.json" => Self::OpenRpc,
+            "/api/about" => Self::About,
+            "/healthz" => Self::Alive,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/api/register" => Self::Register,
+            "/api/login" => Self::Login,
+            "/rpc" => Self::Rpc,
+            "/ws" => Self::Socket,
+            _ => return None,
+        })
+    }
+
+    fn is_post(self) -> bool {
+        matches!(self, Self::Register | Self::Login | Self::Rpc)
+    }
+
+    /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
+    fn is_for_operators(self) -> bool {
+        matches!(self, Self::Alive | Self::Ready | Self::Metrics)
+    }
+
+    /// Whether pages of other, allowed origins may read the answer.
+    fn is_open_to_origins(self) -> bool {
+        self.is_post() || matches!(self, Self::OpenRpc | Self::About)
+    }
+
+    /// Whether what it does depends on who sends the browser here.
+    fn checks_origin(self) -> bool {
+        self.is_open_to_origins() || self == Self::Socket
+    }
+}
+
+/// Answers a request. After a 101, `upgraded` names the client to hand over.
+pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<Client>>) -> Answer {
+    let settings = app.settings();
+    let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
+    let Some(route) = Route::find(request.uri().path()) else { return no_such_path() };
+    if let Err(refusal) = check(route, app, request.headers(), host.as_deref()) {
+        return *refusal;
+    }
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut answer = if is_preflight(route, &request) {
+        cors::preflight()
+    } else if let Some(refusal) = wrong_method(route, request.method()) {
+        refusal
+    } else {
+        carry_out(app, route, request, client, upgraded).await
+    };
+    if route.is_open_to_origins() {
+        cors::open_to(origin.as_ref(), &mut answer);
+    }
+    answer
+}
+
+/// DESIGN, "Safety": the Host header must be ours, the Origin ours or listed.
+fn check<A: App>(route: Route, app: &A, headers: &HeaderMap, host: Option<&str>) -> Result<(), Refusal> {
+    let site = &app.settings().site;
+    if route.is_for_operators() {
+        return Ok(());
+    }
+    let Some(host) = host.filter(|host| site.is_our_host(host)) else {
+        return Err(not_ours("the Host header does not name this server: see public_url").into());
+    };
+    if route.checks_origin() && !site.allows(cors::origin(headers), host) {
+        return Err(not_ours("this origin is not allowed: see [http] origins").into());
+    }
+    Ok(())
+}
+
+fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
+    route.is_open_to_origins()
+        && request.method() == Method::OPTIONS
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
+    let (fits, allowed) = match route {
+        _ if route.is_post() => (method == Method::POST, "POST"),
+        Route::Socket => (method == Method::GET, "GET"),
+        _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
+    };
+    (!fits).then(|| method_not_allowed(allowed))
+}
+
+async fn carry_out<A: App>(app: &A, route: Route, request: Request<Incoming>, client: Client, upgraded: &RefCell<Option<Client>>) -> Answer {
+    match route {
+        Route::Page => page::index(),
+        Route::Script => page::script(),
+        Route::Style => page::style(),
+        Route::OpenRpc => with_body(StatusCode::OK, JSON, OPENRPC.as_str()),
+        Route::About => json(StatusCode::OK, &app.about().await),
+        Route::Alive => text(StatusCode::OK, "ok\n"),
+        Route::Ready if app.ready() => text(StatusCode::OK, "ready\n"),
+        Route::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        Route::Metrics => with_body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", app.metrics()),
+        Route::Register => account::register(app, request, &client).await,
+        Route::Login => account::login(app, request, &client).await,
+        Route::Rpc => rpc::call(app, request, &client).await,
+        Route::Socket => socket(app, request.headers(), client, upgraded),
+    }
+}
+
+fn socket<A: App>(app: &A, headers: &HeaderMap, client: Client, upgraded: &RefCell<Option<Client>>) -> Answer {
+    let answer = match upgrade::shake_hands(headers) {
+        Ok(answer) => answer,
+        Err(refusal) => return *refusal,
+    };
+    if let Err(fault) = app.admits(&client) {
+        return refused(&fault);
+    }
+    *upgraded.borrow_mut() = Some(client);
+    answer
+}
+
+fn text(status: StatusCode, text: &'static str) -> Answer {
+    with_body(status, "text/plain; charset=utf-8", text)
+}

@@ -1,0 +1,25 @@
+//! `POST /rpc`: one JSON-RPC message for the user of a bearer token.
+
+use hallway_broker::reject::Reason;
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+
+use super::App;
+use super::answer::{Answer, JSON, empty, refused, with_body};
+use super::client::Client;
+use super::request::{bearer, json_text};
+
+pub async fn call<A: App>(app: &A, request: Request<Incoming>, client: &Client) -> Answer {
+    let Some(token) = bearer(request.headers()).map(str::to_owned) else {
+        return refused(&Reason::NoSession.into());
+    };
+    let text = match json_text(request, app.settings().body_bytes).await {
+        Ok(text) => text,
+        Err(refusal) => return *refusal,
+    };
+    match app.rpc(&text, &token, client).await {
+        Ok(Some(answer)) => with_body(StatusCode::OK, JSON, answer),
+        Ok(None) => empty(StatusCode::NO_CONTENT),
+        Err(fault) => refused(&fault),
+    }
+}
