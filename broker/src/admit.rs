@@ -54,7 +54,8 @@ pub fn check_draft(draft: &Draft, limits: &Limits) -> Result<(), Reject> {
     if draft.client_id.len() > MAX_CLIENT_ID_BYTES {
         return Err(Reason::InvalidParams.into());
     }
-    let attachments_fit = draft.attachments.len() <= MAX_ATTACHMENTS && draft.attachments.iter().all(|url| url.len() <= MAX_ATTACHMENT_BYTES);
+    let attachments_fit =
+        draft.attachments.len() <= MAX_ATTACHMENTS && draft.attachments.iter().all(|url| url.len() <= MAX_ATTACHMENT_BYTES);
     if draft.mentions.len() > MAX_MENTIONS || !attachments_fit {
         return Err(Reason::TooLarge.into());
     }

@@ -31,14 +31,18 @@ pub enum StoreError {
     #[error(transparent)]
     State(#[from] StateError),
     /// Written by another version.
-    #[error("the store has record schema {found}, this build reads {SCHEMA}: use the build that wrote it, or 'hallway export' there and import here")]
+    #[error(
+        "the store has record schema {found}, this build reads {SCHEMA}: use the build that wrote it, or 'hallway export' there and import here"
+    )]
     Schema {
         /// What the store says.
         found: u32,
     },
     /// Log and state do not belong together.
-    #[error("the log ends at {log_end}, but the state has applied {applied}: the log was cut or belongs to another store. Nothing was changed; \
-             'hallway rebuild' goes back to the newest backup")]
+    #[error(
+        "the log ends at {log_end}, but the state has applied {applied}: the log was cut or belongs to another store. Nothing was changed; \
+             'hallway rebuild' goes back to the newest backup"
+    )]
     LogBehind {
         /// The log's last record.
         log_end: Lsn,

@@ -170,27 +170,33 @@ impl Dispatch {
     /// The state's, when a hole could not be filled: the next call tries again.
     pub fn receive(&mut self, messages: &mut Vec<Bytes>) -> Result<&mut [Vec<Item>], StateError> {
         let idle = messages.is_empty();
+        let mut result = Ok(());
         for message in messages.drain(..) {
-            let Some((conf, pos, rest)) = split(&message) else { continue };
-            if pos > 0
-                && let Some(published) = self.recent.get(conf, pos)
-            {
-                self.event(published)?;
-                continue;
-            }
-            match postcard::from_bytes(rest) {
-                Ok(Payload::Event(event)) => self.event(Published::new(event))?,
-                Ok(Payload::Telling(telling)) => self.telling(telling),
-                Ok(Payload::Revoked(conf, uid)) => self.to_shards(u64::MAX, &Item::Revoked(conf, uid)),
-                Err(error) => tracing::error!(%error, "a message on the backbone that is not ours"),
-            }
+            // A hole that cannot be filled yet keeps nothing else back: a revocation would not come again.
+            result = result.and(self.message(&message));
         }
         if idle {
             for (conf, end) in self.ends.all() {
-                self.fill(conf, end)?;
+                result = result.and(self.fill(conf, end));
             }
         }
-        Ok(&mut self.out)
+        result.map(|()| &mut self.out[..])
+    }
+
+    fn message(&mut self, message: &[u8]) -> Result<(), StateError> {
+        let Some((conf, pos, rest)) = split(message) else { return Ok(()) };
+        if pos > 0
+            && let Some(published) = self.recent.get(conf, pos)
+        {
+            return self.event(published);
+        }
+        match postcard::from_bytes(rest) {
+            Ok(Payload::Event(event)) => return self.event(Published::new(event)),
+            Ok(Payload::Telling(telling)) => self.telling(telling),
+            Ok(Payload::Revoked(conf, uid)) => self.to_shards(u64::MAX, &Item::Revoked(conf, uid)),
+            Err(error) => tracing::error!(%error, "a message on the backbone that is not ours"),
+        }
+        Ok(())
     }
 
     fn event(&mut self, published: Arc<Published>) -> Result<(), StateError> {

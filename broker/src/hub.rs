@@ -403,7 +403,8 @@ impl Hub {
     fn finish_commands(&self) {
         self.queue.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let (first, rest): (Vec<_>, Vec<_>) = threads.into_iter().partition(|thread| matches!(thread.thread().name(), Some("log" | "apply")));
+        let (first, rest): (Vec<_>, Vec<_>) =
+            threads.into_iter().partition(|thread| matches!(thread.thread().name(), Some("log" | "apply")));
         for thread in first {
             if thread.join().is_err() {
                 tracing::error!("a thread of the hub panicked");

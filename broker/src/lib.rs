@@ -2,8 +2,8 @@
 pub mod accounts;
 pub mod admit;
 pub mod apply;
-pub mod backup;
 pub mod backbone;
+pub mod backup;
 pub mod clock;
 pub mod command;
 pub mod commit;

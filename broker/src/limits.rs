@@ -107,3 +107,5 @@ pub const MAX_REACTIONS: usize = 64;
 pub const IDEMPOTENCY_MS: u64 = 7 * 24 * 3600 * 1000;
 /// Most records that one command of housekeeping or erasure looks at.
 pub const MAX_STEP: usize = 256;
+/// Most tokens of one account.
+pub const MAX_TOKENS: usize = 64;

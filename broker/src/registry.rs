@@ -70,6 +70,8 @@ struct Session<L> {
     outbox: Outbox,
     /// Topic and the place among its readers.
     topics: HashMap<Topic, u32>,
+    /// How many of them are conversations: those are bounded.
+    chats: usize,
     lag: Option<Lag>,
     /// The highest pos that passed by while it lagged or a catch-up was under way.
     passed: u64,
@@ -154,8 +156,18 @@ impl<L: Link> Registry<L> {
 
     /// Adds a session; its slot.
     pub fn add(&mut self, id: u64, conf: ConfNo, uid: Uid, link: L) -> u32 {
-        let session =
-            Session { id, conf, uid, link, outbox: Outbox::default(), topics: HashMap::new(), lag: None, passed: 0, late: Vec::new() };
+        let session = Session {
+            id,
+            conf,
+            uid,
+            link,
+            outbox: Outbox::default(),
+            topics: HashMap::new(),
+            chats: 0,
+            lag: None,
+            passed: 0,
+            late: Vec::new(),
+        };
         u32::try_from(self.sessions.insert(session)).unwrap_or(LEFT)
     }
 
@@ -222,9 +234,11 @@ impl<L: Link> Registry<L> {
             }
             return true;
         }
-        if session.topics.len() >= self.max_topics {
+        let is_chat = matches!(topic, Topic::Chat(..));
+        if is_chat && session.chats >= self.max_topics {
             return false;
         }
+        session.chats += usize::from(is_chat);
         let interest = &mut self.interest;
         let readers = self.topics.entry(topic.clone()).or_insert_with(|| {
             interest.push((topic.clone(), true));
@@ -249,7 +263,8 @@ impl<L: Link> Registry<L> {
         reader.floor = floor;
         session.passed = session.passed.max(until);
         // The catch-up may be ahead of the walk: what the session's other topics are yet to be given must not be passed over.
-        let floors = session.topics.iter().filter_map(|(topic, at)| self.topics.get(topic)?.list.get(*at as usize)).map(|reader| reader.floor);
+        let floors =
+            session.topics.iter().filter_map(|(topic, at)| self.topics.get(topic)?.list.get(*at as usize)).map(|reader| reader.floor);
         let walked = self.walked.get(&session.conf).copied().unwrap_or(0);
         let from = floors.min().unwrap_or(floor).max(walked).min(floor);
         if let Some(lag) = session.lag.as_mut().filter(|lag| lag.reading) {
@@ -263,8 +278,11 @@ impl<L: Link> Registry<L> {
 
     /// The session no longer follows the topic; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
-        let at = self.sessions.get_mut(slot as usize).and_then(|session| session.topics.remove(topic));
-        at.inspect(|at| self.leave(topic, *at)).is_some()
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        let Some(at) = session.topics.remove(topic) else { return false };
+        session.chats -= usize::from(matches!(topic, Topic::Chat(..)));
+        self.leave(topic, at);
+        true
     }
 
     /// Marks a reader's place as left, and takes places out when nobody walks and half are left.

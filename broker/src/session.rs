@@ -265,4 +265,3 @@ pub async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T, Reject>
         }
     }
 }
-

@@ -1,7 +1,7 @@
 //! What `apply` reads and writes: the state, overlaid with the changes of the batch under way, with the hot records kept
 //! decoded. Nothing of a batch is visible to anybody else until the whole batch is committed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -178,18 +178,26 @@ impl<'a> View<'a> {
         self.changes.insert(key, None);
     }
 
-    /// Up to `limit` keys from `from` on that start with `prefix`, as they were before this batch: for housekeeping, which comes
-    /// again for what it did not see.
+    /// The first `limit` keys from `from` on that start with `prefix`, with this batch's changes: what a command finds must not depend
+    /// on the batch that it came in, since a replay has other batches.
     ///
     /// # Errors
     /// Those of the state.
     pub fn keys_from(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Vec<Key>, StateError> {
-        let mut found = Vec::new();
-        self.state.scan(from, &keys::end_of(prefix), Direction::Ascending, &mut |key, _| {
-            found.push(key.to_vec());
-            if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let end = keys::end_of(prefix);
+        let changed = self.changes.iter().filter(|(key, _)| key.as_slice() >= from && key.as_slice() < end.as_slice());
+        let (added, removed): (Vec<_>, Vec<_>) = changed.partition(|(_, value)| value.is_some());
+        let removed: HashSet<&[u8]> = removed.into_iter().map(|(key, _)| key.as_slice()).collect();
+        let mut found: BTreeSet<Key> = added.into_iter().map(|(key, _)| key.clone()).collect();
+        let mut stored = 0;
+        self.state.scan(from, &end, Direction::Ascending, &mut |key, _| {
+            if !removed.contains(key) {
+                found.insert(key.to_vec());
+                stored += 1;
+            }
+            if stored < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        Ok(found)
+        Ok(found.into_iter().take(limit).collect())
     }
 
     /// A conference's head.

@@ -1,5 +1,7 @@
 //! Backups as an operator uses them: taken, restored, rebuilt from, checked, exported.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail like the test")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -14,6 +16,7 @@ use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
 use hallway_broker::model::{Conference, Event, Kind, MemberRole, SignIn, UserRole, Via};
 use hallway_broker::reader::Toward;
+use hallway_broker::state::sled::{SledOptions, SledState};
 use hallway_broker::view::Found;
 
 /// A data directory and the hub that runs on it, or does not.
@@ -67,10 +70,7 @@ impl Venue {
             while state.strong_count() > 0 {
                 std::thread::yield_now();
             }
-            let db = fs::File::open(self.data().join("store/db")).unwrap();
-            while db.try_lock().is_err() {
-                std::thread::yield_now();
-            }
+            self.wait_until_closed();
         }
     }
 
@@ -134,11 +134,20 @@ impl Venue {
         self.history().into_iter().map(|event| (ids.encode(event.place.conf, event.entry.pos), event)).collect()
     }
 
-    /// Breaks the store so that it does not open.
+    /// Puts a store in its place that does not open: a newer program's.
     fn break_store(&self) {
-        let db = self.data().join("store/db");
-        let length = fs::metadata(&db).unwrap().len();
-        fs::write(db, vec![0x5a; usize::try_from(length).unwrap()]).unwrap();
+        let store = self.data().join("store");
+        fs::remove_dir_all(&store).unwrap();
+        drop(SledState::open(SledOptions { schema: 99, ..SledOptions::new(store) }).unwrap());
+        self.wait_until_closed();
+    }
+
+    /// The store's lock lives as long as its background writes.
+    fn wait_until_closed(&self) {
+        let db = fs::File::open(self.data().join("store/db")).unwrap();
+        while db.try_lock().is_err() {
+            std::thread::yield_now();
+        }
     }
 
     fn segments(&self) -> Vec<PathBuf> {

@@ -22,7 +22,7 @@ let current = null;
 const calls = new Map(); // id → {resolve, reject}
 const rows = new Map(); // conversation → its row of conversation.list
 const rooms = new Map(); // conversation → {messages: Map(seq → message), head, complete}: what was looked at
-const outbox = new Map(); // client id → {id, conversation, text, failed}
+const outbox = new Map(); // client id → {id, conversation, text}: not acknowledged yet
 const typists = new Map(); // uid → {name, timer}
 
 // ---- HTTP
@@ -46,7 +46,7 @@ async function showAbout() {
   byId("conference").replaceChildren(...about.conferences.map(({ id, title }) => new Option(title || id, id)));
   const several = about.conferences.length > 1;
   byId("conference").hidden = byId("conference-label").hidden = !several;
-  if (!several && about.conferences[0]) byId("conference-title").textContent = about.conferences[0].title || about.conferences[0].id;
+  if (!several && about.conferences[0]) byId("conference-title").textContent = `Sign in to ${about.conferences[0].title || about.conferences[0].id}`;
   if (about.mode === "demo") byId("sign-in-hint").textContent = "Demo: a user that does not exist yet is made with this password.";
 }
 
@@ -157,9 +157,9 @@ async function begin() {
   attempts = 0;
   announce("");
   await listConversations();
-  const wanted = current && rows.has(current) ? current : rows.keys().next().value;
+  const wanted = rows.has(current) ? current : firstChoice();
   if (wanted) await choose(wanted);
-  for (const draft of outbox.values()) if (!draft.failed) send(draft);
+  for (const draft of outbox.values()) send(draft);
   listPeople();
 }
 
@@ -173,6 +173,11 @@ async function listConversations() {
   showConversations();
   await Promise.all(list.filter(({ conversation }) => !known.has(conversation)).map(({ conversation }) => follow(conversation)));
 }
+
+/** Where a newcomer can talk: the lobby, else the newest that is not for reading only. */
+const firstChoice = () => (rows.has("lobby") ? "lobby" : [...rows.keys()].find(mayPost) ?? rows.keys().next().value);
+
+const mayPost = (conversation) => rows.get(conversation)?.kind !== "announcements" || ["staff", "organiser", "service"].includes(hello?.role);
 
 /** Follows a conversation: from where one was when it was looked at before, else from now on. */
 async function follow(conversation) {
@@ -203,6 +208,9 @@ async function choose(conversation) {
     await older(conversation);
   }
   if (conversation !== current) return;
+  const open = mayPost(conversation);
+  byId("text").disabled = byId("send").disabled = !open;
+  byId("text").placeholder = open ? "Message" : "Only staff writes here";
   showRoom();
   describe();
   read();
@@ -304,7 +312,12 @@ function happened(event, folded, missed) {
   }
   if (event.client_id && event.from === session.user) outbox.delete(event.client_id);
   if (kind === "message") typists.delete(event.from);
-  if (conversation === current) { showRoom(event.target); showTyping(); read(); }
+  if (conversation === current) {
+    showRoom(event.target);
+    showTyping();
+    read();
+    if (kind === "member") describe();
+  }
   showConversations();
 }
 
@@ -358,8 +371,9 @@ async function send(draft) {
   } catch (error) {
     if (error.broken) return; // sent again, under the same id, by the next connection
     if (error.retry_after_ms) return setTimeout(() => send(draft), error.retry_after_ms);
-    draft.failed = error.message;
+    outbox.delete(draft.id);
     complain("chat-error", `Not sent: ${error.message}`);
+    if (draft.conversation === current && !byId("text").value) byId("text").value = draft.text;
     showRoom();
   }
 }
@@ -432,7 +446,7 @@ function showRoom(changed) {
   const stale = new Set([`${current}/${changed}`]);
   const items = entries.map(([key, entry]) => {
     const item = there.get(key);
-    return item && !stale.has(key) && item.classList.contains("failed") === !!entry.failed ? item : itemOf(key, entry);
+    return item && !stale.has(key) ? item : itemOf(key, entry);
   });
   const kept = new Set(items);
   for (const item of there.values()) if (!kept.has(item)) item.remove();
@@ -452,11 +466,11 @@ function messageItem(entry) {
   const pending = !entry.kind;
   const own = pending || entry.from === session.user;
   const item = make("li", "message");
-  const is = { own, pending: pending && !entry.failed, failed: !!entry.failed, deleted: !!entry.deleted };
+  const is = { own, pending, deleted: !!entry.deleted };
   for (const [name, on] of Object.entries(is)) item.classList.toggle(name, on);
   const head = make("span", "head");
   head.append(make("span", "author", pending ? session.name : entry.name));
-  if (pending) head.append(make("span", "time", entry.failed ? "not sent" : "sending…"));
+  if (pending) head.append(make("span", "time", "sending…"));
   else head.append(timeOf(entry.ts));
   if (entry.edited && !entry.deleted) head.append(make("span", "mark", "edited"));
   const reactions = Object.entries(entry.reactions ?? {}).filter(([, people]) => people > 0);

@@ -13,10 +13,7 @@ mod tests;
 
 use head::{Head, Opcode};
 
-pub use write::{
-    MAX_CONTROL_BYTES, text_frame_header, write_close, write_ping, write_pong, write_text,
-    write_text_with,
-};
+pub use write::{MAX_CONTROL_BYTES, text_frame_header, write_close, write_ping, write_pong, write_text, write_text_with};
 
 /// What a peer did against the protocol or this server's bounds. The connection ends with its close code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -124,10 +121,7 @@ impl Decoder {
     ///
     /// # Errors
     /// A [`Violation`]; nothing can be read after it.
-    pub fn next<'s, 'i: 's>(
-        &'s mut self,
-        input: &mut &'i mut [u8],
-    ) -> Result<Option<Event<'s>>, Violation> {
+    pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i mut [u8]) -> Result<Option<Event<'s>>, Violation> {
         if std::mem::take(&mut self.delivered) {
             self.message = Vec::new();
         }
@@ -322,11 +316,7 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 }
 
 /// A whole message or control frame as an event.
-fn complete<'a>(
-    opcode: Opcode,
-    payload: &'a [u8],
-    ended: &mut bool,
-) -> Result<Event<'a>, Violation> {
+fn complete<'a>(opcode: Opcode, payload: &'a [u8], ended: &mut bool) -> Result<Event<'a>, Violation> {
     let event = match opcode {
         // RFC 6455 §8.1: over the whole message, since a fragment may end within a character.
         Opcode::Text => std::str::from_utf8(payload).map(Event::Text).map_err(|_| Violation::NotUtf8),

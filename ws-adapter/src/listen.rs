@@ -65,7 +65,7 @@ pub fn start(hub: &Arc<Hub>, listener: TcpListener, options: HttpOptions) -> io:
     let network = |(address, bits): &(IpAddr, u8)| format!("{address}/{bits}").parse::<Network>();
     let trusted_proxies = options.trusted_proxies.iter().map(network).collect::<Result<Vec<_>, _>>().map_err(invalid)?;
     let settings = Settings { site, trusted_proxies, body_bytes: hub.limits().frame_bytes };
-    let shared = Arc::new(Shared::new(Arc::clone(hub), settings, address, options.plaintext_login || options.demo));
+    let shared = Arc::new(Shared::new(Arc::clone(hub), settings, address, options.plaintext_login));
     let mut wires: Wires = [const { None }; WIRES];
     wires[WS_WIRE] = Some(Arc::new(WsWire::new(hub.reader().ids())));
     hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;

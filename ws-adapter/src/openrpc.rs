@@ -19,16 +19,8 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
         &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, SignInClosed, PlaintextLogin, NotAllowed],
     ),
     ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownSession]),
-    (
-        "conflict",
-        codes::CONFLICT,
-        &[IdReused, Taken, Reserved, Deleted, AlreadySignedIn, Resync, NotReacted, LastOwner, OwnRole],
-    ),
-    (
-        "too_large",
-        codes::TOO_LARGE,
-        &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyEdits, TooManyReactions, TooLarge],
-    ),
+    ("conflict", codes::CONFLICT, &[IdReused, Taken, Reserved, Deleted, AlreadySignedIn, Resync, NotReacted, LastOwner, OwnRole]),
+    ("too_large", codes::TOO_LARGE, &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyEdits, TooManyReactions, TooLarge]),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, Busy]),
     ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams]),
@@ -68,8 +60,7 @@ fn method(method: &Method, generator: &mut SchemaGenerator) -> Value {
         Needs::User => &["ws", "http"],
         Needs::Connection | Needs::Session => &["ws"],
     };
-    let errors: Vec<Value> =
-        ERRORS.iter().map(|(name, ..)| json!({ "$ref": format!("#/components/errors/{name}") })).collect();
+    let errors: Vec<Value> = ERRORS.iter().map(|(name, ..)| json!({ "$ref": format!("#/components/errors/{name}") })).collect();
     json!({
         "name": method.name,
         "summary": method.summary,
@@ -101,8 +92,7 @@ fn params(method: &Method, generator: &mut SchemaGenerator) -> Vec<Value> {
 
 fn errors() -> Map<String, Value> {
     let error = |(name, code, reasons): &(&str, i32, &[Reason])| {
-        let words: Map<String, Value> =
-            reasons.iter().map(|reason| (reason.word().to_owned(), reason.text().into())).collect();
+        let words: Map<String, Value> = reasons.iter().map(|reason| (reason.word().to_owned(), reason.text().into())).collect();
         let error = json!({ "code": code, "message": name.replace('_', " "), "x-reasons": words });
         ((*name).to_owned(), error)
     };
@@ -206,7 +196,8 @@ mod tests {
     #[test]
     fn the_errors_are_those_of_the_protocol() {
         let document = parsed();
-        let rows = PROTOCOL.split("## Errors").nth(1).unwrap().split("## Events").next().unwrap().lines().filter(|line| line.starts_with("| 1"));
+        let rows =
+            PROTOCOL.split("## Errors").nth(1).unwrap().split("## Events").next().unwrap().lines().filter(|line| line.starts_with("| 1"));
         let mut count = 0;
         for row in rows {
             let cells: Vec<&str> = row.split('|').map(str::trim).collect();

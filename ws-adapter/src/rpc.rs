@@ -194,8 +194,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// Reads one request object.
 fn call(text: &str) -> Entry<'_> {
-    let members: Members<'_> =
-        serde_json::from_str(text).map_err(|error| (Id::NULL, Fault::parse_error(&error)))?;
+    let members: Members<'_> = serde_json::from_str(text).map_err(|error| (Id::NULL, Fault::parse_error(&error)))?;
     if members.repeated {
         return Err((Id::NULL, Fault::invalid_request("a member is there twice")));
     }
@@ -271,8 +270,7 @@ impl<'de> Deserialize<'de> for Entries<'de> {
 
 /// Reads a batch (JSON-RPC 2.0 §6).
 fn batch(text: &str) -> Result<Vec<Entry<'_>>, Fault> {
-    let Entries(entries, count) =
-        serde_json::from_str(text).map_err(|error| Fault::parse_error(&error))?;
+    let Entries(entries, count) = serde_json::from_str(text).map_err(|error| Fault::parse_error(&error))?;
     match count {
         0 => Err(Fault::invalid_request("an empty batch")),
         1..=MAX_BATCH => Ok(entries.into_iter().map(entry).collect()),
@@ -281,9 +279,5 @@ fn batch(text: &str) -> Result<Vec<Entry<'_>>, Fault> {
 }
 
 fn entry(json: &RawValue) -> Entry<'_> {
-    if json.get().starts_with('{') {
-        call(json.get())
-    } else {
-        Err((Id::NULL, Fault::invalid_request("not a request object")))
-    }
+    if json.get().starts_with('{') { call(json.get()) } else { Err((Id::NULL, Fault::invalid_request("not a request object"))) }
 }

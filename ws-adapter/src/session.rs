@@ -118,7 +118,7 @@ pub(crate) async fn run(accounts: Arc<Accounts>, shard: Rc<Shard>, stream: TcpSt
     };
     drop((admitted, accounts));
     connection.conf.set(session.who.conf);
-    let mut task = Task { connection, decoder, session, submissions: Vec::new(), missed_pings: 0 };
+    let mut task = Task { connection, decoder, session, submissions: Vec::new(), unread: true, missed_pings: 0 };
     let Closing { code, reason } = task.serve().await;
     task.close(code, reason).await;
 }
@@ -156,7 +156,8 @@ impl Connection {
     fn next_text(&self, shard: &Shard, decoder: &mut Decoder) -> Result<Option<String>, Closing> {
         loop {
             let event = shard.read_buffer(|buffer| {
-                let read = if decoder.has_held() { 0 } else { self.try_read(buffer)? };
+                // What is held may be only the beginning of a frame.
+                let read = self.try_read(buffer)?;
                 let mut input = &mut buffer[..read];
                 let next = match decoder.next(&mut input) {
                     Ok(Some(Event::Text(text))) => Ok(Some(Some(text.to_owned()))),
@@ -227,6 +228,8 @@ struct Task {
     session: Session,
     /// Messages of one read, for the queue.
     submissions: Vec<Submission>,
+    /// The decoder holds bytes that were not looked at yet.
+    unread: bool,
     missed_pings: u32,
 }
 
@@ -245,13 +248,11 @@ impl Task {
             if flushed == Flushed::Empty && Box::pin(self.session.refill()).await {
                 continue;
             }
-            if self.has_room() && self.decoder.has_held() {
+            if self.unread && self.has_room() {
                 if let Some(closing) = self.read().await {
                     return closing;
                 }
-                if !self.decoder.has_held() {
-                    continue;
-                }
+                continue;
             }
             let interest = match (self.has_room(), flushed) {
                 (true, Flushed::Blocked) => Interest::READABLE | Interest::WRITABLE,
@@ -292,7 +293,7 @@ impl Task {
     async fn read(&mut self) -> Option<Closing> {
         let shard = Rc::clone(&self.session.shard);
         let next = shard.read_buffer(|buffer| {
-            let read = if self.decoder.has_held() { 0 } else { self.connection.try_read(buffer)? };
+            let read = if self.unread { 0 } else { self.connection.try_read(buffer)? };
             let mut input = &mut buffer[..read];
             let next = self.take(&mut input);
             if !input.is_empty() {
@@ -317,9 +318,13 @@ impl Task {
     /// Takes messages out of what was read: `message.send` is prepared for the queue, anything else stops the taking.
     fn take(&mut self, input: &mut &mut [u8]) -> Next {
         let limits = self.session.shard.hub.limits();
+        self.unread = true;
         while self.connection.waiting.borrow().len() < limits.requests_per_session {
             match self.decoder.next(input) {
-                Ok(None) => return Next::More,
+                Ok(None) => {
+                    self.unread = false;
+                    return Next::More;
+                }
                 Ok(Some(event)) => {
                     self.missed_pings = 0;
                     let next = match event {

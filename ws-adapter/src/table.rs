@@ -4,14 +4,11 @@
 use schemars::{Schema, SchemaGenerator};
 
 use crate::types::conversation::{
-    At, ConversationRow, CreateParams, History, HistoryParams, InviteParams, ListParams, Members,
-    MembersParams, OpenParams, Opened, ReadMark, ReadParams, RemoveParams, RoleParams,
-    SubscribeParams, Subscribed, TypingParams, UpdateParams,
+    At, ConversationRow, CreateParams, History, HistoryParams, InviteParams, ListParams, Members, MembersParams, OpenParams, Opened,
+    ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
 use crate::types::message::{DeleteParams, EditParams, Placed, ReactParams, SendParams};
-use crate::types::people::{
-    Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams,
-};
+use crate::types::people::{Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
 use crate::types::{ConversationParams, Empty, NoParams};
 
@@ -129,13 +126,7 @@ mod tests {
     #[test]
     fn what_http_cannot_do_is_as_the_protocol_says() {
         let live: Vec<&str> = METHODS.iter().filter(|method| method.needs != Needs::User).map(|method| method.name).collect();
-        let expected = [
-            "session.hello",
-            "conversation.subscribe",
-            "conversation.unsubscribe",
-            "conversation.typing",
-            "presence.set",
-        ];
+        let expected = ["session.hello", "conversation.subscribe", "conversation.unsubscribe", "conversation.typing", "presence.set"];
         assert_eq!(live, expected);
     }
 }

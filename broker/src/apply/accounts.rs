@@ -7,12 +7,19 @@ use super::{Applied, Ask, Stop, messages};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
-use crate::limits::MAX_STEP;
+use crate::limits::{MAX_STEP, MAX_TOKENS};
 use crate::model::{Body, Credentials, Token, TokenHash, User, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
-pub(super) fn add(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, name: Option<&str>, role: UserRole, credentials: Option<&Credentials>) -> Applied {
+pub(super) fn add(
+    view: &mut View<'_>,
+    ask: Ask<'_>,
+    uid: &Uid,
+    name: Option<&str>,
+    role: UserRole,
+    credentials: Option<&Credentials>,
+) -> Applied {
     if view.user_record(ask.conf, uid)?.is_some() || *uid == Uid::system() {
         return Err(Reason::Taken.into());
     }
@@ -99,10 +106,33 @@ pub(super) fn update_profile(view: &mut View<'_>, ask: Ask<'_>, name: Option<&st
 
 pub(super) fn issue_token(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, hash: &TokenHash, expires_ms: u64) -> Applied {
     let user = view.user(ask.conf, uid)?.ok_or(Reason::UnknownUser)?;
+    forget_oldest(view, ask.conf, uid)?;
     let token = Token { conf: ask.conf, uid: uid.clone(), expires_ms, version: user.version };
     view.put(keys::token(hash), &token);
     view.put(keys::user_token(ask.conf, uid, hash), &());
     Ok(Outcome::Done)
+}
+
+/// Every sign-in makes a token: beyond [`MAX_TOKENS`] the one that expires first goes.
+fn forget_oldest(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
+    let prefix = keys::user_tokens(conf, uid);
+    let kept = view.keys_from(&prefix, &prefix, MAX_TOKENS)?;
+    if kept.len() < MAX_TOKENS {
+        return Ok(());
+    }
+    let mut oldest = None;
+    for key in kept {
+        let Some(hash) = key.last_chunk::<16>().copied() else { continue };
+        let expires_ms = view.get::<Token>(&keys::token(&hash))?.map_or(0, |token| token.expires_ms);
+        if oldest.as_ref().is_none_or(|(earliest, _)| expires_ms < *earliest) {
+            oldest = Some((expires_ms, hash));
+        }
+    }
+    if let Some((_, hash)) = oldest {
+        view.remove(keys::token(&hash));
+        view.remove(keys::user_token(conf, uid, &hash));
+    }
+    Ok(())
 }
 
 pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {

@@ -45,7 +45,7 @@ pub(super) fn add_direct(view: &mut View<'_>, ask: Ask<'_>, author: &Author, id:
 
 pub(super) fn open(view: &mut View<'_>, ask: Ask<'_>, with: &Uid) -> Applied {
     let author = ask.author(view)?;
-    let id = ConversationId::direct(&ask.actor.uid, with).ok_or(Reason::OwnRole)?;
+    let id = ConversationId::direct(&ask.actor.uid, with).ok_or(Reason::InvalidParams)?;
     check_partner(view, ask, with)?;
     let (found, fresh) = match view.conversation(ask.conf, &id)? {
         Some(found) => (found, false),

@@ -251,6 +251,9 @@ pub(super) fn bury(view: &mut View<'_>, found: &Found, seq: u64, mut entry: Entr
 pub(super) fn react(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: u64, emoji: &Arc<str>, on: bool) -> Applied {
     let mut target = find_message(view, ask, id, seq)?;
     ask.asker(target.author.role, target.standing).may_react(target.found.record.kind, id)?;
+    if target.message()?.deleted.is_some() {
+        return Err(Reason::Deleted.into());
+    }
     let (conf, conv) = (ask.conf, target.found.record.no);
     let key = keys::reaction(conf, conv, seq, &ask.actor.uid, emoji);
     let given: Option<u64> = view.get(&key)?;
@@ -259,11 +262,7 @@ pub(super) fn react(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq:
         (None, false) => return Err(Reason::NotReacted.into()),
         _ => {}
     }
-    let message = target.message()?;
-    if message.deleted.is_some() {
-        return Err(Reason::Deleted.into());
-    }
-    count_reaction(message, emoji, on)?;
+    count_reaction(target.message()?, emoji, on)?;
     let event = ask.append(view, &target.found, &target.author, Body::React { target: seq, emoji: Arc::clone(emoji), on })?;
     view.put_entry(&target.found, seq, &target.entry);
     if on {

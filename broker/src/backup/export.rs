@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::BackupError;
-use super::place::sync_dir;
+use super::place::{self, sync_dir};
 use crate::ids::{ConfNo, ConversationId, EventIds};
 use crate::keys;
 use crate::model::{Body, Change, Conference, Event, Message, Notice};
@@ -65,7 +65,7 @@ pub fn export(reader: &Reader, conference: &str, file: &Path) -> Result<ExportRe
     if fs::symlink_metadata(file).is_ok() {
         return Err(BackupError::Exists(file.to_owned()));
     }
-    let partial = file.with_added_extension("partial");
+    let partial = place::partial(file);
     let written = Lines::create(reader, record.no, &partial).and_then(|lines| lines.write(conference, &record));
     let named = written.and_then(|report| {
         fs::rename(&partial, file).map_err(BackupError::io(file))?;

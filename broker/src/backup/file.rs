@@ -27,7 +27,7 @@ use crc32c::{crc32c, crc32c_append};
 use serde::{Deserialize, Serialize};
 
 use super::BackupError;
-use super::place::sync_dir;
+use super::place::{partial, sync_dir};
 use crate::keys;
 use crate::log::Lsn;
 use crate::state::Batch;
@@ -119,7 +119,7 @@ pub(super) struct FileWriter {
 impl FileWriter {
     /// Begins the file, readable by its owner only: it holds password keys.
     pub(super) fn create(target: &Path, taken_ms: u64) -> Result<Self, BackupError> {
-        let partial = target.with_added_extension("partial");
+        let partial = partial(target);
         if fs::symlink_metadata(target).is_ok() {
             return Err(BackupError::Exists(target.to_owned()));
         }

@@ -38,11 +38,19 @@ pub(super) fn backup_file(data_dir: &Path, file: &Path) -> Result<PathBuf, Backu
     let dir = backups_dir(data_dir);
     make_private_dir(&dir)?;
     let named = dir.join(file);
-    Ok(if file.extension().is_some_and(|extension| extension == BACKUP_EXTENSION) {
-        named
-    } else {
-        named.with_added_extension(BACKUP_EXTENSION)
-    })
+    Ok(if file.extension().is_some_and(|extension| extension == BACKUP_EXTENSION) { named } else { with_suffix(&named, BACKUP_EXTENSION) })
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// What a file is called until it is whole.
+pub(super) fn partial(path: &Path) -> PathBuf {
+    with_suffix(path, "partial")
 }
 
 /// The backups in [`backups_dir`].
@@ -130,7 +138,7 @@ fn free_name(data_dir: &Path, now_ms: u64) -> String {
 
 /// Writes a small file that is there as a whole or not at all; locked, and readable by its owner only.
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<File, BackupError> {
-    let partial = path.with_added_extension("partial");
+    let partial = partial(path);
     let write = || -> io::Result<File> {
         drop(fs::remove_file(&partial));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;

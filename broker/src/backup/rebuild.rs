@@ -81,10 +81,13 @@ pub fn rebuild(data_dir: &Path, options: &Options) -> Result<RebuildReport, Back
     plan.carry_out(data_dir, options)
 }
 
+/// A backup and what is in it.
+type Backup = (PathBuf, BackupContents);
+
 /// What there is to rebuild from.
 #[derive(Debug)]
 struct Plan {
-    backup: Option<(PathBuf, BackupContents)>,
+    backup: Option<Backup>,
     unusable: Vec<String>,
     log: Readable,
     /// The log can be opened as it is.
@@ -166,7 +169,7 @@ fn missing(after: Lsn, log: &Readable) -> Option<String> {
 }
 
 /// The newest readable backup by what is applied in it; and those that are newer, but cannot be read.
-fn newest_backup(data_dir: &Path) -> Result<(Option<(PathBuf, BackupContents)>, Vec<String>), BackupError> {
+fn newest_backup(data_dir: &Path) -> Result<(Option<Backup>, Vec<String>), BackupError> {
     let mut unusable = Vec::new();
     let mut found = Vec::new();
     for path in place::backups(data_dir)? {

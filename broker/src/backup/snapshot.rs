@@ -22,6 +22,9 @@ const SYNC_BYTES: u64 = 8 << 20;
 /// Above all keys.
 pub(super) const END_OF_KEYS: [u8; 400] = [u8::MAX; 400];
 
+/// A key and its value.
+pub(super) type Record = (Vec<u8>, Vec<u8>);
+
 /// What a backup came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupReport {
@@ -155,7 +158,7 @@ impl Snapshots {
     }
 
     /// The next records.
-    fn chunk(&self, from: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn chunk(&self, from: &[u8]) -> Result<Vec<Record>, StateError> {
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         self.state.scan(from, &END_OF_KEYS, Direction::Ascending, &mut |key, value| {
             bytes += key.len() + value.len();
@@ -166,7 +169,7 @@ impl Snapshots {
     }
 
     /// Writes records; the file, and how long it is.
-    fn put(&self, chunk: &[(Vec<u8>, Vec<u8>)]) -> Result<(Arc<std::fs::File>, u64), BackupError> {
+    fn put(&self, chunk: &[Record]) -> Result<(Arc<std::fs::File>, u64), BackupError> {
         let mut capture = self.capture();
         let Some(Capture { writer, failed }) = capture.as_mut() else { return Err(BackupError::Busy) };
         if let Some(error) = failed.take() {

@@ -284,19 +284,23 @@ fn a_backup_under_load_is_the_state_at_its_lsn() {
             let (hub, stop, said) = (&hub, &stop, &said);
             scope.spawn(move || talk(hub, conf, name, stop, said));
         }
-        for n in 0..4 {
-            // Ever more to walk over.
-            while said.load(Relaxed) < 400 * (n + 1) {
+        // Until enough was written during one, with ever more to walk over.
+        for n in 1.. {
+            while said.load(Relaxed) < 300 * n {
                 std::thread::yield_now();
             }
-            taken.push(super::backup(&hub, Path::new(&format!("n{n}"))).unwrap());
+            let report = super::backup(&hub, Path::new(&format!("n{n}"))).unwrap();
+            let enough = n > 2 && report.contents.changes > 50;
+            taken.push(report);
+            if enough {
+                break;
+            }
         }
         stop.store(true, Relaxed);
     });
     hub.close();
     drop(hub);
     let data_dir = dir.path().join("data");
-    assert!(taken.iter().any(|report| report.contents.changes > 100), "nothing was written meanwhile: {taken:?}");
     for report in taken {
         assert_eq!(report.file.parent().unwrap(), data_dir.join("backups"));
         assert_eq!(read_contents(&report.file).unwrap(), report.contents);

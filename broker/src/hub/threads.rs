@@ -1,9 +1,9 @@
 //! The hub's threads: each runs one stage in a loop.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hub;

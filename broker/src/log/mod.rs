@@ -30,7 +30,9 @@ pub enum LogError {
     #[error("log: {0}")]
     Io(#[from] std::io::Error),
     /// What is on the disk is not what was written. Nothing was changed.
-    #[error("the log is damaged at {place}: {what}. Nothing was deleted; 'hallway rebuild' restores the newest backup and replays what can be read")]
+    #[error(
+        "the log is damaged at {place}: {what}. Nothing was deleted; 'hallway rebuild' restores the newest backup and replays what can be read"
+    )]
     Damaged {
         /// File and byte offset.
         place: String,

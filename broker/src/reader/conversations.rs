@@ -103,7 +103,12 @@ impl Reader {
     ///
     /// # Errors
     /// The state's.
-    pub fn members(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<(Vec<(Uid, MemberRole, Option<User>)>, bool), StateError> {
+    pub fn members(
+        &self,
+        found: &Found,
+        after: Option<&Uid>,
+        limit: usize,
+    ) -> Result<(Vec<(Uid, MemberRole, Option<User>)>, bool), StateError> {
         let prefix = keys::members(found.conf, found.record.no);
         let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
         let mut members = Vec::new();

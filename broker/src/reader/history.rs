@@ -1,7 +1,7 @@
 //! Entries of conversations: pages of one, and many merged in pos order.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::Reader;
@@ -197,10 +197,15 @@ impl Line {
         if self.events.is_empty() {
             let (conf, conv) = (self.found.conf, self.found.record.no);
             let end = self.seq.saturating_add(MERGE_EVENTS);
-            reader.visit_range(&keys::entry(conf, conv, self.seq), &keys::entry(conf, conv, end), Direction::Descending, |key, value| {
-                self.events.push(event(&self.found, keys::seq_of_entry(key), decode(value)?));
-                Ok(true)
-            })?;
+            reader.visit_range(
+                &keys::entry(conf, conv, self.seq),
+                &keys::entry(conf, conv, end),
+                Direction::Descending,
+                |key, value| {
+                    self.events.push(event(&self.found, keys::seq_of_entry(key), decode(value)?));
+                    Ok(true)
+                },
+            )?;
             self.seq += self.events.len() as u64;
         }
         Ok(self.events.last().map(|event| event.entry.pos))

@@ -24,7 +24,9 @@ pub enum StateError {
     #[error("store: {0}")]
     Io(String),
     /// What is on the disk cannot be used. Nothing was changed.
-    #[error("the store in {path} does not open: {what}. Nothing was deleted; 'hallway check' looks closer, 'hallway rebuild' restores the newest backup and replays the kept log")]
+    #[error(
+        "the store in {path} does not open: {what}. Nothing was deleted; 'hallway check' looks closer, 'hallway rebuild' restores the newest backup and replays the kept log"
+    )]
     Damaged {
         /// The store's directory.
         path: String,

@@ -22,7 +22,13 @@ pub struct SimState {
 impl SimState {
     /// Around an open state.
     pub fn new(inner: MemoryState) -> Self {
-        Self { inner, read_fault: AtomicI64::new(-1), commit_anyway: AtomicBool::new(false), unseen: Mutex::default(), failed: AtomicBool::new(false) }
+        Self {
+            inner,
+            read_fault: AtomicI64::new(-1),
+            commit_anyway: AtomicBool::new(false),
+            unseen: Mutex::default(),
+            failed: AtomicBool::new(false),
+        }
     }
 
     /// After `reads` more reads one fails; never, below zero.

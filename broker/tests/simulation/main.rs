@@ -29,7 +29,7 @@ use world::{Stats, World};
 /// Whether `Session::subscribe` looks whether the conversation may be read after it has read it, or before.
 pub const SUBSCRIBE_CHECKS_LAST: bool = true;
 /// Whether an erasure takes the name out of everything that somebody did, not only of what they said where they were members.
-pub const ERASES_NAMES_EVERYWHERE: bool = false;
+pub const ERASES_NAMES_EVERYWHERE: bool = true;
 
 thread_local! {
     /// Where the thread's last panic was.
@@ -50,7 +50,8 @@ fn run(seed: u64, traced: bool) -> Result<Stats, (String, usize, Vec<String>)> {
 
 fn text(panic: &(dyn std::any::Any + Send)) -> String {
     let owned = panic.downcast_ref::<String>().cloned();
-    let words = owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic without words".into());
+    let words =
+        owned.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic without words".into());
     format!("{words}\n(at {})", PANICKED_AT.with_borrow(Clone::clone))
 }
 
@@ -76,7 +77,10 @@ fn nothing_acked_is_lost_and_every_reader_has_everything_once() {
     }));
     let (first, last) = match number("HALLWAY_SIM_SEED") {
         Some(seed) => (seed, seed + 1),
-        None => (number("HALLWAY_SIM_FIRST").unwrap_or(0), number("HALLWAY_SIM_FIRST").unwrap_or(0) + number("HALLWAY_SIM_SEEDS").unwrap_or(200)),
+        None => (
+            number("HALLWAY_SIM_FIRST").unwrap_or(0),
+            number("HALLWAY_SIM_FIRST").unwrap_or(0) + number("HALLWAY_SIM_SEEDS").unwrap_or(200),
+        ),
     };
     let (next, stop, all) = (AtomicU64::new(first), AtomicBool::new(false), number("HALLWAY_SIM_ALL").is_some());
     let (failed, stats) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));

@@ -86,6 +86,7 @@ impl World {
         }
         let staff = Actor { uid: uid("zoe"), via: Via::Ws, session: 9 };
         match self.rng.below(40) {
+            10..18 => self.put_out_and_back(),
             0 => {
                 let at = self.rng.below(self.devices.len());
                 let (conf, uid) = (self.devices[at].conf, self.devices[at].uid.clone());
@@ -124,6 +125,22 @@ impl World {
         }
     }
 
+    /// Somebody is put out of the crew, and mostly comes back at once.
+    fn put_out_and_back(&mut self) {
+        let device = self.rng.below(self.devices.len());
+        let (conf, user) = (self.devices[device].conf, self.devices[device].uid.clone());
+        let crew = conversation("crew");
+        self.note(|| format!("{user} of {conf} is to be put out of the crew"));
+        self.by_system(conf, Action::Remove { conversation: crew.clone(), user: user.clone(), ban: self.step % 2 == 0 });
+        if self.rng.chance(300) {
+            return;
+        }
+        self.by_system(conf, Action::Invite { conversation: crew.clone(), user: user.clone() });
+        let actor = Actor { uid: user, via: Via::Ws, session: 0 };
+        let command = Command { conf: ConfNo(conf), actor, at_ms: 0, action: Action::Join { conversation: crew } };
+        self.node.queue.push(vec![Submission { command, reply: ReplyTo::Nobody, since_us: 0 }]).unwrap();
+    }
+
     fn by_staff_of_forgotten(&mut self, staff: &Actor, action: Action) {
         let command = Command { conf: ConfNo(FORGOTTEN), actor: staff.clone(), at_ms: 0, action };
         self.node.queue.push(vec![Submission { command, reply: ReplyTo::Nobody, since_us: 0 }]).unwrap();
@@ -131,7 +148,7 @@ impl World {
 
     fn draft(&mut self, conversation: ConversationId) -> Draft {
         let number = self.rng.next();
-        let long = if self.rng.chance(100) { 150 } else { 10 };
+        let length = if self.rng.chance(250) { 120 + self.rng.below(60) } else { self.rng.below(10) };
         let mut mentions: Vec<Arc<str>> = Vec::new();
         if self.rng.chance(150) {
             mentions.push(self.rng.pick(&["ann", "ben", "sue", "nobody"]).copied().unwrap_or("ann").into());
@@ -140,7 +157,7 @@ impl World {
             conversation,
             client_id: if self.rng.chance(50) { "".into() } else { format!("id-{number:x}").into() },
             reuse: if self.rng.chance(500) { Reuse::Conflict } else { Reuse::NewMessage },
-            text: format!("t{number:x}{}", "x".repeat(self.rng.below(long))).into(),
+            text: format!("t{number:x}{}", "x".repeat(length)).into(),
             reply_to: self.rng.chance(50).then(|| number % 20),
             mentions,
             attachments: Vec::new(),
@@ -149,8 +166,13 @@ impl World {
 
     /// A conversation of the conference, seldom one that is not there.
     pub fn some_conversation(&mut self, conf: u32, me: &Uid) -> ConversationId {
-        let known: Vec<ConversationId> =
-            self.truth.told.range((conf, 0)..(conf + 1, 0)).map(|(_, told)| told.id.clone()).filter(|id| id.inbox_owner().is_none()).collect();
+        let known: Vec<ConversationId> = self
+            .truth
+            .told
+            .range((conf, 0)..(conf + 1, 0))
+            .map(|(_, told)| told.id.clone())
+            .filter(|id| id.inbox_owner().is_none())
+            .collect();
         match self.rng.below(12) {
             0 => self.partner(conf).and_then(|other| ConversationId::direct(me, &other)).unwrap_or_else(|| conversation("lobby")),
             1..4 => conversation("lobby"),

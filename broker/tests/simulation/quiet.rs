@@ -76,7 +76,11 @@ impl World {
             for (conv, id) in ids.into_iter().filter(|(_, id)| id.inbox_owner().is_none()) {
                 let uid = self.devices[device].uid.clone();
                 let lost = |world: &Self, checked| world.truth.lost(conf, conv, &uid, checked);
-                let cut = self.devices[device].conn.as_ref().and_then(|conn| conn.follows.get(&conv)).is_some_and(|f| f.on && lost(self, f.checked));
+                let cut = self.devices[device]
+                    .conn
+                    .as_ref()
+                    .and_then(|conn| conn.follows.get(&conv))
+                    .is_some_and(|f| f.on && lost(self, f.checked));
                 if cut && let Some(follow) = self.devices[device].conn.as_mut().and_then(|conn| conn.follows.get_mut(&conv)) {
                     // Put out while it lagged, and in again: it was not told in this conversation, only in the inbox.
                     follow.on = false;

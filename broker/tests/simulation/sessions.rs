@@ -242,7 +242,8 @@ impl World {
         let reader = self.node.reader.clone();
         let order = crate::SUBSCRIBE_CHECKS_LAST;
         let step = std::mem::replace(&mut its.step, Step::Registered);
-        let found = |world: &Self| world.node.reader.conversation(conf, &its.id).map(|found| found.expect("a conversation that was found before"));
+        let found =
+            |world: &Self| world.node.reader.conversation(conf, &its.id).map(|found| found.expect("a conversation that was found before"));
         its.step = match step {
             Step::Registered => {
                 if !order {

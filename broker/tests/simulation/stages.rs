@@ -57,11 +57,15 @@ impl World {
     pub fn read_tape(&mut self) {
         let from = self.tape.0.len() as u64;
         let tape = &mut self.tape.0;
-        self.node.log.lock().unwrap().replay(from, &mut |_, bytes| {
-            tape.push(bytes.to_vec());
-            true
-        })
-        .unwrap();
+        self.node
+            .log
+            .lock()
+            .unwrap()
+            .replay(from, &mut |_, bytes| {
+                tape.push(bytes.to_vec());
+                true
+            })
+            .unwrap();
         for record in &self.tape.0[usize::try_from(from).unwrap()..] {
             self.truth.take(record);
         }
@@ -113,7 +117,7 @@ impl World {
             return;
         }
         let batches = self.store.uncheckpointed();
-        let keep = self.rng.below(batches + 3);
+        let keep = if self.rng.chance(400) { usize::MAX } else { self.rng.below(batches + 1) };
         self.store.keep_at_reopen(keep);
         if keep < batches {
             self.node.state.lose_unseen();
@@ -302,7 +306,6 @@ impl World {
         self.note(|| format!("CRASH at lsn {visible_before}, the state keeps {keep} batches, an unfinished batch survives: {survives}"));
         self.check_replayed();
     }
-
 }
 
 /// Whether a message of the backbone is a revocation: conference and pos go first, then the kind.

@@ -26,8 +26,8 @@ pub struct Said {
 
 impl Said {
     /// What it says once `applied` is.
-    pub fn at(&self, applied: Lsn) -> &str {
-        self.versions.iter().rev().find(|(lsn, _)| *lsn <= applied).map_or("", |(_, text)| text)
+    pub fn at(&self, applied: Lsn) -> Option<&str> {
+        self.versions.iter().rev().find(|(lsn, _)| *lsn <= applied).map(|(_, text)| &**text)
     }
 
     /// Whether it ever said this, up to `applied`.
@@ -196,12 +196,16 @@ impl Truth {
 
     /// Whether `uid` lost their right to read between two positions.
     pub fn lost(&self, conf: u32, conv: u32, uid: &Uid, above: u64) -> bool {
-        self.told.get(&(conf, conv)).and_then(|told| told.standings.get(uid)).is_some_and(|changes| changes.iter().any(|(pos, reads)| *pos > above && !reads))
+        self.told
+            .get(&(conf, conv))
+            .and_then(|told| told.standings.get(uid))
+            .is_some_and(|changes| changes.iter().any(|(pos, reads)| *pos > above && !reads))
     }
 
     fn messages(&self, conf: u32, conv: u32, above: u64, through: u64) -> u64 {
         let Some(told) = self.told.get(&(conf, conv)) else { return 0 };
-        let counts = |said: &&Said| said.event.entry.body.kind() == "message" && said.event.place.seq > above && said.event.place.seq <= through;
+        let counts =
+            |said: &&Said| said.event.entry.body.kind() == "message" && said.event.place.seq > above && said.event.place.seq <= through;
         told.events.iter().filter(counts).count() as u64
     }
 

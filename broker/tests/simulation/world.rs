@@ -65,6 +65,8 @@ pub struct World {
     pub acked: BTreeMap<Sent, Ack>,
     /// The lsn up to which the state is durable.
     pub durable: u64,
+    /// The last command whose changes anybody could ever read.
+    pub told: u64,
     /// What happened last, when it is wanted.
     pub trace: Option<VecDeque<String>>,
     pub calm: bool,
@@ -110,6 +112,7 @@ impl World {
             replies: BTreeMap::new(),
             acked: BTreeMap::new(),
             durable: 0,
+            told: 0,
             trace: traced.then(VecDeque::new),
             calm: true,
             stats: Stats::default(),

@@ -43,13 +43,7 @@ pub fn raw_event(event: &Event, ids: &EventIds) -> Option<Box<RawValue>> {
 }
 
 /// Appends the result of `conversation.history`.
-pub fn write_history<'e>(
-    events: impl IntoIterator<Item = &'e Event>,
-    complete: bool,
-    epoch: u64,
-    ids: &EventIds,
-    out: &mut Vec<u8>,
-) {
+pub fn write_history<'e>(events: impl IntoIterator<Item = &'e Event>, complete: bool, epoch: u64, ids: &EventIds, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     write_events(object.member("events"), events, ids);
     object.bool("complete", complete);

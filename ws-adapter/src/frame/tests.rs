@@ -32,11 +32,7 @@ fn seen(event: Event<'_>) -> Seen {
 }
 
 /// Feeds `chunks`; `hold_after` events of each chunk the rest is held back and taken up with the next chunk.
-fn decode(
-    decoder: &mut Decoder,
-    chunks: impl IntoIterator<Item = Vec<u8>>,
-    hold_after: usize,
-) -> Vec<Seen> {
+fn decode(decoder: &mut Decoder, chunks: impl IntoIterator<Item = Vec<u8>>, hold_after: usize) -> Vec<Seen> {
     let mut all = Vec::new();
     for mut chunk in chunks.into_iter().chain([Vec::new()]) {
         let last = chunk.is_empty();
@@ -92,32 +88,28 @@ fn script() -> impl Strategy<Value = Vec<(u8, Vec<u8>, Option<Seen>)>> {
     let text = prop_oneof![4 => "\\PC{0,200}", 1 => ("[a-zä€😀]{1,9}", 300..3000usize).prop_map(|(word, times)| word.repeat(times))];
     let control = prop::collection::vec(any::<u8>(), 0..=125);
     let whole = text.clone().prop_map(|t| vec![(0x81, t.clone().into_bytes(), Some(Seen::Text(t)))]);
-    let binary = prop::collection::vec(any::<u8>(), 0..300)
-        .prop_map(|b| vec![(0x82, b.clone(), Some(Seen::Binary(b)))]);
+    let binary = prop::collection::vec(any::<u8>(), 0..300).prop_map(|b| vec![(0x82, b.clone(), Some(Seen::Binary(b)))]);
     let ping = control.clone().prop_map(|b| vec![(0x89, b.clone(), Some(Seen::Ping(b)))]);
     let pong = control.clone().prop_map(|b| vec![(0x8A, b.clone(), Some(Seen::Pong(b)))]);
-    let parts = (text, prop::collection::vec(any::<prop::sample::Index>(), 0..4), control).prop_map(
-        |(text, cuts, ping)| {
-            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
-            at.sort_unstable();
-            at.push(text.len());
-            let mut frames = Vec::new();
-            let mut from = 0;
-            for (i, to) in at.iter().enumerate() {
-                let (first, last) = (i == 0, i + 1 == at.len());
-                let bits = u8::from(first) | if last { 0x80 } else { 0 };
-                let seen = last.then(|| Seen::Text(text.clone()));
-                frames.push((bits, text.as_bytes()[from..*to].to_vec(), seen));
-                if !last {
-                    frames.push((0x89, ping.clone(), Some(Seen::Ping(ping.clone()))));
-                }
-                from = *to;
+    let parts = (text, prop::collection::vec(any::<prop::sample::Index>(), 0..4), control).prop_map(|(text, cuts, ping)| {
+        let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        at.sort_unstable();
+        at.push(text.len());
+        let mut frames = Vec::new();
+        let mut from = 0;
+        for (i, to) in at.iter().enumerate() {
+            let (first, last) = (i == 0, i + 1 == at.len());
+            let bits = u8::from(first) | if last { 0x80 } else { 0 };
+            let seen = last.then(|| Seen::Text(text.clone()));
+            frames.push((bits, text.as_bytes()[from..*to].to_vec(), seen));
+            if !last {
+                frames.push((0x89, ping.clone(), Some(Seen::Ping(ping.clone()))));
             }
-            frames
-        },
-    );
-    prop::collection::vec(prop_oneof![whole, binary, ping, pong, parts], 0..12)
-        .prop_map(|steps| steps.into_iter().flatten().collect())
+            from = *to;
+        }
+        frames
+    });
+    prop::collection::vec(prop_oneof![whole, binary, ping, pong, parts], 0..12).prop_map(|steps| steps.into_iter().flatten().collect())
 }
 
 proptest! {
@@ -257,9 +249,7 @@ fn judged_by_tungstenite(bytes: &[u8]) -> Vec<Seen> {
             Ok(Message::Ping(bytes)) => all.push(Seen::Ping(bytes.to_vec())),
             Ok(Message::Pong(bytes)) => all.push(Seen::Pong(bytes.to_vec())),
             Ok(Message::Close(close)) => {
-                let (code, reason) = close.map_or((None, String::new()), |close| {
-                    (Some(u16::from(close.code)), close.reason.to_string())
-                });
+                let (code, reason) = close.map_or((None, String::new()), |close| (Some(u16::from(close.code)), close.reason.to_string()));
                 all.push(Seen::Close(code, reason));
                 return all;
             }

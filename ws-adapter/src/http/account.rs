@@ -4,10 +4,10 @@ use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::App;
 use super::answer::{Answer, Refusal, json, refused};
 use super::client::Client;
 use super::request::json_text;
-use super::App;
 use crate::rpc::Fault;
 use crate::types::account::SignedIn;
 

@@ -1,7 +1,7 @@
 //! The page at `/` and its parts: in the binary, so that there is nothing to install.
 
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName};
 use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName};
 
 use super::answer::{Answer, set, with_body};
 

@@ -57,9 +57,7 @@ async fn discard(body: &mut Incoming, most: usize) {
 }
 
 fn utf8(bytes: Bytes) -> Result<String, Refusal> {
-    String::from_utf8(bytes.into()).map_err(|_| {
-        refused(&Fault::new(codes::PARSE_ERROR, "parse_error", "the body is not UTF-8")).into()
-    })
+    String::from_utf8(bytes.into()).map_err(|_| refused(&Fault::new(codes::PARSE_ERROR, "parse_error", "the body is not UTF-8")).into())
 }
 
 fn too_large() -> Fault {

@@ -108,9 +108,7 @@ fn check<A: App>(route: Route, app: &A, headers: &HeaderMap, host: Option<&str>)
 }
 
 fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
-    route.is_open_to_origins()
-        && request.method() == Method::OPTIONS
-        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    route.is_open_to_origins() && request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
@@ -122,7 +120,13 @@ fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     (!fits).then(|| method_not_allowed(allowed))
 }
 
-async fn carry_out<A: App>(app: &A, route: Route, request: Request<Incoming>, client: Client, upgraded: &RefCell<Option<Client>>) -> Answer {
+async fn carry_out<A: App>(
+    app: &A,
+    route: Route,
+    request: Request<Incoming>,
+    client: Client,
+    upgraded: &RefCell<Option<Client>>,
+) -> Answer {
     match route {
         Route::Page => page::index(),
         Route::Script => page::script(),

@@ -228,7 +228,9 @@ fn calling_methods() {
         let nothing = ask(server, "POST /rpc", &headers, "{}").await;
         assert_eq!((nothing.status, nothing.body.as_str()), (204, ""));
         let over = "x".repeat(5001);
-        let chunked = format!("POST /rpc HTTP/1.1\r\nHost: HOST\r\n{headers}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n1389\r\n{over}\r\n0\r\n\r\n");
+        let chunked = format!(
+            "POST /rpc HTTP/1.1\r\nHost: HOST\r\n{headers}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n1389\r\n{over}\r\n0\r\n\r\n"
+        );
         let rows = [
             (ask(server, "POST /rpc", TYPED, "{}").await, 401, "no_session"),
             (ask(server, "POST /rpc", &format!("{TYPED}Authorization: Basic eA==\r\n"), "{}").await, 401, "no_session"),

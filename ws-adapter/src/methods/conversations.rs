@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use super::{Caller, Json, json};
 use crate::canonical;
 use crate::types::conversation::{
-    At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened, ReadMark,
-    ReadParams, RemoveParams, RoleParams, SubscribeParams, TypingParams, UpdateParams,
+    At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
+    ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, TypingParams, UpdateParams,
 };
 use crate::types::{ConversationParams, DEFAULT_PAGE, Empty, after_user, conversation_id, conversation_id_or_inbox, page_limit, params};
 
@@ -127,7 +127,15 @@ pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> 
     }
     let subscribed = session.subscribe(&id, wanted.after, wanted.echo).await?;
     let mut out = Vec::with_capacity(256);
-    canonical::write_subscribed(&id, epoch, subscribed.head.seq, &subscribed.page.events, subscribed.page.complete, &caller.ids(), &mut out);
+    canonical::write_subscribed(
+        &id,
+        epoch,
+        subscribed.head.seq,
+        &subscribed.page.events,
+        subscribed.page.complete,
+        &caller.ids(),
+        &mut out,
+    );
     Ok(out)
 }
 

@@ -22,8 +22,8 @@ use serde_json::value::RawValue;
 
 pub(crate) use sessions::hello;
 
-use crate::table::MethodId;
 use crate::rpc::{self, Batch, Call, Entry, Fault, Id, Message};
+use crate::table::MethodId;
 
 /// Conversations that a connection is known to be allowed to post in.
 const KNOWN_CONVERSATIONS: usize = 16;

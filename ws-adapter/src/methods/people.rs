@@ -1,5 +1,6 @@
 //! `people.*`.
 
+use hallway_broker::accounts::names::is_reserved;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::ids::Uid;
 use hallway_broker::limits::MAX_PAGE;
@@ -56,6 +57,9 @@ pub(super) async fn update(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     let wanted: ProfileParams = params(given)?;
     wanted.check()?;
     let name = wanted.name.map(|name| name.trim().to_owned());
+    if name.as_deref().is_some_and(is_reserved) {
+        return Err(Reason::Reserved.into());
+    }
     caller.act(Action::UpdateProfile { name, about: wanted.about.map(Into::into) }).await?;
     json(&person(caller, caller.who.uid.clone(), &account(caller, &caller.who.uid)?))
 }

@@ -12,8 +12,8 @@ use hallway_broker::shard::{Ending, Peer, Shard};
 use serde_json::value::RawValue;
 
 use super::{Caller, Json, json, write};
-use crate::table::MethodId;
 use crate::rpc::{self, Call, Fault, Id, Message};
+use crate::table::MethodId;
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, SessionRow, Sessions};
 use crate::types::{Empty, Epoch, Time, params};
 
@@ -59,12 +59,7 @@ pub(crate) fn hello(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, 
     }
 }
 
-fn open(
-    shard: &Rc<Shard>,
-    accounts: &Accounts,
-    peer: Rc<dyn Peer>,
-    given: Option<&RawValue>,
-) -> Result<(Session, Hello), Fault> {
+fn open(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, given: Option<&RawValue>) -> Result<(Session, Hello), Fault> {
     let hello: HelloParams<'_> = params(given)?;
     let device = hello.device()?;
     let reader = shard.hub.reader();

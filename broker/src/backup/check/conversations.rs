@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use super::{Bits, CheckReport, Checked, Walk, whole};
+use crate::backup::snapshot::Record;
 use crate::ids::{ConfNo, ConvNo};
 use crate::keys;
 use crate::model::{Body, Conversation, Entry, Head, Member, MemberRole};
@@ -28,7 +29,7 @@ impl Walk<'_> {
     }
 
     /// One at a time, so that nothing is held while the conversation is read.
-    fn next_record(&self, from: &[u8], prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, StateError> {
+    fn next_record(&self, from: &[u8], prefix: &[u8]) -> Result<Option<Record>, StateError> {
         let mut found = None;
         self.state.scan(from, &keys::end_of(prefix), Direction::Ascending, &mut |key, value| {
             found = Some((key.to_vec(), value.to_vec()));
