@@ -42,6 +42,8 @@ struct Reader {
     slot: u32,
     echo: bool,
     floor: u64,
+    /// How far the state was when the user's right to read was looked at: what ended it before has been overcome since.
+    checked: u64,
     /// The pos of a walked event that ended its user's reading; 0 for none.
     ended: u64,
 }
@@ -245,7 +247,7 @@ impl<L: Link> Registry<L> {
             Readers { source, list: Vec::new(), left: 0 }
         });
         session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
-        readers.list.push(Reader { slot, echo, floor: PENDING, ended: 0 });
+        readers.list.push(Reader { slot, echo, floor: PENDING, checked: 0, ended: 0 });
         true
     }
 
@@ -256,11 +258,11 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         let Some(at) = session.topics.get(topic) else { return false };
         let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) else { return false };
-        if reader.ended >= floor && reader.ended > 0 {
+        if reader.ended > until {
             self.unsubscribe(slot, topic);
             return false;
         }
-        reader.floor = floor;
+        (reader.floor, reader.checked, reader.ended) = (floor, until, 0);
         session.passed = session.passed.max(until);
         // The catch-up may be ahead of the walk: what the session's other topics are yet to be given must not be passed over.
         let floors =
@@ -385,7 +387,7 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
         let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
         // Who subscribed beyond it has come back since.
-        if group.cut.as_ref() == Some(&session.uid) && (reader.floor == PENDING || reader.floor < last) {
+        if group.cut.as_ref() == Some(&session.uid) && (reader.floor == PENDING || reader.checked < last) {
             reader.ended = last;
         }
         if reader.floor == PENDING || session.lag.is_some() {
@@ -475,7 +477,7 @@ impl<L: Link> Registry<L> {
             }
             reader.floor = published.pos();
             given.push(published);
-            if ends {
+            if ends && published.pos() > reader.checked {
                 ended.push(topic);
             }
         }

@@ -5,9 +5,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::Reader;
-use crate::ids::{ConfNo, Uid};
+use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
-use crate::model::{Body, Entry, Event, Place};
+use crate::model::{Body, Entry, Event, Member, Place, Standing};
 use crate::recent::Published;
 use crate::registry::Refill;
 use crate::reject::Class;
@@ -115,13 +115,14 @@ impl Reader {
         let mut readable = Vec::new();
         for (_, Source { id, .. }) in &refill.topics {
             match self.readable(refill.conf, &refill.uid, id) {
-                Ok(found) => readable.push(found),
+                Ok(found) => readable.push((found, end)),
                 // What cannot be read now must not be passed over.
                 Err(reject) if reject.reason.class() == Class::Unavailable => return Err(StateError::Io(reject.to_string())),
-                Err(_) => {}
+                // Who was put out still gets what was said before.
+                Err(_) => readable.extend(self.until_put_out(refill, id)?.map(|(found, pos)| (found, pos.min(end)))),
             }
         }
-        let events = self.merge(readable, refill.after, end, limit)?;
+        let events = self.merge(readable, refill.after, limit)?;
         let through = if events.len() < limit { end } else { events.last().map_or(end, |published| published.pos()) };
         Ok((events, through))
     }
@@ -135,26 +136,34 @@ impl Reader {
         let prefix = keys::conversations(conf);
         self.visit(&prefix, Direction::Ascending, |key, value| {
             let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
-            let id = crate::ids::ConversationId::stored(id);
+            let id = ConversationId::stored(id);
             let found = Found { conf, id, record: decode(value)? };
             if self.head(&found)?.pos > after {
                 touched.push(found);
             }
             Ok(true)
         })?;
-        self.merge(touched, after, end, limit)
+        self.merge(touched.into_iter().map(|found| (found, end)).collect(), after, limit)
     }
 
-    /// Merges conversations in pos order: the next event of each is at the top of a heap.
-    fn merge(&self, conversations: Vec<Found>, after: u64, end: u64, limit: usize) -> Result<Vec<Arc<Published>>, StateError> {
+    /// A conversation that the user can no longer read, and the pos of the event that put them out.
+    fn until_put_out(&self, refill: &Refill, id: &ConversationId) -> Result<Option<(Found, u64)>, StateError> {
+        let Some(found) = self.conversation(refill.conf, id)? else { return Ok(None) };
+        let member: Option<Member> = self.get(&keys::member(refill.conf, found.record.no, &refill.uid))?;
+        let out = member.filter(|member| matches!(member.standing, Standing::Left | Standing::Removed | Standing::Banned));
+        Ok(out.map(|member| (found, member.since_pos)))
+    }
+
+    /// Merges conversations, each up to its end, in pos order: the next event of each is at the top of a heap.
+    fn merge(&self, conversations: Vec<(Found, u64)>, after: u64, limit: usize) -> Result<Vec<Arc<Published>>, StateError> {
         let mut lines: Vec<Line> = Vec::new();
         let mut next = BinaryHeap::new();
-        for found in conversations {
+        for (found, end) in conversations {
             if self.head(&found)?.pos <= after {
                 continue;
             }
             let seq = self.seq_above(&found, after)?;
-            let mut line = Line { found, seq, events: Vec::new() };
+            let mut line = Line { found, end, seq, events: Vec::new() };
             if let Some(pos) = line.peek(self)? {
                 next.push(Reverse((pos, lines.len())));
                 lines.push(line);
@@ -162,8 +171,11 @@ impl Reader {
         }
         let mut merged = Vec::new();
         while let Some(Reverse((pos, at))) = next.pop() {
-            if merged.len() >= limit || pos > end {
+            if merged.len() >= limit {
                 break;
+            }
+            if pos > lines[at].end {
+                continue;
             }
             let Some(event) = lines[at].events.pop() else { continue };
             merged.push(Published::new(event));
@@ -188,6 +200,7 @@ impl Reader {
 /// A conversation under merge; its next events, last first.
 struct Line {
     found: Found,
+    end: u64,
     seq: u64,
     events: Vec<Event>,
 }

@@ -146,13 +146,18 @@ impl Device {
             assert!(follow.again || !follow.on, "again to {} (read up to {read}): {seen:?}", self.uid);
             return;
         }
+        // Who was put out and asked in again while it lagged learns of it with a gap before: it goes on from where it was when it comes back.
+        let out = truth.silent_above(seen.conf, seen.conv, &self.uid, u64::MAX, 0).is_some();
+        if out && seen.kind == "member" && seen.seq > *read + 1 && truth.ends(seen, &self.uid) {
+            follow.on = false;
+            return;
+        }
         for missing in *read + 1..seen.seq {
             let own = truth.said(seen.conf, seen.conv, missing).is_some_and(|said| said.event.origin == conn.id);
             assert!(own && !follow.echo, "a hole before {}: seq {missing} is missing (read up to {read}): {seen:?}", self.uid);
         }
         *read = seen.seq;
-        let ends = truth.silent_above(seen.conf, seen.conv, &self.uid, seen.pos, u64::MAX >> 1) == Some(seen.pos);
-        if ends {
+        if truth.ends(seen, &self.uid) && seen.pos > follow.checked {
             follow.on = false;
         }
     }

@@ -35,6 +35,11 @@ const USERS: [&[(&str, UserRole)]; 2] = [
 /// The conference that is forgotten at times, in which nobody reads.
 const FORGOTTEN: u32 = 3;
 
+/// Who made the crew.
+fn organiser(users: &[(&str, UserRole)]) -> Actor {
+    Actor { uid: users.last().map_or_else(Uid::system, |(name, _)| uid(name)), via: Via::Ws, session: 0 }
+}
+
 fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
 }
@@ -58,7 +63,7 @@ impl World {
             self.by_system(no, create(Kind::Channel, "lobby", Vec::new()));
             self.by_system(no, create(Kind::Announcements, "news", Vec::new()));
             let members = users.iter().map(|(name, _)| uid(name)).take(3).collect();
-            self.by_system(no, create(Kind::Group, "crew", members));
+            self.by(no, organiser(users), create(Kind::Group, "crew", members));
         }
         self.by_system(0, conference("c3"));
         self.by_system(FORGOTTEN, Action::AddUser { uid: uid("zoe"), name: None, role: UserRole::Staff, credentials: None });
@@ -71,9 +76,14 @@ impl World {
         }
     }
 
-    /// A command that nobody waits for.
+    /// A command of the server itself that nobody waits for.
     pub fn by_system(&mut self, conf: u32, action: Action) {
-        let command = Command { conf: ConfNo(conf), actor: Actor::system(), at_ms: 0, action };
+        self.by(conf, Actor::system(), action);
+    }
+
+    /// A command that nobody waits for.
+    fn by(&mut self, conf: u32, actor: Actor, action: Action) {
+        let command = Command { conf: ConfNo(conf), actor, at_ms: 0, action };
         self.node.queue.push(vec![Submission { command, reply: ReplyTo::Nobody, since_us: 0 }]).unwrap();
     }
 
@@ -115,12 +125,12 @@ impl World {
             7..10 => {
                 let id = format!("room-{}", self.rng.below(3));
                 let action = Action::Create { kind: Kind::Channel, id: conversation(&id), title: String::new(), members: Vec::new() };
-                self.by_staff_of_forgotten(&staff, action);
+                self.by(FORGOTTEN, staff, action);
             }
             _ => {
                 let id = format!("room-{}", self.rng.below(3));
                 let draft = self.draft(conversation(&id));
-                self.by_staff_of_forgotten(&staff, Action::Send(draft));
+                self.by(FORGOTTEN, staff, Action::Send(draft));
             }
         }
     }
@@ -131,19 +141,13 @@ impl World {
         let (conf, user) = (self.devices[device].conf, self.devices[device].uid.clone());
         let crew = conversation("crew");
         self.note(|| format!("{user} of {conf} is to be put out of the crew"));
-        self.by_system(conf, Action::Remove { conversation: crew.clone(), user: user.clone(), ban: self.step % 2 == 0 });
+        let owner = organiser(USERS[conf as usize - 1]);
+        self.by(conf, owner.clone(), Action::Remove { conversation: crew.clone(), user: user.clone(), ban: self.step % 2 == 0 });
         if self.rng.chance(300) {
             return;
         }
-        self.by_system(conf, Action::Invite { conversation: crew.clone(), user: user.clone() });
-        let actor = Actor { uid: user, via: Via::Ws, session: 0 };
-        let command = Command { conf: ConfNo(conf), actor, at_ms: 0, action: Action::Join { conversation: crew } };
-        self.node.queue.push(vec![Submission { command, reply: ReplyTo::Nobody, since_us: 0 }]).unwrap();
-    }
-
-    fn by_staff_of_forgotten(&mut self, staff: &Actor, action: Action) {
-        let command = Command { conf: ConfNo(FORGOTTEN), actor: staff.clone(), at_ms: 0, action };
-        self.node.queue.push(vec![Submission { command, reply: ReplyTo::Nobody, since_us: 0 }]).unwrap();
+        self.by(conf, owner, Action::Invite { conversation: crew.clone(), user: user.clone() });
+        self.by(conf, Actor { uid: user, via: Via::Ws, session: 0 }, Action::Join { conversation: crew });
     }
 
     fn draft(&mut self, conversation: ConversationId) -> Draft {

@@ -302,7 +302,8 @@ impl World {
             return self.reply(device, Reply::Refused(its.conv));
         }
         let events = page.events.iter().map(seen).collect();
-        let Subscribing { conv, after, echo, checked, .. } = *its;
+        let Subscribing { conv, after, echo, .. } = *its;
+        let checked = until;
         self.reply(device, Reply::Subscribed { conv, after, echo, checked, head: head.seq, events, complete: page.complete });
     }
 

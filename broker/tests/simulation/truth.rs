@@ -194,6 +194,12 @@ impl Truth {
         }
     }
 
+    /// Whether an event ended `uid`'s reading.
+    pub fn ends(&self, seen: &crate::link::Seen, uid: &Uid) -> bool {
+        let changes = self.told.get(&(seen.conf, seen.conv)).and_then(|told| told.standings.get(uid));
+        changes.is_some_and(|changes| changes.iter().any(|(pos, reads)| *pos == seen.pos && !reads))
+    }
+
     /// Whether `uid` lost their right to read between two positions.
     pub fn lost(&self, conf: u32, conv: u32, uid: &Uid, above: u64) -> bool {
         self.told

@@ -1,5 +1,7 @@
 //! Reading a request: its body within bounds, its token.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -13,6 +15,9 @@ use hallway_broker::reject::Reason;
 
 /// Bytes over the bound that are read and forgotten, besides the bound itself.
 const DISCARD_BYTES: usize = 64 * 1024;
+
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The body of a request that must be JSON text of at most `most` bytes.
 ///
@@ -41,7 +46,8 @@ async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
             Err(_) => return Err(Fault::invalid_request("the body broke off")),
         }
     }
-    discard(&mut body, most).await;
+    // A client that only claims a length, or is slow, is not waited for.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(&mut body, most)).await;
     Err(too_large())
 }
 
