@@ -46,11 +46,14 @@ const SEGMENTS: usize = 4;
 /// Messages offered that wait for the router at most; more are dropped.
 const OFFERED: usize = 4096;
 
+/// A backbone's ends: the publisher of events, that of signals, and the subscription.
+pub type Ends = (Box<dyn Publisher>, Box<dyn Publisher>, Box<dyn Subscription>);
+
 /// Starts the embedded router: a publisher for events, one for signals, and the subscription.
 ///
 /// # Errors
 /// [`BackboneGone`] when the router does not take the links.
-pub fn embedded() -> Result<(Box<dyn Publisher>, Box<dyn Publisher>, Box<dyn Subscription>), BackboneGone> {
+pub fn embedded() -> Result<Ends, BackboneGone> {
     let config = RouterConfig {
         max_connections: 8,
         max_outgoing_packet_count: 200,

@@ -62,6 +62,7 @@ pub struct Draft {
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields say by their names what each variant's text does not")]
 pub enum Action {
     /// Send a message.
     Send(Draft),

@@ -157,6 +157,13 @@ pub struct Applied {
     pub made: Made,
 }
 
+/// What a batch came to, answers without their askers.
+struct Committed {
+    answers: Vec<Answer>,
+    events: Vec<Arc<Published>>,
+    made: Made,
+}
+
 /// Applies durable batches to the state.
 pub struct ApplyStage {
     log: SharedLog,
@@ -265,7 +272,7 @@ impl ApplyStage {
         if self.head.applied >= last {
             return self.find_applied(logged);
         }
-        let (answers, events, made) = self.commit(logged.batch.iter().map(|submission| &submission.command), last)?;
+        let Committed { answers, events, made } = self.commit(logged.batch.iter().map(|submission| &submission.command), last)?;
         let answered = |(Submission { reply, since_us, .. }, answer)| Answered { reply, since_us, answer };
         Ok(Applied { answers: logged.batch.drain(..).zip(answers).map(answered).collect(), events, made })
     }
@@ -296,11 +303,7 @@ impl ApplyStage {
         Ok(applied)
     }
 
-    fn commit<'c>(
-        &mut self,
-        commands: impl IntoIterator<Item = &'c Command>,
-        last: Lsn,
-    ) -> Result<(Vec<Answer>, Vec<Arc<Published>>, Made), StateError> {
+    fn commit<'c>(&mut self, commands: impl IntoIterator<Item = &'c Command>, last: Lsn) -> Result<Committed, StateError> {
         let mut view = View::new(&*self.state, &mut self.kept, self.head.clone());
         let mut answers = Vec::new();
         for command in commands {
@@ -320,7 +323,7 @@ impl ApplyStage {
         }
         self.head = head;
         let events = self.remember(&mut made);
-        Ok((answers, events, made))
+        Ok(Committed { answers, events, made })
     }
 
     /// Puts the new events among the recent ones, and tombstones in the place of what was taken back.

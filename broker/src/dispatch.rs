@@ -193,7 +193,7 @@ impl Dispatch {
         match postcard::from_bytes(rest) {
             Ok(Payload::Event(event)) => return self.event(Published::new(event)),
             Ok(Payload::Telling(telling)) => self.telling(telling),
-            Ok(Payload::Revoked(conf, uid)) => self.to_shards(u64::MAX, &Item::Revoked(conf, uid)),
+            Ok(Payload::Revoked(conf, uid)) => self.hand_to(u64::MAX, &Item::Revoked(conf, uid)),
             Err(error) => tracing::error!(%error, "a message on the backbone that is not ours"),
         }
         Ok(())
@@ -241,16 +241,16 @@ impl Dispatch {
     fn hand(&mut self, published: Arc<Published>) {
         self.handed.insert(published.event.place.conf, published.pos());
         let mask = self.interest.of(&Topic::of(&published.event));
-        self.to_shards(mask, &Item::Event(published));
+        self.hand_to(mask, &Item::Event(published));
     }
 
     fn telling(&mut self, telling: Telling) {
         let Some(topic) = telling.topic() else { return };
         let mask = self.interest.of(&topic);
-        self.to_shards(mask, &Item::Telling(Arc::new(telling)));
+        self.hand_to(mask, &Item::Telling(Arc::new(telling)));
     }
 
-    fn to_shards(&mut self, mask: u64, item: &Item) {
+    fn hand_to(&mut self, mask: u64, item: &Item) {
         for (shard, out) in self.out.iter_mut().enumerate() {
             if mask & (1 << shard) != 0 {
                 out.push(item.clone());

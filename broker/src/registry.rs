@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
-use crate::ids::{ConfNo, Uid};
-use crate::model::Body;
+use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::model::{Body, Kind};
 use crate::outbox::{Bounds, Budget, Flushed, Link, Offered, Outbox};
 use crate::recent::{Published, WIRES};
 use crate::topic::{Source, Telling, Topic, ends_reading};
@@ -244,7 +244,7 @@ impl<L: Link> Registry<L> {
         let interest = &mut self.interest;
         let readers = self.topics.entry(topic.clone()).or_insert_with(|| {
             interest.push((topic.clone(), true));
-            Readers { source, list: Vec::new(), left: 0 }
+            Readers { source, list: Vec::with_capacity(1), left: 0 }
         });
         session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
         readers.list.push(Reader { slot, echo, floor: PENDING, checked: 0, ended: 0 });
@@ -444,7 +444,10 @@ impl<L: Link> Registry<L> {
             return None;
         }
         lag.reading = true;
-        let source = |topic: &Topic| self.topics.get(topic).and_then(|readers| readers.source.clone());
+        let source = |topic: &Topic| match topic {
+            Topic::Inbox(_, uid) => Some(Source { id: ConversationId::inbox(uid), kind: Kind::Inbox }),
+            topic => self.topics.get(topic).and_then(|readers| readers.source.clone()),
+        };
         let topics = session.topics.keys().filter_map(|topic| Some((topic.clone(), source(topic)?))).collect();
         Some(Refill { conf: session.conf, uid: session.uid.clone(), after: lag.cursor, topics })
     }

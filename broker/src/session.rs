@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::limits::MAX_PAGE;
-use crate::model::{Head, Kind, Signal, Via};
+use crate::model::{Head, Signal, Via};
 use crate::outbox::Flushed;
 use crate::queue::{ReplyTo, Submission, Ticket};
 use crate::reader::{Page, Toward};
@@ -84,8 +84,7 @@ impl Session {
     fn follow_inbox(&self) -> Result<(), Reject> {
         let Who { conf, uid, .. } = &self.who;
         let topic = Topic::Inbox(*conf, uid.clone());
-        let source = Source { id: ConversationId::inbox(uid), kind: Kind::Inbox };
-        self.shard.registry(|registry| registry.register(self.slot, &topic, Some(source), true));
+        self.shard.registry(|registry| registry.register(self.slot, &topic, None, true));
         let now = self.shard.hub.reader().conference_head(*conf)?.pos;
         self.shard.registry(|registry| registry.settle(self.slot, &topic, now, now));
         Ok(())

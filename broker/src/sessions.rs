@@ -70,7 +70,7 @@ impl Sessions {
     pub fn add(&self, conf: ConfNo, uid: &Uid, live: Live, limits: &Limits) -> Result<(bool, Option<Live>), Reject> {
         let key = (conf, uid.clone());
         let mut stripe = self.stripe(&key);
-        let fresh = || Present { live: Vec::new(), status: Status::Online, text: "".into() };
+        let fresh = || Present { live: Vec::with_capacity(1), status: Status::Online, text: Arc::default() };
         let present = stripe.entry(key).or_insert_with(fresh);
         let full = limits.sessions_per_user > 0 && present.live.len() >= limits.sessions_per_user as usize;
         let oldest = match limits.session_policy {
@@ -108,7 +108,7 @@ impl Sessions {
     pub fn presence(&self, conf: ConfNo, uid: &Uid) -> Presence {
         let key = (conf, uid.clone());
         let stripe = self.stripe(&key);
-        let offline = || Presence { status: Status::Offline, text: "".into() };
+        let offline = || Presence { status: Status::Offline, text: Arc::default() };
         stripe.get(&key).map_or_else(offline, |present| Presence { status: present.status, text: Arc::clone(&present.text) })
     }
 

@@ -415,3 +415,18 @@ impl Task {
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, written).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_costs_little() {
+        let bytes = bytes_of(run) + size_of::<Connection>();
+        assert!(bytes <= 1536, "{bytes} bytes of task and connection");
+    }
+}

@@ -27,7 +27,7 @@ use super::place::{self, sync_dir};
 use crate::ids::{ConfNo, ConversationId, EventIds};
 use crate::keys;
 use crate::model::{Body, Change, Conference, Event, Message, Notice};
-use crate::reader::{Reader, Toward};
+use crate::reader::{Membership, Reader, Toward};
 use crate::state::{Direction, StateError};
 use crate::view::{Found, decode};
 
@@ -156,10 +156,10 @@ impl<'a> Lines<'a> {
         let mut after = None;
         loop {
             let (page, complete) = self.reader.members(found, after.as_ref(), PAGE)?;
-            for (uid, role, _) in &page {
+            for Membership { uid, role, .. } in &page {
                 self.line(&json!({"conversation": found.id, "member": uid, "role": role.word()}))?;
             }
-            after = page.into_iter().next_back().map(|(uid, ..)| uid);
+            after = page.into_iter().next_back().map(|member| member.uid);
             if complete || after.is_none() {
                 return Ok(());
             }

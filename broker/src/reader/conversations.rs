@@ -4,7 +4,7 @@ use super::{Reader, Toward};
 use crate::apply::ReadMark;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
-use crate::model::{Body, Event, Head, Member, MemberRole, Standing, User};
+use crate::model::{Event, Head, Member, MemberRole, Standing, User};
 use crate::reject::Reject;
 use crate::state::{Direction, StateError};
 use crate::view::{Found, decode};
@@ -26,6 +26,17 @@ pub struct Listed {
     pub unread: u64,
     /// Whether they muted it.
     pub muted: bool,
+}
+
+/// Somebody in a conversation.
+#[derive(Debug)]
+pub struct Membership {
+    /// Who.
+    pub uid: Uid,
+    /// Their role in it.
+    pub role: MemberRole,
+    /// Their account, `None` when it is erased.
+    pub user: Option<User>,
 }
 
 /// Conversations that are looked at for one list.
@@ -103,12 +114,7 @@ impl Reader {
     ///
     /// # Errors
     /// The state's.
-    pub fn members(
-        &self,
-        found: &Found,
-        after: Option<&Uid>,
-        limit: usize,
-    ) -> Result<(Vec<(Uid, MemberRole, Option<User>)>, bool), StateError> {
+    pub fn members(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<(Vec<Membership>, bool), StateError> {
         let prefix = keys::members(found.conf, found.record.no);
         let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
         let mut members = Vec::new();
@@ -120,16 +126,10 @@ impl Reader {
             complete = members.len() < limit;
             if complete {
                 let user = self.user(found.conf, &uid)?;
-                members.push((uid, role, user));
+                members.push(Membership { uid, role, user });
             }
             Ok(complete)
         })?;
         Ok((members, complete))
-    }
-
-    /// Whether an event is a message.
-    #[must_use]
-    pub fn is_message(event: &Event) -> bool {
-        matches!(event.entry.body, Body::Message(_))
     }
 }

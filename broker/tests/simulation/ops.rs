@@ -152,7 +152,7 @@ impl World {
 
     fn draft(&mut self, conversation: ConversationId) -> Draft {
         let number = self.rng.next();
-        let length = if self.rng.chance(250) { 120 + self.rng.below(60) } else { self.rng.below(10) };
+        let length = if self.rng.chance(self.plan.long) { 120 + self.rng.below(60) } else { self.rng.below(10) };
         let mut mentions: Vec<Arc<str>> = Vec::new();
         if self.rng.chance(150) {
             mentions.push(self.rng.pick(&["ann", "ben", "sue", "nobody"]).copied().unwrap_or("ann").into());

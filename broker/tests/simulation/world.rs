@@ -26,6 +26,7 @@ pub struct Plan {
     pub room: usize,
     pub checkpoint: usize,
     pub budget: usize,
+    pub long: usize,
     pub forget: usize,
     pub shards: usize,
     pub page: usize,
@@ -216,6 +217,8 @@ impl World {
 impl Plan {
     fn new(rng: &mut Rng) -> Self {
         let often = |rng: &mut Rng, most: usize| if rng.chance(400) { 0 } else { rng.below(most) };
+        // In some runs the readers' side is far behind the store.
+        let slow = |rng: &mut Rng, least: usize, more: usize| if rng.chance(350) { 3 + rng.below(8) } else { least + rng.below(more) };
         Self {
             drop: often(rng, 300),
             log_fault: often(rng, 100),
@@ -226,15 +229,16 @@ impl Plan {
             room: 40 + rng.below(1200),
             checkpoint: rng.below(1000),
             budget: 600 + rng.below(6000),
+            long: if rng.chance(300) { 800 } else { 100 },
             forget: often(rng, 100),
             shards: 1 + rng.below(3),
             page: 1 + rng.below(8),
             weights: [
                 20 + rng.below(30),
                 40 + rng.below(40),
-                20 + rng.below(40),
+                slow(rng, 20, 40),
                 rng.below(8),
-                40 + rng.below(80),
+                slow(rng, 40, 80),
                 60 + rng.below(80),
                 60 + rng.below(80),
                 30 + rng.below(50),

@@ -5,7 +5,7 @@ use hallway_broker::command::{Action, Outcome};
 use hallway_broker::ids::{ConversationId, EventIds};
 use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{Kind, Signal};
-use hallway_broker::reader::{Listed, Toward};
+use hallway_broker::reader::{Listed, Membership, Toward};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
 use serde_json::value::RawValue;
@@ -108,9 +108,9 @@ pub(super) async fn members(caller: &Caller<'_>, given: Option<&RawValue>) -> Js
         Ok(reader.members(&found, after.as_ref(), limit)?)
     })
     .await?;
-    let row = |(user, role, account): (_, hallway_broker::model::MemberRole, Option<hallway_broker::model::User>)| MemberRow {
-        user,
-        name: account.map_or_else(String::new, |account| account.name.to_string()),
+    let row = |Membership { uid, role, user }| MemberRow {
+        user: uid,
+        name: user.map_or_else(String::new, |user| user.name.to_string()),
         role: role.word(),
     };
     json(&Members { members: members.into_iter().map(row).collect(), complete })
