@@ -436,6 +436,12 @@ impl<L: Link> Registry<L> {
         }
     }
 
+    /// Whether events have passed a session by.
+    #[must_use]
+    pub fn lags(&self, slot: u32) -> bool {
+        self.sessions.get(slot as usize).is_some_and(|session| session.lag.is_some())
+    }
+
     /// What the session needs when it lags and its lane is empty. Answer with [`Registry::refill`] or [`Registry::refill_failed`].
     pub fn wants_refill(&mut self, slot: u32) -> Option<Refill> {
         let session = self.sessions.get_mut(slot as usize)?;

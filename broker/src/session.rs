@@ -223,6 +223,12 @@ impl Session {
         self.shard.registry(|registry| registry.outbox(self.slot, self.id).map_or(0, |(outbox, _)| outbox.answers_bytes()))
     }
 
+    /// Whether events have passed the session by.
+    #[must_use]
+    pub fn lags(&self) -> bool {
+        self.shard.registry(|registry| registry.lags(self.slot))
+    }
+
     /// When the session lags and its lane is empty: reads what passed it by and gives it to it. `false` when there was nothing to do.
     pub async fn refill(&self) -> bool {
         let Some(refill) = self.shard.registry(|registry| registry.wants_refill(self.slot)) else { return false };

@@ -14,6 +14,7 @@ mod node;
 mod ops;
 mod quiet;
 mod replay;
+mod revoked;
 mod rng;
 mod sessions;
 mod stages;

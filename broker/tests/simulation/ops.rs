@@ -143,7 +143,7 @@ impl World {
         self.note(|| format!("{user} of {conf} is to be put out of the crew"));
         let owner = organiser(USERS[conf as usize - 1]);
         self.by(conf, owner.clone(), Action::Remove { conversation: crew.clone(), user: user.clone(), ban: self.step % 2 == 0 });
-        if self.rng.chance(300) {
+        if self.rng.chance(600) {
             return;
         }
         self.by(conf, owner, Action::Invite { conversation: crew.clone(), user: user.clone() });

@@ -2,7 +2,7 @@
 
 use hallway_broker::commit::{Answered, refuse};
 use hallway_broker::dispatch::{Item, event_payload, revoked_payload, telling_payload};
-use hallway_broker::log::{Log, memory::Fault as LogFault};
+use hallway_broker::log::memory::Fault as LogFault;
 use hallway_broker::queue::{Answer, ReplyTo};
 use hallway_broker::reject::{Class, Reason};
 use hallway_broker::state::{State, StateError, memory::Fault};

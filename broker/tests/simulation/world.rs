@@ -246,7 +246,7 @@ impl Plan {
                 1 + rng.below(6),
                 12,
                 1 + rng.below(4),
-                1 + rng.below(6),
+                3 + rng.below(9),
                 3,
             ],
             steps: 300 + rng.below(1200),

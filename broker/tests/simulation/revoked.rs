@@ -1,0 +1,90 @@
+//! Stories of removal that seeds meet too seldom: a reader who lags is put out before the walk says so.
+
+use std::sync::Arc;
+
+use hallway_broker::ids::{ConfNo, ConvNo, ConversationId, Uid};
+use hallway_broker::model::{Body, Change, Entry, Event, Kind, Message, Place, Via};
+use hallway_broker::outbox::{Bounds, Budget};
+use hallway_broker::recent::{Published, WIRES};
+use hallway_broker::registry::{Registry, Wire, Wires};
+use hallway_broker::topic::{Source, Topic};
+
+use crate::link::{Frame, SimLink, SimWire};
+
+const CREW: Topic = Topic::Chat(ConfNo(1), ConvNo(1));
+
+fn ann() -> Uid {
+    Uid::parse("ann").unwrap()
+}
+
+fn event(pos: u64, body: Body) -> Arc<Published> {
+    let place = Place { conf: ConfNo(1), conv: ConvNo(1), conversation: ConversationId::parse("crew").unwrap(), seq: pos };
+    let entry = Entry { pos, n: 0, ts_ms: 0, from: Uid::parse("ben").unwrap(), name: "Ben".into(), via: Via::Ws, body };
+    Published::new(Event { place, entry, origin: 0 })
+}
+
+fn said(pos: u64) -> Arc<Published> {
+    event(pos, Body::Message(Message { text: format!("said at {pos}").into(), ..Message::default() }))
+}
+
+fn put_out(pos: u64) -> Arc<Published> {
+    event(pos, Body::Member { user: ann(), change: Change::Removed })
+}
+
+/// A registry in which ann follows the crew; her catch-up covered `covered` of what was there up to `until`.
+fn following(covered: u64, until: u64) -> (Registry<SimLink>, SimLink, u32) {
+    let mut wires: Wires = [const { None }; WIRES];
+    wires[0] = Some(Arc::new(SimWire { padding: 0 }) as Arc<dyn Wire>);
+    let bounds = Bounds { events: 100, bytes: 10_000, budget: Budget::new(100_000) };
+    let (mut registry, link) = (Registry::new(Arc::new(wires), bounds, 10), SimLink::default());
+    link.0.room.set(10_000);
+    let slot = registry.add(7, ConfNo(1), ann(), link.clone());
+    let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
+    assert!(registry.register(slot, &CREW, Some(source), true));
+    assert!(registry.settle(slot, &CREW, covered, until));
+    (registry, link, slot)
+}
+
+fn seen(link: &SimLink) -> Vec<u64> {
+    let frames = Frame::decode_all(&mut link.0.arrived.borrow_mut());
+    frames.iter().filter_map(|frame| if let Frame::Event(seen) = frame { Some(seen.pos) } else { None }).collect()
+}
+
+fn walk(registry: &mut Registry<SimLink>, batch: &[Arc<Published>]) {
+    let mut walk = registry.begin(batch);
+    while !registry.step(&mut walk, 1) {}
+}
+
+#[test]
+fn a_refill_ends_where_the_reader_was_put_out() {
+    let (mut registry, link, slot) = following(1, 2);
+    let refill = registry.wants_refill(slot).unwrap();
+    assert_eq!(refill.after, 1);
+    registry.refill(slot, 7, &[said(2), put_out(3), said(4), said(5)], 5);
+    assert_eq!(seen(&link), [2, 3]);
+    walk(&mut registry, &[said(2), put_out(3), said(4), said(5), said(6)]);
+    assert!(seen(&link).is_empty());
+}
+
+#[test]
+fn who_has_come_back_is_not_put_out_by_the_past() {
+    // Put out at 3 and in again at 5, before ann subscribed; the walk is only there now.
+    let (mut registry, link, slot) = following(2, 5);
+    let walked = [said(2), put_out(3), said(4), said(5)];
+    walk(&mut registry, &walked);
+    assert!(registry.wants_refill(slot).is_some());
+    registry.refill(slot, 7, &walked, 5);
+    assert_eq!(seen(&link), [3, 4, 5]);
+    walk(&mut registry, &[said(6), put_out(7), said(8)]);
+    assert_eq!(seen(&link), [6, 7]);
+}
+
+#[test]
+fn who_is_put_out_during_the_catch_up_is_told_when_it_is_settled() {
+    let (mut registry, _, slot) = following(2, 2);
+    assert!(registry.unsubscribe(slot, &CREW));
+    let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
+    assert!(registry.register(slot, &CREW, Some(source), true));
+    walk(&mut registry, &[put_out(3), said(4)]);
+    assert!(!registry.settle(slot, &CREW, 2, 2));
+}
