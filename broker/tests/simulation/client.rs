@@ -44,7 +44,7 @@ pub enum Step {
     /// The page to be read.
     Headed { end: u64, head: hallway_broker::model::Head },
     /// To be settled.
-    Paged { end: u64, head: hallway_broker::model::Head, page: hallway_broker::reader::Page, checked: u64 },
+    Paged { end: u64, head: hallway_broker::model::Head, page: hallway_broker::reader::Page },
 }
 
 /// A subscription under way.
@@ -80,7 +80,6 @@ pub struct Conn {
     /// The client's side.
     pub follows: BTreeMap<u32, Follow>,
     pub inbox_last: Option<u64>,
-    pub inbox_asked: bool,
 }
 
 /// What a request came to, found by the tag in its answer's frame.

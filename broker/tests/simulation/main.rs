@@ -6,6 +6,8 @@
 //! Reading order: `world` (what happens), `node` and `stages` (the hub), `sessions` and `client` (the sessions and their clients), `ops` (what
 //! users ask for), `truth` (what should be), `check` (what must hold), `quiet` (the end).
 
+#![allow(clippy::unwrap_used, reason = "a simulation stops at the first surprise")]
+
 mod check;
 mod client;
 mod disk;

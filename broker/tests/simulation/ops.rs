@@ -142,7 +142,7 @@ impl World {
         let crew = conversation("crew");
         self.note(|| format!("{user} of {conf} is to be put out of the crew"));
         let owner = organiser(USERS[conf as usize - 1]);
-        self.by(conf, owner.clone(), Action::Remove { conversation: crew.clone(), user: user.clone(), ban: self.step % 2 == 0 });
+        self.by(conf, owner.clone(), Action::Remove { conversation: crew.clone(), user: user.clone(), ban: self.step.is_multiple_of(2) });
         if self.rng.chance(600) {
             return;
         }
@@ -162,7 +162,7 @@ impl World {
             client_id: if self.rng.chance(50) { "".into() } else { format!("id-{number:x}").into() },
             reuse: if self.rng.chance(500) { Reuse::Conflict } else { Reuse::NewMessage },
             text: format!("t{number:x}{}", "x".repeat(length)).into(),
-            reply_to: self.rng.chance(50).then(|| number % 20),
+            reply_to: self.rng.chance(50).then_some(number % 20),
             mentions,
             attachments: Vec::new(),
         }

@@ -55,7 +55,6 @@ impl World {
             stalled_until: 0,
             follows: BTreeMap::new(),
             inbox_last: None,
-            inbox_asked: false,
         });
     }
 
@@ -263,9 +262,9 @@ impl World {
                 for event in &page.events {
                     self.check_read_back(event, true);
                 }
-                Step::Paged { end, head, page, checked: 0 }
+                Step::Paged { end, head, page }
             }
-            Step::Paged { end, head, page, .. } => {
+            Step::Paged { end, head, page } => {
                 if order {
                     its.checked = self.checked_end(conf);
                     reader.readable(conf, &uid, &its.id)?;

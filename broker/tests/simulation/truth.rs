@@ -95,7 +95,7 @@ impl Truth {
         view.head.applied = lsn;
         let (batch, head, made) = view.finish();
         self.state.commit(&batch).unwrap();
-        if lsn % 64 == 0 {
+        if lsn.is_multiple_of(64) {
             self.state.checkpoint().unwrap();
         }
         self.head = head;
