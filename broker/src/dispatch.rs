@@ -15,6 +15,8 @@ use crate::recent::{Published, Recent};
 use crate::state::StateError;
 use crate::topic::{Telling, Topic};
 
+/// Under load, every so many calls it is looked whether a conference's last event was dropped.
+const LOOK_EVERY: u32 = 64;
 /// Most events read from the store at once to fill a hole.
 const FILL_EVENTS: usize = 512;
 
@@ -154,6 +156,7 @@ pub struct Dispatch {
     out: Vec<Vec<Item>>,
     /// Holes filled so far, for the metrics.
     pub holes: u64,
+    calls: u32,
 }
 
 impl Dispatch {
@@ -161,21 +164,22 @@ impl Dispatch {
     #[must_use]
     pub fn new(reader: Reader, recent: Arc<Recent>, ends: Arc<Ends>, interest: Arc<Interest>, shards: usize) -> Self {
         let handed = ends.all().into_iter().collect();
-        Self { reader, recent, ends, interest, handed, out: vec![Vec::new(); shards], holes: 0 }
+        Self { reader, recent, ends, interest, handed, out: vec![Vec::new(); shards], holes: 0, calls: 0 }
     }
 
-    /// Takes what came from the backbone; an empty call looks whether anything was dropped. Returns what each shard gets.
+    /// Takes what came from the backbone; an empty call (and one in [`LOOK_EVERY`]) looks whether anything was dropped. Returns what each shard gets.
     ///
     /// # Errors
     /// The state's, when a hole could not be filled: the next call tries again.
     pub fn receive(&mut self, messages: &mut Vec<Bytes>) -> Result<&mut [Vec<Item>], StateError> {
-        let idle = messages.is_empty();
+        self.calls = self.calls.wrapping_add(1);
+        let look = messages.is_empty() || self.calls.is_multiple_of(LOOK_EVERY);
         let mut result = Ok(());
         for message in messages.drain(..) {
             // A hole that cannot be filled yet keeps nothing else back: a revocation would not come again.
             result = result.and(self.message(&message));
         }
-        if idle {
+        if look {
             for (conf, end) in self.ends.all() {
                 result = result.and(self.fill(conf, end));
             }

@@ -34,7 +34,8 @@ pub const IDEMPOTENCY: u8 = b'i';
 /// Prefix of tokens.
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
-const OF_CONFERENCE: &[u8] = b"bceEhimnprtuUwx";
+/// Accounts go first: then nobody can begin anything in what is left.
+const OF_CONFERENCE: &[u8] = b"UbceEhimnprtuwx";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {

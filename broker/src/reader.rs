@@ -51,7 +51,14 @@ impl Reader {
     }
 
     fn get<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StateError> {
-        self.state.get(key)?.as_deref().map(decode).transpose()
+        self.up_to_date(|| self.state.get(key))?.as_deref().map(decode).transpose()
+    }
+
+    /// Reads, unless the state is being opened again: then it may have less than was told before.
+    fn up_to_date<T>(&self, read: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
+        let before = self.recent.rewind();
+        let result = read()?;
+        if before.is_some() && before == self.recent.rewind() { Ok(result) } else { Err(StateError::Io("the store is being opened again".into())) }
     }
 
     /// A conference.
@@ -124,7 +131,7 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn head(&self, found: &Found) -> Result<Head, StateError> {
-        read_head(&*self.state, found.conf, found.record.no)
+        self.up_to_date(|| read_head(&*self.state, found.conf, found.record.no))
     }
 
     /// Where somebody stands with a conversation.
@@ -195,14 +202,15 @@ impl Reader {
     ) -> Result<(), StateError> {
         use std::ops::ControlFlow::{Break, Continue};
         let mut result = Ok(());
-        self.state.scan(from, to, direction, &mut |key, value| match visit(key, value) {
+        let mut visitor = |key: &[u8], value: &[u8]| match visit(key, value) {
             Ok(true) => Continue(()),
             Ok(false) => Break(()),
             Err(error) => {
                 result = Err(error);
                 Break(())
             }
-        })?;
+        };
+        self.up_to_date(|| self.state.scan(from, to, direction, &mut visitor))?;
         result
     }
 }

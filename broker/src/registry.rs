@@ -459,64 +459,39 @@ impl<L: Link> Registry<L> {
     }
 
     /// Gives a lagging session the events, in pos order, which are all that there are for it above its cursor up to `through`.
-    pub fn refill(&mut self, slot: u32, id: u64, events: &[Arc<Published>], through: u64) {
-        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return };
-        let Some(lag) = session.lag.as_mut() else { return };
+    ///
+    /// `false` when the lane took nothing, since the budget of the whole process is used up: the same again a little later.
+    pub fn refill(&mut self, slot: u32, id: u64, events: &[Arc<Published>], through: u64) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return true };
+        let Some(lag) = session.lag.as_mut() else { return true };
         lag.reading = false;
         if std::mem::take(&mut lag.stale) {
-            return session.link.wake();
+            return true;
         }
         let started_at = lag.cursor;
-        let wire = session.link.wire();
-        let (mut given, mut bytes, mut ended) = (Vec::new(), 0, Vec::new());
-        let mut through = through;
-        for published in events {
-            let topic = Topic::of(&published.event);
-            let Some(at) = session.topics.get(&topic) else { continue };
-            let Some(readers) = self.topics.get_mut(&topic) else { continue };
-            let ends = ends_for(published, readers.source.as_ref()).is_some_and(|uid| uid == session.uid);
-            let Some(reader) = readers.list.get_mut(*at as usize) else { continue };
-            if reader.floor == PENDING || published.pos() <= reader.floor || ended.contains(&topic) {
-                continue;
-            }
-            bytes += self.wires[wire].as_ref().map_or(0, |form| published.wire(wire, |published| form.event(published)).len());
-            if bytes > self.bounds.bytes && !given.is_empty() {
-                through = published.pos() - 1;
-                break;
-            }
-            reader.floor = published.pos();
-            given.push(published);
-            if ends && published.pos() > reader.checked {
-                ended.push(topic);
-            }
-        }
-        if !given.is_empty() {
-            let bytes = join(&self.wires, wire, given.iter().copied());
-            match session.outbox.offer(&session.link, &bytes, given.len(), &self.bounds) {
-                Offered::Taken => self.counts.deliveries += given.len() as u64,
-                Offered::Gone => return session.link.wake(),
-                // Only the budget of the whole process can say no to an empty lane: the same again later.
-                Offered::Full => return undo(session, &mut self.topics, &given, started_at),
-            }
-        }
-        lag.cursor = lag.cursor.max(through);
-        let caught_up = lag.cursor >= session.passed;
-        // Nothing above its removal reaches a removed reader.
-        for topic in ended {
-            self.unsubscribe(slot, &topic);
-        }
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
-        if caught_up {
-            session.lag = None;
-            self.bounds.budget.lag_ends();
-            for telling in std::mem::take(&mut session.late) {
-                if let Some(form) = self.wires[wire].as_ref() {
-                    session.outbox.offer(&session.link, &form.signal(&telling), 1, &self.bounds);
+        let picked = pick(session, &mut self.topics, &self.wires, self.bounds.bytes, events);
+        if !picked.events.is_empty() {
+            let bytes = join(&self.wires, session.link.wire(), picked.events.iter().copied());
+            match session.outbox.offer(&session.link, &bytes, picked.events.len(), &self.bounds) {
+                Offered::Taken => self.counts.deliveries += picked.events.len() as u64,
+                Offered::Gone => return true,
+                Offered::Full => {
+                    undo(session, &mut self.topics, &picked.events, started_at);
+                    return false;
                 }
             }
-        } else {
-            session.link.wake();
         }
+        if let Some(lag) = session.lag.as_mut() {
+            lag.cursor = lag.cursor.max(picked.stopped_at.unwrap_or(through));
+            if lag.cursor >= session.passed {
+                end_lag(session, &self.wires, &self.bounds);
+            }
+        }
+        // Nothing above its removal reaches a removed reader.
+        for topic in picked.ended {
+            self.unsubscribe(slot, &topic);
+        }
+        true
     }
 
     /// The store could not be read; [`Registry::wants_refill`] will say the same again.
@@ -526,6 +501,59 @@ impl<L: Link> Registry<L> {
         {
             (lag.reading, lag.stale) = (false, false);
         }
+    }
+}
+
+/// What of a refill goes out now.
+struct Picked<'e> {
+    events: Vec<&'e Arc<Published>>,
+    /// The pos that was reached, when the lane takes no more.
+    stopped_at: Option<u64>,
+    /// Topics that the session is put out of by these events.
+    ended: Vec<Topic>,
+}
+
+/// Picks what is above the floors and fits into the lane, and raises the floors.
+fn pick<'e, L: Link>(
+    session: &Session<L>,
+    topics: &mut HashMap<Topic, Readers>,
+    wires: &Wires,
+    lane_bytes: usize,
+    events: &'e [Arc<Published>],
+) -> Picked<'e> {
+    let mut picked = Picked { events: Vec::new(), stopped_at: None, ended: Vec::new() };
+    let wire = session.link.wire();
+    let mut bytes = 0;
+    for published in events {
+        let topic = Topic::of(&published.event);
+        let Some(at) = session.topics.get(&topic) else { continue };
+        let Some(readers) = topics.get_mut(&topic) else { continue };
+        let ends = ends_for(published, readers.source.as_ref()).is_some_and(|uid| uid == session.uid);
+        let Some(reader) = readers.list.get_mut(*at as usize) else { continue };
+        if reader.floor == PENDING || published.pos() <= reader.floor || picked.ended.contains(&topic) {
+            continue;
+        }
+        bytes += wires[wire].as_ref().map_or(0, |form| published.wire(wire, |published| form.event(published)).len());
+        if bytes > lane_bytes && !picked.events.is_empty() {
+            picked.stopped_at = Some(published.pos() - 1);
+            break;
+        }
+        reader.floor = published.pos();
+        picked.events.push(published);
+        if ends && published.pos() > reader.checked {
+            picked.ended.push(topic);
+        }
+    }
+    picked
+}
+
+/// The session has all that passed it by: it is live again, and gets the latest signals.
+fn end_lag<L: Link>(session: &mut Session<L>, wires: &Wires, bounds: &Bounds) {
+    session.lag = None;
+    bounds.budget.lag_ends();
+    let Some(form) = wires[session.link.wire()].as_ref() else { return };
+    for telling in std::mem::take(&mut session.late) {
+        session.outbox.offer(&session.link, &form.signal(&telling), 1, bounds);
     }
 }
 

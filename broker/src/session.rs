@@ -129,13 +129,14 @@ impl Session {
         let read = {
             let (uid, id, conf) = (uid.clone(), id.clone(), *conf);
             blocking(move || {
-                let found = reader.readable(conf, &uid, &id)?;
                 let end = reader.conference_head(conf)?.pos;
                 let head = reader.head(&found)?;
                 let page = match after {
                     Some(after) => reader.page(&found, Toward::Newer(after), MAX_PAGE, &[])?,
                     None => Page { events: Vec::new(), complete: true },
                 };
+                // Looked at last: then nothing that was read was said after a removal.
+                let found = reader.readable(conf, &uid, &id)?;
                 Ok((found, end, head, page))
             })
         };
@@ -229,15 +230,15 @@ impl Session {
         self.shard.registry(|registry| registry.lags(self.slot))
     }
 
-    /// When the session lags and its lane is empty: reads what passed it by and gives it to it. `false` when there was nothing to do.
+    /// When the session lags and its lane is empty: reads what passed it by and gives it to it. `false` when there was nothing to do, or
+    /// it could not be done now.
     pub async fn refill(&self) -> bool {
         let Some(refill) = self.shard.registry(|registry| registry.wants_refill(self.slot)) else { return false };
         let reader = self.shard.hub.reader().clone();
         let limit = self.shard.hub.limits().outbox_events.clamp(1, MAX_PAGE);
         match blocking(move || Ok(reader.missed(&refill, limit)?)).await {
             Ok((events, through)) => {
-                self.shard.registry(|registry| registry.refill(self.slot, self.id, &events, through));
-                true
+                self.shard.registry(|registry| registry.refill(self.slot, self.id, &events, through))
             }
             Err(reject) => {
                 tracing::warn!(%reject, "a lagging session could not be refilled, trying again");

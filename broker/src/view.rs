@@ -157,6 +157,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Forgets what is kept decoded, when records were removed by their keys.
+    pub fn forget_kept(&mut self) {
+        *self.kept = Kept::default();
+    }
+
     /// Whether there is a record.
     ///
     /// # Errors

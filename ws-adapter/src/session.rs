@@ -34,6 +34,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Pings without any sign of life before the connection is given up.
 const MISSED_PINGS: u32 = 3;
+/// When a refill that failed is tried again.
+const REFILL_RETRY: Duration = Duration::from_millis(200);
 /// How long a close frame may take to be written.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -270,6 +272,9 @@ impl Task {
 
     /// Waits until there is something to do; whether it is to read.
     async fn wait(&mut self, flushed: Flushed, ping_at: &mut Instant) -> Result<bool, Closing> {
+        // A refill that could not be read or took no room is tried again before long.
+        let retries = flushed == Flushed::Empty && self.session.lags();
+        let until = if retries { Instant::now() + REFILL_RETRY } else { *ping_at };
         let interest = match (self.has_room(), flushed) {
             (true, Flushed::Blocked) => Interest::READABLE | Interest::WRITABLE,
             (true, _) => Interest::READABLE,
@@ -286,7 +291,10 @@ impl Task {
                 Ok(_) => Ok(false),
                 Err(_) => Err(GONE),
             },
-            () = tokio::time::sleep_until(*ping_at) => {
+            () = tokio::time::sleep_until(until) => {
+                if Instant::now() < *ping_at {
+                    return Ok(false);
+                }
                 *ping_at += PING_EVERY;
                 if self.missed_pings >= MISSED_PINGS {
                     return Err(Closing { code: 1001, reason: "idle_timeout" });

@@ -189,7 +189,8 @@ fn erase_texts(view: &mut View<'_>, conf: ConfNo, uid: &Uid, progress: Erasure) 
     let from = if progress.conversation.is_empty() { prefix.clone() } else { progress.conversation.clone() };
     let Some(key) = view.keys_from(&from, &prefix, 1)?.pop() else { return Ok(None) };
     let after = if key == progress.conversation { progress.seq } else { 0 };
-    let id = key.get(prefix.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| ConversationId::parse(text).ok());
+    // Inboxes too: somebody's name is in the notices that others got of them.
+    let id = key.get(prefix.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(ConversationId::stored);
     let reached = match id {
         Some(id) => erase_in(view, conf, uid, &id, after)?,
         None => None,

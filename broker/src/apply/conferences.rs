@@ -58,6 +58,7 @@ pub(super) fn remove(view: &mut View<'_>, ask: Ask<'_>) -> Applied {
         for key in found {
             view.remove(key);
         }
+        view.forget_kept();
         return Ok(Outcome::Continue(Vec::new()));
     }
     Ok(Outcome::Done)

@@ -49,10 +49,8 @@ pub fn body_hash(secret: &[u8; 16], draft: &Draft) -> u64 {
 }
 
 pub(super) fn send(view: &mut View<'_>, ask: Ask<'_>, draft: &Draft) -> Applied {
-    let key = match view.conversation(ask.conf, &draft.conversation)? {
-        Some(found) => idempotency_key(view, ask, &found, draft),
-        None => None,
-    };
+    let existing = view.conversation(ask.conf, &draft.conversation)?;
+    let key = existing.as_ref().and_then(|found| idempotency_key(view, ask, found, draft));
     // Before anything is checked: a retry after removal still gets its old answer.
     if let Some(key) = &key
         && let Some(answer) = earlier_answer(view, ask, key, draft)?
@@ -60,14 +58,27 @@ pub(super) fn send(view: &mut View<'_>, ask: Ask<'_>, draft: &Draft) -> Applied 
         return answer;
     }
     let author = ask.author(view)?;
-    let (mut found, standing) = find_or_open(view, ask, &author, &draft.conversation)?;
-    ask.asker(author.role, standing).may_post(found.record.kind, &found.id)?;
-    let notified = check_mentions(view, &found, &author, draft)?;
-    if let Some(target) = draft.reply_to
-        && target > view.head(&found)?.seq
-    {
+    let partner = draft.conversation.partner(&ask.actor.uid);
+    let (kind, standing) = match (&existing, &partner) {
+        (_, Some(partner)) => {
+            conversations::check_partner(view, ask, partner)?;
+            (Kind::Direct, Some(Standing::In(MemberRole::Member)))
+        }
+        (Some(found), None) => (found.record.kind, view.standing(found, &ask.actor.uid)?),
+        (None, None) => return Err(Reason::UnknownConversation.into()),
+    };
+    ask.asker(author.role, standing).may_post(kind, &draft.conversation)?;
+    let notified = check_mentions(view, ask, existing.as_ref(), kind, &author, draft)?;
+    let last = existing.as_ref().map_or(Ok(0), |found| view.head(found).map(|head| head.seq))?;
+    if draft.reply_to.is_some_and(|target| target > last) {
         return Err(Reason::UnknownMessage.into());
     }
+    // Only now, when nothing refuses it any more: a direct conversation is made by its first message.
+    let mut found = match (existing, &partner) {
+        (Some(found), _) => found,
+        (None, Some(partner)) => conversations::add_direct(view, ask, &author, &draft.conversation, partner)?,
+        (None, None) => return Err(Reason::UnknownConversation.into()),
+    };
     if found.record.kind == Kind::Channel && standing.and_then(Standing::role).is_none() && !ask.actor.is_system() {
         enter(view, ask, &mut found, &author)?;
     }
@@ -121,17 +132,6 @@ pub fn answer_of(known: &Idempotency, secret: &[u8; 16], draft: &Draft, at_ms: u
     }
 }
 
-/// The conversation; a direct one is made by its first message.
-fn find_or_open(view: &mut View<'_>, ask: Ask<'_>, author: &Author, id: &ConversationId) -> Result<(Found, Option<Standing>), Stop> {
-    let Some(partner) = id.partner(&ask.actor.uid) else { return ask.find(view, id) };
-    conversations::check_partner(view, ask, &partner)?;
-    let found = match view.conversation(ask.conf, id)? {
-        Some(found) => found,
-        None => conversations::add_direct(view, ask, author, id, &partner)?,
-    };
-    Ok((found, Some(Standing::In(MemberRole::Member))))
-}
-
 /// Whoever posts in a channel is a member of it from then on.
 fn enter(view: &mut View<'_>, ask: Ask<'_>, found: &mut Found, author: &Author) -> Result<(), Stop> {
     let body = Body::Member { user: ask.actor.uid.clone(), change: Change::Joined };
@@ -141,7 +141,14 @@ fn enter(view: &mut View<'_>, ask: Ask<'_>, found: &mut Found, author: &Author) 
 }
 
 /// Who gets a notice for being named: known users who can read it. `*` reaches all readers by itself, from staff only.
-fn check_mentions(view: &mut View<'_>, found: &Found, author: &Author, draft: &Draft) -> Result<Vec<Uid>, Stop> {
+fn check_mentions(
+    view: &mut View<'_>,
+    ask: Ask<'_>,
+    found: Option<&Found>,
+    kind: Kind,
+    author: &Author,
+    draft: &Draft,
+) -> Result<Vec<Uid>, Stop> {
     let mut notified = Vec::new();
     for mention in &draft.mentions {
         if &**mention == "*" {
@@ -151,9 +158,10 @@ fn check_mentions(view: &mut View<'_>, found: &Found, author: &Author, draft: &D
             continue;
         }
         let uid = Uid::parse(mention).map_err(|_| Reason::InvalidParams)?;
-        let Some(user) = view.user(found.conf, &uid)? else { return Err(Reason::UnknownUser.into()) };
-        let asker = crate::policy::Asker { uid: &uid, role: user.role, standing: view.standing(found, &uid)? };
-        if asker.may_read(found.record.kind, &found.id).is_ok() && !notified.contains(&uid) {
+        let Some(user) = view.user(ask.conf, &uid)? else { return Err(Reason::UnknownUser.into()) };
+        let standing = found.map_or(Ok(None), |found| view.standing(found, &uid))?;
+        let asker = crate::policy::Asker { uid: &uid, role: user.role, standing };
+        if asker.may_read(kind, &draft.conversation).is_ok() && !notified.contains(&uid) {
             notified.push(uid);
         }
     }

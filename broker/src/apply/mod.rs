@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::keys;
 use crate::model::{Body, Event, Kind, Notice, Standing, UserRole};
 use crate::policy::Asker;
 use crate::reject::{Reason, Reject};
@@ -121,6 +122,10 @@ impl Ask<'_> {
     }
 
     fn append(&self, view: &mut View<'_>, found: &Found, author: &Author, body: Body) -> Result<Arc<Event>, StateError> {
+        if !self.actor.is_system() && view.member(found, &self.actor.uid)?.is_none() {
+            // An erasure finds by this what somebody did where they never were a member.
+            view.put(keys::user_conversation(self.conf, &self.actor.uid, &found.id), &());
+        }
         view.append(found, self.actor, Arc::clone(&author.name), self.at_ms, body)
     }
 

@@ -107,7 +107,8 @@ impl Reader {
         }
         let page = self.page(found, Toward::Older(u64::MAX), UNREAD_SCAN, &["message"])?;
         let own = page.events.iter().rev().find(|event| event.entry.from == *uid).map_or(0, |event| event.entry.n);
-        Ok(head.n - mark.n.max(own))
+        // The page may be newer than the head.
+        Ok(head.n.saturating_sub(mark.n.max(own)))
     }
 
     /// The members of a conversation, by uid, up to `limit` above `after`; whether these are all.

@@ -160,7 +160,12 @@ pub(super) async fn history(caller: &Caller<'_>, given: Option<&RawValue>) -> Js
     let page = blocking(move || match reader.readable(conf, &uid, &id) {
         // An inbox is made by its first notice.
         Err(Reject { reason: Reason::UnknownConversation, .. }) if id.inbox_owner().as_ref() == Some(&uid) => Ok(None),
-        found => Ok(Some(reader.page(&found?, toward, limit, &kinds)?)),
+        found => {
+            let page = reader.page(&found?, toward, limit, &kinds)?;
+            // Looked at again: then nothing that was read was said after a removal.
+            reader.readable(conf, &uid, &id)?;
+            Ok(Some(page))
+        }
     })
     .await?;
     let (events, complete) = page.map_or((Vec::new(), true), |page| (page.events, page.complete));
