@@ -78,6 +78,8 @@ struct Session<L> {
     /// The highest pos that passed by while it lagged or a catch-up was under way.
     passed: u64,
     late: Vec<Arc<Telling>>,
+    /// Topics that it was put out of while it lagged: they end when it has what came before.
+    ended: Vec<Topic>,
 }
 
 /// What a lagging session needs: the events of `topics` above their floors, from `after` on.
@@ -169,6 +171,7 @@ impl<L: Link> Registry<L> {
             lag: None,
             passed: 0,
             late: Vec::new(),
+            ended: Vec::new(),
         };
         u32::try_from(self.sessions.insert(session)).unwrap_or(LEFT)
     }
@@ -278,6 +281,18 @@ impl<L: Link> Registry<L> {
         true
     }
 
+    /// A session that is about to end is given nothing more.
+    pub fn silence(&mut self, slot: u32, id: u64) {
+        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return };
+        if session.lag.take().is_some() {
+            self.bounds.budget.lag_ends();
+        }
+        session.chats = 0;
+        for (topic, at) in std::mem::take(&mut session.topics) {
+            self.leave(&topic, at);
+        }
+    }
+
     /// The session no longer follows the topic; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
@@ -356,13 +371,20 @@ impl<L: Link> Registry<L> {
                 walk.under_way = Some((group, 0, end));
                 continue;
             };
-            while *at < *end {
-                if readers == 0 {
-                    return false;
-                }
+            // Taken out of the map for the step, so that it is looked up once, not for each reader.
+            let Some(mut list) = self.topics.remove(&group.topic) else {
+                walk.under_way = None;
+                continue;
+            };
+            while *at < *end && readers > 0 {
                 readers -= 1;
-                self.give(group, *at);
+                self.give(group, &mut list, *at);
                 *at += 1;
+            }
+            let paused = *at < *end;
+            self.topics.insert(group.topic.clone(), list);
+            if paused {
+                return false;
             }
             let Some((group, ..)) = walk.under_way.take() else { continue };
             self.end_group(&group);
@@ -375,15 +397,18 @@ impl<L: Link> Registry<L> {
             // Who is pending learns it when the catch-up is settled: it may have come back since.
             let ended: Vec<u32> = readers.iter().filter(|r| r.ended > 0 && r.floor != PENDING).map(|r| r.slot).collect();
             for slot in ended {
-                self.unsubscribe(slot, &group.topic);
+                match self.sessions.get_mut(slot as usize) {
+                    Some(session) if session.lag.is_some() => session.ended.push(group.topic.clone()),
+                    _ => drop(self.unsubscribe(slot, &group.topic)),
+                }
             }
         }
         self.tidy(&group.topic);
     }
 
     /// Gives a group to one reader.
-    fn give(&mut self, group: &mut Group, at: usize) {
-        let Some(reader) = self.topics.get_mut(&group.topic).and_then(|readers| readers.list.get_mut(at)) else { return };
+    fn give(&mut self, group: &mut Group, readers: &mut Readers, at: usize) {
+        let Some(reader) = readers.list.get_mut(at) else { return };
         let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
         let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
         // Who subscribed beyond it has come back since.
@@ -396,15 +421,16 @@ impl<L: Link> Registry<L> {
         }
         let wire = session.link.wire();
         let plain = first > reader.floor && (reader.echo || group.events.iter().all(|published| published.event.origin != session.id));
+        let own;
         let (bytes, count) = if plain {
-            let joined = group.joined[wire].get_or_insert_with(|| join(&self.wires, wire, group.events.iter()));
-            (joined.clone(), group.events.len())
+            (&*group.joined[wire].get_or_insert_with(|| join(&self.wires, wire, group.events.iter())), group.events.len())
         } else {
             let (floor, echo, id) = (reader.floor, reader.echo, session.id);
             let wanted = |published: &&Arc<Published>| published.pos() > floor && (echo || published.event.origin != id);
-            (join(&self.wires, wire, group.events.iter().filter(wanted)), group.events.iter().filter(wanted).count())
+            own = join(&self.wires, wire, group.events.iter().filter(wanted));
+            (&own, group.events.iter().filter(wanted).count())
         };
-        match if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, &bytes, count, &self.bounds) } {
+        match if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, bytes, count, &self.bounds) } {
             Offered::Taken => {
                 reader.floor = reader.floor.max(last);
                 self.counts.deliveries += count as u64;
@@ -430,8 +456,11 @@ impl<L: Link> Registry<L> {
             let wire = session.link.wire();
             let Some(form) = self.wires[wire].as_ref() else { continue };
             let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
-            if session.lag.is_some() || session.outbox.offer(&session.link, bytes, 1, &self.bounds) == Offered::Full {
+            if session.lag.is_some() {
                 keep_late(&mut session.late, telling);
+            } else {
+                // A full lane drops it: by the time that there is room, it is no longer true.
+                session.outbox.offer(&session.link, bytes, 1, &self.bounds);
             }
         }
     }
@@ -481,14 +510,19 @@ impl<L: Link> Registry<L> {
                 }
             }
         }
-        if let Some(lag) = session.lag.as_mut() {
-            lag.cursor = lag.cursor.max(picked.stopped_at.unwrap_or(through));
-            if lag.cursor >= session.passed {
-                end_lag(session, &self.wires, &self.bounds);
-            }
+        let cursor = started_at.max(picked.stopped_at.unwrap_or(through));
+        let mut ended = picked.ended;
+        for topic in std::mem::take(&mut session.ended) {
+            let reader = session.topics.get(&topic).and_then(|at| self.topics.get(&topic)?.list.get(*at as usize));
+            if reader.is_some_and(|reader| reader.ended > cursor) { session.ended.push(topic) } else { ended.push(topic) }
+        }
+        if cursor >= session.passed {
+            end_lag(session, &self.wires, &self.bounds);
+        } else if let Some(lag) = session.lag.as_mut() {
+            lag.cursor = cursor;
         }
         // Nothing above its removal reaches a removed reader.
-        for topic in picked.ended {
+        for topic in ended {
             self.unsubscribe(slot, &topic);
         }
         true
@@ -530,7 +564,12 @@ fn pick<'e, L: Link>(
         let Some(readers) = topics.get_mut(&topic) else { continue };
         let ends = ends_for(published, readers.source.as_ref()).is_some_and(|uid| uid == session.uid);
         let Some(reader) = readers.list.get_mut(*at as usize) else { continue };
-        if reader.floor == PENDING || published.pos() <= reader.floor || picked.ended.contains(&topic) {
+        let beyond_removal = reader.ended > 0 && published.pos() > reader.ended;
+        if reader.floor == PENDING || published.pos() <= reader.floor || beyond_removal || picked.ended.contains(&topic) {
+            continue;
+        }
+        if !reader.echo && published.event.origin == session.id {
+            reader.floor = published.pos();
             continue;
         }
         bytes += wires[wire].as_ref().map_or(0, |form| published.wire(wire, |published| form.event(published)).len());

@@ -178,8 +178,8 @@ impl Session {
         let topic = Topic::Presence(self.who.conf, partner);
         self.shard.registry(|registry| {
             if follow {
+                // Signals need no catch-up: it is never settled.
                 registry.register(self.slot, &topic, None, true);
-                registry.settle(self.slot, &topic, 0, 0);
             } else {
                 registry.unsubscribe(self.slot, &topic);
             }
@@ -211,6 +211,20 @@ impl Session {
             }
             registry.flush(self.slot)
         })
+    }
+
+    /// Appends whole frames to the lane of answers; [`Session::flush`] writes them.
+    pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.shard.registry(|registry| {
+            if let Some((outbox, _)) = registry.outbox(self.slot, self.id) {
+                write(outbox.answers());
+            }
+        });
+    }
+
+    /// The session is about to end: it is given nothing more.
+    pub fn silence(&self) {
+        self.shard.registry(|registry| registry.silence(self.slot, self.id));
     }
 
     /// Writes what waits.

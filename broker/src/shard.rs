@@ -164,7 +164,7 @@ impl Shard {
     }
 
     /// Ends the sessions of an account that has signed out everywhere.
-    fn revoke(&self, conf: ConfNo, uid: &Uid) {
+    pub fn revoke(&self, conf: ConfNo, uid: &Uid) {
         for live in self.hub.sessions().of(conf, uid) {
             if live.shard == self.index {
                 self.end(live.slot, live.id, Ending::SignedOut);
@@ -174,14 +174,17 @@ impl Shard {
 
     /// Ends all sessions.
     pub fn end_all(&self, why: Ending) {
-        let peers: Vec<Rc<dyn Peer>> = self.registry(|registry| registry.all().map(|(_, _, peer)| Rc::clone(peer)).collect());
-        for peer in peers {
-            peer.end(why);
+        let all: Vec<(u32, u64)> = self.registry(|registry| registry.all().map(|(slot, id, _)| (slot, id)).collect());
+        for (slot, id) in all {
+            self.end(slot, id, why);
         }
     }
 
     fn end(&self, slot: u32, id: u64, why: Ending) {
-        let peer = self.registry(|registry| registry.link(slot, id).cloned());
+        let peer = self.registry(|registry| {
+            registry.silence(slot, id);
+            registry.link(slot, id).cloned()
+        });
         if let Some(peer) = peer {
             peer.end(why);
         }

@@ -30,10 +30,12 @@ use crate::wire::WS_WIRE;
 
 /// How long a connection may take to sign in.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages and pings that a connection may send before it has signed in.
+const MAX_BEFORE_HELLO: usize = 100;
 /// How often the server pings.
 const PING_EVERY: Duration = Duration::from_secs(30);
-/// Pings without any sign of life before the connection is given up.
-const MISSED_PINGS: u32 = 3;
+/// Pings that stay without any sign of life; with the next one due the connection is given up, after 90 s.
+const MISSED_PINGS: u32 = 2;
 /// When a refill that failed is tried again.
 const REFILL_RETRY: Duration = Duration::from_millis(200);
 /// How long a close frame may take to be written.
@@ -50,6 +52,8 @@ pub(crate) struct Connection {
     /// The conference, once signed in.
     conf: Cell<ConfNo>,
     sending: Sending,
+    /// The task waits for answers, or for the room that they leave.
+    waits: Cell<bool>,
 }
 
 impl Link for Connection {
@@ -75,8 +79,9 @@ impl Peer for Connection {
             self.sending.forget();
         }
         frame::write_text_with(into, |into| send::write_answer(&id, answer, self.conf.get(), &self.ids, into));
-        // The task may wait for room.
-        self.wake.notify_one();
+        if self.waits.get() {
+            self.wake.notify_one();
+        }
     }
     fn end(&self, why: Ending) {
         self.ending.set(Some(why));
@@ -108,6 +113,7 @@ pub(crate) async fn run(accounts: Arc<Accounts>, shard: Rc<Shard>, stream: TcpSt
         ids,
         conf: Cell::new(ConfNo(0)),
         sending: Sending::default(),
+        waits: Cell::new(false),
     });
     let mut decoder = Decoder::new(shard.hub.limits().frame_bytes, Binary::Refused);
     decoder.hold(&leftover);
@@ -139,10 +145,25 @@ struct Closing {
 
 const GONE: Closing = Closing { code: 0, reason: "" };
 
-/// Reads until `session.hello` has succeeded. Other methods are told to sign in first.
+/// Reads until `session.hello` has succeeded. Other methods are told to sign in first; a client that only talks on is sent away.
 async fn sign_in(accounts: &Accounts, shard: &Rc<Shard>, connection: &Rc<Connection>, decoder: &mut Decoder) -> Result<Session, Closing> {
-    loop {
-        while let Some(text) = connection.next_text(shard, decoder)? {
+    let mut unread = true;
+    let mut messages = 0;
+    while messages < MAX_BEFORE_HELLO {
+        let text = match connection.first(shard, decoder, &mut unread)? {
+            First::Nothing => {
+                connection.stream.readable().await.map_err(|_| GONE)?;
+                continue;
+            }
+            First::Part => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            First::Control => None,
+            First::Text(text) => Some(text),
+        };
+        messages += 1;
+        if let Some(text) = text {
             let mut out = Vec::new();
             let peer: Rc<dyn Peer> = Rc::clone(connection) as Rc<dyn Peer>;
             let session = methods::hello(shard, accounts, peer, &text, &mut out);
@@ -155,44 +176,54 @@ async fn sign_in(accounts: &Accounts, shard: &Rc<Shard>, connection: &Rc<Connect
                 return Ok(session);
             }
         }
-        connection.stream.readable().await.map_err(|_| GONE)?;
+        // Others on the shard, and this connection's time limit, get their turn.
+        tokio::task::yield_now().await;
     }
+    Err(Closing { code: 1008, reason: "no_session" })
+}
+
+/// What a connection that has not signed in yet has sent.
+enum First {
+    /// A message.
+    Text(String),
+    /// A ping or pong: before sign-in not worth an answer.
+    Control,
+    /// Not yet a whole message.
+    Part,
+    /// Nothing more for now.
+    Nothing,
 }
 
 impl Connection {
-    /// The next text message before sign-in, `None` when more bytes are needed.
-    fn next_text(&self, shard: &Shard, decoder: &mut Decoder) -> Result<Option<String>, Closing> {
-        loop {
-            let event = shard.read_buffer(|buffer| {
-                // What is held may be only the beginning of a frame.
-                let read = self.try_read(buffer)?;
-                let mut input = &mut buffer[..read];
-                let next = match decoder.next(&mut input) {
-                    Ok(Some(Event::Text(text))) => Ok(Some(Some(text.to_owned()))),
-                    // Pings before sign-in are not worth an answer.
-                    Ok(Some(Event::Ping(_) | Event::Pong(_))) => Ok(Some(None)),
-                    Ok(Some(Event::Close { .. } | Event::Binary(_))) => Err(Closing { code: 1000, reason: "" }),
-                    Ok(None) => Ok(None),
-                    Err(violation) => Err(Closing { code: violation.close_code(), reason: violation_reason(violation) }),
-                }?;
-                if !input.is_empty() {
-                    let rest = input.to_vec();
-                    decoder.hold(&rest);
-                }
-                Ok(next)
-            })?;
-            match event {
-                Some(Some(text)) => return Ok(Some(text)),
-                Some(None) => {}
-                None => return Ok(None),
-            }
-        }
+    /// The next that was sent. Reads only when `unread` says that nothing is held that was not looked at.
+    fn first(&self, shard: &Shard, decoder: &mut Decoder, unread: &mut bool) -> Result<First, Closing> {
+        shard.read_buffer(|buffer| {
+            let read = if *unread { 0 } else { self.try_read(buffer)? };
+            let mut input = &mut buffer[..read];
+            let first = match decoder.next(&mut input) {
+                Ok(Some(Event::Text(text))) => First::Text(text.to_owned()),
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => First::Control,
+                Ok(Some(Event::Close { .. } | Event::Binary(_))) => return Err(Closing { code: 1000, reason: "" }),
+                Ok(None) if read == 0 && !*unread => First::Nothing,
+                Ok(None) => First::Part,
+                Err(violation) => return Err(Closing { code: violation.close_code(), reason: violation_reason(violation) }),
+            };
+            *unread = matches!(first, First::Text(_) | First::Control);
+            decoder.hold(input);
+            Ok(first)
+        })
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> Result<usize, Closing> {
         match self.stream.try_read(buffer) {
             Ok(0) => Err(GONE),
-            Ok(read) => Ok(read),
+            Ok(read) => {
+                if read < buffer.len() {
+                    // The socket is empty now: saying so saves the read that would find it out (tokio's own readers do the same).
+                    let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+                }
+                Ok(read)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(_) => Err(GONE),
         }
@@ -275,7 +306,9 @@ impl Task {
         // A refill that could not be read or took no room is tried again before long.
         let retries = flushed == Flushed::Empty && self.session.lags();
         let until = if retries { Instant::now() + REFILL_RETRY } else { *ping_at };
-        let interest = match (self.has_room(), flushed) {
+        let room = self.has_room();
+        self.connection.waits.set(!room);
+        let interest = match (room, flushed) {
             (true, Flushed::Blocked) => Interest::READABLE | Interest::WRITABLE,
             (true, _) => Interest::READABLE,
             (false, Flushed::Blocked) => Interest::WRITABLE,
@@ -295,7 +328,7 @@ impl Task {
                 if Instant::now() < *ping_at {
                     return Ok(false);
                 }
-                *ping_at += PING_EVERY;
+                *ping_at = Instant::now() + PING_EVERY;
                 if self.missed_pings >= MISSED_PINGS {
                     return Err(Closing { code: 1001, reason: "idle_timeout" });
                 }
@@ -356,7 +389,7 @@ impl Task {
                     let next = match event {
                         Event::Text(text) => Self::text(&self.connection, &self.session, &mut self.submissions, text),
                         Event::Ping(payload) => {
-                            self.session.push(|into| frame::write_pong(payload, into));
+                            self.session.append(|into| frame::write_pong(payload, into));
                             Next::More
                         }
                         Event::Pong(_) => Next::More,
@@ -383,14 +416,14 @@ impl Task {
                         submissions.push(session.submission(tag, action));
                     }
                     Err(early) => {
-                        session.push(|into| frame::write_text_with(into, |into| early.write(&id, session.who.conf, &connection.ids, into)));
+                        session.append(|into| frame::write_text_with(into, |into| early.write(&id, session.who.conf, &connection.ids, into)));
                     }
                 }
                 Next::More
             }
             Ok(_) => Next::Request(text.to_owned()),
             Err((id, fault)) => {
-                session.push(|into| frame::write_text_with(into, |into| rpc::write_error(into, &id, &fault)));
+                session.append(|into| frame::write_text_with(into, |into| rpc::write_error(into, &id, &fault)));
                 Next::More
             }
         }
@@ -399,6 +432,7 @@ impl Task {
     /// Carries out a request that is not just posted. What was posted before is answered first, so that requests of one connection see
     /// each other's effects in order.
     async fn carry_out(&mut self, text: &str) {
+        self.connection.waits.set(true);
         while !self.connection.waiting.borrow().is_empty() && self.connection.ending.get().is_none() {
             self.connection.wake.notified().await;
             if self.session.flush() == Flushed::Gone {
@@ -430,6 +464,8 @@ impl Task {
         if code == 0 {
             return;
         }
+        // Nothing follows a close frame (RFC 6455 §5.5.1).
+        self.session.silence();
         self.session.push(|into| frame::write_close(Some(code), reason, into));
         let written = async {
             while self.session.flush() == Flushed::Blocked {
