@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::command::Draft;
+use crate::ids::Uid;
 use crate::limits::{Limits, MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_CLIENT_ID_BYTES, MAX_MENTIONS};
 use crate::reject::{Reason, Reject};
 
@@ -51,7 +52,8 @@ pub fn check_text(text: &str, limits: &Limits) -> Result<(), Reject> {
 /// Which one is broken.
 pub fn check_draft(draft: &Draft, limits: &Limits) -> Result<(), Reject> {
     check_text(&draft.text, limits)?;
-    if draft.client_id.len() > MAX_CLIENT_ID_BYTES {
+    let named = |mention: &str| mention == "*" || Uid::parse(mention).is_ok();
+    if draft.client_id.len() > MAX_CLIENT_ID_BYTES || !draft.mentions.iter().take(MAX_MENTIONS).all(|mention| named(mention)) {
         return Err(Reason::InvalidParams.into());
     }
     let attachments_fit =
@@ -85,6 +87,25 @@ mod tests {
             passed += u32::from(rate.take(now, 100, 1000).is_ok());
         }
         assert!((995..=1005).contains(&passed), "{passed} in 10 s");
+    }
+
+    #[test]
+    fn mentions_are_uids_or_all() {
+        let draft = |mention: &str| Draft {
+            conversation: crate::ids::ConversationId::parse("lobby").unwrap(),
+            client_id: "1".into(),
+            reuse: crate::command::Reuse::Conflict,
+            text: "hi".into(),
+            reply_to: None,
+            mentions: vec![mention.into()],
+            attachments: Vec::new(),
+        };
+        for good in ["*", "alice"] {
+            check_draft(&draft(good), &Limits::default()).unwrap();
+        }
+        for bad in ["", "**", "Alice", &"x".repeat(65)] {
+            assert_eq!(check_draft(&draft(bad), &Limits::default()).unwrap_err().reason, Reason::InvalidParams, "{bad}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub enum Action {
     SetPassword { uid: Uid, credentials: Credentials },
     /// Change what one says about oneself.
     UpdateProfile { name: Option<String>, about: Option<Arc<str>> },
-    /// Erase an account and what it said. `after_pos` is where the erasure of its texts goes on (a bounded step each).
+    /// Erase an account and what it said: a bounded step each time, until it is done. The state keeps where it goes on.
     Erase { uid: Uid },
     /// Keep a token.
     IssueToken { uid: Uid, hash: TokenHash, expires_ms: u64 },
@@ -145,7 +145,7 @@ pub enum Outcome {
     Read {
         /// Up to this seq.
         seq: u64,
-        /// Messages after it.
+        /// Messages after it, those of the asker's own included.
         unread: u64,
     },
     /// A conference was made, or was there already.

@@ -2,6 +2,7 @@
 //! and the control socket talk to.
 
 mod housekeeping;
+mod sweep;
 mod threads;
 
 use std::path::PathBuf;
@@ -175,7 +176,8 @@ impl Hub {
             snapshots,
             mailboxes: OnceLock::new(),
             next_shard: AtomicUsize::new(0),
-            next_session: AtomicU64::new(1),
+            // Ids of before a restart are nobody's: events remember the session that they came from.
+            next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),
             threads: Mutex::default(),
             stopped: AtomicBool::new(false),
             options,
@@ -205,7 +207,7 @@ impl Hub {
     }
 
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
-        let thread = std::thread::Builder::new().name(name.into()).spawn(run)?;
+        let thread = threads::spawn(name.to_owned(), run)?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
     }
@@ -217,14 +219,15 @@ impl Hub {
     pub fn start_shards(self: &Arc<Self>, wires: &Arc<Wires>) -> Result<(), OpenError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = if self.options.shards == 0 { cores } else { self.options.shards }.min(MAX_SHARDS);
+        let runtimes = (0..count).map(|_| threads::runtime()).collect::<Result<Vec<_>, _>>()?;
         let mailboxes: Vec<Arc<Mailbox>> = (0..count).map(|_| Arc::default()).collect();
         if self.mailboxes.set(mailboxes.clone()).is_err() {
             return Ok(());
         }
-        for (index, mailbox) in (0u16..).zip(mailboxes.iter().cloned()) {
+        for ((index, mailbox), runtime) in (0u16..).zip(mailboxes.iter().cloned()).zip(runtimes) {
             let (hub, wires) = (Arc::clone(self), Arc::clone(wires));
             // Shards end with the process: their connections are ended by the drain.
-            std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || threads::shard(index, hub, mailbox, wires))?;
+            threads::spawn(format!("shard-{index}"), move || threads::shard(index, hub, mailbox, wires, &runtime))?;
         }
         let subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(subscription) = subscription {
@@ -413,8 +416,9 @@ impl Hub {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(rest);
     }
 
-    /// Stops after what was taken is applied, and makes it durable in the state.
+    /// Stops after what was taken is applied, and makes it durable in the state. When the state fails, what the log has is applied at the next start.
     pub fn close(&self) {
+        self.health.draining.store(true, Relaxed);
         self.finish_commands();
         self.stopped.store(true, Relaxed);
         for thread in std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner)) {

@@ -1,5 +1,5 @@
 //! What conversations are made of. These are the records of the state, too: postcard-encoded, so fields are only ever
-//! added together with a new schema version (`store::SCHEMA`).
+//! added together with a new schema version (`view::SCHEMA`).
 
 use std::sync::Arc;
 
@@ -349,6 +349,19 @@ impl Body {
             Self::Notice(_) => "notice",
         }
     }
+
+    /// Bytes of the texts in it that people chose: what bounds of memory count.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Message(message) => {
+                let lists = message.attachments.iter().chain(&message.mentions);
+                message.text.len() + lists.map(|text| text.len()).sum::<usize>()
+            }
+            Self::Edit { text, .. } | Self::Settings { title: text } => text.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Record: one entry of a conversation's log, without its place (which is its key).
@@ -537,7 +550,7 @@ pub struct User {
     pub credentials: Option<Credentials>,
     /// Grows when the password changes or all tokens are revoked; older tokens and sessions end.
     pub version: u32,
-    /// Erased: the name stays taken, nothing else is left.
+    /// Erased: the uid stays taken, the name is free again, nothing else is left.
     pub erased: bool,
 }
 
@@ -552,6 +565,14 @@ pub struct Token {
     pub expires_ms: u64,
     /// The account's version when it was made.
     pub version: u32,
+}
+
+impl Token {
+    /// Whether it signs nobody in any more.
+    #[must_use]
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms <= now_ms
+    }
 }
 
 /// The first 16 bytes of a token's SHA-256.

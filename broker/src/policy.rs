@@ -84,7 +84,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Sending messages, editing and deleting one's own, reacting.
+    /// Sending messages, editing one's own.
     ///
     /// # Errors
     /// The reason why not.

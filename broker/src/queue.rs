@@ -61,7 +61,10 @@ impl Submission {
     /// About how many bytes the command takes in the log.
     fn bytes(&self) -> usize {
         64 + match &self.command.action {
-            Action::Send(draft) => draft.text.len() + draft.client_id.len() + draft.attachments.iter().map(|url| url.len()).sum::<usize>(),
+            Action::Send(draft) => {
+                let lists = draft.attachments.iter().chain(&draft.mentions);
+                draft.text.len() + draft.client_id.len() + lists.map(|text| text.len()).sum::<usize>()
+            }
             Action::Edit { text, .. } => text.len(),
             Action::Create { members, .. } => members.len() * 32,
             _ => 512,

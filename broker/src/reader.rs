@@ -58,7 +58,11 @@ impl Reader {
     fn up_to_date<T>(&self, read: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
         let before = self.recent.rewind();
         let result = read()?;
-        if before.is_some() && before == self.recent.rewind() { Ok(result) } else { Err(StateError::Io("the store is being opened again".into())) }
+        if before.is_some() && before == self.recent.rewind() {
+            Ok(result)
+        } else {
+            Err(StateError::Io("the store is being opened again".into()))
+        }
     }
 
     /// A conference.

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use bytes::Bytes;
 
 use crate::ids::ConfNo;
-use crate::model::{Body, Event};
+use crate::model::Event;
 
 /// Events kept of one conference.
 const RECENT_EVENTS: usize = 4096;
@@ -43,14 +43,9 @@ impl Published {
         self.wires[wire].get_or_init(|| encode(self))
     }
 
+    /// The record, its likely wire form, and the bookkeeping.
     fn bytes(&self) -> usize {
-        let text = match &self.event.entry.body {
-            Body::Message(message) => message.text.len(),
-            Body::Edit { text, .. } => text.len(),
-            _ => 0,
-        };
-        // The record, its likely wire form, and the bookkeeping.
-        2 * text + 768
+        2 * self.event.entry.body.text_bytes() + 768
     }
 }
 

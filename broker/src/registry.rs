@@ -23,6 +23,8 @@ const PENDING: u64 = u64::MAX;
 const LEFT: u32 = u32::MAX;
 /// Events are joined to one write up to about this many bytes.
 const JOIN_BYTES: usize = 128 * 1024;
+/// What an event's frame takes besides its text, about.
+const EVENT_BYTES: usize = 256;
 /// Latest signals kept for a lagging session.
 const LATE_SIGNALS: usize = 16;
 
@@ -343,7 +345,7 @@ impl<L: Link> Registry<L> {
                 groups.len() - 1
             });
             let group = &mut groups[at];
-            group.bytes += approximate_bytes(published);
+            group.bytes += EVENT_BYTES + published.event.entry.body.text_bytes();
             group.events.push(Arc::clone(published));
             if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
                 group.cut = cut;
@@ -647,13 +649,5 @@ fn ends_for(published: &Published, source: Option<&Source>) -> Option<Uid> {
     match &published.event.entry.body {
         Body::Member { user, change } if ends_reading(source?.kind, *change) => Some(user.clone()),
         _ => None,
-    }
-}
-
-fn approximate_bytes(published: &Published) -> usize {
-    256 + match &published.event.entry.body {
-        Body::Message(message) => message.text.len(),
-        Body::Edit { text, .. } => text.len(),
-        _ => 0,
     }
 }

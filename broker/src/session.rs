@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::accounts::Identity;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::limits::MAX_PAGE;
@@ -27,6 +28,17 @@ pub struct Who {
     pub uid: Uid,
     /// Their display name when they signed in.
     pub name: Arc<str>,
+    /// The account's version then: another one ends the session.
+    pub version: u32,
+    /// When their token expires, and the session with it, Unix ms.
+    pub expires_ms: u64,
+}
+
+impl From<Identity> for Who {
+    fn from(identity: Identity) -> Self {
+        let Identity { conf, conference, uid, user, expires_ms } = identity;
+        Self { conf, conference, uid, name: Arc::clone(&user.name), version: user.version, expires_ms }
+    }
 }
 
 /// See the module's text. Ends with its drop.
@@ -62,7 +74,8 @@ impl Session {
         let hub = &shard.hub;
         let id = hub.next_session_id();
         let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), peer));
-        let live = Live { id, shard: shard.index, slot, via, since_ms: hub.clock().now_ms(), device: device.map(Into::into) };
+        let (version, since_ms) = (who.version, hub.clock().now_ms());
+        let live = Live { id, shard: shard.index, slot, via, since_ms, version, device: device.map(Into::into) };
         let (first, oldest) = match hub.sessions().add(who.conf, &who.uid, live, hub.limits()) {
             Ok(added) => added,
             Err(reject) => {
@@ -213,6 +226,12 @@ impl Session {
         })
     }
 
+    /// Whether the token has expired that the session was opened with.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.shard.hub.clock().now_ms() >= self.who.expires_ms
+    }
+
     /// Appends whole frames to the lane of answers; [`Session::flush`] writes them.
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
         self.shard.registry(|registry| {
@@ -251,9 +270,7 @@ impl Session {
         let reader = self.shard.hub.reader().clone();
         let limit = self.shard.hub.limits().outbox_events.clamp(1, MAX_PAGE);
         match blocking(move || Ok(reader.missed(&refill, limit)?)).await {
-            Ok((events, through)) => {
-                self.shard.registry(|registry| registry.refill(self.slot, self.id, &events, through))
-            }
+            Ok((events, through)) => self.shard.registry(|registry| registry.refill(self.slot, self.id, &events, through)),
             Err(reject) => {
                 tracing::warn!(%reject, "a lagging session could not be refilled, trying again");
                 self.shard.registry(|registry| registry.refill_failed(self.slot, self.id));

@@ -22,6 +22,8 @@ pub struct Live {
     pub via: Via,
     /// Since when, Unix ms.
     pub since_ms: u64,
+    /// The account's version when it began.
+    pub version: u32,
     /// What the client calls itself.
     pub device: Option<Box<str>>,
 }

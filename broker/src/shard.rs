@@ -165,8 +165,10 @@ impl Shard {
 
     /// Ends the sessions of an account that has signed out everywhere.
     pub fn revoke(&self, conf: ConfNo, uid: &Uid) {
+        // Who has signed in again since stays.
+        let now = self.hub.reader().user(conf, uid).ok().flatten().map(|user| user.version);
         for live in self.hub.sessions().of(conf, uid) {
-            if live.shard == self.index {
+            if live.shard == self.index && now != Some(live.version) {
                 self.end(live.slot, live.id, Ending::SignedOut);
             }
         }

@@ -27,6 +27,9 @@ use crate::types::account::{Login, Register, SignedIn};
 /// Users whose rate of sending over HTTP is remembered.
 const HTTP_SENDERS: usize = 10_000;
 
+/// How fast each user sends over HTTP.
+type HttpRates = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
+
 /// What all connections share.
 pub(crate) struct Shared {
     pub settings: Settings,
@@ -36,7 +39,7 @@ pub(crate) struct Shared {
     pub address: SocketAddr,
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
-    http_rates: Mutex<Generations<(ConfNo, Uid), Rate>>,
+    http_rates: Mutex<HttpRates>,
 }
 
 impl Shared {
@@ -53,12 +56,15 @@ impl Shared {
         }
     }
 
-    fn rate(&self, key: &(ConfNo, Uid)) -> Rate {
-        self.http_rates.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied().unwrap_or_default()
-    }
-
-    fn set_rate(&self, key: (ConfNo, Uid), rate: Rate) {
-        self.http_rates.lock().unwrap_or_else(PoisonError::into_inner).insert(key, rate);
+    /// The rate of all that a user sends over HTTP.
+    fn rate(&self, key: (ConfNo, Uid)) -> Arc<Mutex<Rate>> {
+        let mut rates = self.http_rates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rate) = rates.get(&key) {
+            return Arc::clone(rate);
+        }
+        let rate = Arc::default();
+        rates.insert(key, Arc::clone(&rate));
+        rate
     }
 }
 
@@ -101,14 +107,11 @@ impl App for Connection {
 
     async fn rpc(&self, text: &str, bearer: &str, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
         let Shared { accounts, hub, .. } = &*self.shared;
-        let accounts::Identity { conf, conference, uid, user } = accounts.by_token(hub.reader(), bearer)?;
-        let key = (conf, uid.clone());
-        let who = Who { conf, conference, uid, name: Arc::clone(&user.name) };
-        let sending = Sending::with_rate(self.shared.rate(&key));
+        let who = Who::from(accounts.by_token(hub.reader(), bearer)?);
+        let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
         let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None };
         let mut out = Vec::new();
         methods::message(&caller, text, &mut out).await;
-        self.shared.set_rate(key, sending.rate());
         Ok((!out.is_empty()).then_some(out))
     }
 

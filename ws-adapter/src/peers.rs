@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts connections by address.
+use hallway_broker::accounts::attempts::Network;
+
+/// Counts connections by network: an IPv4 address, or an IPv6 /64.
 #[derive(Debug, Clone)]
 pub struct Peers {
-    counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
+    counts: Arc<Mutex<HashMap<Network, u32>>>,
     limit: u32,
 }
 
@@ -21,13 +23,14 @@ impl Peers {
     /// Lets one more connection of `address` in, `None` when there are too many. It counts until the guard is dropped.
     #[must_use]
     pub fn admit(&self, address: IpAddr) -> Option<Unauthenticated> {
+        let network = Network::from(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
+        let count = counts.entry(network).or_default();
         if self.limit > 0 && *count >= self.limit {
             return None;
         }
         *count += 1;
-        Some(Unauthenticated { peers: self.clone(), address })
+        Some(Unauthenticated { peers: self.clone(), network })
     }
 }
 
@@ -35,16 +38,16 @@ impl Peers {
 #[derive(Debug)]
 pub struct Unauthenticated {
     peers: Peers,
-    address: IpAddr,
+    network: Network,
 }
 
 impl Drop for Unauthenticated {
     fn drop(&mut self) {
         let mut counts = self.peers.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
+        if let Some(count) = counts.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.remove(&self.network);
             }
         }
     }
@@ -65,5 +68,13 @@ mod tests {
         assert!(peers.admit(address).is_some());
         drop(second);
         assert!(peers.counts.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one() {
+        let peers = Peers::new(1);
+        let _first = peers.admit("2001:db8::1".parse().unwrap());
+        assert!(peers.admit("2001:db8::2".parse().unwrap()).is_none());
+        assert!(peers.admit("2001:db8:0:1::2".parse().unwrap()).is_some());
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use answer::{Batch, write_error, write_result, write_result_with};
+pub use answer::{Batch, write_error, write_result_with};
 pub use error::{Fault, codes};
 
 /// Deepest nesting of arrays and objects in a message.

@@ -329,6 +329,9 @@ impl Task {
                     return Ok(false);
                 }
                 *ping_at = Instant::now() + PING_EVERY;
+                if self.session.has_expired() {
+                    self.connection.ending.set(Some(Ending::SignedOut));
+                }
                 if self.missed_pings >= MISSED_PINGS {
                     return Err(Closing { code: 1001, reason: "idle_timeout" });
                 }
@@ -416,7 +419,8 @@ impl Task {
                         submissions.push(session.submission(tag, action));
                     }
                     Err(early) => {
-                        session.append(|into| frame::write_text_with(into, |into| early.write(&id, session.who.conf, &connection.ids, into)));
+                        session
+                            .append(|into| frame::write_text_with(into, |into| early.write(&id, session.who.conf, &connection.ids, into)));
                     }
                 }
                 Next::More

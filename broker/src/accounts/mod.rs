@@ -49,6 +49,8 @@ pub struct Identity {
     pub uid: Uid,
     /// Their account as it was then.
     pub user: Arc<User>,
+    /// When the token expires that they showed, Unix ms; never for a password.
+    pub expires_ms: u64,
 }
 
 /// Somebody signed in anew, with the token that signs them in from now on.
@@ -167,7 +169,7 @@ impl Accounts {
             }
         };
         let (uid, user) = right.ok_or(Reason::BadCredentials)?;
-        Ok(Identity { conf: record.no, conference, uid, user })
+        Ok(Identity { conf: record.no, conference, uid, user, expires_ms: u64::MAX })
     }
 
     async fn check(
@@ -207,7 +209,7 @@ impl Accounts {
             return Err(Reason::TokenExpired.into());
         }
         let conference = conference_id(reader, record.conf)?.ok_or(Reason::BadToken)?;
-        Ok(Identity { conf: record.conf, conference, uid: record.uid, user: Arc::new(user) })
+        Ok(Identity { conf: record.conf, conference, uid: record.uid, user: Arc::new(user), expires_ms: record.expires_ms })
     }
 
     /// The kept form of a password, made where PBKDF2 may run.

@@ -144,6 +144,7 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
 
 /// One bounded step of an erasure: the account first, then its texts, conversation by conversation. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
+/// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
     let job = keys::erasure(ask.conf, uid);
     let record = view.user_record(ask.conf, uid)?.ok_or(Reason::UnknownUser)?;

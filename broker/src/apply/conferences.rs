@@ -4,10 +4,11 @@ use super::{Applied, Ask, Stop};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConferenceId};
 use crate::keys;
-use crate::limits::{IDEMPOTENCY_MS, MAX_STEP};
+use crate::limits::MAX_STEP;
 use crate::model::{Conference, SignIn, Token};
 use crate::reject::Reason;
-use crate::view::View;
+use crate::state::StateError;
+use crate::view::{View, decode};
 
 use super::messages::Idempotency;
 
@@ -64,6 +65,15 @@ pub(super) fn remove(view: &mut View<'_>, ask: Ask<'_>) -> Applied {
     Ok(Outcome::Done)
 }
 
+/// Whether a record is an idempotency key or token that has expired.
+pub fn is_expired(key: &[u8], record: &[u8], now_ms: u64) -> Result<bool, StateError> {
+    match key.first() {
+        Some(&keys::TOKENS) => Ok(decode::<Token>(record)?.is_expired(now_ms)),
+        Some(&keys::IDEMPOTENCY) => Ok(decode::<Idempotency>(record)?.is_expired(now_ms)),
+        _ => Ok(false),
+    }
+}
+
 /// One bounded step of forgetting what has expired: idempotency keys and tokens, in key order.
 pub(super) fn sweep(view: &mut View<'_>, ask: Ask<'_>, from: &[u8]) -> Applied {
     let prefix = if from.first() == Some(&keys::TOKENS) { [keys::TOKENS] } else { [keys::IDEMPOTENCY] };
@@ -71,10 +81,9 @@ pub(super) fn sweep(view: &mut View<'_>, ask: Ask<'_>, from: &[u8]) -> Applied {
     let found = view.keys_from(from, &prefix, MAX_STEP)?;
     for key in &found {
         let expired = if prefix == [keys::TOKENS] {
-            view.get::<Token>(key)?.filter(|token| token.expires_ms <= ask.at_ms).map(|token| keys::user_tokens(token.conf, &token.uid))
+            view.get::<Token>(key)?.filter(|token| token.is_expired(ask.at_ms)).map(|token| keys::user_tokens(token.conf, &token.uid))
         } else {
-            let known = view.get::<Idempotency>(key)?;
-            known.filter(|known| ask.at_ms.saturating_sub(known.at_ms) > IDEMPOTENCY_MS).map(|_| Vec::new())
+            view.get::<Idempotency>(key)?.filter(|known| known.is_expired(ask.at_ms)).map(|_| Vec::new())
         };
         let Some(mut of_user) = expired else { continue };
         if !of_user.is_empty() {

@@ -67,6 +67,10 @@ pub(super) fn create(view: &mut View<'_>, ask: Ask<'_>, kind: Kind, id: &Convers
         Kind::Channel | Kind::Announcements if !author.role.is_staff() => return Err(Reason::StaffOnly.into()),
         _ => {}
     }
+    // Those are made by what they are for, and who may read them is told from the id.
+    if id.direct_pair().is_some() || id.inbox_owner().is_some() {
+        return Err(Reason::InvalidParams.into());
+    }
     if policy::is_reserved(id) {
         return Err(Reason::Reserved.into());
     }

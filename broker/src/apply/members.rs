@@ -5,7 +5,13 @@ use super::{Applied, Ask, added};
 use crate::ids::{ConversationId, Uid};
 use crate::model::{Body, Change, MemberRole, Notice, Standing};
 use crate::reject::Reason;
-use crate::view::View;
+use crate::view::{Found, View};
+
+/// Refuses what would leave the other members without an owner.
+fn check_last_owner(found: &Found, theirs: Option<MemberRole>) -> Result<(), Reason> {
+    let last = theirs == Some(MemberRole::Owner) && found.record.owners == 1 && found.record.members > 1;
+    if last { Err(Reason::LastOwner) } else { Ok(()) }
+}
 
 pub(super) fn join(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId) -> Applied {
     let author = ask.author(view)?;
@@ -28,9 +34,7 @@ pub(super) fn leave(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId) -> A
         return Err(Reason::NotAllowed.into());
     }
     let role = standing.and_then(Standing::role).ok_or(Reason::NotAMember)?;
-    if role == MemberRole::Owner && found.record.owners == 1 && found.record.members > 1 {
-        return Err(Reason::LastOwner.into());
-    }
+    check_last_owner(&found, Some(role))?;
     let event = ask.append(view, &found, &author, Body::Member { user: ask.actor.uid.clone(), change: Change::Left })?;
     view.put_standing(&mut found, &ask.actor.uid, Standing::Left, event.entry.pos)?;
     Ok(added(&event, true))
@@ -77,6 +81,7 @@ pub(super) fn remove(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, use
         _ if ban => {}
         _ => return Err(Reason::UnknownUser.into()),
     }
+    check_last_owner(&found, theirs.and_then(Standing::role))?;
     let event = ask.append(view, &found, &author, Body::Member { user: user.clone(), change })?;
     view.put_standing(&mut found, user, gone, event.entry.pos)?;
     ask.notify(view, &author, user, Notice::Removed { conversation: id.clone() })?;
@@ -94,6 +99,7 @@ pub(super) fn set_role(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, u
     if theirs == role {
         return here(view, &found, false);
     }
+    check_last_owner(&found, Some(theirs))?;
     let event = ask.append(view, &found, &author, Body::Member { user: user.clone(), change: Change::Role(role) })?;
     view.put_standing(&mut found, user, Standing::In(role), event.entry.pos)?;
     Ok(added(&event, true))

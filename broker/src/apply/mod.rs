@@ -11,6 +11,7 @@ mod members;
 mod messages;
 
 pub use accounts::erasures;
+pub use conferences::is_expired;
 pub use conversations::ReadMark;
 pub use messages::{Idempotency, answer_of, body_hash, idempotency_hash};
 

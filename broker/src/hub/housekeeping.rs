@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Hub;
+use super::sweep::Sweep;
 use crate::apply::erasures;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::ConfNo;
@@ -22,22 +23,26 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 pub(super) fn run(hub: &Hub) {
     let mut checkpoint = Due::every(CHECKPOINT);
     let mut release = Due::every(RELEASE);
-    let mut sweep = Due::every(SWEEP);
-    let mut durable = 0;
+    let mut sweep_due = Due::every(SWEEP);
+    let mut sweep = Sweep::default();
+    let mut durable = Durable::default();
     finish_erasures(hub);
     while !hub.stopped.load(Relaxed) {
         std::thread::park_timeout(TICK);
         watch_disk(hub);
         let now = hub.clock.elapsed();
         if checkpoint.is(now) {
-            durable = make_durable(hub, durable);
+            durable.make(hub);
         }
         if release.is(now) {
-            release_segments(hub, durable);
+            release_segments(hub, durable.applied);
+            // Those that were refused when they were begun, because of the disk for example.
+            finish_erasures(hub);
         }
-        if sweep.is(now) {
-            sweep_expired(hub);
+        if sweep_due.is(now) {
+            sweep.begin();
         }
+        sweep.go_on(hub);
     }
 }
 
@@ -71,21 +76,29 @@ fn watch_disk(hub: &Hub) {
     }
 }
 
-/// Checkpoints when something was applied since; the lsn that is durable in the state.
-fn make_durable(hub: &Hub, before: u64) -> u64 {
-    let state = hub.reader.state();
-    let applied = match state.get(&keys::store_head()) {
-        Ok(Some(bytes)) => decode::<StoreHead>(&bytes).map_or(before, |head| head.applied),
-        _ => before,
-    };
-    if applied == before {
-        return before;
-    }
-    match state.checkpoint() {
-        Ok(()) => applied,
-        Err(error) => {
-            tracing::error!(%error, "the checkpoint failed; the log is kept");
-            before
+/// How far the state is durable.
+#[derive(Default)]
+struct Durable {
+    applied: u64,
+    failing: bool,
+}
+
+impl Durable {
+    /// Checkpoints, also when nothing was applied since: this is where failures of the state's own writes show.
+    fn make(&mut self, hub: &Hub) {
+        let state = hub.reader.state();
+        let applied = match state.get(&keys::store_head()) {
+            Ok(Some(bytes)) => decode::<StoreHead>(&bytes).map_or(self.applied, |head| head.applied),
+            _ => self.applied,
+        };
+        match state.checkpoint() {
+            Ok(()) => *self = Self { applied, failing: false },
+            Err(error) => {
+                if !self.failing {
+                    tracing::error!(%error, "the checkpoint failed; the log is kept");
+                }
+                self.failing = true;
+            }
         }
     }
 }
@@ -101,17 +114,6 @@ fn release_segments(hub: &Hub, durable: u64) {
     }
 }
 
-/// Steps through what can expire. Each step is a command, so that every copy of the state forgets the same.
-fn sweep_expired(hub: &Hub) {
-    let mut from = Vec::new();
-    while !hub.stopped.load(Relaxed) && hub.health.check().is_ok() {
-        match call(hub, ConfNo(0), Action::Sweep { from }) {
-            Some(Outcome::Continue(next)) => from = next,
-            _ => return,
-        }
-    }
-}
-
 fn finish_erasures(hub: &Hub) {
     let conferences = hub.reader.conferences().unwrap_or_default();
     for (_, conference) in conferences {
@@ -123,7 +125,7 @@ fn finish_erasures(hub: &Hub) {
 }
 
 /// Submits a command and waits, without a runtime.
-fn call(hub: &Hub, conf: ConfNo, action: Action) -> Option<Outcome> {
+pub(super) fn call(hub: &Hub, conf: ConfNo, action: Action) -> Option<Outcome> {
     let command = Command { conf, actor: Actor::system(), at_ms: 0, action };
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
     runtime.block_on(hub.queue.call(command, hub.elapsed_us())).ok()

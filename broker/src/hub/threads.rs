@@ -1,10 +1,15 @@
 //! The hub's threads: each runs one stage in a loop.
 
+use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SendError, SyncSender};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use super::Hub;
 use crate::backbone::{Publisher, Subscription};
@@ -12,7 +17,7 @@ use crate::commit::{Answered, Applied, ApplyStage, LogStage, Logged, refuse};
 use crate::dispatch::{Dispatch, event_payload, revoked_payload, telling_payload};
 use crate::mailbox::Mailbox;
 use crate::model::Body;
-use crate::queue::{Answer, BATCH_COMMANDS, ReplyTo, Ticket};
+use crate::queue::{Answer, BATCH_COMMANDS, ReplyTo, Submission, Ticket};
 use crate::registry::Wires;
 use crate::reject::Reason;
 use crate::shard::Shard;
@@ -23,6 +28,27 @@ use crate::topic::Telling;
 const DISPATCH_IDLE: Duration = Duration::from_millis(50);
 /// How long to wait before a failed state is opened again.
 const RECOVER_WAIT: Duration = Duration::from_millis(200);
+
+/// Ends the process when its thread panics: without one of its threads the hub would take requests and never answer.
+struct EndsWithPanic(String);
+
+impl Drop for EndsWithPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(thread = self.0, "a thread of the hub panicked: the process ends, the log is applied at the next start");
+            std::process::abort();
+        }
+    }
+}
+
+/// Starts a thread of the hub.
+pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let guard = EndsWithPanic(name.clone());
+    std::thread::Builder::new().name(name).spawn(move || {
+        let _guard = guard;
+        run();
+    })
+}
 
 /// Takes what waits and makes it durable.
 pub(super) fn log(hub: &Hub, mut stage: LogStage, logged: &SyncSender<Logged>) {
@@ -40,8 +66,10 @@ pub(super) fn log(hub: &Hub, mut stage: LogStage, logged: &SyncSender<Logged>) {
         match stage.append(taken, hub.clock.now_ms()) {
             Ok(durable) => {
                 hub.metrics.log_us.record(hub.elapsed_us().saturating_sub(before));
-                if logged.send(durable).is_err() {
-                    return;
+                if let Err(SendError(mut durable)) = logged.send(durable) {
+                    // A drain that found the state failing: what is in the log is applied at the next start.
+                    answer(hub, durable.give_up(Reason::Draining));
+                    return refuse_the_rest(hub, batch);
                 }
             }
             Err((answers, error)) => {
@@ -52,14 +80,31 @@ pub(super) fn log(hub: &Hub, mut stage: LogStage, logged: &SyncSender<Logged>) {
     }
 }
 
+fn refuse_the_rest(hub: &Hub, mut batch: Vec<Submission>) {
+    while hub.queue.take(&mut batch) {
+        answer(hub, refuse(std::mem::take(&mut batch), Reason::Draining));
+    }
+}
+
 /// Applies what is durable, answers, publishes.
 pub(super) fn apply(hub: &Hub, mut stage: ApplyStage, mut publisher: Box<dyn Publisher>, logged: &Receiver<Logged>) {
-    while let Ok(mut batch) = logged.recv() {
+    // Taken while the state failed.
+    let mut held = VecDeque::new();
+    while let Some(mut batch) = held.pop_front().or_else(|| logged.recv().ok()) {
         let before = hub.elapsed_us();
         let applied = loop {
             match stage.apply(&mut batch) {
                 Ok(applied) => break applied,
-                Err(error) => wait_for_state(hub, &mut stage, &mut batch, &error),
+                Err(error) => {
+                    if !wait_for_state(hub, &mut stage, &mut batch, &error, || {
+                        let mut taken: Vec<Logged> = logged.try_iter().collect();
+                        let answers = taken.iter_mut().flat_map(|batch| batch.give_up(why(&error))).collect();
+                        held.extend(taken);
+                        answers
+                    }) {
+                        return;
+                    }
+                }
             }
         };
         hub.metrics.apply_us.record(hub.elapsed_us().saturating_sub(before));
@@ -68,18 +113,38 @@ pub(super) fn apply(hub: &Hub, mut stage: ApplyStage, mut publisher: Box<dyn Pub
     }
 }
 
-/// The state fails: who waits is told so, and the state is opened again until it works. What the log has is not lost.
-fn wait_for_state(hub: &Hub, stage: &mut ApplyStage, batch: &mut Logged, error: &StateError) {
+/// The state fails: who waits is told so, and the state is opened again until it works. What the log has is not lost: when the hub drains, it is
+/// applied at the next start, and this is `false`. `given_up` takes the batches that come meanwhile, and has the answers to who waits for them.
+fn wait_for_state(
+    hub: &Hub,
+    stage: &mut ApplyStage,
+    batch: &mut Logged,
+    error: &StateError,
+    mut given_up: impl FnMut() -> Vec<Answered>,
+) -> bool {
     tracing::error!(%error, "the state does not take a batch; opening it again");
-    let reason = if matches!(error, StateError::Full(_)) { Reason::DiskFull } else { Reason::StoreError };
     hub.health.failed.store(true, Relaxed);
-    answer(hub, batch.give_up(reason));
-    while let Err(error) = stage.recover(batch) {
-        tracing::error!(%error, "the state is still failing");
+    answer(hub, batch.give_up(why(error)));
+    loop {
+        answer(hub, given_up());
+        if hub.health.draining.load(Relaxed) {
+            tracing::error!("the hub stops while the state fails: what the log has is applied at the next start");
+            return false;
+        }
+        match stage.recover(batch) {
+            Ok(()) => break,
+            Err(error) => tracing::error!(%error, "the state is still failing"),
+        }
         std::thread::park_timeout(RECOVER_WAIT);
     }
     hub.health.failed.store(false, Relaxed);
     tracing::info!("the state is open again");
+    true
+}
+
+/// What those are told who wait while the state fails.
+fn why(error: &StateError) -> Reason {
+    if matches!(error, StateError::Full(_)) { Reason::DiskFull } else { Reason::StoreError }
 }
 
 fn publish(hub: &Hub, publisher: &mut Box<dyn Publisher>, applied: &Applied) {
@@ -96,7 +161,14 @@ fn publish(hub: &Hub, publisher: &mut Box<dyn Publisher>, applied: &Applied) {
         let telling = Telling { conf: *conf, conv: Some(*conv), signal: signal.clone() };
         messages.push(telling_payload(&telling));
     }
-    messages.extend(applied.made.revoked.iter().map(|(conf, uid)| revoked_payload(*conf, uid)));
+    for (conf, uid) in &applied.made.revoked {
+        messages.push(revoked_payload(*conf, uid));
+        // The backbone may drop it, and nothing would make up for that: the shards here are told directly, too.
+        for mailbox in hub.mailboxes.get().into_iter().flatten() {
+            let (conf, uid) = (*conf, uid.clone());
+            mailbox.run(Box::new(move |shard| shard.revoke(conf, &uid)));
+        }
+    }
     // First the ends: who sees a message must find that dispatch may expect it.
     for published in &applied.events {
         hub.ends.reached(published.event.place.conf, published.pos());
@@ -156,13 +228,14 @@ pub(super) fn dispatch(hub: &Hub, mut dispatch: Dispatch, mut subscription: Box<
     }
 }
 
+/// What a shard runs on.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
+}
+
 /// Runs a shard until the process ends.
-pub(super) fn shard(index: u16, hub: Arc<Hub>, mailbox: Arc<Mailbox>, wires: Arc<Wires>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a shard does not start"),
-    };
+pub(super) fn shard(index: u16, hub: Arc<Hub>, mailbox: Arc<Mailbox>, wires: Arc<Wires>, runtime: &Runtime) {
     let shard = Shard::new(index, hub, mailbox, wires);
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, Rc::clone(&shard).run());
+    local.block_on(runtime, Rc::clone(&shard).run());
 }

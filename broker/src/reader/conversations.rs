@@ -18,7 +18,7 @@ pub struct Listed {
     pub role: Option<MemberRole>,
     /// Its last event's place.
     pub head: Head,
-    /// Its last message.
+    /// Its last message, when it is among the newest [`RECENT_SCAN`] entries.
     pub last: Option<Event>,
     /// Their read marker.
     pub read: u64,
@@ -35,7 +35,7 @@ pub struct Membership {
     pub uid: Uid,
     /// Their role in it.
     pub role: MemberRole,
-    /// Their account, `None` when it is erased.
+    /// Their account.
     pub user: Option<User>,
 }
 
@@ -43,6 +43,8 @@ pub struct Membership {
 const LIST_SCAN: usize = 5000;
 /// Messages that are looked at for an exact unread count.
 const UNREAD_SCAN: usize = 64;
+/// Entries that are looked at for the last message and the unread count.
+const RECENT_SCAN: usize = 256;
 
 impl Reader {
     /// The conversations of a user and those open to all, newest first.
@@ -73,10 +75,43 @@ impl Reader {
     }
 
     fn listed(&self, uid: &Uid, head: Head, found: Found, role: Option<MemberRole>, muted: bool) -> Result<Listed, StateError> {
-        let last = self.page(&found, Toward::Older(u64::MAX), 1, &["message"])?.events.pop();
         let mark = self.read_mark(&found, uid)?;
-        let unread = if role.is_some() { self.unread(&found, uid, head, mark)? } else { 0 };
+        let counts = role.is_some() && head.n > mark.n;
+        let mut newest = self.newest_messages(&found, if counts { UNREAD_SCAN } else { 1 })?;
+        let unread = if counts { unread_after(&newest, uid, head, mark) } else { 0 };
+        let last = newest.pop();
         Ok(Listed { found, role, head, last, read: mark.seq, unread, muted })
+    }
+
+    /// Conversations that a user is or was in or wrote to, by id, up to `limit` above `after`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn conversations_of(
+        &self,
+        conf: ConfNo,
+        uid: &Uid,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StateError> {
+        let prefix = keys::user_conversations(conf, uid);
+        let from = after.map_or(prefix.clone(), |after| [&keys::user_conversation(conf, uid, after)[..], &[0]].concat());
+        let mut ids = Vec::new();
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
+            ids.push(ConversationId::stored(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()));
+            Ok(ids.len() < limit)
+        })?;
+        Ok(ids)
+    }
+
+    /// A conversation as a member finds it in their list; `None` for who is not one.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn listed_for(&self, found: &Found, uid: &Uid) -> Result<Option<Listed>, StateError> {
+        let member: Option<Member> = self.get(&keys::member(found.conf, found.record.no, uid))?;
+        let Some(member) = member.filter(|member| member.standing.role().is_some()) else { return Ok(None) };
+        self.listed(uid, self.head(found)?, found.clone(), member.standing.role(), member.muted).map(Some)
     }
 
     fn ids_below(&self, prefix: &[u8]) -> Result<Vec<ConversationId>, StateError> {
@@ -97,7 +132,7 @@ impl Reader {
     }
 
     /// Messages above the read marker, or above the user's own last message, which they have surely read up to. Own messages further back than
-    /// [`UNREAD_SCAN`] are not looked for.
+    /// [`UNREAD_SCAN`] messages or [`RECENT_SCAN`] entries are not looked for.
     ///
     /// # Errors
     /// The state's.
@@ -105,13 +140,14 @@ impl Reader {
         if head.n <= mark.n {
             return Ok(0);
         }
-        let page = self.page(found, Toward::Older(u64::MAX), UNREAD_SCAN, &["message"])?;
-        let own = page.events.iter().rev().find(|event| event.entry.from == *uid).map_or(0, |event| event.entry.n);
-        // The page may be newer than the head.
-        Ok(head.n.saturating_sub(mark.n.max(own)))
+        Ok(unread_after(&self.newest_messages(found, UNREAD_SCAN)?, uid, head, mark))
     }
 
-    /// The members of a conversation, by uid, up to `limit` above `after`; whether these are all.
+    fn newest_messages(&self, found: &Found, limit: usize) -> Result<Vec<Event>, StateError> {
+        Ok(self.scan(found, Toward::Older(u64::MAX), limit, &["message"], RECENT_SCAN)?.0.events)
+    }
+
+    /// The members of a conversation whose accounts are not erased, by uid, up to `limit` above `after`; whether these are all.
     ///
     /// # Errors
     /// The state's.
@@ -124,13 +160,22 @@ impl Reader {
             let member: Member = decode(value)?;
             let uid = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
             let (Ok(uid), Some(role)) = (uid, member.standing.role()) else { return Ok(true) };
+            let user = self.user(found.conf, &uid)?;
+            if user.is_none() {
+                return Ok(true);
+            }
             complete = members.len() < limit;
             if complete {
-                let user = self.user(found.conf, &uid)?;
                 members.push(Membership { uid, role, user });
             }
             Ok(complete)
         })?;
         Ok((members, complete))
     }
+}
+
+fn unread_after(newest: &[Event], uid: &Uid, head: Head, mark: ReadMark) -> u64 {
+    let own = newest.iter().rev().find(|event| event.entry.from == *uid).map_or(0, |event| event.entry.n);
+    // The messages may be newer than the head.
+    head.n.saturating_sub(mark.n.max(own))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Reader;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
-use crate::model::{Body, Entry, Event, Member, Place, Standing};
+use crate::model::{Entry, Event, Member, Place, Standing};
 use crate::recent::Published;
 use crate::registry::Refill;
 use crate::reject::Class;
@@ -38,44 +38,64 @@ const PAGE_BYTES: usize = 1 << 20;
 /// Events read at once of each conversation while many are merged.
 const MERGE_EVENTS: u64 = 32;
 
-fn text_bytes(entry: &Entry) -> usize {
-    200 + match &entry.body {
-        Body::Message(message) => message.text.len(),
-        Body::Edit { text, .. } => text.len(),
-        _ => 0,
-    }
-}
+/// Entries that are looked at for one page of some kinds.
+const MAX_SCAN: usize = 5_000;
+/// About what an event takes besides its texts.
+const EVENT_BYTES: usize = 200;
 
 impl Reader {
-    /// Up to `limit` events of the kinds in `kinds` (all when empty).
+    /// Up to `limit` events of the kinds in `kinds` (all when empty), of which [`MAX_SCAN`] entries are looked at.
     ///
     /// # Errors
     /// The state's.
     pub fn page(&self, found: &Found, toward: Toward, limit: usize, kinds: &[&str]) -> Result<Page, StateError> {
+        Ok(self.page_to(found, toward, limit, kinds)?.0)
+    }
+
+    /// The same, with the seq from which to go on in that direction when the page is not complete.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn page_to(&self, found: &Found, toward: Toward, limit: usize, kinds: &[&str]) -> Result<(Page, Option<u64>), StateError> {
+        self.scan(found, toward, limit, kinds, MAX_SCAN)
+    }
+
+    /// A page for which `most` entries are looked at, at most.
+    pub(super) fn scan(
+        &self,
+        found: &Found,
+        toward: Toward,
+        limit: usize,
+        kinds: &[&str],
+        most: usize,
+    ) -> Result<(Page, Option<u64>), StateError> {
         let (conf, conv) = (found.conf, found.record.no);
         let (from, to, direction) = match toward {
             Toward::Newer(after) => (after.saturating_add(1), u64::MAX, Direction::Ascending),
             Toward::Older(before) => (0, before, Direction::Descending),
         };
         let mut page = Page { events: Vec::new(), complete: true };
-        let mut bytes = 0;
+        let (mut bytes, mut looked_at, mut reached) = (0, 0, None);
         self.visit_range(&keys::entry(conf, conv, from), &keys::entry(conf, conv, to), direction, |key, value| {
-            let entry: Entry = decode(value)?;
-            if !kinds.is_empty() && !kinds.contains(&entry.body.kind()) {
-                return Ok(true);
-            }
-            if page.events.len() >= limit || bytes >= PAGE_BYTES {
+            let (seq, entry): (u64, Entry) = (keys::seq_of_entry(key), decode(value)?);
+            let wanted = kinds.is_empty() || kinds.contains(&entry.body.kind());
+            if looked_at >= most || (wanted && (page.events.len() >= limit || bytes >= PAGE_BYTES)) {
                 page.complete = false;
                 return Ok(false);
             }
-            bytes += text_bytes(&entry);
-            page.events.push(event(found, keys::seq_of_entry(key), entry));
+            looked_at += 1;
+            reached = Some(seq);
+            if wanted {
+                bytes += EVENT_BYTES + entry.body.text_bytes();
+                page.events.push(event(found, seq, entry));
+            }
             Ok(true)
         })?;
         if direction == Direction::Descending {
             page.events.reverse();
         }
-        Ok(page)
+        let next = reached.filter(|_| !page.complete);
+        Ok((page, next))
     }
 
     /// An entry of a conversation.
@@ -186,13 +206,12 @@ impl Reader {
         Ok(merged)
     }
 
-    /// Events by `uid` in a conversation, for the export of what is theirs: up to `limit` above `after`, and where to go on.
+    /// Events by `uid` in a conversation, for the export of what is theirs: those among the `limit` above `after`, and where to go on.
     ///
     /// # Errors
     /// The state's.
     pub fn said_by(&self, found: &Found, uid: &Uid, after: u64, limit: usize) -> Result<(Vec<Event>, Option<u64>), StateError> {
-        let page = self.page(found, Toward::Newer(after), limit, &[])?;
-        let next = (!page.complete).then(|| page.events.last().map(|event| event.place.seq)).flatten();
+        let (page, next) = self.page_to(found, Toward::Newer(after), limit, &[])?;
         Ok((page.events.into_iter().filter(|event| event.entry.from == *uid).collect(), next))
     }
 }
@@ -228,4 +247,57 @@ impl Line {
 fn event(found: &Found, seq: u64, entry: Entry) -> Event {
     let place = Place { conf: found.conf, conv: found.record.no, conversation: found.id.clone(), seq };
     Event { place, entry, origin: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Actor;
+    use crate::model::{Body, Kind};
+    use crate::recent::Recent;
+    use crate::state::State;
+    use crate::state::memory::MemoryStore;
+    use crate::view::{Kept, SCHEMA, StoreHead, View};
+
+    /// A lobby with `deletions` and a new title after every tenth.
+    fn lobby(deletions: u64) -> (Reader, Found) {
+        let state: Arc<dyn State> = Arc::new(MemoryStore::new().open().unwrap());
+        let mut kept = Kept::default();
+        let head = StoreHead { schema: SCHEMA, applied: 0, secret: [0; 16], conferences: 1 };
+        let mut view = View::new(&*state, &mut kept, head);
+        let id = ConversationId::parse("lobby").unwrap();
+        let found = view.add_conversation(ConfNo(1), &id, Kind::Channel, String::new()).unwrap();
+        for target in 1..=deletions {
+            view.append(&found, &Actor::system(), "".into(), 0, Body::Delete { target }).unwrap();
+            if target % 10 == 0 {
+                view.append(&found, &Actor::system(), "".into(), 0, Body::Settings { title: "x".into() }).unwrap();
+            }
+        }
+        let (batch, ..) = view.finish();
+        state.commit(&batch).unwrap();
+        (Reader::new(state, Arc::new(Recent::default()), [0; 16]), found)
+    }
+
+    #[test]
+    fn a_page_of_some_kinds_ends_after_so_many_entries_and_goes_on_from_there() {
+        let (reader, found) = lobby(50);
+        for older in [false, true] {
+            let (mut seqs, mut pages, mut at) = (Vec::new(), 0, if older { 56 } else { 0 });
+            loop {
+                let toward = if older { Toward::Older(at) } else { Toward::Newer(at) };
+                let (page, next) = reader.scan(&found, toward, 2, &["settings"], 7).unwrap();
+                seqs.extend(page.events.iter().map(|event| event.place.seq));
+                pages += 1;
+                assert_eq!(page.complete, next.is_none());
+                let Some(next) = next else { break };
+                assert_eq!(next.abs_diff(at), 7);
+                at = next;
+            }
+            seqs.sort_unstable();
+            assert_eq!(seqs, [11, 22, 33, 44, 55]);
+            assert_eq!(pages, 8);
+        }
+        let (page, next) = reader.page_to(&found, Toward::Newer(0), 2, &["settings"]).unwrap();
+        assert_eq!((page.events.len(), next), (2, Some(32)));
+    }
 }

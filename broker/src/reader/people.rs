@@ -1,6 +1,6 @@
 //! The attendee directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reader;
 use crate::ids::{ConfNo, Uid};
@@ -18,8 +18,8 @@ pub struct Person {
     pub user: User,
 }
 
-/// Most matches of one search.
-const SEARCH_MATCHES: usize = 2000;
+/// Entries of an index that are looked at for one search.
+const SEARCH_SCAN: usize = 10_000;
 
 impl Reader {
     /// Accounts by uid, up to `limit` above `after`; whether these are all.
@@ -46,35 +46,78 @@ impl Reader {
         Ok((people, complete))
     }
 
-    /// Accounts whose uid or a word of whose name starts with `query`, by uid, up to `limit` above `after`; whether these are all.
+    /// Accounts whose uid or a word of whose name starts with `query`, by uid, up to `limit` above `after`; whether these are all. Of a query that
+    /// so many match that [`SEARCH_SCAN`] does not reach them, not all may be found, and the answer is not complete.
     ///
     /// # Errors
     /// The state's.
     pub fn search_people(&self, conf: ConfNo, query: &str, after: Option<&Uid>, limit: usize) -> Result<(Vec<Person>, bool), StateError> {
         let query = query.trim().to_lowercase();
-        let mut uids = BTreeSet::new();
+        let mut found = BTreeMap::new();
+        let mut capped = self.search_uids(conf, &query, after, limit, &mut found)?;
+        capped |= self.search_names(conf, &query, after, limit, &mut found)?;
+        let complete = found.len() <= limit && !capped;
+        Ok((found.into_iter().take(limit).map(|(uid, user)| Person { uid, user }).collect(), complete))
+    }
+
+    /// Adds the first matches by uid, one more than `limit`; whether the scan was cut off.
+    fn search_uids(
+        &self,
+        conf: ConfNo,
+        query: &str,
+        after: Option<&Uid>,
+        limit: usize,
+        found: &mut BTreeMap<Uid, User>,
+    ) -> Result<bool, StateError> {
         let all = keys::users(conf);
-        let by_uid = [&all[..], query.as_bytes()].concat();
-        self.visit(&by_uid, Direction::Ascending, |key, _| {
-            uids.extend(Uid::parse(std::str::from_utf8(&key[all.len()..]).unwrap_or_default()));
-            Ok(uids.len() < SEARCH_MATCHES)
-        })?;
-        self.visit(&keys::name_word_prefix(conf, &query), Direction::Ascending, |key, _| {
-            let uid = key.rsplit(|byte| *byte == 0).next().and_then(|uid| std::str::from_utf8(uid).ok());
-            uids.extend(uid.and_then(|uid| Uid::parse(uid).ok()));
-            Ok(uids.len() < SEARCH_MATCHES)
-        })?;
-        let mut people = Vec::new();
-        for uid in uids {
-            if after.is_some_and(|after| uid <= *after) {
-                continue;
-            }
-            let Some(user) = self.user(conf, &uid)? else { continue };
-            if people.len() >= limit {
-                return Ok((people, false));
-            }
-            people.push(Person { uid, user });
+        let matching = [&all[..], query.as_bytes()].concat();
+        let above = after.map_or(all.clone(), |after| [&keys::user(conf, after)[..], &[0]].concat());
+        let (from, end) = (above.max(matching.clone()), keys::end_of(&matching));
+        if from >= end {
+            return Ok(false);
         }
-        Ok((people, true))
+        let mut visited = 0;
+        self.visit_range(&from, &end, Direction::Ascending, |key, value| {
+            let user: User = decode(value)?;
+            if let Ok(uid) = Uid::parse(std::str::from_utf8(&key[all.len()..]).unwrap_or_default())
+                && !user.erased
+            {
+                found.insert(uid, user);
+            }
+            visited += 1;
+            Ok(found.len() <= limit && visited < SEARCH_SCAN)
+        })?;
+        Ok(visited >= SEARCH_SCAN)
+    }
+
+    /// Adds the first matches by a word of the name, as they would be by uid; whether the scan was cut off.
+    fn search_names(
+        &self,
+        conf: ConfNo,
+        query: &str,
+        after: Option<&Uid>,
+        limit: usize,
+        found: &mut BTreeMap<Uid, User>,
+    ) -> Result<bool, StateError> {
+        let (mut uids, mut visited) = (BTreeSet::new(), 0);
+        // By word first: who comes next by uid may be anywhere in it.
+        self.visit(&keys::name_word_prefix(conf, query), Direction::Ascending, |key, _| {
+            let uid = key.rsplit(|byte| *byte == 0).next().and_then(|uid| std::str::from_utf8(uid).ok());
+            let uid = uid.and_then(|uid| Uid::parse(uid).ok()).filter(|uid| after.is_none_or(|after| uid > after));
+            if let Some(uid) = uid {
+                uids.insert(uid);
+                if uids.len() > limit + 1 {
+                    uids.pop_last();
+                }
+            }
+            visited += 1;
+            Ok(visited < SEARCH_SCAN)
+        })?;
+        for uid in uids {
+            if let Some(user) = self.user(conf, &uid)? {
+                found.insert(uid, user);
+            }
+        }
+        Ok(visited >= SEARCH_SCAN)
     }
 }

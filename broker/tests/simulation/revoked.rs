@@ -88,3 +88,33 @@ fn who_is_put_out_during_the_catch_up_is_told_when_it_is_settled() {
     walk(&mut registry, &[put_out(3), said(4)]);
     assert!(!registry.settle(slot, &CREW, 2, 2));
 }
+
+#[test]
+fn who_lagged_when_put_out_still_gets_what_came_before() {
+    let (mut registry, link, slot) = following(1, 2);
+    // The walk is there before the refill: events 2 and 3 pass ann by.
+    walk(&mut registry, &[said(2), put_out(3), said(4)]);
+    assert!(seen(&link).is_empty());
+    assert!(registry.wants_refill(slot).is_some());
+    registry.refill(slot, 7, &[said(2), put_out(3), said(4)], 4);
+    assert_eq!(seen(&link), [2, 3]);
+    walk(&mut registry, &[said(5)]);
+    assert!(seen(&link).is_empty() && !registry.lags(slot));
+}
+
+#[test]
+fn following_presence_makes_nobody_lag() {
+    let (mut registry, _, slot) = following(5, 5);
+    assert!(registry.register(slot, &Topic::Presence(ConfNo(1), ann()), None, true));
+    assert!(!registry.lags(slot));
+    walk(&mut registry, &[said(6)]);
+    assert!(!registry.lags(slot));
+}
+
+#[test]
+fn an_ended_session_is_given_nothing() {
+    let (mut registry, link, slot) = following(5, 5);
+    registry.silence(slot, 7);
+    walk(&mut registry, &[said(6)]);
+    assert!(seen(&link).is_empty());
+}

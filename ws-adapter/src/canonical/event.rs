@@ -42,11 +42,14 @@ pub fn raw_event(event: &Event, ids: &EventIds) -> Option<Box<RawValue>> {
     String::from_utf8(json).ok().and_then(|json| RawValue::from_string(json).ok())
 }
 
-/// Appends the result of `conversation.history`.
-pub fn write_history<'e>(events: impl IntoIterator<Item = &'e Event>, complete: bool, epoch: u64, ids: &EventIds, out: &mut Vec<u8>) {
+/// Appends the result of `conversation.history`: `next` is the seq to go on from, `None` when there is nothing more.
+pub fn write_history<'e>(events: impl IntoIterator<Item = &'e Event>, next: Option<u64>, epoch: u64, ids: &EventIds, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     write_events(object.member("events"), events, ids);
-    object.bool("complete", complete);
+    object.bool("complete", next.is_none());
+    if let Some(seq) = next {
+        object.number("next", seq);
+    }
     object.epoch(epoch);
     object.end();
 }

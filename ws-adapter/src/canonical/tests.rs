@@ -154,8 +154,10 @@ fn notifications_name_their_method() {
 fn pages_hold_canonical_events() {
     let events = [event(Body::Delete { target: 1 }), event(Body::Settings { title: "x".into() })];
     let each: Vec<Value> = events.iter().map(|event| written(|out| write_event(event, &ids(), out))).collect();
-    let history = written(|out| write_history(&events, true, u64::MAX, &ids(), out));
+    let history = written(|out| write_history(&events, None, u64::MAX, &ids(), out));
     assert_eq!(history, json!({"events": each, "complete": true, "epoch": u64::MAX.to_string()}));
+    let history = written(|out| write_history(&events[..0], Some(41), 7, &ids(), out));
+    assert_eq!(history, json!({"events": [], "complete": false, "next": 41, "epoch": "7"}));
     let lobby = ConversationId::parse("lobby").unwrap();
     let subscribed = written(|out| write_subscribed(&lobby, 7, 42, &events[..0], false, &ids(), out));
     assert_eq!(subscribed, json!({"conversation": "lobby", "epoch": "7", "seq": 42, "events": [], "complete": false}));

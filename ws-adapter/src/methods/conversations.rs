@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{Caller, Json, json};
 use crate::canonical;
+use crate::rpc::Fault;
 use crate::types::conversation::{
     At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, TypingParams, UpdateParams,
@@ -27,11 +28,7 @@ pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
 }
 
 pub(super) fn row(listed: Listed, ids: &EventIds) -> ConversationRow {
-    let last = listed.last.and_then(|event| {
-        let mut json = Vec::new();
-        canonical::write_event(&event, ids, &mut json);
-        String::from_utf8(json).ok().and_then(|json| RawValue::from_string(json).ok())
-    });
+    let last = listed.last.and_then(|event| canonical::raw_event(&event, ids));
     let record = listed.found.record;
     ConversationRow {
         conversation: listed.found.id,
@@ -50,12 +47,14 @@ pub(super) fn row(listed: Listed, ids: &EventIds) -> ConversationRow {
 
 pub(super) async fn open(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let action = params::<OpenParams<'_>>(given)?.action()?;
+    caller.take_rate()?;
     let Outcome::Added { conversation, seq, fresh, .. } = caller.act(action).await? else { return Err(Reason::StoreError.into()) };
     json(&Opened { conversation, kind: Kind::Direct.word(), seq, created: fresh })
 }
 
 /// Carries out what changes a conversation or its members.
 async fn change(caller: &Caller<'_>, action: Action) -> Json {
+    caller.take_rate()?;
     let Outcome::Added { conversation, seq, .. } = caller.act(action).await? else { return Err(Reason::StoreError.into()) };
     json(&At { conversation, seq })
 }
@@ -126,6 +125,11 @@ pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> 
         return Err(Reason::NotAllowed.into());
     }
     let subscribed = session.subscribe(&id, wanted.after, wanted.echo).await?;
+    // A cursor that nothing here has reached is not of this store.
+    if wanted.after.is_some_and(|after| after > subscribed.head.seq) {
+        session.unsubscribe(&id)?;
+        return Err(Fault::resync(epoch));
+    }
     let mut out = Vec::with_capacity(256);
     canonical::write_subscribed(
         &id,
@@ -141,7 +145,10 @@ pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> 
 
 pub(super) fn unsubscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let id = conversation_id(&params::<ConversationParams<'_>>(given)?.conversation)?;
-    caller.live()?.unsubscribe(&id)?;
+    if !caller.live()?.unsubscribe(&id)? {
+        // Who does not follow it is told no more than who wants to.
+        caller.hub.reader().readable(caller.who.conf, &caller.who.uid, &id)?;
+    }
     json(&Empty {})
 }
 
@@ -157,20 +164,19 @@ pub(super) async fn history(caller: &Caller<'_>, given: Option<&RawValue>) -> Js
     let kinds = wanted.kind_words();
     let epoch = caller.conference()?.epoch;
     let (reader, conf, uid) = (caller.hub.reader().clone(), caller.who.conf, caller.who.uid.clone());
-    let page = blocking(move || match reader.readable(conf, &uid, &id) {
+    let (events, next) = blocking(move || match reader.readable(conf, &uid, &id) {
         // An inbox is made by its first notice.
-        Err(Reject { reason: Reason::UnknownConversation, .. }) if id.inbox_owner().as_ref() == Some(&uid) => Ok(None),
+        Err(Reject { reason: Reason::UnknownConversation, .. }) if id.inbox_owner().as_ref() == Some(&uid) => Ok((Vec::new(), None)),
         found => {
-            let page = reader.page(&found?, toward, limit, &kinds)?;
+            let (page, next) = reader.page_to(&found?, toward, limit, &kinds)?;
             // Looked at again: then nothing that was read was said after a removal.
             reader.readable(conf, &uid, &id)?;
-            Ok(Some(page))
+            Ok((page.events, next))
         }
     })
     .await?;
-    let (events, complete) = page.map_or((Vec::new(), true), |page| (page.events, page.complete));
     let mut out = Vec::with_capacity(256);
-    canonical::write_history(&events, complete, epoch, &caller.ids(), &mut out);
+    canonical::write_history(&events, next, epoch, &caller.ids(), &mut out);
     Ok(out)
 }
 
@@ -178,14 +184,23 @@ pub(super) async fn read(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     let wanted: ReadParams<'_> = params(given)?;
     let conversation = conversation_id_or_inbox(&wanted.conversation, &caller.who.uid)?;
     let action = Action::Read { conversation: conversation.clone(), seq: wanted.seq };
-    let Outcome::Read { seq, .. } = caller.act(action).await? else { return Err(Reason::StoreError.into()) };
-    let reader = caller.hub.reader();
-    let unread = || {
-        let Some(found) = reader.conversation(caller.who.conf, &conversation)? else { return Ok(0) };
-        let mark = reader.read_mark(&found, &caller.who.uid)?;
-        reader.unread(&found, &caller.who.uid, reader.head(&found)?, mark)
+    caller.take_rate()?;
+    let seq = match caller.act(action).await {
+        Ok(Outcome::Read { seq, .. }) => seq,
+        // An inbox is made by its first notice.
+        Err(fault) if fault.reason == Reason::UnknownConversation.word() && conversation.inbox_owner().is_some() => {
+            return json(&ReadMark { conversation, seq: 0, unread: 0 });
+        }
+        Ok(_) => return Err(Reason::StoreError.into()),
+        Err(fault) => return Err(fault),
     };
-    let unread = unread().map_err(Reject::from)?;
+    let (reader, conf, uid, id) = (caller.hub.reader().clone(), caller.who.conf, caller.who.uid.clone(), conversation.clone());
+    let unread = blocking(move || {
+        let Some(found) = reader.conversation(conf, &id)? else { return Ok(0) };
+        let mark = reader.read_mark(&found, &uid)?;
+        Ok(reader.unread(&found, &uid, reader.head(&found)?, mark)?)
+    })
+    .await?;
     json(&ReadMark { conversation, seq, unread })
 }
 
@@ -193,7 +208,12 @@ pub(super) async fn typing(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     let wanted: TypingParams<'_> = params(given)?;
     let session = caller.live()?;
     let id = conversation_id(&wanted.conversation)?;
-    let found = caller.hub.reader().readable(caller.who.conf, &caller.who.uid, &id)?;
+    caller.take_rate()?;
+    let reader = caller.hub.reader();
+    let found = reader.readable(caller.who.conf, &caller.who.uid, &id)?;
+    if found.record.kind == Kind::Announcements {
+        reader.may_post(caller.who.conf, &caller.who.uid, &id)?;
+    }
     let name = std::sync::Arc::clone(&caller.who.name);
     session.tell(&found, Signal::Typing { conversation: id, from: caller.who.uid.clone(), name, on: wanted.on });
     json(&Empty {})

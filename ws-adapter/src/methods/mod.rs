@@ -7,15 +7,14 @@ pub(crate) mod send;
 mod sessions;
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::join_all;
 use hallway_broker::admit::Rate;
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConversationId, EventIds};
 use hallway_broker::model::{Conference, Via};
-use hallway_broker::reject::Reason;
+use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::{Session, Who};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -28,22 +27,47 @@ use crate::table::MethodId;
 /// Conversations that a connection is known to be allowed to post in.
 const KNOWN_CONVERSATIONS: usize = 16;
 
+/// How fast somebody sends.
+enum Bucket {
+    /// A connection's own.
+    Own(Cell<Rate>),
+    /// One for all requests of a user over HTTP, which may be many at once.
+    Shared(Arc<Mutex<Rate>>),
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self::Own(Cell::default())
+    }
+}
+
 /// What a connection has to do with sending.
 #[derive(Default)]
 pub(crate) struct Sending {
-    rate: Cell<Rate>,
+    rate: Bucket,
     /// Where its last messages were taken: not asked again before `apply` decides.
     known: RefCell<Vec<ConversationId>>,
 }
 
 impl Sending {
-    /// What has been sent at `rate` so far.
-    pub(crate) fn with_rate(rate: Rate) -> Self {
-        Self { rate: Cell::new(rate), known: RefCell::default() }
+    /// Sends at a rate that others share.
+    pub(crate) fn sharing(rate: Arc<Mutex<Rate>>) -> Self {
+        Self { rate: Bucket::Shared(rate), known: RefCell::default() }
     }
 
-    pub(crate) fn rate(&self) -> Rate {
-        self.rate.get()
+    /// Counts one message or change.
+    fn take(&self, hub: &Hub) -> Result<(), Reject> {
+        let limits = hub.limits();
+        let take = |rate: &mut Rate| rate.take(hub.clock().elapsed(), limits.messages_per_second, limits.message_burst);
+        match &self.rate {
+            Bucket::Own(own) => {
+                let mut rate = own.get();
+                let taken = take(&mut rate);
+                own.set(rate);
+                taken
+            }
+            Bucket::Shared(shared) => take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     fn knows(&self, id: &ConversationId) -> bool {
@@ -94,16 +118,24 @@ impl Caller<'_> {
     }
 
     fn conference(&self) -> Result<Conference, Fault> {
-        let found = self.hub.reader().conference(self.who.conference.as_str()).map_err(hallway_broker::reject::Reject::from)?;
+        let found = self.hub.reader().conference(self.who.conference.as_str()).map_err(Reject::from)?;
         Ok(found.ok_or(Reason::UnknownConference)?)
     }
 
-    async fn act(&self, action: Action) -> Result<Outcome, Fault> {
-        let actor = match self.session {
+    /// Counts a request that changes something, or tells it to others, like a message.
+    fn take_rate(&self) -> Result<(), Fault> {
+        Ok(self.sending.take(self.hub)?)
+    }
+
+    fn actor(&self) -> Actor {
+        match self.session {
             Some(session) => session.actor(),
             None => Actor { uid: self.who.uid.clone(), via: self.via, session: 0 },
-        };
-        Ok(self.hub.call(self.who.conf, actor, action).await?)
+        }
+    }
+
+    async fn act(&self, action: Action) -> Result<Outcome, Fault> {
+        Ok(self.hub.call(self.who.conf, self.actor(), action).await?)
     }
 }
 
@@ -117,26 +149,28 @@ pub(crate) async fn message(caller: &Caller<'_>, text: &str, out: &mut Vec<u8>) 
             let mut entries = entries.into_iter().peekable();
             while let Some(first) = entries.next() {
                 // Messages in a row go to the log together; anything else sees what came before it.
-                let mut run = vec![first];
-                while is_send(run.last()) && is_send(entries.peek()) {
-                    run.extend(entries.next());
+                let mut run: Vec<Call<'_>> = Vec::new();
+                match first {
+                    Ok(call) if is_send(&call) => run.push(call),
+                    one => {
+                        let mut answer = Vec::new();
+                        entry(caller, one, &mut answer).await;
+                        batch.add(|out| out.extend_from_slice(&answer));
+                        continue;
+                    }
                 }
-                let answers = join_all(run.into_iter().map(|one| async move {
-                    let mut answer = Vec::new();
-                    entry(caller, one, &mut answer).await;
-                    answer
-                }));
-                for answer in answers.await {
-                    batch.add(|out| out.extend_from_slice(&answer));
+                while let Some(Ok(call)) = entries.next_if(|next| next.as_ref().is_ok_and(is_send)) {
+                    run.push(call);
                 }
+                send::run(caller, run, &mut batch).await;
             }
             out.extend(batch.finish().unwrap_or_default());
         }
     }
 }
 
-fn is_send(entry: Option<&Entry<'_>>) -> bool {
-    entry.is_some_and(|entry| entry.as_ref().is_ok_and(|call| MethodId::named(&call.method) == Some(MethodId::MessageSend)))
+fn is_send(call: &Call<'_>) -> bool {
+    MethodId::named(&call.method) == Some(MethodId::MessageSend)
 }
 
 async fn entry(caller: &Caller<'_>, entry: Entry<'_>, out: &mut Vec<u8>) {

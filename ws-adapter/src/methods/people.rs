@@ -2,9 +2,10 @@
 
 use hallway_broker::accounts::names::is_reserved;
 use hallway_broker::command::{Action, Actor};
-use hallway_broker::ids::Uid;
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::limits::MAX_PAGE;
-use hallway_broker::model::User;
+use hallway_broker::model::{Event, User};
+use hallway_broker::reader::{Listed, Reader};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
 use serde_json::value::RawValue;
@@ -15,8 +16,12 @@ use crate::rpc::Fault;
 use crate::types::people::{Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, PresenceNow, ProfileParams};
 use crate::types::{DEFAULT_PAGE, after_user, page_limit, params, user_id};
 
-/// Conversations and events of one export at most; more is for `hallway export`.
+/// Events of one export at most; more is for `hallway export`.
 const MAX_EXPORT: usize = 10_000;
+/// Conversations that one export looks at.
+const MAX_EXPORT_CONVERSATIONS: usize = 5_000;
+/// Events of anybody that one export looks at.
+const MAX_EXPORT_SCAN: u64 = 100_000;
 
 fn person(caller: &Caller<'_>, user: Uid, account: &User) -> Person {
     let presence = caller.hub.sessions().presence(caller.who.conf, &user);
@@ -60,6 +65,7 @@ pub(super) async fn update(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     if name.as_deref().is_some_and(is_reserved) {
         return Err(Reason::Reserved.into());
     }
+    caller.take_rate()?;
     caller.act(Action::UpdateProfile { name, about: wanted.about.map(Into::into) }).await?;
     json(&person(caller, caller.who.uid.clone(), &account(caller, &caller.who.uid)?))
 }
@@ -76,33 +82,81 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     let user = params::<OwnDataParams>(given)?.whose(&caller.who.uid)?;
     may_handle(caller, &user)?;
     let person = person(caller, user.clone(), &account(caller, &user)?);
-    let (reader, conf, of) = (caller.hub.reader().clone(), caller.who.conf, user.clone());
-    let (listed, events) = blocking(move || {
-        let listed = reader.list(conf, &of, MAX_EXPORT)?;
-        let mut events = Vec::new();
-        for conversation in listed.iter().filter(|listed| listed.role.is_some()) {
-            let mut after = Some(0);
-            while let Some(from) = after.filter(|_| events.len() < MAX_EXPORT) {
-                let (said, next) = reader.said_by(&conversation.found, &of, from, MAX_PAGE)?;
-                events.extend(said);
-                after = next;
-            }
-        }
-        Ok((listed, events))
-    })
-    .await?;
+    let mut found = Found { own: user == caller.who.uid, ..Found::default() };
+    found.collect(caller.hub.reader(), caller.who.conf, &user).await?;
     let ids = caller.ids();
-    let encoded = |event| {
-        let mut json = Vec::new();
-        canonical::write_event(event, &ids, &mut json);
-        String::from_utf8(json).ok().and_then(|json| RawValue::from_string(json).ok())
-    };
     json(&Export {
         user: person,
-        conversations: listed.into_iter().filter(|listed| listed.role.is_some()).map(|listed| conversations::row(listed, &ids)).collect(),
-        events: events.iter().filter_map(encoded).collect(),
+        conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids)).collect(),
+        events: found.events.iter().filter_map(|event| canonical::raw_event(event, &ids)).collect(),
+        complete: found.complete,
         sessions: sessions::rows(caller, caller.hub.sessions().of(caller.who.conf, &user)),
     })
+}
+
+/// What an export found so far.
+#[derive(Default)]
+struct Found {
+    /// Whether it is for the one whom it is about: others are not shown what others said.
+    own: bool,
+    listed: Vec<Listed>,
+    events: Vec<Event>,
+    complete: bool,
+}
+
+impl Found {
+    /// Goes through all conversations that somebody is or was in, in steps: none holds a thread for longer than a page takes.
+    async fn collect(&mut self, reader: &Reader, conf: ConfNo, of: &Uid) -> Result<(), Fault> {
+        let (mut looked_at, mut last, mut count) = (0, None::<ConversationId>, 0);
+        loop {
+            let (step, uid, after) = (reader.clone(), of.clone(), last.clone());
+            let ids = blocking(move || Ok(step.conversations_of(conf, &uid, after.as_ref(), MAX_PAGE)?)).await?;
+            for id in &ids {
+                let mut from = Some(0);
+                while let Some(after) = from {
+                    if looked_at >= MAX_EXPORT_SCAN || self.events.len() >= MAX_EXPORT || count >= MAX_EXPORT_CONVERSATIONS {
+                        return Ok(());
+                    }
+                    let (next, passed) = self.step(reader, conf, of, id, after).await?;
+                    from = next;
+                    looked_at += passed;
+                }
+                count += 1;
+            }
+            if ids.len() < MAX_PAGE {
+                self.complete = true;
+                return Ok(());
+            }
+            last = ids.into_iter().next_back();
+        }
+    }
+
+    /// One page of a conversation; where to go on in it, and how many events were looked at.
+    async fn step(
+        &mut self,
+        reader: &Reader,
+        conf: ConfNo,
+        of: &Uid,
+        id: &ConversationId,
+        after: u64,
+    ) -> Result<(Option<u64>, u64), Fault> {
+        // Notices that others got of what somebody did: what they did is told already.
+        if id.inbox_owner().is_some() {
+            return Ok((None, 0));
+        }
+        let (reader, uid, id) = (reader.clone(), of.clone(), id.clone());
+        let (listed, said, next, last) = blocking(move || {
+            let Some(found) = reader.conversation(conf, &id)? else { return Ok((None, Vec::new(), None, after)) };
+            let listed = if after == 0 { reader.listed_for(&found, &uid)? } else { None };
+            let (said, next) = reader.said_by(&found, &uid, after, MAX_PAGE)?;
+            let last = next.map_or_else(|| reader.head(&found).map(|head| head.seq), Ok)?;
+            Ok((listed, said, next, last))
+        })
+        .await?;
+        self.listed.extend(listed.map(|listed| Listed { last: listed.last.filter(|_| self.own), ..listed }));
+        self.events.extend(said);
+        Ok((next, last.saturating_sub(after)))
+    }
 }
 
 pub(super) async fn erase(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {

@@ -1,16 +1,17 @@
 //! `message.*`.
 
-use hallway_broker::command::{Action, Draft, Outcome};
+use hallway_broker::command::{Action, Command, Draft, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, EventIds};
-use hallway_broker::queue::Answer;
+use hallway_broker::queue::{Answer, ReplyTo};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::Who;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::{Caller, Json, Sending};
 use crate::canonical;
-use crate::rpc::{self, Fault, Id};
+use crate::rpc::{self, Batch, Call, Fault, Id};
 use crate::types::message::{DeleteParams, EditParams, ReactParams, SendParams};
 use crate::types::params;
 
@@ -64,10 +65,7 @@ pub(crate) fn prepare(hub: &Hub, who: &Who, sending: &Sending, given: Option<&Ra
 
 fn admit(hub: &Hub, who: &Who, sending: &Sending, draft: &Draft) -> Result<(), Reject> {
     hub.writable()?;
-    let limits = hub.limits();
-    let mut rate = sending.rate.get();
-    rate.take(hub.clock().elapsed(), limits.messages_per_second, limits.message_burst)?;
-    sending.rate.set(rate);
+    sending.take(hub)?;
     if !sending.knows(&draft.conversation) {
         hub.reader().may_post(who.conf, &who.uid, &draft.conversation)?;
         sending.learn(&draft.conversation);
@@ -84,6 +82,35 @@ pub(super) async fn send(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     placed(caller, answer?)
 }
 
+/// Carries out messages in a row: they go to the queue as one, in their order.
+pub(super) async fn run(caller: &Caller<'_>, calls: Vec<Call<'_>>, batch: &mut Batch) {
+    let mut submissions = Vec::new();
+    let mut answers = Vec::with_capacity(calls.len());
+    for Call { id, params, .. } in calls {
+        answers.push((
+            id,
+            prepare(caller.hub, caller.who, caller.sending, params).map(|action| {
+                let (reply, answer) = oneshot::channel();
+                let command = Command { conf: caller.who.conf, actor: caller.actor(), at_ms: 0, action };
+                submissions.push(caller.hub.submission(command, ReplyTo::Caller(reply)));
+                answer
+            }),
+        ));
+    }
+    if !submissions.is_empty() {
+        caller.hub.queue().submit(submissions).await;
+    }
+    for (id, answer) in answers {
+        let answer = match answer {
+            Ok(answer) => Early::Answer(answer.await.unwrap_or(Err(Reason::Draining.into()))),
+            Err(early) => early,
+        };
+        if let Some(id) = id {
+            batch.add(|out| answer.write(&id, caller.who.conf, &caller.ids(), out));
+        }
+    }
+}
+
 fn placed(caller: &Caller<'_>, outcome: Outcome) -> Json {
     let Outcome::Added { conversation, seq, pos, ts_ms, .. } = outcome else { return Err(Reason::StoreError.into()) };
     let mut json = Vec::with_capacity(128);
@@ -91,29 +118,20 @@ fn placed(caller: &Caller<'_>, outcome: Outcome) -> Json {
     Ok(json)
 }
 
-/// Counts a change of a message like a message.
-fn take_rate(caller: &Caller<'_>) -> Result<(), Fault> {
-    let limits = caller.hub.limits();
-    let mut rate = caller.sending.rate.get();
-    rate.take(caller.hub.clock().elapsed(), limits.messages_per_second, limits.message_burst)?;
-    caller.sending.rate.set(rate);
-    Ok(())
-}
-
 pub(super) async fn edit(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let action = params::<EditParams<'_>>(given)?.action(caller.hub.limits())?;
-    take_rate(caller)?;
+    caller.take_rate()?;
     placed(caller, caller.act(action).await?)
 }
 
 pub(super) async fn delete(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let action = params::<DeleteParams<'_>>(given)?.action()?;
-    take_rate(caller)?;
+    caller.take_rate()?;
     placed(caller, caller.act(action).await?)
 }
 
 pub(super) async fn react(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let action = params::<ReactParams<'_>>(given)?.action()?;
-    take_rate(caller)?;
+    caller.take_rate()?;
     placed(caller, caller.act(action).await?)
 }

@@ -1,9 +1,8 @@
 //! `session.*` and `presence.set`.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use hallway_broker::accounts::{Accounts, Identity};
+use hallway_broker::accounts::Accounts;
 use hallway_broker::model::Via;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::{Session, Who};
@@ -63,17 +62,20 @@ fn open(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, given: Optio
     let hello: HelloParams<'_> = params(given)?;
     let device = hello.device()?;
     let reader = shard.hub.reader();
-    let Identity { conf, conference, uid, user } = accounts.by_token(reader, &hello.token)?;
+    let identity = accounts.by_token(reader, &hello.token)?;
+    let conference = identity.conference.clone();
     if hello.conference.as_deref().is_some_and(|wanted| wanted != conference.as_str()) {
         return Err(Reason::BadToken.into());
     }
     let record = reader.conference(conference.as_str()).map_err(Reject::from)?.ok_or(Reason::UnknownConference)?;
-    let who = Who { conf, conference: conference.clone(), uid: uid.clone(), name: Arc::clone(&user.name) };
+    let role = identity.user.role.word();
+    let who = Who::from(identity);
+    let (user, name) = (who.uid.clone(), who.name.to_string());
     let session = Session::open(shard, who, Via::Ws, device, peer)?;
     let hello = Hello {
-        user: uid,
-        name: user.name.to_string(),
-        role: user.role.word(),
+        user,
+        name,
+        role,
         conference,
         session: session.id.to_string(),
         epoch: Epoch(record.epoch),
@@ -109,6 +111,8 @@ pub(super) fn close(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
 pub(super) fn set_presence(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let wanted: PresenceParams = params(given)?;
     let (status, text) = wanted.presence()?;
-    caller.live()?.set_presence(&Presence { status, text: text.into() });
+    let session = caller.live()?;
+    caller.take_rate()?;
+    session.set_presence(&Presence { status, text: text.into() });
     json(&Empty {})
 }

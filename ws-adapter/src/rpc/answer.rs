@@ -1,21 +1,6 @@
 //! Writing responses. Notifications get none: who has an [`Id`] gets an answer.
 
-use serde::Serialize;
-
 use super::{Fault, Id};
-
-/// Appends the response with `result`. A result that cannot be written as JSON is a bug; the caller then gets `store_error`.
-pub fn write_result<T: Serialize>(out: &mut Vec<u8>, id: &Id, result: &T) {
-    let start = out.len();
-    begin(out, id);
-    out.extend_from_slice(b",\"result\":");
-    if let Err(error) = serde_json::to_writer(&mut *out, result) {
-        tracing::error!(%error, "a result that is not JSON");
-        out.truncate(start);
-        return write_error(out, id, &hallway_broker::reject::Reason::StoreError.into());
-    }
-    out.push(b'}');
-}
 
 /// Appends the response whose result `write` appends as JSON.
 pub fn write_result_with(out: &mut Vec<u8>, id: &Id, write: impl FnOnce(&mut Vec<u8>)) {

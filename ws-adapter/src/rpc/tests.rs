@@ -26,7 +26,9 @@ fn carry_out(out: &mut Vec<u8>, entry: Entry<'_>) {
     match entry {
         Err((id, fault)) => write_error(out, &id, &fault),
         Ok(Call { id: None, .. }) => {}
-        Ok(Call { id: Some(id), method, params }) if method == "ok" => write_result(out, &id, &params),
+        Ok(Call { id: Some(id), method, params }) if method == "ok" => {
+            write_result_with(out, &id, |out| out.extend_from_slice(params.map_or("null", serde_json::value::RawValue::get).as_bytes()))
+        }
         Ok(Call { id: Some(id), .. }) => write_error(out, &id, &Fault::unknown_method()),
     }
 }

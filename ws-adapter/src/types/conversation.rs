@@ -96,7 +96,7 @@ pub struct ConversationRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<MemberRoleWord>")]
     pub role: Option<&'static str>,
-    /// The last message, null when there is none: a canonical event, already encoded.
+    /// The last message, null when none is among the newest 256 events: a canonical event, already encoded.
     #[schemars(with = "Option<EventShape>")]
     pub last: Option<Box<serde_json::value::RawValue>>,
     /// The seq of the last event.
@@ -436,6 +436,9 @@ pub struct History {
     pub events: Vec<EventShape>,
     /// There is nothing more in that direction.
     pub complete: bool,
+    /// When it is not complete: what to go on from, as `after` or `before`. Of some kinds there may be no event before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
     /// The store's epoch.
     pub epoch: Epoch,
 }

@@ -126,6 +126,9 @@ impl ProfileParams {
             if name.trim().is_empty() {
                 return Err(Fault::invalid_params("name is empty"));
             }
+            if name.chars().any(char::is_control) {
+                return Err(Fault::invalid_params("name has control characters"));
+            }
         }
         at_most(self.about.as_deref().unwrap_or(""), MAX_ABOUT_BYTES, "about")
     }
@@ -153,11 +156,13 @@ impl OwnDataParams {
 pub struct Export {
     /// The account.
     pub user: Person,
-    /// The conversations they are in.
+    /// The conversations they are in; `last` only when they ask for themselves.
     pub conversations: Vec<ConversationRow>,
-    /// What they said and did: canonical events, already encoded.
+    /// What they said and did, there and where they were before: canonical events, already encoded.
     #[schemars(with = "Vec<EventShape>")]
     pub events: Vec<Box<RawValue>>,
+    /// That is all; more than an answer holds is for the organisers to export.
+    pub complete: bool,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }

@@ -38,7 +38,35 @@ pub fn run(server: &Server, token: &str, report: &mut Report) {
         let request = upgrade_request(&server.http().to_string(), "/ws", [7; 16], &[]);
         half_open(server, token, &request)
     });
+    report.check("hostile: pings without end before a hello", || pings_before_hello(server, token));
     report.check("hostile: one byte per second", || slow_bytes(server, token));
+}
+
+/// Pings cost a few bytes and need no answer before sign-in: who sends nothing else is sent away, and nobody waits for it.
+fn pings_before_hello(server: &Server, token: &str) -> Result<String> {
+    let mut pings = Vec::new();
+    for _ in 0..20_000 {
+        encode(&mut pings, Opcode::Ping, b"", [1, 2, 3, 4]);
+    }
+    let mut flooders = Vec::new();
+    for _ in 0..4 {
+        let client = Connect::new().open(server.http())?;
+        let mut writer = client.stream().try_clone()?;
+        // The server closes in the middle of it: that the rest cannot be written is the point.
+        let pings = pings.clone();
+        flooders.push((client, std::thread::spawn(move || writer.write_all(&pings).is_ok())));
+    }
+    let mut others = Connect::new().open(server.http())?;
+    others.hello(token)?;
+    others.call_ok("conversation.list", &json!({}))?;
+    let mut closed = 0;
+    for (mut client, flooder) in flooders {
+        let told = client.expect_close(Duration::from_secs(15)).is_ok();
+        let all_taken = flooder.join().map_err(|_| anyhow!("the flooder panicked"))?;
+        ensure!(told || !all_taken, "20,000 pings were taken, and the connection stays");
+        closed += usize::from(told);
+    }
+    Ok(format!("{closed} of 4 saw their close frame"))
 }
 
 // ---- Unread answers ----
