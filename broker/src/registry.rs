@@ -5,17 +5,23 @@
 //! given nothing more until its lane is empty; then it is refilled from its cursor, the lowest pos that it may miss, until it has
 //! all that passed it by.
 
+mod refill;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
-use crate::ids::{ConfNo, ConversationId, Uid};
-use crate::model::{Body, Kind};
-use crate::outbox::{Bounds, Budget, Flushed, Link, Offered, Outbox};
+use crate::ids::{ConfNo, Uid};
+use crate::model::Body;
+use crate::outbox::{Bounds, Flushed, Link, Offered, Outbox};
 use crate::recent::{Published, WIRES};
 use crate::topic::{Source, Telling, Topic, ends_reading};
+
+use refill::{Lag, lag_from};
+
+pub use refill::Refill;
 
 /// The floor of a reader whose catch-up is under way.
 const PENDING: u64 = u64::MAX;
@@ -57,15 +63,6 @@ struct Readers {
     left: usize,
 }
 
-/// A session that waits for what passed it by.
-#[derive(Debug, Clone, Copy)]
-struct Lag {
-    cursor: u64,
-    reading: bool,
-    /// A catch-up was settled while the store was read: what was read does not hold all that is missing now.
-    stale: bool,
-}
-
 struct Session<L> {
     id: u64,
     conf: ConfNo,
@@ -82,19 +79,6 @@ struct Session<L> {
     late: Vec<Arc<Telling>>,
     /// Topics that it was put out of while it lagged: they end when it has what came before.
     ended: Vec<Topic>,
-}
-
-/// What a lagging session needs: the events of `topics` above their floors, from `after` on.
-#[derive(Debug)]
-pub struct Refill {
-    /// The session's conference.
-    pub conf: ConfNo,
-    /// Its user.
-    pub uid: Uid,
-    /// Its cursor.
-    pub after: u64,
-    /// What it follows.
-    pub topics: Vec<(Topic, Source)>,
 }
 
 /// Events of one topic that go out together.
@@ -464,160 +448,6 @@ impl<L: Link> Registry<L> {
                 // A full lane drops it: by the time that there is room, it is no longer true.
                 session.outbox.offer(&session.link, bytes, 1, &self.bounds);
             }
-        }
-    }
-
-    /// Whether events have passed a session by.
-    #[must_use]
-    pub fn lags(&self, slot: u32) -> bool {
-        self.sessions.get(slot as usize).is_some_and(|session| session.lag.is_some())
-    }
-
-    /// What the session needs when it lags and its lane is empty. Answer with [`Registry::refill`] or [`Registry::refill_failed`].
-    pub fn wants_refill(&mut self, slot: u32) -> Option<Refill> {
-        let session = self.sessions.get_mut(slot as usize)?;
-        let lag = session.lag.as_mut().filter(|lag| !lag.reading)?;
-        if !session.outbox.has_no_events() {
-            return None;
-        }
-        lag.reading = true;
-        let source = |topic: &Topic| match topic {
-            Topic::Inbox(_, uid) => Some(Source { id: ConversationId::inbox(uid), kind: Kind::Inbox }),
-            topic => self.topics.get(topic).and_then(|readers| readers.source.clone()),
-        };
-        let topics = session.topics.keys().filter_map(|topic| Some((topic.clone(), source(topic)?))).collect();
-        Some(Refill { conf: session.conf, uid: session.uid.clone(), after: lag.cursor, topics })
-    }
-
-    /// Gives a lagging session the events, in pos order, which are all that there are for it above its cursor up to `through`.
-    ///
-    /// `false` when the lane took nothing, since the budget of the whole process is used up: the same again a little later.
-    pub fn refill(&mut self, slot: u32, id: u64, events: &[Arc<Published>], through: u64) -> bool {
-        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return true };
-        let Some(lag) = session.lag.as_mut() else { return true };
-        lag.reading = false;
-        if std::mem::take(&mut lag.stale) {
-            return true;
-        }
-        let started_at = lag.cursor;
-        let picked = pick(session, &mut self.topics, &self.wires, self.bounds.bytes, events);
-        if !picked.events.is_empty() {
-            let bytes = join(&self.wires, session.link.wire(), picked.events.iter().copied());
-            match session.outbox.offer(&session.link, &bytes, picked.events.len(), &self.bounds) {
-                Offered::Taken => self.counts.deliveries += picked.events.len() as u64,
-                Offered::Gone => return true,
-                Offered::Full => {
-                    undo(session, &mut self.topics, &picked.events, started_at);
-                    return false;
-                }
-            }
-        }
-        let cursor = started_at.max(picked.stopped_at.unwrap_or(through));
-        let mut ended = picked.ended;
-        for topic in std::mem::take(&mut session.ended) {
-            let reader = session.topics.get(&topic).and_then(|at| self.topics.get(&topic)?.list.get(*at as usize));
-            if reader.is_some_and(|reader| reader.ended > cursor) { session.ended.push(topic) } else { ended.push(topic) }
-        }
-        if cursor >= session.passed {
-            end_lag(session, &self.wires, &self.bounds);
-        } else if let Some(lag) = session.lag.as_mut() {
-            lag.cursor = cursor;
-        }
-        // Nothing above its removal reaches a removed reader.
-        for topic in ended {
-            self.unsubscribe(slot, &topic);
-        }
-        true
-    }
-
-    /// The store could not be read; [`Registry::wants_refill`] will say the same again.
-    pub fn refill_failed(&mut self, slot: u32, id: u64) {
-        if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id)
-            && let Some(lag) = session.lag.as_mut()
-        {
-            (lag.reading, lag.stale) = (false, false);
-        }
-    }
-}
-
-/// What of a refill goes out now.
-struct Picked<'e> {
-    events: Vec<&'e Arc<Published>>,
-    /// The pos that was reached, when the lane takes no more.
-    stopped_at: Option<u64>,
-    /// Topics that the session is put out of by these events.
-    ended: Vec<Topic>,
-}
-
-/// Picks what is above the floors and fits into the lane, and raises the floors.
-fn pick<'e, L: Link>(
-    session: &Session<L>,
-    topics: &mut HashMap<Topic, Readers>,
-    wires: &Wires,
-    lane_bytes: usize,
-    events: &'e [Arc<Published>],
-) -> Picked<'e> {
-    let mut picked = Picked { events: Vec::new(), stopped_at: None, ended: Vec::new() };
-    let wire = session.link.wire();
-    let mut bytes = 0;
-    for published in events {
-        let topic = Topic::of(&published.event);
-        let Some(at) = session.topics.get(&topic) else { continue };
-        let Some(readers) = topics.get_mut(&topic) else { continue };
-        let ends = ends_for(published, readers.source.as_ref()).is_some_and(|uid| uid == session.uid);
-        let Some(reader) = readers.list.get_mut(*at as usize) else { continue };
-        let beyond_removal = reader.ended > 0 && published.pos() > reader.ended;
-        if reader.floor == PENDING || published.pos() <= reader.floor || beyond_removal || picked.ended.contains(&topic) {
-            continue;
-        }
-        if !reader.echo && published.event.origin == session.id {
-            reader.floor = published.pos();
-            continue;
-        }
-        bytes += wires[wire].as_ref().map_or(0, |form| published.wire(wire, |published| form.event(published)).len());
-        if bytes > lane_bytes && !picked.events.is_empty() {
-            picked.stopped_at = Some(published.pos() - 1);
-            break;
-        }
-        reader.floor = published.pos();
-        picked.events.push(published);
-        if ends && published.pos() > reader.checked {
-            picked.ended.push(topic);
-        }
-    }
-    picked
-}
-
-/// The session has all that passed it by: it is live again, and gets the latest signals.
-fn end_lag<L: Link>(session: &mut Session<L>, wires: &Wires, bounds: &Bounds) {
-    session.lag = None;
-    bounds.budget.lag_ends();
-    let Some(form) = wires[session.link.wire()].as_ref() else { return };
-    for telling in std::mem::take(&mut session.late) {
-        session.outbox.offer(&session.link, &form.signal(&telling), 1, bounds);
-    }
-}
-
-fn lag_from<L: Link>(session: &mut Session<L>, cursor: u64, budget: &Budget, counts: &mut Counts) {
-    match &mut session.lag {
-        Some(lag) => lag.cursor = lag.cursor.min(cursor),
-        None => {
-            session.lag = Some(Lag { cursor, reading: false, stale: false });
-            counts.lags += 1;
-            budget.lag_begins();
-        }
-    }
-    session.link.wake();
-}
-
-/// Takes the floors back to where they were before a refill that could not be offered.
-fn undo<L>(session: &Session<L>, topics: &mut HashMap<Topic, Readers>, given: &[&Arc<Published>], cursor: u64) {
-    for published in given.iter().rev() {
-        let topic = Topic::of(&published.event);
-        if let Some(at) = session.topics.get(&topic)
-            && let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(*at as usize))
-        {
-            reader.floor = reader.floor.min(published.pos() - 1).max(cursor);
         }
     }
 }
