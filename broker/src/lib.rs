@@ -1,4 +1,15 @@
-//! The hub: model, admission, apply, log, state, backbone, dispatch, sessions, accounts.
+//! The hub: one order, one history and one read state for the conversations of a conference, whatever protocol people speak.
+//!
+//! In reading order:
+//!
+//! 1. the words: [`ids`], [`model`], [`command`] (what can be asked), [`reject`] (why it is refused), [`limits`], [`policy`];
+//! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
+//! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`];
+//! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sessions`], [`reader`] (queries);
+//! 5. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
+//!
+//! The hub never sees JSON, packets or stanzas, and an edge never touches the store.
+
 pub mod accounts;
 pub mod admit;
 pub mod apply;
