@@ -35,7 +35,7 @@ pub struct Page {
 
 /// Bytes of texts in one page, about: what goes out in one piece is bounded.
 const PAGE_BYTES: usize = 1 << 20;
-/// Events read at once of each conversation while many are merged.
+/// Events read at once of a conversation while many are merged, at most.
 const MERGE_EVENTS: u64 = 32;
 
 /// Entries that are looked at for one page of some kinds.
@@ -142,8 +142,8 @@ impl Reader {
                 Err(_) => readable.extend(self.until_put_out(refill, id)?.map(|(found, pos)| (found, pos.min(end)))),
             }
         }
-        let events = self.merge(readable, refill.after, limit)?;
-        let through = if events.len() < limit { end } else { events.last().map_or(end, |published| published.pos()) };
+        let (events, all) = self.merge(readable, refill.after, limit)?;
+        let through = if all { end } else { events.last().map_or(refill.after, |published| published.pos()) };
         Ok((events, through))
     }
 
@@ -163,7 +163,7 @@ impl Reader {
             }
             Ok(true)
         })?;
-        self.merge(touched.into_iter().map(|found| (found, end)).collect(), after, limit)
+        Ok(self.merge(touched.into_iter().map(|found| (found, end)).collect(), after, limit)?.0)
     }
 
     /// A conversation that the user can no longer read, and the pos of the event that put them out.
@@ -174,8 +174,8 @@ impl Reader {
         Ok(out.map(|member| (found, member.since_pos)))
     }
 
-    /// Merges conversations, each up to its end, in pos order: the next event of each is at the top of a heap.
-    fn merge(&self, conversations: Vec<(Found, u64)>, after: u64, limit: usize) -> Result<Vec<Arc<Published>>, StateError> {
+    /// Merges conversations, each up to its end, in pos order: the next event of each is at the top of a heap. Whether these are all.
+    fn merge(&self, conversations: Vec<(Found, u64)>, after: u64, limit: usize) -> Result<(Vec<Arc<Published>>, bool), StateError> {
         let mut lines: Vec<Line> = Vec::new();
         let mut next = BinaryHeap::new();
         for (found, end) in conversations {
@@ -183,27 +183,29 @@ impl Reader {
                 continue;
             }
             let seq = self.seq_above(&found, after)?;
-            let mut line = Line { found, end, seq, events: Vec::new() };
+            let mut line = Line { found, end, seq, at_once: 1, events: Vec::new() };
             if let Some(pos) = line.peek(self)? {
                 next.push(Reverse((pos, lines.len())));
                 lines.push(line);
             }
         }
         let mut merged = Vec::new();
+        let mut bytes = 0;
         while let Some(Reverse((pos, at))) = next.pop() {
-            if merged.len() >= limit {
-                break;
-            }
             if pos > lines[at].end {
                 continue;
             }
+            if merged.len() >= limit || bytes >= PAGE_BYTES {
+                return Ok((merged, false));
+            }
             let Some(event) = lines[at].events.pop() else { continue };
+            bytes += EVENT_BYTES + event.entry.body.text_bytes();
             merged.push(Published::new(event));
             if let Some(pos) = lines[at].peek(self)? {
                 next.push(Reverse((pos, at)));
             }
         }
-        Ok(merged)
+        Ok((merged, true))
     }
 
     /// Events by `uid` in a conversation, for the export of what is theirs: those among the `limit` above `after`, and where to go on.
@@ -221,6 +223,9 @@ struct Line {
     found: Found,
     end: u64,
     seq: u64,
+    /// Events read at once: more each time, so that a thousand conversations with little to give take little memory.
+    at_once: u64,
+    /// Its next events, last first.
     events: Vec<Event>,
 }
 
@@ -228,7 +233,8 @@ impl Line {
     fn peek(&mut self, reader: &Reader) -> Result<Option<u64>, StateError> {
         if self.events.is_empty() {
             let (conf, conv) = (self.found.conf, self.found.record.no);
-            let end = self.seq.saturating_add(MERGE_EVENTS);
+            let end = self.seq.saturating_add(self.at_once);
+            self.at_once = (self.at_once * 2).min(MERGE_EVENTS);
             reader.visit_range(
                 &keys::entry(conf, conv, self.seq),
                 &keys::entry(conf, conv, end),
