@@ -167,14 +167,16 @@ async fn sign_in(accounts: &Accounts, shard: &Rc<Shard>, connection: &Rc<Connect
             let mut out = Vec::new();
             let peer: Rc<dyn Peer> = Rc::clone(connection) as Rc<dyn Peer>;
             let session = methods::hello(shard, accounts, peer, &text, &mut out);
+            let mut framed = Vec::with_capacity(out.len() + 10);
             if !out.is_empty() {
-                let mut framed = Vec::with_capacity(out.len() + 10);
                 frame::write_text_with(&mut framed, |framed| framed.extend_from_slice(&out));
-                connection.write_all(&framed).await.map_err(|_| GONE)?;
             }
             if let Some(session) = session {
+                // By its lane: from now on the shard writes to the socket, too.
+                session.push(|into| into.extend_from_slice(&framed));
                 return Ok(session);
             }
+            connection.write_all(&framed).await.map_err(|_| GONE)?;
         }
         // Others on the shard, and this connection's time limit, get their turn.
         tokio::task::yield_now().await;
