@@ -13,11 +13,18 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use hallway_broker::state::sled::panic_is_told;
 use tokio::runtime::{Builder, Runtime};
 
 use cli::{Cli, Task};
 
 fn main() -> ExitCode {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic_is_told() {
+            hook(panic);
+        }
+    }));
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,9 @@
 use super::chunk::{self, Stored};
 use super::store::{self, Store, Writer, forget_cached, guarded, io_error};
 use super::{Batch, Direction, State, StateError, Visitor};
+
+pub use super::store::panic_is_told;
+
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ use super::chunk::{self, CHUNK_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, SCHEMA_KEY
 use super::sled::SledOptions;
 use super::{Batch, StateError};
 use ::sled::{Db, IVec};
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,11 +29,25 @@ pub(super) struct Writer {
     value: Vec<u8>,
 }
 
+thread_local! {
+    /// Whether this thread is in [`guarded`].
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread becomes an error that is told: a panic hook need not tell it, too.
+#[must_use]
+pub fn panic_is_told() -> bool {
+    GUARDED.get()
+}
+
 /// Calls into sled; its panics are errors.
 pub(super) fn guarded<T>(call: impl FnOnce() -> ::sled::Result<T>) -> ::sled::Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+    let before = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(before);
+    result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(::sled::Error::ReportableBug(format!("sled panicked: {}", text.unwrap_or("without a text"))))
+        Err(::sled::Error::ReportableBug(format!("sled gave up: {}", text.unwrap_or("without a text"))))
     })
 }
 
