@@ -66,6 +66,8 @@ fn running_error(path: &Path, error: ::sled::Error) -> StateError {
     match error {
         ::sled::Error::Io(error) => io_error(&error),
         ::sled::Error::ReportableBug(what) => StateError::Io(what),
+        // Its own text asks people to report it; here it is what a damaged file looks like.
+        ::sled::Error::ReportableBug(text) => damaged(path, text),
         error => damaged(path, error.to_string()),
     }
 }
@@ -78,6 +80,8 @@ fn opening_error(path: &Path, error: ::sled::Error) -> StateError {
             damaged(path, error.to_string())
         }
         ::sled::Error::Io(error) => io_error(&error),
+        // Its own text asks people to report it; here it is what a damaged file looks like.
+        ::sled::Error::ReportableBug(text) => damaged(path, text),
         error => damaged(path, error.to_string()),
     }
 }
