@@ -66,8 +66,6 @@ fn running_error(path: &Path, error: ::sled::Error) -> StateError {
     match error {
         ::sled::Error::Io(error) => io_error(&error),
         ::sled::Error::ReportableBug(what) => StateError::Io(what),
-        // Its own text asks people to report it; here it is what a damaged file looks like.
-        ::sled::Error::ReportableBug(text) => damaged(path, text),
         error => damaged(path, error.to_string()),
     }
 }
