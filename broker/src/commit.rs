@@ -259,6 +259,10 @@ impl ApplyStage {
         self.state.reopen()?;
         self.read_head()?;
         self.catch_up(failed.first - 1)?;
+        if self.head.applied >= failed.first {
+            // The failed commit had reached the disk after all: what it took back is in memory still.
+            self.recent.clear();
+        }
         self.recent.state_has_caught_up();
         Ok(())
     }

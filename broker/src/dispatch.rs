@@ -103,6 +103,13 @@ impl Ends {
         ends.entry(conf).or_default().fetch_max(pos, Ordering::Release);
     }
 
+    /// How far the state is in a conference.
+    #[must_use]
+    pub fn of(&self, conf: ConfNo) -> u64 {
+        let ends = self.by_conference.read().unwrap_or_else(PoisonError::into_inner);
+        ends.get(&conf).map_or(0, |end| end.load(Ordering::Acquire))
+    }
+
     fn all(&self) -> Vec<(ConfNo, u64)> {
         let ends = self.by_conference.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = ends.iter().map(|(conf, end)| (*conf, end.load(Ordering::Acquire))).collect();
@@ -137,6 +144,13 @@ impl Interest {
     #[must_use]
     pub fn has(&self, topic: &Topic) -> bool {
         self.of(topic) != 0
+    }
+
+    /// The shards that an event goes to.
+    fn of_event(&self, event: &Event) -> u64 {
+        let shards = self.shards.read().unwrap_or_else(PoisonError::into_inner);
+        let topics = std::iter::once(Topic::of(event)).chain(Topic::public(event)).chain(Topic::joins(event));
+        topics.filter_map(|topic| shards.get(&topic)).fold(0, |mask, more| mask | more)
     }
 
     fn of(&self, topic: &Topic) -> u64 {
@@ -211,10 +225,6 @@ impl Dispatch {
         }
         if pos > handed + 1 {
             self.fill(conf, pos - 1)?;
-            // What filled the hole may have gone beyond it.
-            if self.handed.get(&conf).is_some_and(|handed| pos <= *handed) {
-                return Ok(());
-            }
         }
         self.hand(published);
         Ok(())
@@ -225,7 +235,9 @@ impl Dispatch {
         let mut handed = *self.handed.entry(conf).or_default();
         while handed < end {
             self.holes += 1;
-            let found = match self.recent.after(conf, handed, FILL_EVENTS, |_| true) {
+            // Not beyond the end: who registers by then and catches up to where the state is would miss it.
+            let most = FILL_EVENTS.min(usize::try_from(end - handed).unwrap_or(FILL_EVENTS));
+            let found = match self.recent.after(conf, handed, most, |_| true) {
                 Some((found, through)) if through > handed => found,
                 _ => self.reader.range(conf, handed, end, FILL_EVENTS)?,
             };
@@ -244,7 +256,7 @@ impl Dispatch {
 
     fn hand(&mut self, published: Arc<Published>) {
         self.handed.insert(published.event.place.conf, published.pos());
-        let mask = self.interest.of(&Topic::of(&published.event));
+        let mask = self.interest.of_event(&published.event);
         self.hand_to(mask, &Item::Event(published));
     }
 

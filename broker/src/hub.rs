@@ -357,6 +357,12 @@ impl Hub {
         &self.sessions
     }
 
+    /// How far the state is in a conference.
+    #[must_use]
+    pub fn end(&self, conf: ConfNo) -> u64 {
+        self.ends.of(conf)
+    }
+
     /// Which shards have readers of what.
     #[must_use]
     pub fn interest(&self) -> &Interest {

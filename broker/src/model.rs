@@ -392,6 +392,8 @@ pub struct Place {
     pub conv: ConvNo,
     /// The conversation's id.
     pub conversation: ConversationId,
+    /// The conversation's kind.
+    pub kind: Kind,
     /// The event's number in it.
     pub seq: u64,
 }

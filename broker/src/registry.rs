@@ -5,6 +5,7 @@
 //! given nothing more until its lane is empty; then it is refilled from its cursor, the lowest pos that it may miss, until it has
 //! all that passed it by.
 
+mod everything;
 mod refill;
 
 use std::collections::HashMap;
@@ -19,8 +20,10 @@ use crate::outbox::{Bounds, Flushed, Link, Offered, Outbox};
 use crate::recent::{Published, WIRES};
 use crate::topic::{Source, Telling, Topic, ends_reading};
 
+use everything::Everything;
 use refill::{Lag, lag_from};
 
+pub use everything::{Join, Known};
 pub use refill::Refill;
 
 /// The floor of a reader whose catch-up is under way.
@@ -49,6 +52,8 @@ pub type Wires = [Option<Arc<dyn Wire>>; WIRES];
 struct Reader {
     slot: u32,
     echo: bool,
+    /// Only because the session follows everything.
+    implied: bool,
     floor: u64,
     /// How far the state was when the user's right to read was looked at: what ended it before has been overcome since.
     checked: u64,
@@ -79,6 +84,8 @@ struct Session<L> {
     late: Vec<Arc<Telling>>,
     /// Topics that it was put out of while it lagged: they end when it has what came before.
     ended: Vec<Topic>,
+    /// For who follows everything.
+    everything: Option<Box<Everything>>,
 }
 
 /// Events of one topic that go out together.
@@ -158,6 +165,7 @@ impl<L: Link> Registry<L> {
             passed: 0,
             late: Vec::new(),
             ended: Vec::new(),
+            everything: None,
         };
         u32::try_from(self.sessions.insert(session)).unwrap_or(LEFT)
     }
@@ -220,38 +228,55 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         if let Some(at) = session.topics.get(topic) {
             if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
-                (reader.floor, reader.ended) = (PENDING, 0);
-                reader.echo = echo;
+                *reader = Reader { slot, echo, implied: false, floor: PENDING, checked: 0, ended: 0 };
             }
             return true;
         }
-        let is_chat = matches!(topic, Topic::Chat(..));
-        if is_chat && session.chats >= self.max_topics {
+        if matches!(topic, Topic::Chat(..)) && session.chats >= self.max_topics {
             return false;
         }
-        session.chats += usize::from(is_chat);
+        self.enlist(slot, topic, source, echo, false);
+        true
+    }
+
+    /// Adds a reader to a topic that its session does not follow yet.
+    fn enlist(&mut self, slot: u32, topic: &Topic, source: Option<Source>, echo: bool, implied: bool) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        session.chats += usize::from(matches!(topic, Topic::Chat(..)));
         let interest = &mut self.interest;
         let readers = self.topics.entry(topic.clone()).or_insert_with(|| {
             interest.push((topic.clone(), true));
             Readers { source, list: Vec::with_capacity(1), left: 0 }
         });
         session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
-        readers.list.push(Reader { slot, echo, floor: PENDING, checked: 0, ended: 0 });
-        true
+        readers.list.push(Reader { slot, echo, implied, floor: PENDING, checked: 0, ended: 0 });
     }
 
     /// From now on the reader is given what is above `floor`. `until` is the pos up to which there was something when the catch-up was read:
     /// when the catch-up did not reach it, or something passed by meanwhile, the rest comes as a refill. `false` when the reader was
     /// put out meanwhile.
     pub fn settle(&mut self, slot: u32, topic: &Topic, floor: u64, until: u64) -> bool {
+        self.settle_checked(slot, topic, floor, until, until)
+    }
+
+    fn settle_checked(&mut self, slot: u32, topic: &Topic, floor: u64, checked: u64, until: u64) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         let Some(at) = session.topics.get(topic) else { return false };
         let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) else { return false };
         if reader.ended > until {
-            self.unsubscribe(slot, topic);
+            self.drop_reader(slot, topic);
             return false;
         }
-        (reader.floor, reader.checked, reader.ended) = (floor, until, 0);
+        (reader.floor, reader.checked, reader.ended) = (floor, checked, 0);
+        // Who was put out while it lagged has come back.
+        session.ended.retain(|ended| ended != topic);
+        self.catch_up(slot, floor, until);
+        true
+    }
+
+    /// Some of the session's readers have been settled on `floor`, of what there was up to `until`: what lies between comes as a refill.
+    fn catch_up(&mut self, slot: u32, floor: u64, until: u64) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.passed = session.passed.max(until);
         // The catch-up may be ahead of the walk: what the session's other topics are yet to be given must not be passed over.
         let floors =
@@ -264,7 +289,6 @@ impl<L: Link> Registry<L> {
         if session.passed > floor {
             lag_from(session, from, &self.bounds.budget, &mut self.counts);
         }
-        true
     }
 
     /// A session that is about to end is given nothing more.
@@ -274,16 +298,32 @@ impl<L: Link> Registry<L> {
             self.bounds.budget.lag_ends();
         }
         session.chats = 0;
+        session.everything = None;
         for (topic, at) in std::mem::take(&mut session.topics) {
             self.leave(&topic, at);
         }
     }
 
-    /// The session no longer follows the topic; whether it did.
+    /// The session no longer follows the topic, unless it follows everything; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
+        if session.everything.is_none() {
+            return self.drop_reader(slot, topic);
+        }
+        let reader = session.topics.get(topic).and_then(|at| self.topics.get_mut(topic)?.list.get_mut(*at as usize));
+        reader.is_some_and(|reader| !std::mem::replace(&mut reader.implied, true))
+    }
+
+    fn drop_reader(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         let Some(at) = session.topics.remove(topic) else { return false };
-        session.chats -= usize::from(matches!(topic, Topic::Chat(..)));
+        if let Topic::Chat(_, conv) = topic {
+            session.chats -= 1;
+            let source = self.topics.get(topic).and_then(|readers| readers.source.as_ref());
+            if let Some(everything) = session.everything.as_mut().filter(|_| source.is_some_and(|source| source.kind.is_public())) {
+                everything.put_out(*conv);
+            }
+        }
         self.leave(topic, at);
         true
     }
@@ -321,19 +361,23 @@ impl<L: Link> Registry<L> {
         let mut open: HashMap<Topic, usize> = HashMap::new();
         for published in batch {
             self.under_way.insert(published.event.place.conf, published.pos());
-            let topic = Topic::of(&published.event);
-            let Some(readers) = self.topics.get(&topic) else { continue };
-            let cut = ends_for(published, readers.source.as_ref());
-            let at = *open.entry(topic.clone()).or_insert_with(|| {
-                groups.push(Group { topic: topic.clone(), events: Vec::new(), joined: Default::default(), bytes: 0, cut: None });
-                groups.len() - 1
-            });
-            let group = &mut groups[at];
-            group.bytes += EVENT_BYTES + published.event.entry.body.text_bytes();
-            group.events.push(Arc::clone(published));
-            if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
-                group.cut = cut;
-                open.remove(&topic);
+            self.note_ban(&published.event);
+            for topic in std::iter::once(Topic::of(&published.event)).chain(Topic::public(&published.event)) {
+                if !self.topics.contains_key(&topic) {
+                    continue;
+                }
+                let cut = ends_for(published).filter(|_| !matches!(topic, Topic::Public(_)));
+                let at = *open.entry(topic.clone()).or_insert_with(|| {
+                    groups.push(Group { topic: topic.clone(), events: Vec::new(), joined: Default::default(), bytes: 0, cut: None });
+                    groups.len() - 1
+                });
+                let group = &mut groups[at];
+                group.bytes += EVENT_BYTES + published.event.entry.body.text_bytes();
+                group.events.push(Arc::clone(published));
+                if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
+                    group.cut = cut;
+                    open.remove(&topic);
+                }
             }
         }
         self.walking = true;
@@ -385,7 +429,7 @@ impl<L: Link> Registry<L> {
             for slot in ended {
                 match self.sessions.get_mut(slot as usize) {
                     Some(session) if session.lag.is_some() => session.ended.push(group.topic.clone()),
-                    _ => drop(self.unsubscribe(slot, &group.topic)),
+                    _ => drop(self.drop_reader(slot, &group.topic)),
                 }
             }
         }
@@ -397,8 +441,9 @@ impl<L: Link> Registry<L> {
         let Some(reader) = readers.list.get_mut(at) else { return };
         let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
         let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
-        // Who subscribed beyond it has come back since.
-        if group.cut.as_ref() == Some(&session.uid) && (reader.floor == PENDING || reader.checked < last) {
+        // Who subscribed beyond it has come back since; who is out already went before.
+        let overcome = reader.floor != PENDING && reader.checked >= last;
+        if group.cut.as_ref() == Some(&session.uid) && reader.ended == 0 && !overcome {
             reader.ended = last;
         }
         if reader.floor == PENDING || session.lag.is_some() {
@@ -406,15 +451,19 @@ impl<L: Link> Registry<L> {
             return;
         }
         let wire = session.link.wire();
-        let plain = first > reader.floor && (reader.echo || group.events.iter().all(|published| published.event.origin != session.id));
+        let (floor, echo, id) = (reader.floor, reader.echo, session.id);
+        let public = matches!(group.topic, Topic::Public(_));
+        let wanted = |published: &&Arc<Published>| {
+            published.pos() > floor && (echo || published.event.origin != id) && !(public && session.reads_otherwise(&published.event))
+        };
+        let plain = first > floor && echo && !public;
+        let count = if plain { group.events.len() } else { group.events.iter().filter(wanted).count() };
         let own;
-        let (bytes, count) = if plain {
-            (&*group.joined[wire].get_or_insert_with(|| join(&self.wires, wire, group.events.iter())), group.events.len())
+        let bytes = if count == group.events.len() {
+            &*group.joined[wire].get_or_insert_with(|| join(&self.wires, wire, group.events.iter()))
         } else {
-            let (floor, echo, id) = (reader.floor, reader.echo, session.id);
-            let wanted = |published: &&Arc<Published>| published.pos() > floor && (echo || published.event.origin != id);
             own = join(&self.wires, wire, group.events.iter().filter(wanted));
-            (&own, group.events.iter().filter(wanted).count())
+            &own
         };
         match if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, bytes, count, &self.bounds) } {
             Offered::Taken => {
@@ -475,9 +524,9 @@ fn join<'e>(wires: &Wires, wire: usize, events: impl Iterator<Item = &'e Arc<Pub
 }
 
 /// Whose reading an event ends.
-fn ends_for(published: &Published, source: Option<&Source>) -> Option<Uid> {
+fn ends_for(published: &Published) -> Option<Uid> {
     match &published.event.entry.body {
-        Body::Member { user, change } if ends_reading(source?.kind, *change) => Some(user.clone()),
+        Body::Member { user, change } if ends_reading(published.event.place.kind, *change) => Some(user.clone()),
         _ => None,
     }
 }

@@ -74,6 +74,7 @@ reasons! {
     Deleted: Conflict "deleted" "the message was deleted",
     AlreadySignedIn: Conflict "already_signed_in" "this connection has a session already",
     Resync: Conflict "resync" "the cursor is of another epoch: read the history anew",
+    FollowsAll: Conflict "follows_all" "this session follows everything: read the history for what was missed",
     NotReacted: Conflict "not_reacted" "there is no such reaction to take back",
     LastOwner: Conflict "last_owner" "the last owner cannot leave or be demoted: name another first",
     OwnRole: Conflict "own_role" "nobody invites, removes or promotes themselves",

@@ -133,6 +133,9 @@ impl Session {
         let Who { conf, uid, .. } = &self.who;
         let reader = self.shard.hub.reader().clone();
         let found = reader.readable(*conf, uid, id)?;
+        if self.shard.registry(|registry| registry.follows_all(self.slot)) {
+            return Err(Reason::FollowsAll.into());
+        }
         let topic = Topic::Chat(*conf, found.record.no);
         let source = Source { id: id.clone(), kind: found.record.kind };
         // First register, then read: what comes in between is noted.
@@ -173,6 +176,36 @@ impl Session {
         }
         self.follow_presence(id, true);
         Ok(Subscribed { found, head, page })
+    }
+
+    /// Follows everything that the user may read, now and later, live from now on.
+    ///
+    /// # Errors
+    /// The state's.
+    pub async fn subscribe_all(&self, echo: bool) -> Result<(), Reject> {
+        let (reader, conf, uid) = (self.shard.hub.reader().clone(), self.who.conf, self.who.uid.clone());
+        // First register, then read: what the user comes into in between is noted.
+        let start = self.shard.hub.end(conf);
+        if !self.shard.registry(|registry| registry.follow_all(self.slot, start, echo)) {
+            return Ok(());
+        }
+        match blocking(move || Ok(reader.known(conf, &uid)?)).await {
+            Ok(known) => {
+                self.shard.registry(|registry| registry.follow_known(self.slot, known));
+                let until = self.shard.hub.end(conf);
+                self.shard.registry(|registry| registry.settle_all(self.slot, until));
+                Ok(())
+            }
+            Err(reject) => {
+                self.unsubscribe_all();
+                Err(reject)
+            }
+        }
+    }
+
+    /// Stops following everything; what was subscribed to by name goes on. Whether it did.
+    pub fn unsubscribe_all(&self) -> bool {
+        self.shard.registry(|registry| registry.unfollow_all(self.slot))
     }
 
     /// Stops following a conversation; whether it was followed.

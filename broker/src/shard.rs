@@ -10,6 +10,7 @@ use crate::dispatch::Item;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
 use crate::mailbox::{Mail, Mailbox};
+use crate::model::Event;
 use crate::outbox::{Bounds, Flushed, Link};
 use crate::queue::Answer;
 use crate::recent::Published;
@@ -135,7 +136,13 @@ impl Shard {
         let mut batch: Vec<Arc<Published>> = Vec::new();
         for item in items.drain(..) {
             match item {
-                Item::Event(published) => batch.push(published),
+                Item::Event(published) => {
+                    if self.registry(|registry| registry.moves_followers(&published.event)) {
+                        self.walk(&mut batch).await;
+                        self.join(&published.event);
+                    }
+                    batch.push(published);
+                }
                 Item::Telling(telling) => {
                     self.walk(&mut batch).await;
                     self.registry(|registry| registry.tell(&telling));
@@ -147,6 +154,16 @@ impl Shard {
             }
         }
         self.walk(&mut batch).await;
+    }
+
+    /// Who follows everything comes into the conversation.
+    fn join(&self, event: &Event) {
+        let joins = self.registry(|registry| registry.join(event));
+        // Read after the registration: what is dispatched later finds it.
+        let until = self.hub.end(event.place.conf);
+        for join in &joins {
+            self.registry(|registry| registry.settle_join(join, until));
+        }
     }
 
     async fn walk(&self, batch: &mut Vec<Arc<Published>>) {

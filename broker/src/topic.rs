@@ -1,7 +1,7 @@
 //! What sessions subscribe to inside the hub, and who of a conference's readers is concerned by an event or signal.
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::model::{Change, Event, Kind, Signal};
+use crate::model::{Body, Change, Event, Kind, Signal};
 
 /// A stream of events or signals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -12,6 +12,10 @@ pub enum Topic {
     Inbox(ConfNo, Uid),
     /// A user's presence.
     Presence(ConfNo, Uid),
+    /// All conversations of a conference that are open to all: a part of following everything.
+    Public(ConfNo),
+    /// A user's coming into conversations that are not: how who follows everything learns of them.
+    Joins(ConfNo, Uid),
 }
 
 impl Topic {
@@ -24,11 +28,31 @@ impl Topic {
         }
     }
 
+    /// The topic of who follows everything that the event goes to, too.
+    #[must_use]
+    pub fn public(event: &Event) -> Option<Self> {
+        event.place.kind.is_public().then_some(Self::Public(event.place.conf))
+    }
+
+    /// The topics of those who come into a conversation by the event: a member who joined, or the two of a direct conversation that begins.
+    pub fn joins(event: &Event) -> impl Iterator<Item = Self> + use<> {
+        let place = &event.place;
+        let users = match &event.entry.body {
+            Body::Member { user, change: Change::Joined } if !place.kind.is_public() => [Some(user.clone()), None],
+            _ if place.kind == Kind::Direct && place.seq == 1 => {
+                place.conversation.direct_pair().map_or([None, None], |(one, other)| [Some(one), Some(other)])
+            }
+            _ => [None, None],
+        };
+        let conf = place.conf;
+        users.into_iter().flatten().map(move |user| Self::Joins(conf, user))
+    }
+
     /// The conference.
     #[must_use]
     pub fn conf(&self) -> ConfNo {
         match self {
-            Self::Chat(conf, _) | Self::Inbox(conf, _) | Self::Presence(conf, _) => *conf,
+            Self::Chat(conf, _) | Self::Inbox(conf, _) | Self::Presence(conf, _) | Self::Public(conf) | Self::Joins(conf, _) => *conf,
         }
     }
 }

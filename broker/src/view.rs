@@ -393,7 +393,7 @@ impl<'a> View<'a> {
         self.put_entry(found, head.seq, &entry);
         self.put_conference_head(conf, conference);
         self.kept.heads.insert((conf, conv), head);
-        let place = Place { conf, conv, conversation: found.id.clone(), seq: head.seq };
+        let place = Place { conf, conv, conversation: found.id.clone(), kind: found.record.kind, seq: head.seq };
         let event = Arc::new(Event { place, entry, origin: actor.session });
         self.made.events.push(Arc::clone(&event));
         Ok(event)

@@ -5,8 +5,10 @@ use crate::apply::ReadMark;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::model::{Event, Head, Member, MemberRole, Standing, User};
+use crate::registry::Known;
 use crate::reject::Reject;
 use crate::state::{Direction, StateError};
+use crate::topic::{Source, Topic};
 use crate::view::{Found, decode};
 
 /// A conversation in somebody's list.
@@ -74,6 +76,26 @@ impl Reader {
         Ok(list.collect::<Result<_, _>>()?)
     }
 
+    /// What somebody has to know who follows everything: the conversations that are not open to all and that they are in, and their bans.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn known(&self, conf: ConfNo, uid: &Uid) -> Result<Vec<Known>, StateError> {
+        let mut known = Vec::new();
+        for id in self.ids_below(&keys::user_conversations(conf, uid))? {
+            let Some(Found { record, .. }) = self.conversation(conf, &id)? else { continue };
+            let Some(Member { standing, since_pos, .. }) = self.get(&keys::member(conf, record.no, uid))? else { continue };
+            match standing {
+                Standing::In(_) if !record.kind.is_public() => {
+                    known.push(Known::Member(Topic::Chat(conf, record.no), Source { id, kind: record.kind }, since_pos));
+                }
+                Standing::Banned if record.kind.is_public() => known.push(Known::Banned(record.no, since_pos)),
+                _ => {}
+            }
+        }
+        Ok(known)
+    }
+
     fn listed(&self, uid: &Uid, head: Head, found: Found, role: Option<MemberRole>, muted: bool) -> Result<Listed, StateError> {
         let mark = self.read_mark(&found, uid)?;
         let counts = role.is_some() && head.n > mark.n;
@@ -114,7 +136,7 @@ impl Reader {
         self.listed(uid, self.head(found)?, found.clone(), member.standing.role(), member.muted).map(Some)
     }
 
-    fn ids_below(&self, prefix: &[u8]) -> Result<Vec<ConversationId>, StateError> {
+    pub(super) fn ids_below(&self, prefix: &[u8]) -> Result<Vec<ConversationId>, StateError> {
         let mut ids = Vec::new();
         self.visit(prefix, Direction::Ascending, |key, _| {
             ids.push(ConversationId::stored(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()));

@@ -1,7 +1,7 @@
 //! Entries of conversations: pages of one, and many merged in pos order.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::Reader;
@@ -126,14 +126,20 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn missed(&self, refill: &Refill, limit: usize) -> Result<(Vec<Arc<Published>>, u64), StateError> {
-        let follows = |event: &Event| refill.topics.iter().any(|(topic, _)| *topic == Topic::of(event));
+        let follows = |event: &Event| {
+            (refill.everything && event.place.kind.is_public()) || refill.topics.iter().any(|(topic, _)| *topic == Topic::of(event))
+        };
         if let Some(found) = self.recent.after(refill.conf, refill.after, limit, follows) {
             return Ok(found);
         }
         // What is committed later than this is above it.
         let end = self.conference_head(refill.conf)?.pos;
         let mut readable = Vec::new();
-        for (_, Source { id, .. }) in &refill.topics {
+        let mut ids: BTreeSet<ConversationId> = refill.topics.iter().map(|(_, Source { id, .. })| id.clone()).collect();
+        if refill.everything {
+            ids.extend(self.ids_below(&keys::public_conversations(refill.conf))?);
+        }
+        for id in &ids {
             match self.readable(refill.conf, &refill.uid, id) {
                 Ok(found) => readable.push((found, end)),
                 // What cannot be read now must not be passed over.
@@ -170,7 +176,8 @@ impl Reader {
     fn until_put_out(&self, refill: &Refill, id: &ConversationId) -> Result<Option<(Found, u64)>, StateError> {
         let Some(found) = self.conversation(refill.conf, id)? else { return Ok(None) };
         let member: Option<Member> = self.get(&keys::member(refill.conf, found.record.no, &refill.uid))?;
-        let out = member.filter(|member| matches!(member.standing, Standing::Left | Standing::Removed | Standing::Banned));
+        // Who has been asked in again since is told of their removal on the way there, and that ends it.
+        let out = member.filter(|member| !matches!(member.standing, Standing::In(_)));
         Ok(out.map(|member| (found, member.since_pos)))
     }
 
@@ -251,7 +258,7 @@ impl Line {
 }
 
 fn event(found: &Found, seq: u64, entry: Entry) -> Event {
-    let place = Place { conf: found.conf, conv: found.record.no, conversation: found.id.clone(), seq };
+    let place = Place { conf: found.conf, conv: found.record.no, conversation: found.id.clone(), kind: found.record.kind, seq };
     Event { place, entry, origin: 0 }
 }
 

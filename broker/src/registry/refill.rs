@@ -30,6 +30,8 @@ pub struct Refill {
     pub after: u64,
     /// What it follows.
     pub topics: Vec<(Topic, Source)>,
+    /// Whether it follows all that are open to all, too.
+    pub everything: bool,
 }
 
 impl<L: Link> Registry<L> {
@@ -52,7 +54,8 @@ impl<L: Link> Registry<L> {
             topic => self.topics.get(topic).and_then(|readers| readers.source.clone()),
         };
         let topics = session.topics.keys().filter_map(|topic| Some((topic.clone(), source(topic)?))).collect();
-        Some(Refill { conf: session.conf, uid: session.uid.clone(), after: lag.cursor, topics })
+        let everything = session.everything.is_some();
+        Some(Refill { conf: session.conf, uid: session.uid.clone(), after: lag.cursor, topics, everything })
     }
 
     /// Gives a lagging session the events, in pos order, which are all that there are for it above its cursor up to `through`.
@@ -91,7 +94,7 @@ impl<L: Link> Registry<L> {
         }
         // Nothing above its removal reaches a removed reader.
         for topic in ended {
-            self.unsubscribe(slot, &topic);
+            self.drop_reader(slot, &topic);
         }
         true
     }
@@ -117,7 +120,7 @@ struct Picked<'e> {
 
 /// Picks what is above the floors and fits into the lane, and raises the floors.
 fn pick<'e, L: Link>(
-    session: &Session<L>,
+    session: &mut Session<L>,
     topics: &mut HashMap<Topic, Readers>,
     wires: &Wires,
     lane_bytes: usize,
@@ -127,11 +130,13 @@ fn pick<'e, L: Link>(
     let wire = session.link.wire();
     let mut bytes = 0;
     for published in events {
-        let topic = Topic::of(&published.event);
-        let Some(at) = session.topics.get(&topic) else { continue };
-        let Some(readers) = topics.get_mut(&topic) else { continue };
-        let ends = ends_for(published, readers.source.as_ref()).is_some_and(|uid| uid == session.uid);
-        let Some(reader) = readers.list.get_mut(*at as usize) else { continue };
+        if let Some(everything) = session.everything.as_mut() {
+            everything.note(&session.uid, &published.event);
+        }
+        let Some((topic, at)) = session.reads_by(&published.event) else { continue };
+        let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(at as usize)) else { continue };
+        // A ban from one conversation that is open to all does not end the reading of the others.
+        let ends = !matches!(topic, Topic::Public(_)) && ends_for(published).is_some_and(|uid| uid == session.uid);
         let beyond_removal = reader.ended > 0 && published.pos() > reader.ended;
         if reader.floor == PENDING || published.pos() <= reader.floor || beyond_removal || picked.ended.contains(&topic) {
             continue;
@@ -179,9 +184,8 @@ pub(super) fn lag_from<L: Link>(session: &mut Session<L>, cursor: u64, budget: &
 /// Takes the floors back to where they were before a refill that could not be offered.
 fn undo<L>(session: &Session<L>, topics: &mut HashMap<Topic, Readers>, given: &[&Arc<Published>], cursor: u64) {
     for published in given.iter().rev() {
-        let topic = Topic::of(&published.event);
-        if let Some(at) = session.topics.get(&topic)
-            && let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(*at as usize))
+        if let Some((topic, at)) = session.reads_by(&published.event)
+            && let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(at as usize))
         {
             reader.floor = reader.floor.min(published.pos() - 1).max(cursor);
         }

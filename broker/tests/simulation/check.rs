@@ -209,6 +209,7 @@ impl World {
             let Some(conn) = &device.conn else { continue };
             let gone = self.truth.erased.contains_key(&(device.conf, device.uid.clone()));
             assert!(!gone, "{} was erased, and session {} lives on", device.uid, conn.id);
+            device.check_has_everything(&self.truth);
             for (conv, follow) in conn.follows.iter().filter(|(_, follow)| follow.on) {
                 let applied = self.truth.head.applied;
                 let (end, uid) = (self.node.end(device.conf), &device.uid);
@@ -252,7 +253,8 @@ impl World {
         assert_eq!((budget.used(), budget.lagging()), (0, 0), "bytes and lags of sessions that have gone");
         for (conf, conv) in self.truth.told.keys() {
             let topic = Topic::Chat(ConfNo(*conf), hallway_broker::ids::ConvNo(*conv));
-            assert!(!self.node.interest.has(&topic), "a shard follows {topic:?} for nobody");
+            let all = Topic::Public(ConfNo(*conf));
+            assert!(!self.node.interest.has(&topic) && !self.node.interest.has(&all), "a shard follows {topic:?} for nobody");
         }
         for shard in &self.node.shards {
             assert!(shard.registry.is_empty());

@@ -8,6 +8,7 @@ use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::recent::Published;
 use hallway_broker::registry::Refill;
 
+use crate::followers::Everything;
 use crate::link::{Seen, SimLink};
 use crate::truth::Truth;
 
@@ -20,6 +21,8 @@ pub struct Device {
     /// Inbox entries read.
     pub inbox: BTreeSet<u64>,
     pub conn: Option<Conn>,
+    /// Follows everything, and nothing by name.
+    pub all: bool,
 }
 
 /// A subscription as the client knows it.
@@ -80,6 +83,8 @@ pub struct Conn {
     /// The client's side.
     pub follows: BTreeMap<u32, Follow>,
     pub inbox_last: Option<u64>,
+    /// Follows everything.
+    pub all: Option<Everything>,
 }
 
 /// What a request came to, found by the tag in its answer's frame.
@@ -98,8 +103,8 @@ pub enum Reply {
 
 impl Device {
     /// A device that has read nothing.
-    pub fn new(conf: u32, uid: Uid) -> Self {
-        Self { conf, uid, read: BTreeMap::new(), inbox: BTreeSet::new(), conn: None }
+    pub fn new(conf: u32, uid: Uid, all: bool) -> Self {
+        Self { conf, uid, read: BTreeMap::new(), inbox: BTreeSet::new(), conn: None, all }
     }
 
     /// A subscription's answer: what was missed, without a gap after what was asked for.
@@ -136,6 +141,9 @@ impl Device {
             conn.inbox_last = Some(seen.seq);
             self.inbox.insert(seen.seq);
             return;
+        }
+        if let Some(all) = &mut conn.all {
+            return all.event(seen);
         }
         let Some(follow) = conn.follows.get_mut(&seen.conv) else {
             panic!("{} does not follow this: {seen:?}", self.uid);

@@ -137,12 +137,13 @@ impl Node {
         true
     }
 
-    /// The next batch of events for a walk, up to the first other item.
+    /// The next batch of events for a walk, up to the first other item, or event that must be walked after what came before it.
     pub fn next_batch(&mut self, shard: usize, most: usize) -> Vec<Arc<Published>> {
-        let mail = &mut self.shards[shard].mail;
+        let Shard { registry, mail, .. } = &mut self.shards[shard];
         let mut batch = Vec::new();
         while batch.len() < most
             && let Some(Item::Event(published)) = mail.front()
+            && (batch.is_empty() || !registry.moves_followers(&published.event))
         {
             batch.push(Arc::clone(published));
             mail.pop_front();

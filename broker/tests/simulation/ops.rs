@@ -56,7 +56,8 @@ impl World {
             for (name, role) in users {
                 self.by_system(no, Action::AddUser { uid: uid(name), name: None, role: *role, credentials: None });
                 for _ in 0..1 + self.rng.below(2) {
-                    self.devices.push(Device::new(no, uid(name)));
+                    let all = self.rng.chance(250);
+                    self.devices.push(Device::new(no, uid(name), all));
                 }
             }
             let create = |kind, id: &str, members| Action::Create { kind, id: conversation(id), title: String::new(), members };

@@ -70,6 +70,11 @@ impl World {
     /// Every device follows all that it may read, and reads its inbox.
     pub fn follow_all(&mut self) {
         for device in 0..self.devices.len() {
+            if self.devices[device].all {
+                self.ask_inbox(device);
+                self.become_quiet();
+                continue;
+            }
             let conf = self.devices[device].conf;
             let ids: Vec<(u32, ConversationId)> =
                 self.truth.told.range((conf, 0)..(conf + 1, 0)).map(|((_, conv), told)| (*conv, told.id.clone())).collect();

@@ -18,7 +18,8 @@ fn ann() -> Uid {
 }
 
 fn event(pos: u64, body: Body) -> Arc<Published> {
-    let place = Place { conf: ConfNo(1), conv: ConvNo(1), conversation: ConversationId::parse("crew").unwrap(), seq: pos };
+    let place =
+        Place { conf: ConfNo(1), conv: ConvNo(1), conversation: ConversationId::parse("crew").unwrap(), kind: Kind::Group, seq: pos };
     let entry = Entry { pos, n: 0, ts_ms: 0, from: Uid::parse("ben").unwrap(), name: "Ben".into(), via: Via::Ws, body };
     Published::new(Event { place, entry, origin: 0 })
 }
@@ -100,6 +101,34 @@ fn who_lagged_when_put_out_still_gets_what_came_before() {
     assert_eq!(seen(&link), [2, 3]);
     walk(&mut registry, &[said(5)]);
     assert!(seen(&link).is_empty() && !registry.lags(slot));
+}
+
+#[test]
+fn who_is_put_out_twice_while_lagging_gets_nothing_from_between() {
+    let (mut registry, link, slot) = following(1, 2);
+    walk(&mut registry, &[said(2), put_out(3), said(4), put_out(5)]);
+    assert!(registry.wants_refill(slot).is_some());
+    // The store was read while she was asked in again: it had nothing for her.
+    registry.refill(slot, 7, &[], 3);
+    registry.wants_refill(slot);
+    registry.refill(slot, 7, &[said(4), put_out(5)], 5);
+    assert!(seen(&link).is_empty());
+}
+
+#[test]
+fn who_lagged_when_put_out_and_has_come_back_stays() {
+    let (mut registry, link, slot) = following(1, 2);
+    walk(&mut registry, &[said(2), put_out(3), said(4)]);
+    // In again at 5, and subscribed anew before the refill.
+    let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
+    assert!(registry.register(slot, &CREW, Some(source), true));
+    assert!(registry.settle(slot, &CREW, 5, 5));
+    while let Some(refill) = registry.wants_refill(slot) {
+        assert!(refill.after < 5);
+        registry.refill(slot, 7, &[], 5);
+    }
+    walk(&mut registry, &[said(6)]);
+    assert_eq!(seen(&link), [6]);
 }
 
 #[test]

@@ -55,7 +55,11 @@ impl World {
             stalled_until: 0,
             follows: BTreeMap::new(),
             inbox_last: None,
+            all: None,
         });
+        if self.devices[device].all {
+            self.follow_everything(device);
+        }
     }
 
     /// A connection ends.
@@ -101,7 +105,7 @@ impl World {
             _ if conn.link.0.woken.get() => self.woken(device),
             _ if refills => self.refill_on(device),
             _ if subscribes => self.subscribe_on(device),
-            _ => return false,
+            _ => return self.follow_everything_on(device),
         }
         true
     }
@@ -176,6 +180,7 @@ impl World {
             0..6 => {
                 self.ask(device);
             }
+            6..9 if self.devices[device].all => {}
             6..8 => {
                 let (conf, uid) = (self.devices[device].conf, self.devices[device].uid.clone());
                 let id = self.some_conversation(conf, &uid);

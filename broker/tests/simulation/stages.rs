@@ -247,7 +247,8 @@ impl World {
         }
         let most = if self.rng.chance(500) { 256 } else { 1 + self.rng.below(5) };
         let batch = self.node.next_batch(shard, most);
-        if !batch.is_empty() {
+        if let Some(first) = batch.first() {
+            self.join_followers(shard, &first.event);
             self.note(|| format!("shard {shard} walks {:?}", batch.iter().map(|p| (p.event.place.conf.0, p.pos())).collect::<Vec<_>>()));
             let walk = self.node.registry(shard, |registry| registry.begin(&batch));
             self.node.shards[shard].walk = Some(walk);

@@ -85,6 +85,7 @@ pub struct Stats {
     pub crashes: u64,
     pub recoveries: u64,
     pub refused: u64,
+    pub joins: u64,
     pub steps: u64,
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `sends CONV "text" [as NAME] [in reply to SEQ] [mentioning a,b]` | `message.send`; NAME is the client id, and `$NAME` the seq from then on |
 //! | `edits CONV SEQ "text"`, `deletes CONV SEQ`, `reacts CONV SEQ EMOJI [off]` | `message.edit`, `.delete`, `.react` |
-//! | `follows CONV [after SEQ] [without echo]`, `unfollows CONV` | `conversation.subscribe`, `.unsubscribe` |
+//! | `follows CONV\|everything [after SEQ] [without echo]`, `unfollows CONV` | `conversation.subscribe`, `.unsubscribe` |
 //! | `reads CONV SEQ`, `types CONV [no more]` | `conversation.read`, `.typing` |
 //! | `joins CONV`, `leaves CONV`, `invites USER to CONV`, `removes USER from CONV`, `bans USER from CONV` | `conversation.join`, … |
 //! | `makes USER ROLE of CONV`, `renames CONV "title"` | `conversation.role`, `.update` |
@@ -45,7 +45,7 @@ pub fn parse(verb: &str, words: &mut Words) -> Result<Deed> {
         }
         "edit" | "delete" | "react" => about_message(verb, words)?,
         "follow" => ("conversation.subscribe", follow(words)?),
-        "unfollow" => ("conversation.unsubscribe", json!({"conversation": conversation(words)?})),
+        "unfollow" => ("conversation.unsubscribe", json!({"conversation": followed(words)?})),
         "read" => ("conversation.read", json!({"conversation": conversation(words)?, "seq": words.value("a seq")?})),
         "type" => ("conversation.typing", json!({"conversation": conversation(words)?, "on": !words.accept("no more")})),
         "join" => ("conversation.join", json!({"conversation": conversation(words)?})),
@@ -115,8 +115,13 @@ fn about_person(verb: &str, words: &mut Words) -> Result<(&'static str, Value)> 
     })
 }
 
+/// A conversation's id, or `everything`.
+fn followed(words: &mut Words) -> Result<Value> {
+    if words.accept("everything") { Ok(json!("*")) } else { Ok(json!(conversation(words)?)) }
+}
+
 fn follow(words: &mut Words) -> Result<Value> {
-    let mut params = json!({"conversation": conversation(words)?});
+    let mut params = json!({"conversation": followed(words)?});
     if words.accept("after") {
         params["after"] = words.value("a seq")?;
     }

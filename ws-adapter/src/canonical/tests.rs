@@ -15,7 +15,7 @@ fn ids() -> EventIds {
 
 fn event(body: Body) -> Event {
     Event {
-        place: Place { conf: CONF, conv: ConvNo(2), conversation: ConversationId::parse("lobby").unwrap(), seq: 42 },
+        place: Place { conf: CONF, conv: ConvNo(2), conversation: ConversationId::parse("lobby").unwrap(), kind: Kind::Channel, seq: 42 },
         entry: Entry {
             pos: 1000,
             n: 40,

@@ -7,7 +7,7 @@ use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{Kind, Signal};
 use hallway_broker::reader::{Listed, Membership, Toward};
 use hallway_broker::reject::{Reason, Reject};
-use hallway_broker::session::blocking;
+use hallway_broker::session::{Session, blocking};
 use serde_json::value::RawValue;
 
 use super::{Caller, Json, json};
@@ -15,9 +15,12 @@ use crate::canonical;
 use crate::rpc::Fault;
 use crate::types::conversation::{
     At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
-    ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, TypingParams, UpdateParams,
+    ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
-use crate::types::{ConversationParams, DEFAULT_PAGE, Empty, after_user, conversation_id, conversation_id_or_inbox, page_limit, params};
+use crate::types::{ConversationParams, DEFAULT_PAGE, Empty, Epoch, after_user, conversation_id, conversation_id_or_inbox, page_limit, params};
+
+/// Stands for all conversations in subscriptions.
+const EVERYTHING: &str = "*";
 
 pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let limit = page_limit(params::<ListParams>(given)?.limit, MAX_PAGE)?;
@@ -118,6 +121,9 @@ pub(super) async fn members(caller: &Caller<'_>, given: Option<&RawValue>) -> Js
 pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let wanted: SubscribeParams<'_> = params(given)?;
     let session = caller.live()?;
+    if wanted.conversation == EVERYTHING {
+        return subscribe_all(caller, session, &wanted).await;
+    }
     let id = conversation_id_or_inbox(&wanted.conversation, &caller.who.uid)?;
     let epoch = caller.conference()?.epoch;
     wanted.check_epoch(epoch)?;
@@ -143,8 +149,24 @@ pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> 
     Ok(out)
 }
 
+/// Everything that one may read, now and later. What was missed is read by name: there is no one cursor into all of it.
+async fn subscribe_all(caller: &Caller<'_>, session: &Session, wanted: &SubscribeParams<'_>) -> Json {
+    let epoch = caller.conference()?.epoch;
+    wanted.check_epoch(epoch)?;
+    if wanted.after.is_some() {
+        return Err(Reason::InvalidParams.into());
+    }
+    session.subscribe_all(wanted.echo).await?;
+    json(&Subscribed { conversation: EVERYTHING.into(), epoch: Epoch(epoch), seq: 0, events: Vec::new(), complete: true })
+}
+
 pub(super) fn unsubscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
-    let id = conversation_id(&params::<ConversationParams<'_>>(given)?.conversation)?;
+    let wanted: ConversationParams<'_> = params(given)?;
+    if wanted.conversation == EVERYTHING {
+        caller.live()?.unsubscribe_all();
+        return json(&Empty {});
+    }
+    let id = conversation_id(&wanted.conversation)?;
     if !caller.live()?.unsubscribe(&id)? {
         // Who does not follow it is told no more than who wants to.
         caller.hub.reader().readable(caller.who.conf, &caller.who.uid, &id)?;

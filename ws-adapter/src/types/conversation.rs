@@ -324,7 +324,7 @@ pub struct Members {
 /// Parameters of `conversation.subscribe`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SubscribeParams<'a> {
-    /// The conversation's id.
+    /// The conversation's id, or `*` for everything that one may read, now and later.
     #[serde(borrow)]
     pub conversation: Cow<'a, str>,
     /// The last seq that one has: what came after it is caught up.

@@ -1,0 +1,234 @@
+//! Following everything that one may read, now and later: the conversations that are open to all are one topic, so that one more of
+//! them costs nothing; each of the others is a reader of its own, as if it had been subscribed to by name.
+
+use std::collections::BTreeMap;
+
+use super::{PENDING, Registry, Session};
+use crate::ids::{ConvNo, Uid};
+use crate::model::{Body, Change, Event};
+use crate::outbox::Link;
+use crate::topic::{Source, Topic};
+
+/// What is known of a session that follows everything.
+#[derive(Debug, Default)]
+pub(super) struct Everything {
+    echo: bool,
+    /// Where the conference was when it began: it is given what is above.
+    start: u64,
+    /// What it is in was read. Until then, who comes in may have been in before.
+    settled: bool,
+    /// The pos at which the user came into each conversation, the last that is known: events of before are old news, and so is what was read
+    /// before of a conversation that is in here.
+    joined: BTreeMap<ConvNo, u64>,
+    /// Conversations open to all that the user is banned from: what lies above this pos is not for them.
+    bans: BTreeMap<ConvNo, u64>,
+}
+
+impl Everything {
+    fn has_joined(&self, topic: &Topic) -> bool {
+        matches!(topic, Topic::Chat(_, conv) if self.joined.contains_key(conv))
+    }
+
+    /// Whether the event is kept from a user who is banned.
+    pub(super) fn keeps_back(&self, event: &Event) -> bool {
+        self.bans.get(&event.place.conv).is_some_and(|above| event.entry.pos > *above)
+    }
+
+    /// The session's own reader of the conversation was put out: it has had what came before.
+    pub(super) fn put_out(&mut self, conv: ConvNo) {
+        self.bans.insert(conv, 0);
+    }
+
+    /// Takes note of the user's being banned or let in again.
+    pub(super) fn note(&mut self, uid: &Uid, event: &Event) {
+        let (conv, pos) = (event.place.conv, event.entry.pos);
+        match &event.entry.body {
+            Body::Member { user, change } if user == uid && event.place.kind.is_public() => {
+                if *change == Change::Banned {
+                    self.bans.entry(conv).or_insert(pos);
+                } else if self.bans.get(&conv).is_some_and(|above| *above < pos) {
+                    self.bans.remove(&conv);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A session's coming into a conversation because it follows everything.
+#[derive(Debug)]
+pub struct Join {
+    slot: u32,
+    topic: Topic,
+    floor: u64,
+    /// Of the event by which it came in: what put the user out before has been overcome.
+    pos: u64,
+}
+
+/// A conversation that is not open to all, or one that the user is banned from since a pos.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// The user is a member, and since which pos.
+    Member(Topic, Source, u64),
+    /// The user is banned.
+    Banned(ConvNo, u64),
+}
+
+impl<L> Session<L> {
+    /// Whether a reader of all that is open to all must not give the event to this session: another one does, or nobody may.
+    pub(super) fn reads_otherwise(&self, event: &Event) -> bool {
+        self.topics.contains_key(&Topic::of(event)) || self.everything.as_ref().is_none_or(|everything| everything.keeps_back(event))
+    }
+
+    /// The topic by which the session reads the event, and its place among that topic's readers.
+    pub(super) fn reads_by(&self, event: &Event) -> Option<(Topic, u32)> {
+        let topic = Topic::of(event);
+        if let Some(at) = self.topics.get(&topic) {
+            return Some((topic, *at));
+        }
+        let topic = Topic::public(event).filter(|_| !self.reads_otherwise(event))?;
+        self.topics.get(&topic).map(|at| (topic, *at))
+    }
+}
+
+impl<L: Link> Registry<L> {
+    /// Whether the session follows everything.
+    #[must_use]
+    pub fn follows_all(&self, slot: u32) -> bool {
+        self.sessions.get(slot as usize).is_some_and(|session| session.everything.is_some())
+    }
+
+    /// Begins to follow everything above `start`, where the conference is: from now on, what the user comes into is noted. `false` when the session
+    /// does already. Next, read what there is and say it by [`Registry::follow_known`].
+    pub fn follow_all(&mut self, slot: u32, start: u64, echo: bool) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.everything.is_none()) else { return false };
+        session.everything = Some(Box::new(Everything { echo, start, ..Everything::default() }));
+        let (conf, uid) = (session.conf, session.uid.clone());
+        // Nothing is ever given by the second: it is never settled.
+        self.enlist(slot, &Topic::Public(conf), None, echo, true);
+        self.enlist(slot, &Topic::Joins(conf, uid), None, echo, true);
+        true
+    }
+
+    /// Adds the conversations that are not open to all, and the bans, as they were at some time after [`Registry::follow_all`]. At once after it,
+    /// [`Registry::settle_all`].
+    pub fn follow_known(&mut self, slot: u32, known: Vec<Known>) {
+        for known in known {
+            let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+            let Some(everything) = session.everything.as_mut() else { return };
+            match known {
+                Known::Banned(conv, pos) => drop(everything.bans.entry(conv).or_insert(pos)),
+                Known::Member(topic, ..) if session.topics.contains_key(&topic) || everything.has_joined(&topic) => {}
+                Known::Member(topic, source, since) => {
+                    let echo = everything.echo;
+                    if let Topic::Chat(_, conv) = topic {
+                        everything.joined.insert(conv, since);
+                    }
+                    self.enlist(slot, &topic, Some(source), echo, true);
+                    // What put them out before has been overcome.
+                    if let Some(reader) = self.topics.get_mut(&topic).and_then(|readers| readers.list.last_mut()) {
+                        reader.checked = since;
+                    }
+                }
+            }
+        }
+    }
+
+    /// From now on the session is given what there is; `until` is where the conference was after [`Registry::follow_known`].
+    pub fn settle_all(&mut self, slot: u32, until: u64) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let Some(everything) = session.everything.as_mut() else { return };
+        everything.settled = true;
+        let floor = everything.start;
+        for (topic, at) in session.topics.iter().filter(|(topic, _)| matches!(topic, Topic::Chat(..) | Topic::Public(_))) {
+            let reader = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize));
+            if let Some(reader) = reader.filter(|reader| reader.implied && reader.floor == PENDING) {
+                (reader.floor, reader.checked) = (floor, reader.checked.max(floor));
+            }
+        }
+        self.catch_up(slot, floor, until);
+    }
+
+    /// Stops following everything; what was subscribed to by name goes on. Whether it did.
+    pub fn unfollow_all(&mut self, slot: u32) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        if session.everything.take().is_none() {
+            return false;
+        }
+        let implied = |(topic, at): (&Topic, &u32)| {
+            let reader = self.topics.get(topic)?.list.get(*at as usize)?;
+            reader.implied.then(|| topic.clone())
+        };
+        let gone: Vec<Topic> = session.topics.iter().filter_map(implied).collect();
+        for topic in gone {
+            self.drop_reader(slot, &topic);
+        }
+        true
+    }
+
+    /// Whether the event changes what somebody here follows who follows everything: then what came before it must be walked first.
+    #[must_use]
+    pub fn moves_followers(&self, event: &Event) -> bool {
+        Topic::joins(event).any(|topic| self.topics.contains_key(&topic))
+    }
+
+    /// Before the event is walked: those who follow everything are made readers of the conversation that they come into by it. Each is to be
+    /// settled by [`Registry::settle_join`].
+    pub fn join(&mut self, event: &Event) -> Vec<Join> {
+        let mut joins = Vec::new();
+        for topic in Topic::joins(event) {
+            for slot in self.slots_of(&topic) {
+                joins.extend(self.join_one(slot, event));
+            }
+        }
+        joins
+    }
+
+    /// The session is given what is above its floor; `until` is where the conference was after [`Registry::join`].
+    pub fn settle_join(&mut self, join: &Join, until: u64) {
+        self.settle_checked(join.slot, &join.topic, join.floor, join.pos, until);
+    }
+
+    /// Takes note of the event's banning somebody who follows everything, or letting them in again.
+    pub(super) fn note_ban(&mut self, event: &Event) {
+        let Body::Member { user, .. } = &event.entry.body else { return };
+        if !event.place.kind.is_public() {
+            return;
+        }
+        for slot in self.slots_of(&Topic::Joins(event.place.conf, user.clone())) {
+            if let Some(everything) = self.sessions.get_mut(slot as usize).and_then(|session| session.everything.as_mut()) {
+                everything.note(user, event);
+            }
+        }
+    }
+
+    fn slots_of(&self, topic: &Topic) -> Vec<u32> {
+        self.topics.get(topic).map_or(Vec::new(), |readers| readers.list.iter().map(|reader| reader.slot).collect())
+    }
+
+    /// Makes the session a reader of the conversation that its user came into by the event.
+    fn join_one(&mut self, slot: u32, event: &Event) -> Option<Join> {
+        let pos = event.entry.pos;
+        let session = self.sessions.get_mut(slot as usize)?;
+        let everything = session.everything.as_mut()?;
+        let Everything { echo, start, settled, .. } = **everything;
+        let before = everything.joined.get(&event.place.conv).copied();
+        if pos <= before.unwrap_or(start) {
+            return None;
+        }
+        everything.joined.insert(event.place.conv, pos);
+        let may_have_been_in = !settled && before.is_none();
+        let topic = Topic::of(event);
+        let Some(at) = session.topics.get(&topic) else {
+            let source = Source { id: event.place.conversation.clone(), kind: event.place.kind };
+            self.enlist(slot, &topic, Some(source), echo, true);
+            let floor = if may_have_been_in { start } else { start.max(pos - 1) };
+            return Some(Join { slot, topic, floor, pos });
+        };
+        // Put out before, and in again before it had all that came before that: no removal from before the join counts any more.
+        let reader = self.topics.get_mut(&topic)?.list.get_mut(*at as usize)?;
+        reader.checked = reader.checked.max(pos);
+        let was_out = std::mem::take(&mut reader.ended) > 0;
+        (was_out && reader.floor != PENDING).then_some(Join { slot, floor: reader.floor, topic, pos })
+    }
+}
