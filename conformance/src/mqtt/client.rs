@@ -1,5 +1,6 @@
 //! A blocking MQTT connection. Every wait has a limit, so that a silent server is a finding and never a hang.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub struct Client {
     stream: TcpStream,
     version: Version,
     held: Vec<u8>,
+    /// Packets that came while another one was waited for.
+    later: VecDeque<Packet>,
     next_id: u16,
     deadline: Instant,
     last_bytes: usize,
@@ -47,7 +50,7 @@ impl Client {
         let stream = TcpStream::connect(target).with_context(|| format!("connecting to {target}"))?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, version, held: Vec::new(), next_id: 0, deadline, last_bytes: 0 })
+        Ok(Self { stream, version, held: Vec::new(), later: VecDeque::new(), next_id: 0, deadline, last_bytes: 0 })
     }
 
     /// Sends bytes as they are.
@@ -81,6 +84,13 @@ impl Client {
     /// # Errors
     /// A packet that no server may send, or the test's time is over.
     pub fn see(&mut self, within: Duration) -> Result<Seen> {
+        match self.later.pop_front() {
+            Some(packet) => Ok(Seen::Packet(packet)),
+            None => self.see_fresh(within),
+        }
+    }
+
+    fn see_fresh(&mut self, within: Duration) -> Result<Seen> {
         let end = Instant::now() + within;
         loop {
             if let Some((first, body, length)) = parse::split(&self.held)? {
@@ -161,8 +171,23 @@ impl Client {
             1 => self.send(&packet::ack(PUBACK, message.id)),
             _ => {
                 self.send(&packet::ack(PUBREC, message.id))?;
-                self.expect_ack(PUBREL, message.id)?;
+                self.await_pubrel(message.id)?;
                 self.send(&packet::ack(PUBCOMP, message.id))
+            }
+        }
+    }
+
+    /// PUBREL of that id; messages that come before it are kept for later.
+    fn await_pubrel(&mut self, wanted: u16) -> Result<()> {
+        loop {
+            match self.see_fresh(PATIENCE)? {
+                Seen::Packet(Packet::Ack { first: PUBREL, id, code, .. }) => {
+                    ensure!(id == wanted, "PUBREL of packet id {id} instead of {wanted}");
+                    ensure!(code == 0, "PUBREL with reason code 0x{code:02X}");
+                    return Ok(());
+                }
+                Seen::Packet(other @ Packet::Publish(_)) => self.later.push_back(other),
+                other => bail!("instead of PUBREL of packet id {wanted} came {other:?}"),
             }
         }
     }

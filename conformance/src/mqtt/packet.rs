@@ -1,5 +1,7 @@
 //! Builds the bytes of a client's packets. Nothing is checked here: a test must be able to send what no client may send.
 
+use std::fmt;
+
 use super::Version;
 use super::property::{Properties, Value};
 
@@ -59,7 +61,7 @@ pub struct Will {
 }
 
 /// A message, sent or received.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Publish {
     /// Sent before, perhaps.
     pub dup: bool,
@@ -187,6 +189,22 @@ impl Connect {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         frame(0x10, &self.body())
+    }
+}
+
+/// Readable in a report: text as text, and a long payload by its length.
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dup, qos, retain, topic, id, properties, payload } = self;
+        let topic = String::from_utf8_lossy(topic);
+        write!(f, "PUBLISH of QoS {qos}, id {id}, dup {dup}, retain {retain}, topic {topic:.80?}, ")?;
+        if !properties.is_empty() {
+            write!(f, "properties {properties:?}, ")?;
+        }
+        match payload.len() {
+            0..=40 => write!(f, "payload {:?}", payload.escape_ascii().to_string()),
+            length => write!(f, "{length} bytes of payload"),
+        }
     }
 }
 

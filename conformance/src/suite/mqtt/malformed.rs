@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::broker::Broker;
+use super::broker::{Broker, Untested};
 use crate::mqtt::packet::{self, PUBREL, Publish};
 use crate::mqtt::property::{self, Value};
 
@@ -93,7 +93,10 @@ pub fn longer_integer(b: &Broker) -> Result<()> {
 pub fn others_live_on(b: &Broker) -> Result<()> {
     let topic = b.topic("x");
     let mut other = b.subscriber(&topic, 1)?;
-    wrong_types(b)?;
+    for bytes in [&[0x36, 5, 0, 1, b'a', 0, 1][..], &[0, 0], &[0x30, 0xFF, 0xFF, 0xFF, 0xFF, 1], &[0x82, 1, 0]] {
+        b.client()?.throw(bytes);
+    }
+    other.ping()?;
     b.client()?.publish(Publish::new(&topic, 1, "x"))?;
     other.receive().map(drop)
 }
@@ -108,6 +111,16 @@ pub fn reason_is_an_error(b: &Broker) -> Result<()> {
         ensure!(code.is_none_or(|code| code >= 0x80), "{what}: DISCONNECT with code {code:02X?}");
     }
     Ok(())
+}
+
+/// A DISCONNECT of the server has no foreign property (the reading refuses one), and the end follows.
+pub fn disconnect_of_server(b: &Broker) -> Result<()> {
+    let mut client = b.client()?;
+    client.throw(&b.hello().bytes());
+    match client.expect_closed()? {
+        Some(_) => Ok(()),
+        None => Err(Untested("the broker closes without a DISCONNECT".to_owned()).into()),
+    }
 }
 
 /// DISCONNECT and acknowledgements with codes that are none of theirs.
