@@ -50,11 +50,11 @@ fn serve(manner: Manner, mut stream: TcpStream) {
                 match reply {
                     Some(bytes) if manner == Manner::Silent => drop(bytes),
                     Some(bytes) if stream.write_all(&bytes).is_ok() => {}
-                    None if manner == Manner::Lenient && connected => {}
+                    None if manner == Manner::Silent || (manner == Manner::Lenient && connected) => {}
                     _ => return,
                 }
             }
-            Err(_) if manner != Manner::Lenient => return,
+            Err(_) if !matches!(manner, Manner::Lenient | Manner::Silent) => return,
             Ok(None) | Err(_) => match stream.read(&mut buffer) {
                 Ok(count @ 1..) => held.extend_from_slice(&buffer[..count]),
                 _ => return,
@@ -127,11 +127,14 @@ fn a_broker_that_delivers_nothing_fails() {
 
 #[test]
 fn a_silent_broker_fails_everything_in_time() {
-    let every: Vec<Statement> = statements(Version::V4).into_iter().filter(|row| matches!(row.check, Check::Test(_))).take(40).collect();
+    // Every eighth row of both versions, to spare the time of the others.
+    let rows = statements(Version::V4).into_iter().chain(statements(Version::V5));
+    let every: Vec<Statement> = rows.filter(|row| matches!(row.check, Check::Test(_))).step_by(8).collect();
     let lines = try_all(&stand_in(Manner::Silent), &every);
+    // A test without credentials of the broker may say that it needs them; none may pass.
     let [passed, failed, untested] = report::counts(&lines);
-    assert_eq!((passed, untested), (0, 0), "{}", report::text(&lines));
-    assert_eq!(failed, every.len());
+    assert_eq!(passed, 0, "{}", report::text(&lines));
+    assert!(untested <= 1 && failed + untested == every.len());
     assert!(lines.iter().all(|line| line.seconds < 10.5));
 }
 
