@@ -151,10 +151,11 @@ pub fn keep_alive(b: &Broker) -> Result<()> {
         return Err(Untested("the broker asks for a longer keep alive than a test can wait".to_owned()).into());
     }
     let begun = Instant::now();
-    match client.see(Duration::from_secs(5))? {
+    // Brokers look at their clocks every few seconds; that much is granted.
+    match client.see(Duration::from_secs(8))? {
         Seen::Closed => {}
         Seen::Packet(crate::mqtt::parse::Packet::Disconnect { .. }) => client.expect_closed().map(drop)?,
-        other => bail!("5 s after the last packet with keep alive 1 s: {other:?}"),
+        other => bail!("8 s after the last packet with keep alive 1 s: {other:?}"),
     }
     ensure!(begun.elapsed() > Duration::from_millis(1_200), "closed after {:?}, before 1.5 times the keep alive", begun.elapsed());
     Ok(())

@@ -40,7 +40,7 @@ pub fn published_after_silence(b: &Broker) -> Result<()> {
     let mut hello = b.mortal(&topic, 0, false);
     hello.keep_alive = 1;
     let (_silent, _) = b.enter(&hello)?;
-    within(&mut watcher, Duration::from_secs(6)).map(drop)
+    within(&mut watcher, Duration::from_secs(8)).map(drop)
 }
 
 /// DISCONNECT forgets the will.
