@@ -1,16 +1,18 @@
 //! Hallway from outside: a server under test, wire clients of its own, readable scenarios, and suites that break things.
 //!
-//! Depends on no other crate of the workspace; `ws-adapter/PROTOCOL.md` is all it knows. In reading order:
+//! Depends on no other crate of the workspace; `ws-adapter/PROTOCOL.md` and the MQTT standards are all it knows. In reading order:
 //! - [`server`]: the release binary as a child process: start, kill, drain, measure.
 //! - [`wire`]: WebSocket bytes without IO; [`http`]: one HTTP request; [`client`]: a blocking JSON-RPC client on both.
 //! - [`check`]: what a history must be, as pure functions.
 //! - [`script`]: the language of `scenarios/*.txt`, and its interpreter.
+//! - [`mqtt`]: MQTT packets and a blocking client, both versions.
 //! - [`suite`]: what `cargo run -p conformance -- <suite>` runs.
 #![allow(clippy::disallowed_methods, reason = "a measuring program: it reads the real clock, and blocks in threads of its own")]
 
 pub mod check;
 pub mod client;
 pub mod http;
+pub mod mqtt;
 pub mod script;
 pub mod server;
 pub mod suite;

@@ -1,13 +1,17 @@
 //! `cargo run --release -p conformance -- <suite>`: runs a suite against the release binary, prints a line per check and the
 //! sum at the end. The exit status is 0 only when nothing failed.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use conformance::mqtt::Version;
 use conformance::server;
-use conformance::suite::{Report, browser, crash, damage, disk, hostile, matrix, scenarios, stall};
+use conformance::suite::mqtt::broker::Target;
+use conformance::suite::{Report, browser, crash, damage, disk, hostile, matrix, mqtt, scenarios, stall};
 
 #[derive(Debug, Parser)]
 #[command(about = "Checks Hallway from outside")]
@@ -51,6 +55,8 @@ enum Suite {
     Damage,
     /// Two windows of the web page.
     Browser,
+    /// The normative statements of MQTT on any broker; not part of `all`.
+    Mqtt(Mqtt),
     /// All of them.
     All {
         /// 200 kills instead of 20, and a stall of 30 s instead of 5.
@@ -59,13 +65,68 @@ enum Suite {
     },
 }
 
+#[derive(Debug, clap::Args)]
+struct Mqtt {
+    /// HOST:PORT of the broker.
+    #[arg(long)]
+    target: String,
+    /// 4 for MQTT 3.1.1, 5 for MQTT 5.0.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(4..=5))]
+    v: u8,
+    /// User name, if the broker wants one.
+    #[arg(long)]
+    user: Option<String>,
+    /// Password.
+    #[arg(long, requires = "user")]
+    pass: Option<String>,
+    /// Writes the results as a page.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Writes the results as JUnit XML.
+    #[arg(long)]
+    junit: Option<PathBuf>,
+    /// What every topic begins with, e.g. `topic/`.
+    #[arg(long, default_value = "")]
+    prefix: String,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Suite::Mqtt(options) = &arguments.suite {
+        return match mqtt_statements(options) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut report = Report::default();
     if let Err(error) = run(&arguments.suite, &mut report) {
         report.check("the suite itself", || Err(error));
     }
     if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// True when nothing failed and something passed.
+fn mqtt_statements(options: &Mqtt) -> Result<bool> {
+    let target = Target {
+        address: options.target.clone(),
+        version: if options.v == 5 { Version::V5 } else { Version::V4 },
+        user: options.user.clone(),
+        password: options.pass.clone(),
+        prefix: options.prefix.clone(),
+    };
+    let lines = mqtt::run(&target);
+    print!("{}", mqtt::report::text(&lines));
+    for (file, text) in [(&options.html, mqtt::report::html(&target, &lines)), (&options.junit, mqtt::report::junit(&target, &lines))] {
+        if let Some(file) = file {
+            fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+        }
+    }
+    let [passed, failed, _] = mqtt::report::counts(&lines);
+    Ok(failed == 0 && passed > 0)
 }
 
 fn run(suite: &Suite, report: &mut Report) -> Result<()> {
@@ -94,6 +155,7 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             browser::run(report);
             Ok(())
         }
+        Suite::Mqtt(_) => Ok(()),
         Suite::All { long } => {
             all(*long, report);
             Ok(())

@@ -8,6 +8,7 @@
 //! - [`crash`]: SIGKILL at random moments.
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
 //! - [`browser`]: two windows of the web page.
+//! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!
 //! [`load`] is the talking that goes on meanwhile.
 
@@ -18,6 +19,7 @@ pub mod disk;
 pub mod hostile;
 pub(crate) mod load;
 pub mod matrix;
+pub mod mqtt;
 pub mod scenarios;
 pub mod stall;
 
