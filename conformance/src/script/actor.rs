@@ -32,6 +32,8 @@ pub struct Feed {
     echo: bool,
     // Unsubscribed: what still comes is kept, so that "sees nothing more" can find it.
     ended: bool,
+    // Only because of following everything.
+    implied: bool,
 }
 
 /// A session of somebody.
@@ -46,6 +48,8 @@ pub struct Actor {
     pub epoch: Value,
     line: Box<dyn Line>,
     feeds: BTreeMap<String, Feed>,
+    /// Follows everything, with its own events or without.
+    everything: Option<bool>,
     others: VecDeque<Value>,
     // The latest arrivals, for the report of a failure.
     recent: VecDeque<String>,
@@ -62,6 +66,7 @@ impl Actor {
             epoch: hello["epoch"].clone(),
             line,
             feeds: BTreeMap::new(),
+            everything: None,
             others: VecDeque::new(),
             recent: VecDeque::new(),
         }
@@ -116,10 +121,14 @@ impl Actor {
         ensure!(events.len() <= PAGE, "{} events in one answer, over {PAGE}", events.len());
         let after = params["after"].as_u64();
         ensure!(after.is_some() || events.is_empty() && complete, "events without asking for any: {result}");
-        let old = self.feeds.remove(&conversation).unwrap_or_default();
         let echo = params["echo"] != false;
+        if conversation == "*" {
+            self.everything = Some(echo);
+            return Ok(());
+        }
+        let old = self.feeds.remove(&conversation).unwrap_or_default();
         let last_seq = after.unwrap_or(head);
-        self.feeds.insert(conversation.clone(), Feed { pending: VecDeque::new(), seen: old.seen, last_seq, echo, ended: false });
+        self.feeds.insert(conversation.clone(), Feed { pending: VecDeque::new(), seen: old.seen, last_seq, echo, ..Feed::default() });
         for event in events {
             self.take_event(&conversation, event)?;
         }
@@ -129,6 +138,10 @@ impl Actor {
     }
 
     fn unfollowed(&mut self, params: &Value) {
+        if params["conversation"] == "*" {
+            self.everything = None;
+            self.feeds.values_mut().filter(|feed| feed.implied).for_each(|feed| feed.ended = true);
+        }
         if let Some(feed) = params["conversation"].as_str().and_then(|conversation| self.feeds.get_mut(conversation)) {
             feed.ended = true;
         }
@@ -169,6 +182,11 @@ impl Actor {
     }
 
     fn take_event(&mut self, conversation: &str, event: Value) -> Result<()> {
+        if let (Some(echo), false) = (self.everything, self.feeds.contains_key(conversation)) {
+            // What is given of a conversation begins anywhere, and goes on without holes.
+            let last_seq = event["seq"].as_u64().unwrap_or(1) - 1;
+            self.feeds.insert(conversation.to_owned(), Feed { last_seq, echo, implied: true, ..Feed::default() });
+        }
         let Some(feed) = self.feeds.get_mut(conversation) else { bail!("{} does not follow '{conversation}', and got {event}", self.name) };
         if feed.ended {
             feed.pending.push_back(event);
@@ -207,7 +225,10 @@ impl Actor {
     fn try_event(&mut self, sight: &Sight, vars: &mut Vars) -> Result<bool> {
         let conversation = sight.conversation.as_ref().context("an event without a conversation")?;
         let conversation = word_of(&pattern::fill(conversation, vars)?);
-        let Some(feed) = self.feeds.get_mut(&conversation) else { bail!("{} does not follow '{conversation}'", self.name) };
+        let Some(feed) = self.feeds.get_mut(&conversation) else {
+            ensure!(self.everything.is_some(), "{} does not follow '{conversation}'", self.name);
+            return Ok(false);
+        };
         while let Some(event) = feed.pending.pop_front() {
             match pattern::matches(&sight.pattern, &event, vars) {
                 Ok(()) => return Ok(true),
@@ -230,6 +251,12 @@ impl Actor {
             kept.into_iter().rev().for_each(|other| self.others.push_front(other));
         }
         found.is_some()
+    }
+
+    /// Whether it is given the conversation's events.
+    #[must_use]
+    pub fn follows(&self, conversation: &str) -> bool {
+        self.everything.is_some() || self.feeds.get(conversation).is_some_and(|feed| !feed.ended)
     }
 
     /// Waits until an event with this text has come in the conversation, leaving everything pending: a fence.

@@ -17,7 +17,9 @@ use crate::types::conversation::{
     At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
-use crate::types::{ConversationParams, DEFAULT_PAGE, Empty, Epoch, after_user, conversation_id, conversation_id_or_inbox, page_limit, params};
+use crate::types::{
+    ConversationParams, DEFAULT_PAGE, Empty, Epoch, after_user, conversation_id, conversation_id_or_inbox, page_limit, params,
+};
 
 /// Stands for all conversations in subscriptions.
 const EVERYTHING: &str = "*";

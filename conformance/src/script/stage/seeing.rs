@@ -44,7 +44,7 @@ impl Stage {
         }
         let token = self.token_of("fence-keeper")?;
         let to = self.server()?.http();
-        if !self.actor(name)?.feeds().contains_key(FENCE) {
+        if !self.actor(name)?.follows(FENCE) {
             let outcome = self.actor(name)?.call("conversation.subscribe", &json!({"conversation": FENCE}))?;
             outcome.map_err(|error| anyhow!("the fence: {error}"))?;
         }
