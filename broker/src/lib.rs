@@ -8,6 +8,8 @@
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sessions`], [`reader`] (queries);
 //! 5. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
 //!
+//! The MQTT edge is begun in [`mqtt`].
+//!
 //! The hub never sees JSON, packets or stanzas, and an edge never touches the store.
 
 pub mod accounts;
@@ -29,6 +31,7 @@ pub mod log;
 pub mod mailbox;
 pub mod metrics;
 pub mod model;
+pub mod mqtt;
 pub mod outbox;
 pub mod policy;
 pub mod queue;
