@@ -19,7 +19,11 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
         &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, SignInClosed, PlaintextLogin, NotAllowed],
     ),
     ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownSession]),
-    ("conflict", codes::CONFLICT, &[IdReused, Taken, Reserved, Deleted, AlreadySignedIn, Resync, NotReacted, LastOwner, OwnRole]),
+    (
+        "conflict",
+        codes::CONFLICT,
+        &[IdReused, Taken, Reserved, Deleted, AlreadySignedIn, Resync, NotReacted, FollowsAll, LastOwner, OwnRole],
+    ),
     ("too_large", codes::TOO_LARGE, &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyEdits, TooManyReactions, TooLarge]),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, Busy]),
