@@ -67,7 +67,7 @@ impl Due {
 }
 
 /// Refuses writes while the disk has less free than the reserve.
-fn watch_disk(hub: &Hub) {
+pub(super) fn watch_disk(hub: &Hub) {
     let Ok(disk) = rustix::fs::statvfs(&hub.options.data_dir) else { return };
     let (total, free) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
     let full = free < hub.options.limits.disk_reserve_bytes.min(total / 10);

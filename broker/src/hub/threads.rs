@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::Hub;
+use super::{Hub, housekeeping};
 use crate::backbone::{Publisher, Subscription};
 use crate::commit::{Answered, Applied, ApplyStage, LogStage, Logged, refuse};
 use crate::dispatch::{Dispatch, event_payload, revoked_payload, telling_payload};
@@ -55,6 +55,8 @@ pub(super) fn log(hub: &Hub, mut stage: LogStage, logged: &SyncSender<Logged>) {
     let mut batch = Vec::with_capacity(BATCH_COMMANDS);
     while hub.queue.take(&mut batch) {
         let taken = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_COMMANDS));
+        // Before each batch, since a fast sender fills the reserve faster than the housekeeping looks.
+        housekeeping::watch_disk(hub);
         if let Err(reason) = hub.health.check()
             && reason != Reason::Draining
         {
