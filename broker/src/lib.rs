@@ -6,7 +6,8 @@
 //! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
 //! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`];
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sessions`], [`reader`] (queries);
-//! 5. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
+//! 5. what edges share: [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
+//! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
 //!
 //! The MQTT edge is begun in [`mqtt`].
 //!
@@ -17,11 +18,13 @@ pub mod admit;
 pub mod apply;
 pub mod backbone;
 pub mod backup;
+pub mod canonical;
 pub mod clock;
 pub mod command;
 pub mod commit;
 pub mod control;
 pub mod dispatch;
+pub mod frame;
 pub mod generations;
 pub mod hub;
 pub mod ids;

@@ -1,12 +1,10 @@
 //! The JSON edge: HTTP, JSON-RPC over WebSocket and POST.
 //!
-//! In reading order: [`frame`] (WebSocket's framing without IO), [`rpc`] (JSON-RPC's messages), [`canonical`] (what events look like),
-//! [`table`] (the methods), [`types`] (their parameters and results), `methods` (their handlers), `session` (a WebSocket connection's
-//! life), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where connections come from).
+//! In reading order: [`rpc`] (JSON-RPC's messages), [`table`] (the methods), [`types`] (their parameters and results), `methods` (their
+//! handlers), `session` (a WebSocket connection's life), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where
+//! connections come from). WebSocket's framing and what events look like are in the broker, since its MQTT edge needs them, too.
 
 mod app;
-pub mod canonical;
-pub mod frame;
 pub mod http;
 mod listen;
 mod methods;

@@ -61,7 +61,7 @@ impl Id {
     pub fn write(&self, out: &mut Vec<u8>) {
         match &self.0 {
             Raw::Null => out.extend_from_slice(b"null"),
-            Raw::Number(number) => crate::canonical::write_number(*number, out),
+            Raw::Number(number) => hallway_broker::canonical::write_number(*number, out),
             Raw::Other(json) => out.extend_from_slice(json.as_bytes()),
         }
     }

@@ -21,12 +21,12 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::frame::{self, Binary, Decoder, Event};
 use crate::methods::{self, Caller, Sending, send};
 use crate::peers::Unauthenticated;
 use crate::rpc::{self, Call, Id, Message};
 use crate::table::MethodId;
 use crate::wire::WS_WIRE;
+use hallway_broker::frame::{self, Binary, Decoder, Event};
 
 /// How long a connection may take to sign in.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);

@@ -23,8 +23,8 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::canonical::write_time;
 use crate::rpc::Fault;
+use hallway_broker::canonical::write_time;
 
 /// The default of `limit` where a method has one.
 pub const DEFAULT_PAGE: usize = 50;

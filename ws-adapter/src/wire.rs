@@ -7,8 +7,8 @@ use hallway_broker::registry::Wire;
 use hallway_broker::shard::Ending;
 use hallway_broker::topic::Telling;
 
-use crate::canonical::{self, SessionNotice};
-use crate::frame;
+use hallway_broker::canonical::{self, SessionNotice};
+use hallway_broker::frame;
 
 /// The number of the WebSocket JSON form among the hub's wires.
 pub const WS_WIRE: usize = 0;

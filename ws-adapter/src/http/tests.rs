@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::frame::{Binary, Decoder, Event};
 use crate::types::Time;
+use hallway_broker::frame::{Binary, Decoder, Event};
 
 /// Passwords and tokens that are right are `right`.
 struct Fake {
@@ -66,7 +66,7 @@ impl App for Fake {
                 let mut input = bytes.as_mut_slice();
                 while let Ok(Some(event)) = decoder.next(&mut input) {
                     if let Event::Text(text) = event {
-                        crate::frame::write_text(text, &mut out);
+                        hallway_broker::frame::write_text(text, &mut out);
                     }
                 }
                 upgraded.stream.write_all(&out).await.expect("the peer reads");

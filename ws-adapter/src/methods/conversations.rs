@@ -11,7 +11,6 @@ use hallway_broker::session::{Session, blocking};
 use serde_json::value::RawValue;
 
 use super::{Caller, Json, json};
-use crate::canonical;
 use crate::rpc::Fault;
 use crate::types::conversation::{
     At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
@@ -20,6 +19,7 @@ use crate::types::conversation::{
 use crate::types::{
     ConversationParams, DEFAULT_PAGE, Empty, Epoch, after_user, conversation_id, conversation_id_or_inbox, page_limit, params,
 };
+use hallway_broker::canonical;
 
 /// Stands for all conversations in subscriptions.
 const EVERYTHING: &str = "*";

@@ -11,10 +11,10 @@ use hallway_broker::session::blocking;
 use serde_json::value::RawValue;
 
 use super::{Caller, Json, conversations, json, sessions};
-use crate::canonical;
 use crate::rpc::Fault;
 use crate::types::people::{Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, PresenceNow, ProfileParams};
 use crate::types::{DEFAULT_PAGE, after_user, page_limit, params, user_id};
+use hallway_broker::canonical;
 
 /// Events of one export at most; more is for `hallway export`.
 const MAX_EXPORT: usize = 10_000;

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::{Caller, Json, Sending};
-use crate::canonical;
 use crate::rpc::{self, Batch, Call, Fault, Id};
 use crate::types::message::{DeleteParams, EditParams, ReactParams, SendParams};
 use crate::types::params;
+use hallway_broker::canonical;
 
 /// What a message comes to before it goes to the queue.
 pub(crate) enum Early {

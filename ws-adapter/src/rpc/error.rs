@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hallway_broker::reject::{Class, Reason, Reject};
 
-use crate::canonical::{write_number, write_string};
+use hallway_broker::canonical::{write_number, write_string};
 
 /// Error codes: JSON-RPC's own (§5.1) and those of PROTOCOL.md.
 pub mod codes {

@@ -349,7 +349,7 @@ impl SubscribeParams<'_> {
     }
 }
 
-/// Result of `conversation.subscribe`. Written by [`crate::canonical::write_subscribed`].
+/// Result of `conversation.subscribe`. Written by [`hallway_broker::canonical::write_subscribed`].
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Subscribed {
     /// The conversation's id.
@@ -429,7 +429,7 @@ impl EventKind {
     }
 }
 
-/// Result of `conversation.history`. Written by [`crate::canonical::write_history`].
+/// Result of `conversation.history`. Written by [`hallway_broker::canonical::write_history`].
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct History {
     /// Ascending.

@@ -1,4 +1,4 @@
-//! The shapes of what [`crate::canonical`] writes by hand, for the OpenRPC document. A test holds the two together.
+//! The shapes of what [`hallway_broker::canonical`] writes by hand, for the OpenRPC document. A test holds the two together.
 
 use std::collections::BTreeMap;
 

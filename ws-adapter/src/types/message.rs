@@ -134,7 +134,7 @@ impl ReactParams<'_> {
 }
 
 /// Result of `message.send`, `.edit`, `.delete`, `.react`: where the event stands. Written by
-/// [`crate::canonical::write_placed`].
+/// [`hallway_broker::canonical::write_placed`].
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Placed {
     /// The conversation's id.

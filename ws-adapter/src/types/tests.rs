@@ -1,7 +1,10 @@
 //! What becomes of parameters: right ones, and each kind of wrong one with its reason.
 
+use hallway_broker::canonical;
 use hallway_broker::command::Action;
+use hallway_broker::ids::{ConfNo, ConvNo, ConversationId, EventIds, Uid};
 use hallway_broker::limits::Limits;
+use hallway_broker::model::{Body, Change, Entry, Event, Kind, MemberRole, Message, Notice, Place, Via};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -140,4 +143,25 @@ fn tokens_and_passwords_are_not_in_debug_texts() {
     let hello: HelloParams<'_> = serde_json::from_str(r#"{"token":"s3cret"}"#).unwrap();
     let login: account::Login = serde_json::from_str(r#"{"conference":"demo","uid":"a","password":"s3cret"}"#).unwrap();
     assert!(!format!("{hello:?}{login:?}").contains("s3cret"));
+}
+
+#[test]
+fn the_schema_knows_every_member() {
+    let message = Message { text: "hi".into(), reply_to: Some(1), edits: vec![2], ..Message::default() };
+    let bodies = [
+        Body::Message(message),
+        Body::React { target: 1, emoji: "x".into(), on: true },
+        Body::Member { user: Uid::system(), change: Change::Role(MemberRole::Owner) },
+        Body::Notice(Notice::Mention { conversation: ConversationId::parse("lobby").unwrap(), target: 1 }),
+    ];
+    let lobby = ConversationId::parse("lobby").unwrap();
+    let place = Place { conf: ConfNo(1), conv: ConvNo(2), conversation: lobby, kind: Kind::Channel, seq: 42 };
+    for body in bodies {
+        let entry = Entry { pos: 7, n: 40, ts_ms: 0, from: Uid::system(), name: "Alice".into(), via: Via::Mqtt, body };
+        let event = Event { place: place.clone(), entry, origin: 0 };
+        let raw = canonical::raw_event(&event, &EventIds::new([5; 16])).expect("JSON");
+        let value: serde_json::Value = serde_json::from_str(raw.get()).unwrap();
+        let shape: super::event::EventShape = serde_json::from_value(value.clone()).expect("a known shape");
+        assert_eq!(serde_json::to_value(shape).unwrap(), value);
+    }
 }

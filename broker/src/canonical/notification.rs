@@ -1,7 +1,7 @@
 //! JSON-RPC notifications: what the server tells without being asked.
 
-use hallway_broker::ids::EventIds;
-use hallway_broker::model::{Body, Event, Signal};
+use crate::ids::EventIds;
+use crate::model::{Body, Event, Signal};
 
 use super::{Object, write_event};
 

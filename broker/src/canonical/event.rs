@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hallway_broker::ids::{ConversationId, EventIds};
-use hallway_broker::model::{Body, Change, Event, Message, Notice};
+use crate::ids::{ConversationId, EventIds};
+use crate::model::{Body, Change, Event, Message, Notice};
 
 use serde_json::value::RawValue;
 
