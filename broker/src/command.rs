@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
-use crate::model::{Credentials, Kind, MemberRole, SignIn, TokenHash, UserRole, Via};
+use crate::model::{Credentials, KeptSession, KeptSubscription, Kind, MemberRole, Publication, SignIn, TokenHash, UserRole, Via};
 
 /// Who asks. Taken from the session, never from a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,15 @@ pub enum Reuse {
     Conflict,
     /// A new message: XMPP and MQTT clients reuse their ids.
     NewMessage,
+    /// The draft has no id of its own, but an MQTT packet's: only what the packet says is a repetition is looked up.
+    Packet {
+        /// A hash of the MQTT client id.
+        client: u64,
+        /// The packet id.
+        id: u16,
+        /// The packet is a repetition.
+        dup: bool,
+    },
 }
 
 /// A message to be sent.
@@ -90,6 +99,18 @@ pub enum Action {
     SetRole { conversation: ConversationId, user: Uid, role: MemberRole },
     /// Move one's read marker on.
     Read { conversation: ConversationId, seq: u64 },
+    /// Publish on a topic that is not a conversation's.
+    Publish(Arc<Publication>),
+    /// Forget what was published on such topics, up to this seq: a bounded step each time.
+    Trim { through: u64 },
+    /// Tell the asker, in their inbox, that what they published was refused.
+    Report { topic: Arc<str>, why: Arc<str> },
+    /// Keep an MQTT session of the asker.
+    KeepSession { client: Arc<str>, session: KeptSession },
+    /// Change the subscriptions of a kept MQTT session: first what goes, then what comes or is replaced.
+    KeepSubscriptions { client: Arc<str>, remove: Vec<Arc<str>>, add: Vec<KeptSubscription> },
+    /// Forget a kept MQTT session of a user; `ended_ms`: only when it ended then and nobody has come back to it.
+    ForgetSession { uid: Uid, client: Arc<str>, ended_ms: Option<u64> },
     /// Make an account.
     AddUser { uid: Uid, name: Option<String>, role: UserRole, credentials: Option<Credentials> },
     /// Change a password; older tokens and sessions end.

@@ -98,6 +98,12 @@ impl Uid {
     pub fn system() -> Self {
         Self("system".into())
     }
+
+    /// Whoever connects without a name to a plain broker. No account can have this uid.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self("anonymous".into())
+    }
 }
 
 impl ConversationId {
@@ -135,6 +141,12 @@ impl ConversationId {
     #[must_use]
     pub fn inbox(of: &Uid) -> Self {
         Self(format!("inbox~{of}").into())
+    }
+
+    /// Where what is published on applications' topics is kept; not named from outside either.
+    #[must_use]
+    pub fn topics() -> Self {
+        Self("topics~".into())
     }
 
     /// The two people of a direct conversation.

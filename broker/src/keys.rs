@@ -16,12 +16,19 @@
 //! | `n` | conf, name in lower case | uid |
 //! | `p` | conf, conversation id | `()`: the conversation is open to all |
 //! | `r` | conf, conv, uid | `ReadMark` |
+//! | `R` | conf, topic, of a long one its beginning and hash | [`Retained`](crate::model::Retained) |
+//! | `s` | conf, uid, `0`, MQTT client id | [`KeptSession`](crate::model::KeptSession) |
+//! | `S` | conf, uid, `0`, MQTT client id, `0`, hash of the filter | [`KeptSubscription`](crate::model::KeptSubscription) |
 //! | `t` | conf, uid, `0`, token hash | `()` |
 //! | `T` | token hash | [`Token`](crate::model::Token) |
 //! | `u` | conf, uid, `0`, conversation id | `()`: the user has a [`Member`](crate::model::Member) there |
 //! | `U` | conf, uid | [`User`](crate::model::User) |
 //! | `w` | conf, word of a name in lower case, `0`, uid | `()` |
 //! | `x` | conf, conv, seq, uid, `0`, emoji | seq of the reaction |
+
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::TokenHash;
@@ -35,7 +42,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbceEhimnprtuwx";
+const OF_CONFERENCE: &[u8] = b"UbceEhimnprRsStuwx";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -250,6 +257,87 @@ pub fn public_conversation(conf: ConfNo, id: &ConversationId) -> Key {
 #[must_use]
 pub fn public_conversations(conf: ConfNo) -> Key {
     conf_key(b'p', conf, b"")
+}
+
+/// Bytes of a topic that its key holds: behind longer ones stands a hash, since keys are bounded.
+const TOPIC_BYTES: usize = 256;
+
+fn topic_head(topic: &str) -> &[u8] {
+    &topic.as_bytes()[..topic.len().min(TOPIC_BYTES)]
+}
+
+/// A topic's retained publication.
+#[must_use]
+pub fn retained(conf: ConfNo, topic: &str) -> Key {
+    let mut key = conf_key(b'R', conf, topic_head(topic));
+    if topic.len() > TOPIC_BYTES {
+        key.extend_from_slice(&text_hash(topic));
+    }
+    key
+}
+
+/// All retained publications whose topics begin with `prefix`, and some more when it is long.
+#[must_use]
+pub fn retained_below(conf: ConfNo, prefix: &str) -> Key {
+    conf_key(b'R', conf, topic_head(prefix))
+}
+
+/// The topic in a retained publication's key, unless it is too long for it.
+#[must_use]
+pub fn topic_of_retained(key: &[u8]) -> Option<&str> {
+    let topic = key.get(5..).filter(|topic| topic.len() <= TOPIC_BYTES)?;
+    std::str::from_utf8(topic).ok()
+}
+
+/// For keys of texts that are too long to be in them.
+fn text_hash(text: &str) -> [u8; 16] {
+    let mut hasher = SipHasher24::new();
+    hasher.write(text.as_bytes());
+    hasher.finish128().as_bytes()
+}
+
+/// Prefix of kept MQTT sessions.
+pub const SESSIONS: u8 = b's';
+
+/// All kept MQTT sessions of a user.
+#[must_use]
+pub fn user_sessions(conf: ConfNo, uid: &Uid) -> Key {
+    let mut key = conf_key(SESSIONS, conf, uid.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// A kept MQTT session. Client ids hold no zero byte (MQTT 5 §1.5.4).
+#[must_use]
+pub fn session(conf: ConfNo, uid: &Uid, client: &str) -> Key {
+    let mut key = user_sessions(conf, uid);
+    key.extend_from_slice(client.as_bytes());
+    key
+}
+
+/// The conference, user and client id in a kept session's key.
+#[must_use]
+pub fn parts_of_session(key: &[u8]) -> Option<(ConfNo, Uid, &str)> {
+    let (conf, rest) = key.get(1..)?.split_first_chunk::<4>()?;
+    let (uid, client) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
+    Some((ConfNo(u32::from_be_bytes(*conf)), Uid::parse(uid).ok()?, client))
+}
+
+/// All subscriptions of a kept MQTT session.
+#[must_use]
+pub fn subscriptions(conf: ConfNo, uid: &Uid, client: &str) -> Key {
+    let mut key = session(conf, uid, client);
+    key[0] = b'S';
+    key.push(0);
+    key
+}
+
+/// A subscription of a kept MQTT session.
+#[must_use]
+pub fn subscription(conf: ConfNo, uid: &Uid, client: &str, filter: &str) -> Key {
+    let mut key = subscriptions(conf, uid, client);
+    key.extend_from_slice(&text_hash(filter));
+    key
 }
 
 /// Words of a display name that it is found by.

@@ -105,6 +105,12 @@ pub const MAX_EDITS: usize = 100;
 pub const MAX_REACTIONS: usize = 64;
 /// How long a client id is remembered, in ms.
 pub const IDEMPOTENCY_MS: u64 = 7 * 24 * 3600 * 1000;
+/// Topics of one conference that may have a retained publication.
+pub const MAX_RETAINED: u32 = 1_000_000;
+/// Publications on applications' topics that are kept for sessions to come back to, of one conference.
+pub const KEPT_PUBLICATIONS: u64 = 100_000;
+/// Most MQTT sessions of one user that outlive their connections.
+pub const MAX_KEPT_SESSIONS: usize = 64;
 /// Most records that one command of housekeeping or erasure looks at.
 pub const MAX_STEP: usize = 256;
 /// Most tokens of one account.

@@ -76,6 +76,8 @@ impl Asker<'_> {
     pub fn may_read(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
         match kind {
             Kind::Inbox => (id.inbox_owner().as_ref() == Some(self.uid)).then_some(()).ok_or(Reason::UnknownConversation),
+            // Who reads which of them, the MQTT edge knows: they are not read by the name of a conversation.
+            Kind::Topics => Ok(()),
             Kind::Direct => id.partner(self.uid).map(|_| ()).ok_or(Reason::UnknownConversation),
             Kind::Group => self.member_role().map(|_| ()).ok_or(self.outside()),
             Kind::Channel | Kind::Announcements if self.standing == Some(Standing::Banned) => Err(Reason::Banned),
@@ -91,7 +93,7 @@ impl Asker<'_> {
     pub fn may_post(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
         self.may_read(kind, id)?;
         match kind {
-            Kind::Inbox => Err(Reason::NotAllowed),
+            Kind::Inbox | Kind::Topics => Err(Reason::NotAllowed),
             Kind::Announcements if !self.role.is_staff() && self.role != UserRole::Service => Err(Reason::StaffOnly),
             _ => Ok(()),
         }
@@ -103,7 +105,7 @@ impl Asker<'_> {
     /// The reason why not.
     pub fn may_react(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
         self.may_read(kind, id)?;
-        if kind == Kind::Inbox { Err(Reason::NotAllowed) } else { Ok(()) }
+        if matches!(kind, Kind::Inbox | Kind::Topics) { Err(Reason::NotAllowed) } else { Ok(()) }
     }
 
     /// How much they may moderate: staff like an owner wherever they may read, the others by their role inside.
@@ -141,7 +143,7 @@ impl Asker<'_> {
     /// The reason why not.
     pub fn may_invite(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
         self.may_read(kind, id)?;
-        if matches!(kind, Kind::Direct | Kind::Inbox) { Err(Reason::NotAllowed) } else { Ok(()) }
+        if matches!(kind, Kind::Direct | Kind::Inbox | Kind::Topics) { Err(Reason::NotAllowed) } else { Ok(()) }
     }
 
     /// Becoming a member.
@@ -150,7 +152,7 @@ impl Asker<'_> {
     /// The reason why not.
     pub fn may_join(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
         match kind {
-            Kind::Direct | Kind::Inbox => self.may_read(kind, id).and(Err(Reason::NotAllowed)),
+            Kind::Direct | Kind::Inbox | Kind::Topics => self.may_read(kind, id).and(Err(Reason::NotAllowed)),
             Kind::Group if self.standing == Some(Standing::Invited) => Ok(()),
             Kind::Group | Kind::Channel | Kind::Announcements => self.may_read(kind, id),
         }

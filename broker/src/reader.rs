@@ -4,10 +4,11 @@
 mod conversations;
 mod history;
 mod people;
+mod topics;
 
 use std::sync::Arc;
 
-use crate::apply::{Idempotency, answer_of, idempotency_hash};
+use crate::apply::{Idempotency, answer_of, draft_hash};
 use crate::command::Draft;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, EventIds, Uid};
 use crate::keys;
@@ -182,7 +183,7 @@ impl Reader {
     /// The state's.
     pub fn earlier_answer(&self, conf: ConfNo, uid: &Uid, draft: &Draft, now_ms: u64) -> Result<Option<Answer>, StateError> {
         let Some(found) = self.conversation(conf, &draft.conversation)? else { return Ok(None) };
-        let hash = idempotency_hash(&self.secret, uid, &draft.client_id);
+        let Some(hash) = draft_hash(&self.secret, uid, draft) else { return Ok(None) };
         let known: Option<Idempotency> = self.get(&keys::idempotency(conf, found.record.no, hash))?;
         Ok(known.and_then(|known| answer_of(&known, &self.secret, draft, now_ms)).map(|answer| answer.map_err(Reject::from)))
     }

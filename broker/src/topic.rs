@@ -1,7 +1,7 @@
 //! What sessions subscribe to inside the hub, and who of a conference's readers is concerned by an event or signal.
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::model::{Body, Change, Event, Kind, Signal};
+use crate::model::{Body, Change, Event, Kind, Realm, Signal};
 
 /// A stream of events or signals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +14,8 @@ pub enum Topic {
     Presence(ConfNo, Uid),
     /// All conversations of a conference that are open to all: a part of following everything.
     Public(ConfNo),
+    /// What is published on topics that are not a conversation's; who of its readers is given what, the filters say.
+    Named(ConfNo, Realm),
     /// A user's coming into conversations that are not: how who follows everything learns of them.
     Joins(ConfNo, Uid),
 }
@@ -22,9 +24,13 @@ impl Topic {
     /// The topic that an event goes to.
     #[must_use]
     pub fn of(event: &Event) -> Self {
-        match event.place.conversation.inbox_owner() {
-            Some(owner) => Self::Inbox(event.place.conf, owner),
-            None => Self::Chat(event.place.conf, event.place.conv),
+        let conf = event.place.conf;
+        match &event.entry.body {
+            Body::Publication(publication) => Self::Named(conf, publication.realm),
+            _ => match event.place.conversation.inbox_owner() {
+                Some(owner) => Self::Inbox(conf, owner),
+                None => Self::Chat(conf, event.place.conv),
+            },
         }
     }
 
@@ -53,6 +59,7 @@ impl Topic {
     pub fn conf(&self) -> ConfNo {
         match self {
             Self::Chat(conf, _) | Self::Inbox(conf, _) | Self::Presence(conf, _) | Self::Public(conf) | Self::Joins(conf, _) => *conf,
+            Self::Named(conf, _) => *conf,
         }
     }
 }
@@ -83,6 +90,7 @@ impl Telling {
     pub fn topic(&self) -> Option<Topic> {
         match (&self.signal, self.conv) {
             (Signal::Presence { user, .. }, _) => Some(Topic::Presence(self.conf, user.clone())),
+            (Signal::Published { publication, .. }, _) => Some(Topic::Named(self.conf, publication.realm)),
             (_, Some(conv)) => Some(Topic::Chat(self.conf, conv)),
             (_, None) => None,
         }
@@ -104,7 +112,7 @@ impl Telling {
     #[must_use]
     pub fn author(&self) -> &Uid {
         match &self.signal {
-            Signal::Typing { from, .. } | Signal::Read { from, .. } => from,
+            Signal::Typing { from, .. } | Signal::Read { from, .. } | Signal::Published { from, .. } => from,
             Signal::Presence { user, .. } => user,
         }
     }

@@ -16,7 +16,7 @@ use crate::model::{Body, Conversation, Entry, Event, Head, Kind, Member, Place, 
 use crate::state::{Batch, Direction, State, StateError};
 
 /// The record schema that this build reads and writes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Decoded records of each kind that the apply thread keeps at least.
 const CACHED_RECORDS: usize = 16_384;
@@ -43,6 +43,8 @@ pub struct ConferenceHead {
     pub conversations: u32,
     /// Accounts that are not erased.
     pub users: u32,
+    /// Topics that have a retained publication.
+    pub retained: u32,
 }
 
 /// A conversation with the id it was found by.

@@ -47,6 +47,17 @@ pub fn idempotency_hash(secret: &[u8; 16], uid: &Uid, client_id: &str) -> u128 {
     hasher.finish128().as_u128()
 }
 
+/// The hash under which a draft is remembered; `None` when nothing tells it from the next one.
+#[must_use]
+pub fn draft_hash(secret: &[u8; 16], uid: &Uid, draft: &Draft) -> Option<u128> {
+    match draft.reuse {
+        _ if !draft.client_id.is_empty() => Some(idempotency_hash(secret, uid, &draft.client_id)),
+        // No client id holds a zero byte: MQTT's strings cannot, and JSON's are refused.
+        Reuse::Packet { client, id, .. } => Some(idempotency_hash(secret, uid, &format!("\0{client:x}/{id}"))),
+        Reuse::Conflict | Reuse::NewMessage => None,
+    }
+}
+
 /// The hash that tells a retry from another message.
 #[must_use]
 pub fn body_hash(secret: &[u8; 16], draft: &Draft) -> u64 {
@@ -123,10 +134,7 @@ pub(super) fn send(view: &mut View<'_>, ask: Ask<'_>, draft: &Draft) -> Applied 
 }
 
 fn idempotency_key(view: &View<'_>, ask: Ask<'_>, found: &Found, draft: &Draft) -> Option<keys::Key> {
-    if draft.client_id.is_empty() {
-        return None;
-    }
-    let hash = idempotency_hash(&view.head.secret, &ask.actor.uid, &draft.client_id);
+    let hash = draft_hash(&view.head.secret, &ask.actor.uid, draft)?;
     Some(keys::idempotency(ask.conf, found.record.no, hash))
 }
 
@@ -138,7 +146,8 @@ fn earlier_answer(view: &View<'_>, ask: Ask<'_>, key: &[u8], draft: &Draft) -> R
 /// What a retry is answered; `None` when the key has expired, or its protocol reuses ids and this is another message.
 #[must_use]
 pub fn answer_of(known: &Idempotency, secret: &[u8; 16], draft: &Draft, at_ms: u64) -> Option<Result<Outcome, Reason>> {
-    if known.is_expired(at_ms) {
+    // What an MQTT packet does not call a repetition is none, whatever had its id before [MQTT-4.3.2-2].
+    if known.is_expired(at_ms) || matches!(draft.reuse, Reuse::Packet { dup: false, .. } if draft.client_id.is_empty()) {
         return None;
     }
     if known.body == body_hash(secret, draft) {
@@ -147,7 +156,7 @@ pub fn answer_of(known: &Idempotency, secret: &[u8; 16], draft: &Draft, at_ms: u
     }
     match draft.reuse {
         Reuse::Conflict => Some(Err(Reason::IdReused)),
-        Reuse::NewMessage => None,
+        Reuse::NewMessage | Reuse::Packet { .. } => None,
     }
 }
 

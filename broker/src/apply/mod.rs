@@ -7,13 +7,15 @@
 mod accounts;
 mod conferences;
 mod conversations;
+mod kept;
 mod members;
 mod messages;
+mod topics;
 
 pub use accounts::erasures;
 pub use conferences::is_expired;
 pub use conversations::ReadMark;
-pub use messages::{Idempotency, answer_of, body_hash, idempotency_hash};
+pub use messages::{Idempotency, answer_of, body_hash, draft_hash, idempotency_hash};
 
 use std::sync::Arc;
 
@@ -75,6 +77,12 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::Invite { conversation, user } => members::invite(view, ask, conversation, user),
         Action::Remove { conversation, user, ban } => members::remove(view, ask, conversation, user, *ban),
         Action::SetRole { conversation, user, role } => members::set_role(view, ask, conversation, user, *role),
+        Action::Publish(publication) => topics::publish(view, ask, publication),
+        Action::Trim { through } => topics::trim(view, ask, *through),
+        Action::Report { topic, why } => topics::report(view, ask, topic, why),
+        Action::KeepSession { client, session } => kept::keep(view, ask, client, session),
+        Action::KeepSubscriptions { client, remove, add } => kept::subscribe(view, ask, client, remove, add),
+        Action::ForgetSession { uid, client, ended_ms } => kept::forget(view, ask, uid, client, *ended_ms),
         Action::AddUser { uid, name, role, credentials } => accounts::add(view, ask, uid, name.as_deref(), *role, credentials.as_ref()),
         Action::SetPassword { uid, credentials } => accounts::set_password(view, ask, uid, credentials),
         Action::UpdateProfile { name, about } => accounts::update_profile(view, ask, name.as_deref(), about.as_ref()),

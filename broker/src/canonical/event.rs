@@ -118,6 +118,7 @@ fn body_members(object: &mut Object<'_>, event: &Event, body: &Body) {
         }
         Body::Settings { title } => object.string("title", title),
         Body::Notice(_) => {} // written by `notice_members`
+        Body::Publication(publication) => object.string("topic", &publication.topic),
     }
 }
 
@@ -175,5 +176,9 @@ fn notice_members(object: &mut Object<'_>, event: &Event, notice: &Notice, id: &
             object.number("target", *target);
         }
         Notice::Removed { conversation } => object.word("conversation", conversation.as_str()),
+        Notice::Refused { topic, why } => {
+            object.string("topic", topic);
+            object.word("why", why);
+        }
     }
 }

@@ -12,6 +12,7 @@ pub fn event_method(body: &Body) -> &'static str {
         Body::Message(_) => "message",
         Body::Member { .. } => "member",
         Body::Notice(_) => "notice",
+        Body::Publication(_) => "topic",
         Body::Edit { .. } | Body::Delete { .. } | Body::React { .. } | Body::Settings { .. } => "event",
     }
 }
@@ -46,6 +47,12 @@ pub fn write_signal_notification(signal: &Signal, out: &mut Vec<u8>) {
             object.word("conversation", conversation.as_str());
             object.word("from", from.as_str());
             object.number("seq", *seq);
+            object.end();
+        }),
+        Signal::Published { from, publication, .. } => notification("topic", out, |out| {
+            let mut object = Object::begin(out);
+            object.string("topic", &publication.topic);
+            object.word("from", from.as_str());
             object.end();
         }),
         Signal::Presence { user, name, status, text } => notification("presence", out, |out| {

@@ -257,7 +257,7 @@ impl Line {
     }
 }
 
-fn event(found: &Found, seq: u64, entry: Entry) -> Event {
+pub(super) fn event(found: &Found, seq: u64, entry: Entry) -> Event {
     let place = Place { conf: found.conf, conv: found.record.no, conversation: found.id.clone(), kind: found.record.kind, seq };
     Event { place, entry, origin: 0 }
 }

@@ -179,6 +179,7 @@ impl Truth {
             return Some(u64::MAX);
         }
         match told.record.kind {
+            Kind::Topics => None,
             Kind::Direct => told.id.partner(uid).is_none().then_some(0),
             Kind::Inbox => (told.id.inbox_owner().as_ref() != Some(uid)).then_some(0),
             Kind::Channel | Kind::Announcements | Kind::Group => {

@@ -77,10 +77,16 @@ pub struct EventShape {
     /// `member` with `change: "role"`: the new role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Notice `refused`: the topic that was published to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Notice `refused`: the refusal's stable word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// `settings`: the new title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// `notice`: `invited`, `mention`, `removed`.
+    /// `notice`: `invited`, `mention`, `removed`, `refused`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -153,6 +153,7 @@ fn the_schema_knows_every_member() {
         Body::React { target: 1, emoji: "x".into(), on: true },
         Body::Member { user: Uid::system(), change: Change::Role(MemberRole::Owner) },
         Body::Notice(Notice::Mention { conversation: ConversationId::parse("lobby").unwrap(), target: 1 }),
+        Body::Notice(Notice::Refused { topic: "a".into(), why: "not_allowed".into() }),
     ];
     let lobby = ConversationId::parse("lobby").unwrap();
     let place = Place { conf: ConfNo(1), conv: ConvNo(2), conversation: lobby, kind: Kind::Channel, seq: 42 };

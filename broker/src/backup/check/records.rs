@@ -7,12 +7,12 @@ use crate::apply::{Idempotency, ReadMark};
 use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
-use crate::model::{Conference, Conversation, Entry, Member, Token, User};
+use crate::model::{Conference, Conversation, Entry, KeptSession, KeptSubscription, Member, Retained, Token, User};
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bcDeEhimnprtuUwx";
+const OF_CONFERENCE: &[u8] = b"bcDeEhimnprRsStuUwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -70,6 +70,9 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'm' => whole::<Member>(value).is_some(),
         b'n' => whole::<Uid>(value).is_some(),
         b'r' => whole::<ReadMark>(value).is_some(),
+        b'R' => whole::<Retained>(value).is_some(),
+        b's' => whole::<KeptSession>(value).is_some(),
+        b'S' => whole::<KeptSubscription>(value).is_some(),
         b'T' => whole::<Token>(value).is_some(),
         b'U' => whole::<User>(value).is_some(),
         b'x' => whole::<u64>(value).is_some(),
