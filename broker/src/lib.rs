@@ -4,7 +4,7 @@
 //!
 //! 1. the words: [`ids`], [`model`], [`command`] (what can be asked), [`reject`] (why it is refused), [`limits`], [`policy`];
 //! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
-//! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`];
+//! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`], [`tree`];
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sessions`], [`reader`] (queries);
 //! 5. what edges share: [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
@@ -47,4 +47,5 @@ pub mod sessions;
 pub mod shard;
 pub mod state;
 pub mod topic;
+pub mod tree;
 pub mod view;

@@ -2,4 +2,3 @@
 
 pub mod payload;
 pub mod topic;
-pub mod tree;

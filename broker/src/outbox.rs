@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use crate::recent::Published;
+use crate::topic::Telling;
+
 /// The writing half of a session's connection.
 pub trait Link {
     /// Writes what the socket takes now.
@@ -21,6 +24,71 @@ pub trait Link {
 
     /// The number of the wire form that the session reads.
     fn wire(&self) -> usize;
+
+    /// Makes a copy of an event for a session that reads it so ([`crate::topic::How::stamped`]): appends it to `into`, with what is the session's
+    /// alone; `form` is the event's shared form.
+    fn stamp(&self, _published: &Published, _form: &[u8], _into: &mut Vec<u8>) -> Stamped {
+        Stamped::Unwanted
+    }
+
+    /// The same for a signal, which has nothing to be acknowledged.
+    fn stamp_signal(&self, _telling: &Telling, _form: &[u8], _into: &mut Vec<u8>) -> Stamped {
+        Stamped::Unwanted
+    }
+
+    /// Where the stamping is, for [`Link::unstamp`].
+    fn stamps(&self) -> usize {
+        0
+    }
+
+    /// Takes back what was stamped since: the lane did not take it.
+    fn unstamp(&self, _since: usize) {}
+
+    /// Whether the session takes events again that it had no room for.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Whether the session has a filter that selects this topic.
+    fn selects(&self, _topic: &str) -> bool {
+        true
+    }
+}
+
+/// What became of an event that a session was to stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamped {
+    /// It was appended.
+    Given,
+    /// It is not for this session.
+    Unwanted,
+    /// Not now: the session has too much under way that is not acknowledged.
+    NoRoom,
+}
+
+/// Events in one piece on their way into a lane.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// Shared with other sessions.
+    Shared(&'a Bytes),
+    /// One session's, in a buffer that is used again: copied only when the socket does not take it.
+    Own(&'a [u8]),
+}
+
+impl Piece<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+
+    fn keep(self) -> Bytes {
+        match self {
+            Self::Shared(bytes) => bytes.clone(),
+            Self::Own(bytes) => Bytes::copy_from_slice(bytes),
+        }
+    }
 }
 
 /// The bounds of an event lane.
@@ -161,7 +229,8 @@ impl Outbox {
     }
 
     /// Writes events or lets them wait.
-    pub fn offer(&mut self, link: &(impl Link + ?Sized), bytes: &Bytes, events: usize, bounds: &Bounds) -> Offered {
+    pub fn offer(&mut self, link: &(impl Link + ?Sized), piece: Piece<'_>, events: usize, bounds: &Bounds) -> Offered {
+        let bytes = piece.bytes();
         let mut written = 0;
         if self.is_empty() {
             match link.try_write(bytes) {
@@ -180,7 +249,7 @@ impl Outbox {
             }
             bounds.budget.used.fetch_add(bytes.len(), Ordering::Relaxed);
         }
-        self.push(bytes.clone(), events);
+        self.push(piece.keep(), events);
         self.chunk_written = if self.chunks.len() == 1 { written } else { self.chunk_written };
         link.wake();
         Offered::Taken
@@ -308,7 +377,7 @@ mod tests {
                 match what {
                     0 => {
                         let event = frame(1, number, size);
-                        if outbox.offer(&pipe, &event.clone().into(), 1, &bounds) == Offered::Taken {
+                        if outbox.offer(&pipe, Piece::Own(&event), 1, &bounds) == Offered::Taken {
                             events.push(event);
                         }
                     }

@@ -6,25 +6,29 @@
 //! all that passed it by.
 
 mod everything;
+mod filters;
 mod refill;
+mod walk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use slab::Slab;
 
 use crate::ids::{ConfNo, Uid};
-use crate::model::Body;
-use crate::outbox::{Bounds, Flushed, Link, Offered, Outbox};
+use crate::model::Realm;
+use crate::outbox::{Bounds, Flushed, Link, Outbox};
 use crate::recent::{Published, WIRES};
-use crate::topic::{Source, Telling, Topic, ends_reading};
+use crate::topic::{How, Source, Telling, Topic};
+use crate::tree::Tree;
 
 use everything::Everything;
 use refill::{Lag, lag_from};
 
 pub use everything::{Join, Known};
 pub use refill::Refill;
+pub use walk::Walk;
 
 /// The floor of a reader whose catch-up is under way.
 const PENDING: u64 = u64::MAX;
@@ -51,7 +55,7 @@ pub type Wires = [Option<Arc<dyn Wire>>; WIRES];
 #[derive(Debug)]
 struct Reader {
     slot: u32,
-    echo: bool,
+    how: How,
     /// Only because the session follows everything.
     implied: bool,
     floor: u64,
@@ -88,26 +92,12 @@ struct Session<L> {
     everything: Option<Box<Everything>>,
 }
 
-/// Events of one topic that go out together.
-struct Group {
-    topic: Topic,
-    events: Vec<Arc<Published>>,
-    joined: [Option<Bytes>; WIRES],
-    bytes: usize,
-    /// The last event ends somebody's reading.
-    cut: Option<Uid>,
-}
-
-/// A batch on its way over the readers; carried on in steps so that others get their turn.
-pub struct Walk {
-    groups: std::vec::IntoIter<Group>,
-    under_way: Option<(Group, usize, usize)>,
-}
-
 /// Who follows what on one shard.
 pub struct Registry<L> {
     sessions: Slab<Session<L>>,
     topics: HashMap<Topic, Readers>,
+    /// The filters of the readers of topics that are not a conversation's, by slot.
+    filters: HashMap<(ConfNo, Realm), Tree<u32>>,
     wires: Arc<Wires>,
     bounds: Bounds,
     max_topics: usize,
@@ -117,6 +107,8 @@ pub struct Registry<L> {
     under_way: HashMap<ConfNo, u64>,
     /// Topics that somebody left during the walk.
     untidy: Vec<Topic>,
+    /// Where copies for one session are made.
+    scratch: Vec<u8>,
     /// Topics gained and lost since last asked, for the map of shards by topic.
     interest: Vec<(Topic, bool)>,
     /// Counts for the metrics.
@@ -139,6 +131,7 @@ impl<L: Link> Registry<L> {
         Self {
             sessions: Slab::new(),
             topics: HashMap::new(),
+            filters: HashMap::new(),
             wires,
             bounds,
             max_topics,
@@ -146,6 +139,7 @@ impl<L: Link> Registry<L> {
             walked: HashMap::new(),
             under_way: HashMap::new(),
             untidy: Vec::new(),
+            scratch: Vec::new(),
             interest: Vec::new(),
             counts: Counts::default(),
         }
@@ -224,23 +218,23 @@ impl<L: Link> Registry<L> {
 
     /// Registers a session as reader of a topic. Nothing is given to it until [`Registry::settle`] says from where on, but what passes
     /// by is noted. `false` when it follows too much already.
-    pub fn register(&mut self, slot: u32, topic: &Topic, source: Option<Source>, echo: bool) -> bool {
+    pub fn register(&mut self, slot: u32, topic: &Topic, source: Option<Source>, how: How) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         if let Some(at) = session.topics.get(topic) {
             if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
-                *reader = Reader { slot, echo, implied: false, floor: PENDING, checked: 0, ended: 0 };
+                *reader = Reader { slot, how, implied: false, floor: PENDING, checked: 0, ended: 0 };
             }
             return true;
         }
         if matches!(topic, Topic::Chat(..)) && session.chats >= self.max_topics {
             return false;
         }
-        self.enlist(slot, topic, source, echo, false);
+        self.enlist(slot, topic, source, how, false);
         true
     }
 
     /// Adds a reader to a topic that its session does not follow yet.
-    fn enlist(&mut self, slot: u32, topic: &Topic, source: Option<Source>, echo: bool, implied: bool) {
+    fn enlist(&mut self, slot: u32, topic: &Topic, source: Option<Source>, how: How, implied: bool) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         session.chats += usize::from(matches!(topic, Topic::Chat(..)));
         let interest = &mut self.interest;
@@ -249,7 +243,31 @@ impl<L: Link> Registry<L> {
             Readers { source, list: Vec::with_capacity(1), left: 0 }
         });
         session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
-        readers.list.push(Reader { slot, echo, implied, floor: PENDING, checked: 0, ended: 0 });
+        readers.list.push(Reader { slot, how, implied, floor: PENDING, checked: 0, ended: 0 });
+    }
+
+    /// Changes how a reader reads from now on.
+    pub fn reread(&mut self, slot: u32, topic: &Topic, how: How) {
+        let at = self.sessions.get(slot as usize).and_then(|session| session.topics.get(topic));
+        if let Some(reader) = at.and_then(|at| self.topics.get_mut(topic)?.list.get_mut(*at as usize)) {
+            reader.how = how;
+        }
+    }
+
+    /// Whether the session reads the topic.
+    #[must_use]
+    pub fn reads(&self, slot: u32, topic: &Topic) -> bool {
+        self.sessions.get(slot as usize).is_some_and(|session| session.topics.contains_key(topic))
+    }
+
+    /// The pos up to which the session was given everything that is for it: where a session that comes back goes on.
+    #[must_use]
+    pub fn cursor(&self, slot: u32) -> u64 {
+        let Some(session) = self.sessions.get(slot as usize) else { return 0 };
+        match session.lag {
+            Some(lag) => lag.cursor,
+            None => session.passed.max(self.walked.get(&session.conf).copied().unwrap_or(0)),
+        }
     }
 
     /// From now on the reader is given what is above `floor`. `until` is the pos up to which there was something when the catch-up was read:
@@ -352,181 +370,5 @@ impl<L: Link> Registry<L> {
                 }
             }
         }
-    }
-
-    /// Prepares a batch, in pos order, for its walk: grouped by topic, since each group is one write for each of its readers.
-    #[must_use]
-    pub fn begin(&mut self, batch: &[Arc<Published>]) -> Walk {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut open: HashMap<Topic, usize> = HashMap::new();
-        for published in batch {
-            self.under_way.insert(published.event.place.conf, published.pos());
-            self.note_ban(&published.event);
-            for topic in std::iter::once(Topic::of(&published.event)).chain(Topic::public(&published.event)) {
-                if !self.topics.contains_key(&topic) {
-                    continue;
-                }
-                let cut = ends_for(published).filter(|_| !matches!(topic, Topic::Public(_)));
-                let at = *open.entry(topic.clone()).or_insert_with(|| {
-                    groups.push(Group { topic: topic.clone(), events: Vec::new(), joined: Default::default(), bytes: 0, cut: None });
-                    groups.len() - 1
-                });
-                let group = &mut groups[at];
-                group.bytes += EVENT_BYTES + published.event.entry.body.text_bytes();
-                group.events.push(Arc::clone(published));
-                if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
-                    group.cut = cut;
-                    open.remove(&topic);
-                }
-            }
-        }
-        self.walking = true;
-        Walk { groups: groups.into_iter(), under_way: None }
-    }
-
-    /// Carries the walk on over up to `readers` readers; `true` when it is done.
-    pub fn step(&mut self, walk: &mut Walk, mut readers: usize) -> bool {
-        loop {
-            let Some((group, at, end)) = &mut walk.under_way else {
-                let Some(group) = walk.groups.next() else {
-                    self.walking = false;
-                    self.walked.extend(self.under_way.drain());
-                    for topic in std::mem::take(&mut self.untidy) {
-                        self.tidy(&topic);
-                    }
-                    return true;
-                };
-                // Who comes during the walk has caught up beyond it.
-                let end = self.topics.get(&group.topic).map_or(0, |readers| readers.list.len());
-                walk.under_way = Some((group, 0, end));
-                continue;
-            };
-            // Taken out of the map for the step, so that it is looked up once, not for each reader.
-            let Some(mut list) = self.topics.remove(&group.topic) else {
-                walk.under_way = None;
-                continue;
-            };
-            while *at < *end && readers > 0 {
-                readers -= 1;
-                self.give(group, &mut list, *at);
-                *at += 1;
-            }
-            let paused = *at < *end;
-            self.topics.insert(group.topic.clone(), list);
-            if paused {
-                return false;
-            }
-            let Some((group, ..)) = walk.under_way.take() else { continue };
-            self.end_group(&group);
-        }
-    }
-
-    fn end_group(&mut self, group: &Group) {
-        if group.cut.is_some() {
-            let readers = self.topics.get(&group.topic).map_or(&[][..], |readers| &readers.list);
-            // Who is pending learns it when the catch-up is settled: it may have come back since.
-            let ended: Vec<u32> = readers.iter().filter(|r| r.ended > 0 && r.floor != PENDING).map(|r| r.slot).collect();
-            for slot in ended {
-                match self.sessions.get_mut(slot as usize) {
-                    Some(session) if session.lag.is_some() => session.ended.push(group.topic.clone()),
-                    _ => drop(self.drop_reader(slot, &group.topic)),
-                }
-            }
-        }
-        self.tidy(&group.topic);
-    }
-
-    /// Gives a group to one reader.
-    fn give(&mut self, group: &mut Group, readers: &mut Readers, at: usize) {
-        let Some(reader) = readers.list.get_mut(at) else { return };
-        let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
-        let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
-        // Who subscribed beyond it has come back since; who is out already went before.
-        let overcome = reader.floor != PENDING && reader.checked >= last;
-        if group.cut.as_ref() == Some(&session.uid) && reader.ended == 0 && !overcome {
-            reader.ended = last;
-        }
-        if reader.floor == PENDING || session.lag.is_some() {
-            session.passed = session.passed.max(last);
-            return;
-        }
-        let wire = session.link.wire();
-        let (floor, echo, id) = (reader.floor, reader.echo, session.id);
-        let public = matches!(group.topic, Topic::Public(_));
-        let wanted = |published: &&Arc<Published>| {
-            published.pos() > floor && (echo || published.event.origin != id) && !(public && session.reads_otherwise(&published.event))
-        };
-        let plain = first > floor && echo && !public;
-        let count = if plain { group.events.len() } else { group.events.iter().filter(wanted).count() };
-        let own;
-        let bytes = if count == group.events.len() {
-            &*group.joined[wire].get_or_insert_with(|| join(&self.wires, wire, group.events.iter()))
-        } else {
-            own = join(&self.wires, wire, group.events.iter().filter(wanted));
-            &own
-        };
-        match if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, bytes, count, &self.bounds) } {
-            Offered::Taken => {
-                reader.floor = reader.floor.max(last);
-                self.counts.deliveries += count as u64;
-            }
-            Offered::Full => {
-                session.passed = session.passed.max(last);
-                lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
-            }
-            Offered::Gone => session.link.wake(),
-        }
-    }
-
-    /// Gives a signal to a topic's readers; who lags keeps the latest of each kind for later.
-    pub fn tell(&mut self, telling: &Arc<Telling>) {
-        let Some(topic) = telling.topic() else { return };
-        let Some(readers) = self.topics.get(&topic) else { return };
-        let mut encoded: [Option<Bytes>; WIRES] = Default::default();
-        for reader in &readers.list {
-            let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
-            if session.uid == *telling.author() {
-                continue;
-            }
-            let wire = session.link.wire();
-            let Some(form) = self.wires[wire].as_ref() else { continue };
-            let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
-            if session.lag.is_some() {
-                keep_late(&mut session.late, telling);
-            } else {
-                // A full lane drops it: by the time that there is room, it is no longer true.
-                session.outbox.offer(&session.link, bytes, 1, &self.bounds);
-            }
-        }
-    }
-}
-
-fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
-    late.retain(|earlier| !earlier.is_replaced_by(telling));
-    if late.len() >= LATE_SIGNALS {
-        late.remove(0);
-    }
-    late.push(Arc::clone(telling));
-}
-
-fn join<'e>(wires: &Wires, wire: usize, events: impl Iterator<Item = &'e Arc<Published>>) -> Bytes {
-    let Some(form) = wires[wire].as_ref() else { return Bytes::new() };
-    let mut frames = events.map(|published| published.wire(wire, |published| form.event(published)));
-    let Some(first) = frames.next() else { return Bytes::new() };
-    let Some(second) = frames.next() else { return first.clone() };
-    let mut joined = BytesMut::with_capacity((first.len() + second.len()) * 2);
-    joined.extend_from_slice(first);
-    joined.extend_from_slice(second);
-    for frame in frames {
-        joined.extend_from_slice(frame);
-    }
-    joined.freeze()
-}
-
-/// Whose reading an event ends.
-fn ends_for(published: &Published) -> Option<Uid> {
-    match &published.event.entry.body {
-        Body::Member { user, change } if ends_reading(published.event.place.kind, *change) => Some(user.clone()),
-        _ => None,
     }
 }

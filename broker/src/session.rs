@@ -14,7 +14,7 @@ use crate::reader::{Page, Toward};
 use crate::reject::{Reason, Reject};
 use crate::sessions::{Live, Presence};
 use crate::shard::{Ending, Peer, Shard};
-use crate::topic::{Source, Telling, Topic};
+use crate::topic::{How, Source, Telling, Topic};
 use crate::view::Found;
 
 /// Who signed in, as accounts found them.
@@ -66,7 +66,7 @@ pub struct Subscribed {
 }
 
 impl Session {
-    /// Opens a session of `who` on this shard; its inbox is live from now on.
+    /// Opens a session of `who` on this shard.
     ///
     /// # Errors
     /// [`Reason::TooManySessions`], or the state's.
@@ -87,17 +87,20 @@ impl Session {
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
-        session.follow_inbox()?;
         if first {
             session.tell_presence();
         }
         Ok(session)
     }
 
-    fn follow_inbox(&self) -> Result<(), Reject> {
+    /// Follows the user's inbox, live from now on.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn follow_inbox(&self, how: How) -> Result<(), Reject> {
         let Who { conf, uid, .. } = &self.who;
         let topic = Topic::Inbox(*conf, uid.clone());
-        self.shard.registry(|registry| registry.register(self.slot, &topic, None, true));
+        self.shard.registry(|registry| registry.register(self.slot, &topic, None, how));
         let now = self.shard.hub.reader().conference_head(*conf)?.pos;
         self.shard.registry(|registry| registry.settle(self.slot, &topic, now, now));
         Ok(())
@@ -129,7 +132,7 @@ impl Session {
     ///
     /// # Errors
     /// The refusal.
-    pub async fn subscribe(&self, id: &ConversationId, after: Option<u64>, echo: bool) -> Result<Subscribed, Reject> {
+    pub async fn subscribe(&self, id: &ConversationId, after: Option<u64>, how: How) -> Result<Subscribed, Reject> {
         let Who { conf, uid, .. } = &self.who;
         let reader = self.shard.hub.reader().clone();
         let found = reader.readable(*conf, uid, id)?;
@@ -139,7 +142,7 @@ impl Session {
         let topic = Topic::Chat(*conf, found.record.no);
         let source = Source { id: id.clone(), kind: found.record.kind };
         // First register, then read: what comes in between is noted.
-        if !self.shard.registry(|registry| registry.register(self.slot, &topic, Some(source), echo)) {
+        if !self.shard.registry(|registry| registry.register(self.slot, &topic, Some(source), how)) {
             return Err(Reason::TooManySubscriptions.into());
         }
         let read = {
@@ -182,11 +185,11 @@ impl Session {
     ///
     /// # Errors
     /// The state's.
-    pub async fn subscribe_all(&self, echo: bool) -> Result<(), Reject> {
+    pub async fn subscribe_all(&self, how: How) -> Result<(), Reject> {
         let (reader, conf, uid) = (self.shard.hub.reader().clone(), self.who.conf, self.who.uid.clone());
         // First register, then read: what the user comes into in between is noted.
         let start = self.shard.hub.end(conf);
-        if !self.shard.registry(|registry| registry.follow_all(self.slot, start, echo)) {
+        if !self.shard.registry(|registry| registry.follow_all(self.slot, start, how)) {
             return Ok(());
         }
         match blocking(move || Ok(reader.known(conf, &uid)?)).await {
@@ -225,7 +228,7 @@ impl Session {
         self.shard.registry(|registry| {
             if follow {
                 // Signals need no catch-up: it is never settled.
-                registry.register(self.slot, &topic, None, true);
+                registry.register(self.slot, &topic, None, How::default());
             } else {
                 registry.unsubscribe(self.slot, &topic);
             }

@@ -11,10 +11,11 @@ use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
 use crate::mailbox::{Mail, Mailbox};
 use crate::model::Event;
-use crate::outbox::{Bounds, Flushed, Link};
+use crate::outbox::{Bounds, Flushed, Link, Stamped};
 use crate::queue::Answer;
 use crate::recent::Published;
 use crate::registry::{Registry, Wires};
+use crate::topic::Telling;
 
 /// Writes of a walk before others get their turn.
 const WALK_STEP: usize = 256;
@@ -50,6 +51,24 @@ impl Link for Rc<dyn Peer> {
     }
     fn wire(&self) -> usize {
         (**self).wire()
+    }
+    fn stamp(&self, published: &Published, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+        (**self).stamp(published, form, into)
+    }
+    fn stamp_signal(&self, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+        (**self).stamp_signal(telling, form, into)
+    }
+    fn stamps(&self) -> usize {
+        (**self).stamps()
+    }
+    fn unstamp(&self, since: usize) {
+        (**self).unstamp(since);
+    }
+    fn has_room(&self) -> bool {
+        (**self).has_room()
+    }
+    fn selects(&self, topic: &str) -> bool {
+        (**self).selects(topic)
     }
 }
 

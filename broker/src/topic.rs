@@ -1,5 +1,7 @@
 //! What sessions subscribe to inside the hub, and who of a conference's readers is concerned by an event or signal.
 
+use std::ops::{BitOr, BitOrAssign};
+
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::{Body, Change, Event, Kind, Realm, Signal};
 
@@ -125,5 +127,107 @@ pub fn ends_reading(kind: Kind, change: Change) -> bool {
         Change::Banned => true,
         Change::Removed | Change::Left => !kind.is_public(),
         Change::Joined | Change::Invited | Change::Role(_) => false,
+    }
+}
+
+/// Which of a conversation's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Parts(u8);
+
+impl Parts {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// Messages.
+    pub const MESSAGES: Self = Self(1);
+    /// The other durable events.
+    pub const EVENTS: Self = Self(2);
+    /// Who types.
+    pub const TYPING: Self = Self(4);
+    /// Read markers.
+    pub const READ: Self = Self(8);
+    /// All four.
+    pub const ALL: Self = Self(15);
+
+    /// Whether all of `others` are among them.
+    #[must_use]
+    pub fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// The part that an event belongs to; notices and publications are all of what they come by.
+    #[must_use]
+    pub fn of_event(event: &Event) -> Self {
+        match event.entry.body {
+            Body::Message(_) | Body::Notice(_) | Body::Publication(_) => Self::MESSAGES,
+            _ => Self::EVENTS,
+        }
+    }
+
+    /// The part that a signal belongs to; presence and publications are all of what they come by.
+    #[must_use]
+    pub fn of_signal(signal: &Signal) -> Self {
+        match signal {
+            Signal::Typing { .. } => Self::TYPING,
+            Signal::Read { .. } => Self::READ,
+            Signal::Presence { .. } | Signal::Published { .. } => Self::NONE,
+        }
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self(self.0 & others.0)
+    }
+
+    /// The durable ones among them, as a number below four.
+    #[must_use]
+    pub fn durable(self) -> usize {
+        usize::from(self.0 & 3)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Parts {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Parts {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// How a session reads a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// What the session itself caused, too.
+    pub echo: bool,
+    /// Which parts of a conversation.
+    pub parts: Parts,
+    /// In the form that expects acknowledgements: the one after the session's own number.
+    pub acked: bool,
+    /// The session makes a copy of its own of each event ([`crate::outbox::Link::stamp`]).
+    pub stamped: bool,
+}
+
+impl How {
+    /// Everything, as it is.
+    #[must_use]
+    pub fn plain(echo: bool) -> Self {
+        Self { echo, parts: Parts::ALL, acked: false, stamped: false }
+    }
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self::plain(true)
     }
 }

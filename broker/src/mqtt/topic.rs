@@ -8,14 +8,14 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
+pub use crate::topic::Parts;
 pub use place::{
     Place, badge_result_topic, badge_scan_topic, event_topic, generic_topic, inbox_topic, message_topic, place, presence_topic, read_topic,
     rpc_answer_topic, typing_topic,
 };
-pub use selection::{Parts, Selection, Which};
+pub use selection::{Selection, Which};
 
-/// Most levels of a name or a filter: `a/b/c` has three. It bounds the depth of the filter tree.
-pub const MAX_LEVELS: usize = 64;
+pub use crate::tree::MAX_LEVELS;
 
 /// Longest name or filter in bytes of UTF-8, a shared subscription's group included. The protocol allows 65,535 [MQTT-4.7.3-3].
 pub const MAX_TOPIC_BYTES: usize = 1024;

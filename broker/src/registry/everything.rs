@@ -7,12 +7,12 @@ use super::{PENDING, Registry, Session};
 use crate::ids::{ConvNo, Uid};
 use crate::model::{Body, Change, Event};
 use crate::outbox::Link;
-use crate::topic::{Source, Topic};
+use crate::topic::{How, Source, Topic};
 
 /// What is known of a session that follows everything.
 #[derive(Debug, Default)]
 pub(super) struct Everything {
-    echo: bool,
+    how: How,
     /// Where the conference was when it began: it is given what is above.
     start: u64,
     /// What it is in was read. Until then, who comes in may have been in before.
@@ -100,13 +100,13 @@ impl<L: Link> Registry<L> {
 
     /// Begins to follow everything above `start`, where the conference is: from now on, what the user comes into is noted. `false` when the session
     /// does already. Next, read what there is and say it by [`Registry::follow_known`].
-    pub fn follow_all(&mut self, slot: u32, start: u64, echo: bool) -> bool {
+    pub fn follow_all(&mut self, slot: u32, start: u64, how: How) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.everything.is_none()) else { return false };
-        session.everything = Some(Box::new(Everything { echo, start, ..Everything::default() }));
+        session.everything = Some(Box::new(Everything { how, start, ..Everything::default() }));
         let (conf, uid) = (session.conf, session.uid.clone());
         // Nothing is ever given by the second: it is never settled.
-        self.enlist(slot, &Topic::Public(conf), None, echo, true);
-        self.enlist(slot, &Topic::Joins(conf, uid), None, echo, true);
+        self.enlist(slot, &Topic::Public(conf), None, how, true);
+        self.enlist(slot, &Topic::Joins(conf, uid), None, how, true);
         true
     }
 
@@ -120,11 +120,11 @@ impl<L: Link> Registry<L> {
                 Known::Banned(conv, pos) => drop(everything.bans.entry(conv).or_insert(pos)),
                 Known::Member(topic, ..) if session.topics.contains_key(&topic) || everything.has_joined(&topic) => {}
                 Known::Member(topic, source, since) => {
-                    let echo = everything.echo;
+                    let how = everything.how;
                     if let Topic::Chat(_, conv) = topic {
                         everything.joined.insert(conv, since);
                     }
-                    self.enlist(slot, &topic, Some(source), echo, true);
+                    self.enlist(slot, &topic, Some(source), how, true);
                     // What put them out before has been overcome.
                     if let Some(reader) = self.topics.get_mut(&topic).and_then(|readers| readers.list.last_mut()) {
                         reader.checked = since;
@@ -211,7 +211,7 @@ impl<L: Link> Registry<L> {
         let pos = event.entry.pos;
         let session = self.sessions.get_mut(slot as usize)?;
         let everything = session.everything.as_mut()?;
-        let Everything { echo, start, settled, .. } = **everything;
+        let Everything { how, start, settled, .. } = **everything;
         let before = everything.joined.get(&event.place.conv).copied();
         if pos <= before.unwrap_or(start) {
             return None;
@@ -221,7 +221,7 @@ impl<L: Link> Registry<L> {
         let topic = Topic::of(event);
         let Some(at) = session.topics.get(&topic) else {
             let source = Source { id: event.place.conversation.clone(), kind: event.place.kind };
-            self.enlist(slot, &topic, Some(source), echo, true);
+            self.enlist(slot, &topic, Some(source), how, true);
             let floor = if may_have_been_in { start } else { start.max(pos - 1) };
             return Some(Join { slot, topic, floor, pos });
         };

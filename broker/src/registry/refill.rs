@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Counts, PENDING, Readers, Registry, Session, Wires, ends_for, join};
+use super::walk::{ends_for, shared};
+use super::{Counts, PENDING, Readers, Registry, Session, Wires};
 use crate::ids::{ConfNo, ConversationId, Uid};
-use crate::model::Kind;
-use crate::outbox::{Bounds, Budget, Link, Offered};
+use crate::model::{Body, Event, Kind};
+use crate::outbox::{Bounds, Budget, Link, Offered, Piece, Stamped};
 use crate::recent::Published;
-use crate::topic::{Source, Topic};
+use crate::topic::{Parts, Source, Topic};
 
 /// A session that waits for what passed it by.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,7 @@ impl<L: Link> Registry<L> {
     pub fn wants_refill(&mut self, slot: u32) -> Option<Refill> {
         let session = self.sessions.get_mut(slot as usize)?;
         let lag = session.lag.as_mut().filter(|lag| !lag.reading)?;
-        if !session.outbox.has_no_events() {
+        if !session.outbox.has_no_events() || !session.link.has_room() {
             return None;
         }
         lag.reading = true;
@@ -69,13 +70,15 @@ impl<L: Link> Registry<L> {
             return true;
         }
         let started_at = lag.cursor;
-        let picked = pick(session, &mut self.topics, &self.wires, self.bounds.bytes, events);
+        let since = session.link.stamps();
+        self.scratch.clear();
+        let picked = pick(session, &mut self.topics, &self.wires, self.bounds.bytes, events, &mut self.scratch);
         if !picked.events.is_empty() {
-            let bytes = join(&self.wires, session.link.wire(), picked.events.iter().copied());
-            match session.outbox.offer(&session.link, &bytes, picked.events.len(), &self.bounds) {
+            match session.outbox.offer(&session.link, Piece::Own(&self.scratch), picked.events.len(), &self.bounds) {
                 Offered::Taken => self.counts.deliveries += picked.events.len() as u64,
                 Offered::Gone => return true,
                 Offered::Full => {
+                    session.link.unstamp(since);
                     undo(session, &mut self.topics, &picked.events, started_at);
                     return false;
                 }
@@ -125,10 +128,9 @@ fn pick<'e, L: Link>(
     wires: &Wires,
     lane_bytes: usize,
     events: &'e [Arc<Published>],
+    into: &mut Vec<u8>,
 ) -> Picked<'e> {
     let mut picked = Picked { events: Vec::new(), stopped_at: None, ended: Vec::new() };
-    let wire = session.link.wire();
-    let mut bytes = 0;
     for published in events {
         if let Some(everything) = session.everything.as_mut() {
             everything.note(&session.uid, &published.event);
@@ -141,22 +143,42 @@ fn pick<'e, L: Link>(
         if reader.floor == PENDING || published.pos() <= reader.floor || beyond_removal || picked.ended.contains(&topic) {
             continue;
         }
-        if !reader.echo && published.event.origin == session.id {
-            reader.floor = published.pos();
-            continue;
-        }
-        bytes += wires[wire].as_ref().map_or(0, |form| published.wire(wire, |published| form.event(published)).len());
-        if bytes > lane_bytes && !picked.events.is_empty() {
-            picked.stopped_at = Some(published.pos() - 1);
-            break;
+        let is_own = !reader.how.echo && published.event.origin == session.id;
+        let unwanted = is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(session, &published.event);
+        if !unwanted {
+            let form = shared(wires, session.link.wire() + usize::from(reader.how.acked), published);
+            let is_full = into.len() + form.len() > lane_bytes && !picked.events.is_empty();
+            let stamped = match reader.how.stamped {
+                _ if is_full => Stamped::NoRoom,
+                true => session.link.stamp(published, form, into),
+                false => {
+                    into.extend_from_slice(form);
+                    Stamped::Given
+                }
+            };
+            match stamped {
+                Stamped::Given => picked.events.push(published),
+                Stamped::Unwanted => {}
+                Stamped::NoRoom => {
+                    picked.stopped_at = Some(published.pos() - 1);
+                    break;
+                }
+            }
         }
         reader.floor = published.pos();
-        picked.events.push(published);
         if ends && published.pos() > reader.checked {
             picked.ended.push(topic);
         }
     }
     picked
+}
+
+/// Whether a publication is for the session by its filters; a conversation's events are.
+fn selects<L: Link>(session: &Session<L>, event: &Event) -> bool {
+    match &event.entry.body {
+        Body::Publication(publication) => session.link.selects(&publication.topic),
+        _ => true,
+    }
 }
 
 /// The session has all that passed it by: it is live again, and gets the latest signals.
@@ -165,7 +187,7 @@ fn end_lag<L: Link>(session: &mut Session<L>, wires: &Wires, bounds: &Bounds) {
     bounds.budget.lag_ends();
     let Some(form) = wires[session.link.wire()].as_ref() else { return };
     for telling in std::mem::take(&mut session.late) {
-        session.outbox.offer(&session.link, &form.signal(&telling), 1, bounds);
+        session.outbox.offer(&session.link, Piece::Shared(&form.signal(&telling)), 1, bounds);
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hallway_broker::ids::ConfNo;
 use hallway_broker::model::Event;
 use hallway_broker::registry::Known;
+use hallway_broker::topic::How;
 
 use crate::client::Device;
 use crate::link::Seen;
@@ -80,7 +81,7 @@ impl World {
         let Some(conn) = &mut self.devices[device].conn else { return };
         let (shard, slot, id) = (conn.shard, conn.slot, conn.id);
         conn.all = Some(Everything::begun(start));
-        assert!(self.node.registry(shard, |registry| registry.follow_all(slot, start, true)));
+        assert!(self.node.registry(shard, |registry| registry.follow_all(slot, start, How::plain(true))));
         self.note(|| format!("session {id} follows everything"));
     }
 

@@ -7,7 +7,7 @@ use hallway_broker::model::{Body, Change, Entry, Event, Kind, Message, Place, Vi
 use hallway_broker::outbox::{Bounds, Budget};
 use hallway_broker::recent::{Published, WIRES};
 use hallway_broker::registry::{Registry, Wire, Wires};
-use hallway_broker::topic::{Source, Topic};
+use hallway_broker::topic::{How, Source, Topic};
 
 use crate::link::{Frame, SimLink, SimWire};
 
@@ -41,7 +41,7 @@ fn following(covered: u64, until: u64) -> (Registry<SimLink>, SimLink, u32) {
     link.0.room.set(10_000);
     let slot = registry.add(7, ConfNo(1), ann(), link.clone());
     let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
-    assert!(registry.register(slot, &CREW, Some(source), true));
+    assert!(registry.register(slot, &CREW, Some(source), How::plain(true)));
     assert!(registry.settle(slot, &CREW, covered, until));
     (registry, link, slot)
 }
@@ -85,7 +85,7 @@ fn who_is_put_out_during_the_catch_up_is_told_when_it_is_settled() {
     let (mut registry, _, slot) = following(2, 2);
     assert!(registry.unsubscribe(slot, &CREW));
     let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
-    assert!(registry.register(slot, &CREW, Some(source), true));
+    assert!(registry.register(slot, &CREW, Some(source), How::plain(true)));
     walk(&mut registry, &[put_out(3), said(4)]);
     assert!(!registry.settle(slot, &CREW, 2, 2));
 }
@@ -121,7 +121,7 @@ fn who_lagged_when_put_out_and_has_come_back_stays() {
     walk(&mut registry, &[said(2), put_out(3), said(4)]);
     // In again at 5, and subscribed anew before the refill.
     let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
-    assert!(registry.register(slot, &CREW, Some(source), true));
+    assert!(registry.register(slot, &CREW, Some(source), How::plain(true)));
     assert!(registry.settle(slot, &CREW, 5, 5));
     while let Some(refill) = registry.wants_refill(slot) {
         assert!(refill.after < 5);
@@ -134,7 +134,7 @@ fn who_lagged_when_put_out_and_has_come_back_stays() {
 #[test]
 fn following_presence_makes_nobody_lag() {
     let (mut registry, _, slot) = following(5, 5);
-    assert!(registry.register(slot, &Topic::Presence(ConfNo(1), ann()), None, true));
+    assert!(registry.register(slot, &Topic::Presence(ConfNo(1), ann()), None, How::plain(true)));
     assert!(!registry.lags(slot));
     walk(&mut registry, &[said(6)]);
     assert!(!registry.lags(slot));

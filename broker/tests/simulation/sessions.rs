@@ -8,7 +8,7 @@ use hallway_broker::model::Kind;
 use hallway_broker::outbox::Flushed;
 use hallway_broker::reader::{Page, Toward};
 use hallway_broker::reject::Reject;
-use hallway_broker::topic::{Source, Topic};
+use hallway_broker::topic::{How, Source, Topic};
 
 use crate::client::{Conn, Refilling, Reply, Step, Subscribing};
 use crate::link::{Frame, SimLink, seen};
@@ -40,7 +40,7 @@ impl World {
         let slot = self.node.registry(shard, |registry| registry.add(id, conf, uid.clone(), mine));
         let topic = Topic::Inbox(conf, uid.clone());
         let source = Source { id: ConversationId::inbox(&uid), kind: Kind::Inbox };
-        self.node.registry(shard, |registry| registry.register(slot, &topic, Some(source), true));
+        self.node.registry(shard, |registry| registry.register(slot, &topic, Some(source), How::plain(true)));
         let now = self.node.end(conf.0);
         self.node.registry(shard, |registry| registry.settle(slot, &topic, now, now));
         self.note(|| format!("device {device} ({uid} of {}) connects: session {id}, shard {shard}, slot {slot}", conf.0));
@@ -213,7 +213,7 @@ impl World {
         let checked = self.node.end(conf.0);
         let source = Source { id: id.clone(), kind: found.record.kind };
         let topic = Topic::Chat(conf, ConvNo(conv));
-        assert!(self.node.registry(shard, |registry| registry.register(slot, &topic, Some(source), echo)));
+        assert!(self.node.registry(shard, |registry| registry.register(slot, &topic, Some(source), How::plain(echo))));
         self.note(|| format!("session {session} registers for {id} ({conv}) after {after:?}"));
         if let Some(conn) = &mut self.devices[device].conn {
             conn.subscribing = Some(Subscribing { id: id.clone(), conv, after, echo, step: Step::Registered, checked });

@@ -8,6 +8,7 @@ use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::{Session, Who};
 use hallway_broker::sessions::{Live, Presence};
 use hallway_broker::shard::{Ending, Peer, Shard};
+use hallway_broker::topic::How;
 use serde_json::value::RawValue;
 
 use super::{Caller, Json, json, write};
@@ -72,6 +73,7 @@ fn open(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, given: Optio
     let who = Who::from(identity);
     let (user, name) = (who.uid.clone(), who.name.to_string());
     let session = Session::open(shard, who, Via::Ws, device, peer)?;
+    session.follow_inbox(How::default())?;
     let hello = Hello {
         user,
         name,

@@ -1,10 +1,9 @@
 //! Selections: what of Hallway a filter asks for. The hub's streams are not a tree of topics, so a filter is turned once, when it is
 //! subscribed to, into the streams that it can match, and no filter is looked at while messages flow.
 
-use std::ops::{BitOr, BitOrAssign};
-
 use super::Place;
 use crate::ids::{BadId, ConversationId, Uid};
+use crate::topic::Parts;
 
 /// One of a kind, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -23,50 +22,6 @@ impl<T: PartialEq> Which<T> {
             Self::One(one) => one == id,
             Self::All => true,
         }
-    }
-}
-
-/// Which of a conversation's four topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Parts(u8);
-
-impl Parts {
-    /// None of them.
-    pub const NONE: Self = Self(0);
-    /// `chat/<conversation>`.
-    pub const MESSAGES: Self = Self(1);
-    /// `chat/<conversation>/event`.
-    pub const EVENTS: Self = Self(2);
-    /// `chat/<conversation>/typing`.
-    pub const TYPING: Self = Self(4);
-    /// `chat/<conversation>/read`.
-    pub const READ: Self = Self(8);
-    /// All four.
-    pub const ALL: Self = Self(15);
-
-    /// Whether all of `others` are among them.
-    #[must_use]
-    pub fn contains(self, others: Self) -> bool {
-        self.0 & others.0 == others.0
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl BitOr for Parts {
-    type Output = Self;
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl BitOrAssign for Parts {
-    fn bitor_assign(&mut self, other: Self) {
-        self.0 |= other.0;
     }
 }
 

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::str::Split;
 
-use super::topic::MAX_LEVELS;
+/// Most levels of a name or a filter: `a/b/c` has three. It bounds the depth of the tree.
+pub const MAX_LEVELS: usize = 64;
 
 /// Subscribers by their filters. One subscriber may have many filters, and is then found once for each that matches. An empty tree owns no
 /// memory.
@@ -180,8 +181,8 @@ impl<T: PartialEq> Node<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::topic::{check_filter, check_name, matches};
     use super::*;
+    use crate::mqtt::topic::{check_filter, check_name, matches};
     use proptest::prelude::*;
 
     impl<T> Node<T> {

@@ -1,0 +1,67 @@
+//! Readers of topics that are not a conversation's: one reader for each session, and in a tree the filters that say what it is given.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{LEFT, Registry};
+use crate::outbox::{Link, Piece, Stamped};
+use crate::recent::WIRES;
+use crate::topic::{Telling, Topic};
+
+impl<L: Link> Registry<L> {
+    /// Adds a filter of a session that reads the topic. Its reader comes by [`Registry::register`].
+    pub fn add_filter(&mut self, slot: u32, topic: &Topic, filter: &str) {
+        if let Topic::Named(conf, realm) = topic {
+            self.filters.entry((*conf, *realm)).or_default().insert(filter, slot);
+        }
+    }
+
+    /// Takes a filter of a session away.
+    pub fn remove_filter(&mut self, slot: u32, topic: &Topic, filter: &str) {
+        let Topic::Named(conf, realm) = topic else { return };
+        let Some(tree) = self.filters.get_mut(&(*conf, *realm)) else { return };
+        tree.remove(filter, &slot);
+        if tree.is_empty() {
+            self.filters.remove(&(*conf, *realm));
+        }
+    }
+
+    /// The places among the topic's readers of those whose filters select the name, in ascending order.
+    pub(super) fn selected(&self, topic: &Topic, name: &str) -> Vec<u32> {
+        let Topic::Named(conf, realm) = topic else { return Vec::new() };
+        let Some(tree) = self.filters.get(&(*conf, *realm)) else { return Vec::new() };
+        let mut places = Vec::new();
+        tree.for_each_match(name, |slot| {
+            places.extend(self.sessions.get(*slot as usize).and_then(|session| session.topics.get(topic)));
+        });
+        // Whoever has two filters that match is given it once.
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// Gives a publication that nobody keeps to those whose filters select it. Who has no room for it does not get it (MQTT 5 §4.3.1).
+    pub(super) fn tell_selected(&mut self, topic: &Topic, telling: &Arc<Telling>, name: &str) {
+        let places = self.selected(topic, name);
+        let Some(readers) = self.topics.get(topic) else { return };
+        let mut encoded: [Option<Bytes>; WIRES] = Default::default();
+        for reader in places.iter().filter_map(|at| readers.list.get(*at as usize)).filter(|reader| reader.slot != LEFT) {
+            let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
+            if session.lag.is_some() {
+                continue;
+            }
+            let wire = session.link.wire();
+            let Some(form) = self.wires[wire].as_ref() else { continue };
+            let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
+            if !reader.how.stamped {
+                session.outbox.offer(&session.link, Piece::Shared(bytes), 1, &self.bounds);
+                continue;
+            }
+            self.scratch.clear();
+            if session.link.stamp_signal(telling, bytes, &mut self.scratch) == Stamped::Given {
+                session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds);
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The walk: a batch of events on its way over the readers of a shard, and signals on theirs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::refill::lag_from;
+use super::{EVENT_BYTES, JOIN_BYTES, LATE_SIGNALS, PENDING, Readers, Registry, Wires};
+use crate::ids::Uid;
+use crate::model::{Body, Signal};
+use crate::outbox::{Link, Offered, Piece, Stamped};
+use crate::recent::{Published, WIRES};
+use crate::topic::{How, Parts, Telling, Topic, ends_reading};
+
+/// Events of one topic that go out together.
+struct Group {
+    topic: Topic,
+    events: Vec<Arc<Published>>,
+    /// Of a topic that is not a conversation's: whom the filters select, as places among its readers.
+    only: Option<Vec<u32>>,
+    /// What parts its events are of.
+    parts: Parts,
+    /// The shared bytes, by wire and by the durable parts that a reader wants.
+    joined: [[Option<Bytes>; 4]; WIRES],
+    bytes: usize,
+    /// The last event ends somebody's reading.
+    cut: Option<Uid>,
+}
+
+/// A batch on its way over the readers; carried on in steps so that others get their turn.
+pub struct Walk {
+    groups: std::vec::IntoIter<Group>,
+    under_way: Option<(Group, usize, usize)>,
+}
+
+/// What tells groups of one topic apart: the name of a publication.
+type Name = Option<Arc<str>>;
+
+impl<L: Link> Registry<L> {
+    /// Prepares a batch, in pos order, for its walk: grouped by topic, since each group is one write for each of its readers.
+    #[must_use]
+    pub fn begin(&mut self, batch: &[Arc<Published>]) -> Walk {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut open: HashMap<(Topic, Name), usize> = HashMap::new();
+        for published in batch {
+            self.under_way.insert(published.event.place.conf, published.pos());
+            self.note_ban(&published.event);
+            for topic in std::iter::once(Topic::of(&published.event)).chain(Topic::public(&published.event)) {
+                if !self.topics.contains_key(&topic) {
+                    continue;
+                }
+                let cut = ends_for(published).filter(|_| !matches!(topic, Topic::Public(_)));
+                let name = match &published.event.entry.body {
+                    Body::Publication(publication) => Some(Arc::clone(&publication.topic)),
+                    _ => None,
+                };
+                let key = (topic, name);
+                let at = match open.get(&key) {
+                    Some(at) => *at,
+                    None => {
+                        let only = key.1.as_deref().map(|name| self.selected(&key.0, name));
+                        groups.push(Group::new(key.0.clone(), only));
+                        open.insert(key.clone(), groups.len() - 1);
+                        groups.len() - 1
+                    }
+                };
+                let group = &mut groups[at];
+                group.parts |= Parts::of_event(&published.event);
+                group.bytes += EVENT_BYTES + published.event.entry.body.text_bytes();
+                group.events.push(Arc::clone(published));
+                if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
+                    group.cut = cut;
+                    open.remove(&key);
+                }
+            }
+        }
+        self.walking = true;
+        Walk { groups: groups.into_iter(), under_way: None }
+    }
+
+    /// Carries the walk on over up to `readers` readers; `true` when it is done.
+    pub fn step(&mut self, walk: &mut Walk, mut readers: usize) -> bool {
+        loop {
+            let Some((group, at, end)) = &mut walk.under_way else {
+                let Some(group) = walk.groups.next() else {
+                    self.walking = false;
+                    self.walked.extend(self.under_way.drain());
+                    for topic in std::mem::take(&mut self.untidy) {
+                        self.tidy(&topic);
+                    }
+                    return true;
+                };
+                // Who comes during the walk has caught up beyond it.
+                let all = self.topics.get(&group.topic).map_or(0, |readers| readers.list.len());
+                let end = group.only.as_ref().map_or(all, Vec::len);
+                walk.under_way = Some((group, 0, end));
+                continue;
+            };
+            // Taken out of the map for the step, so that it is looked up once, not for each reader.
+            let Some(mut list) = self.topics.remove(&group.topic) else {
+                walk.under_way = None;
+                continue;
+            };
+            while *at < *end && readers > 0 {
+                readers -= 1;
+                let place = group.only.as_ref().map_or(*at, |only| only[*at] as usize);
+                self.give(group, &mut list, place);
+                *at += 1;
+            }
+            let paused = *at < *end;
+            self.topics.insert(group.topic.clone(), list);
+            if paused {
+                return false;
+            }
+            let Some((group, ..)) = walk.under_way.take() else { continue };
+            self.end_group(&group);
+        }
+    }
+
+    fn end_group(&mut self, group: &Group) {
+        if group.cut.is_some() {
+            let readers = self.topics.get(&group.topic).map_or(&[][..], |readers| &readers.list);
+            // Who is pending learns it when the catch-up is settled: it may have come back since.
+            let ended: Vec<u32> = readers.iter().filter(|r| r.ended > 0 && r.floor != PENDING).map(|r| r.slot).collect();
+            for slot in ended {
+                match self.sessions.get_mut(slot as usize) {
+                    Some(session) if session.lag.is_some() => session.ended.push(group.topic.clone()),
+                    _ => drop(self.drop_reader(slot, &group.topic)),
+                }
+            }
+        }
+        self.tidy(&group.topic);
+    }
+
+    /// Gives a group to one reader.
+    fn give(&mut self, group: &mut Group, readers: &mut Readers, at: usize) {
+        let Some(reader) = readers.list.get_mut(at) else { return };
+        let Some(session) = self.sessions.get_mut(reader.slot as usize) else { return };
+        let (Some(first), Some(last)) = (group.events.first().map(|e| e.pos()), group.events.last().map(|e| e.pos())) else { return };
+        // Who subscribed beyond it has come back since; who is out already went before.
+        let overcome = reader.floor != PENDING && reader.checked >= last;
+        if group.cut.as_ref() == Some(&session.uid) && reader.ended == 0 && !overcome {
+            reader.ended = last;
+        }
+        if reader.floor == PENDING || session.lag.is_some() {
+            session.passed = session.passed.max(last);
+            return;
+        }
+        let How { echo, parts, acked, stamped } = reader.how;
+        let (floor, id, wire) = (reader.floor, session.id, session.link.wire() + usize::from(acked));
+        let public = matches!(group.topic, Topic::Public(_));
+        let wanted = |published: &&Arc<Published>| {
+            published.pos() > floor
+                && parts.contains(Parts::of_event(&published.event))
+                && (echo || published.event.origin != id)
+                && !(public && session.reads_otherwise(&published.event))
+        };
+        let (count, offered, through) = if stamped {
+            let mut count = 0;
+            let (since, mut through) = (session.link.stamps(), last);
+            self.scratch.clear();
+            for published in group.events.iter().filter(wanted) {
+                match session.link.stamp(published, shared(&self.wires, wire, published), &mut self.scratch) {
+                    Stamped::Given => count += 1,
+                    Stamped::Unwanted => {}
+                    Stamped::NoRoom => {
+                        through = published.pos() - 1;
+                        break;
+                    }
+                }
+            }
+            let offered = if count == 0 {
+                Offered::Taken
+            } else {
+                session.outbox.offer(&session.link, Piece::Own(&self.scratch), count, &self.bounds)
+            };
+            if offered != Offered::Taken {
+                session.link.unstamp(since);
+            }
+            (count, offered, through)
+        } else {
+            let common = parts.and(group.parts);
+            let plain = first > floor && echo && !public;
+            let count = if plain && common == group.parts { group.events.len() } else { group.events.iter().filter(wanted).count() };
+            let own;
+            let bytes = if plain || count == group.events.len() {
+                let events = group.events.iter().filter(|published| parts.contains(Parts::of_event(&published.event)));
+                &*group.joined[wire][common.durable()].get_or_insert_with(|| join(&self.wires, wire, events))
+            } else {
+                own = join(&self.wires, wire, group.events.iter().filter(wanted));
+                &own
+            };
+            let offered =
+                if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, Piece::Shared(bytes), count, &self.bounds) };
+            (count, offered, last)
+        };
+        match offered {
+            Offered::Taken => {
+                reader.floor = reader.floor.max(through);
+                self.counts.deliveries += count as u64;
+                if through < last {
+                    session.passed = session.passed.max(last);
+                    lag_from(session, through, &self.bounds.budget, &mut self.counts);
+                }
+            }
+            Offered::Full => {
+                session.passed = session.passed.max(last);
+                lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
+            }
+            Offered::Gone => session.link.wake(),
+        }
+    }
+
+    /// Gives a signal to a topic's readers; who lags keeps the latest of each kind for later.
+    pub fn tell(&mut self, telling: &Arc<Telling>) {
+        let Some(topic) = telling.topic() else { return };
+        if let Signal::Published { publication, .. } = &telling.signal {
+            return self.tell_selected(&topic, telling, &publication.topic);
+        }
+        let Some(readers) = self.topics.get(&topic) else { return };
+        let mut encoded: [Option<Bytes>; WIRES] = Default::default();
+        let part = Parts::of_signal(&telling.signal);
+        for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
+            let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
+            if session.uid == *telling.author() {
+                continue;
+            }
+            let wire = session.link.wire();
+            let Some(form) = self.wires[wire].as_ref() else { continue };
+            let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
+            if session.lag.is_some() {
+                keep_late(&mut session.late, telling);
+            } else {
+                // A full lane drops it: by the time that there is room, it is no longer true.
+                session.outbox.offer(&session.link, Piece::Shared(bytes), 1, &self.bounds);
+            }
+        }
+    }
+}
+
+pub(super) fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
+    late.retain(|earlier| !earlier.is_replaced_by(telling));
+    if late.len() >= LATE_SIGNALS {
+        late.remove(0);
+    }
+    late.push(Arc::clone(telling));
+}
+
+impl Group {
+    fn new(topic: Topic, only: Option<Vec<u32>>) -> Self {
+        Self { topic, events: Vec::new(), only, parts: Parts::NONE, joined: Default::default(), bytes: 0, cut: None }
+    }
+}
+
+/// The shared form of an event.
+pub(super) fn shared<'p>(wires: &Wires, wire: usize, published: &'p Published) -> &'p [u8] {
+    wires[wire].as_ref().map_or(&[][..], |form| published.wire(wire, |published| form.event(published)))
+}
+
+fn join<'e>(wires: &Wires, wire: usize, events: impl Iterator<Item = &'e Arc<Published>>) -> Bytes {
+    let Some(form) = wires[wire].as_ref() else { return Bytes::new() };
+    let mut frames = events.map(|published| published.wire(wire, |published| form.event(published)));
+    let Some(first) = frames.next() else { return Bytes::new() };
+    let Some(second) = frames.next() else { return first.clone() };
+    let mut joined = BytesMut::with_capacity((first.len() + second.len()) * 2);
+    joined.extend_from_slice(first);
+    joined.extend_from_slice(second);
+    for frame in frames {
+        joined.extend_from_slice(frame);
+    }
+    joined.freeze()
+}
+
+/// Whose reading an event ends.
+pub(super) fn ends_for(published: &Published) -> Option<Uid> {
+    match &published.event.entry.body {
+        Body::Member { user, change } if ends_reading(published.event.place.kind, *change) => Some(user.clone()),
+        _ => None,
+    }
+}
