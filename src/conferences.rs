@@ -35,6 +35,14 @@ pub fn default_sign_in(config: &Config) -> SignIn {
     if config.server.mode == Mode::Demo { SignIn::Open } else { SignIn::Password }
 }
 
+/// The conference that somebody means who names none: the first that is configured, or the demo.
+///
+/// # Errors
+/// It is no id.
+pub fn default_id(config: &Config) -> Result<ConferenceId, ConferencesError> {
+    Ok(ConferenceId::parse(config.conference.keys().next().map_or(DEMO, String::as_str))?)
+}
+
 /// Makes what is missing and changes what the configuration says otherwise. What it does not name is left alone. A store without any
 /// conference gets the demo in demo mode, if `demo`.
 ///

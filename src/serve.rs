@@ -3,13 +3,21 @@
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
+use hallway_broker::edges::{InWebSocket, SignIns};
 use hallway_broker::hub::{Hub, HubOptions, OpenError};
+use hallway_broker::ids::ConferenceId;
+use hallway_broker::mqtt::{self, MqttInWebSocket, MqttOptions};
+use hallway_broker::recent::WIRES;
+use hallway_broker::registry::Wires;
+use hallway_broker::tls::{Certificates, TlsError};
 use hallway_ws_adapter::HttpOptions;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,6 +47,17 @@ pub enum ServeError {
         /// What to do.
         hint: String,
     },
+    /// A unix socket.
+    #[error("cannot listen on {} for listen.mqtt_unix: {error}", path.display())]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The control socket.
     #[error("cannot make the control socket in the data directory: {0}")]
     Control(io::Error),
@@ -97,7 +116,8 @@ fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    for (key, address) in loaded.config.listen.all().into_iter().filter(|(key, _)| *key != "listen.http") {
+    let spoken = ["listen.http", "listen.mqtt", "listen.mqtts"];
+    for (key, address) in loaded.config.listen.all().into_iter().filter(|(key, _)| !spoken.contains(key)) {
         if address != Address::Off && loaded.origin(key) != Origin::Default {
             tracing::warn!("{key} is set, but this build does not listen there yet");
         }
@@ -109,37 +129,113 @@ struct Running {
     signals: Signals,
     control: ControlServer,
     http: Option<hallway_ws_adapter::Handle>,
+    mqtt: Option<Arc<mqtt::Edge>>,
+}
+
+/// What is listened on, and what the ready line says of it.
+struct Bound {
+    http: Option<TcpListener>,
+    mqtt: mqtt::Listeners,
+    /// Protocol and address.
+    addresses: Vec<(String, String)>,
 }
 
 async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     let config = &loaded.config;
-    let http = bind("listen.http", "--http", config.listen.http)?;
+    let certificates = match config.listen.mqtts {
+        Address::Off => None,
+        Address::At(_) => Some(Certificates::open(&config.store.path, config.tls.files(), &config.server.host_names())?),
+    };
+    let bound = bind_all(config, certificates.clone())?;
     conferences::ensure(hub, config, true).await?;
     let control = ControlServer::start(Arc::clone(hub), &config.store.path).map_err(ServeError::Control)?;
-    let signals = Signals::listen().map_err(ServeError::Signals)?;
+    let signals = Signals::listen(certificates).map_err(ServeError::Signals)?;
     let mut ready = String::from("ready");
-    let http = match http {
-        Some(listener) => {
-            let address = listener.local_addr().map_err(ServeError::Start)?;
-            ready.push_str(&format!(" http={address}"));
-            Some(start_http(hub, listener, config).map_err(ServeError::Start)?)
-        }
-        None => None,
-    };
+    for (protocol, address) in &bound.addresses {
+        ready.push_str(&format!(" {protocol}={address}"));
+    }
+    let (http, mqtt) = start_edges(hub, bound, config, conferences::default_id(config)?).map_err(ServeError::Start)?;
     say(&ready);
-    Ok(Running { signals, control, http })
+    Ok(Running { signals, control, http, mqtt })
 }
 
-/// The one place where the HTTP edge is joined.
-fn start_http(hub: &Arc<Hub>, listener: TcpListener, config: &Config) -> io::Result<hallway_ws_adapter::Handle> {
+/// The one place where the edges are joined: their wire forms, who they sign in, and what one offers another.
+fn start_edges(
+    hub: &Arc<Hub>,
+    bound: Bound,
+    config: &Config,
+    conference: ConferenceId,
+) -> io::Result<(Option<hallway_ws_adapter::Handle>, Option<Arc<mqtt::Edge>>)> {
+    let mut wires: Wires = [const { None }; WIRES];
+    for (number, wire) in mqtt::wires(hub).into_iter().chain([hallway_ws_adapter::wire(hub)]) {
+        wires[number] = Some(wire);
+    }
+    hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;
+    let sign_ins = SignIns::new(hub);
+    let is_demo = config.server.mode == Mode::Demo;
+    let plaintext_login = config.server.takes_plaintext_logins();
+    let is_mqtt_on = config.listen.mqtt != Address::Off || config.listen.mqtts != Address::Off || config.listen.mqtt_unix.is_some();
+    let mqtt = is_mqtt_on.then(|| {
+        let options = MqttOptions {
+            anonymous: config.mqtt.anonymous,
+            plain_topics: config.mqtt.plain_topics,
+            keepalive_max_s: config.mqtt.keepalive_max_s,
+            receive_maximum: config.mqtt.receive_maximum,
+            demo: is_demo,
+            plaintext_login,
+            conference,
+        };
+        mqtt::start(hub, sign_ins.clone(), bound.mqtt, options, hallway_ws_adapter::json_rpc())
+    });
     let options = HttpOptions {
         origins: config.http.origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
         public_url: config.server.public_url.as_ref().map(|url| url.as_str().to_owned()),
-        demo: config.server.mode == Mode::Demo,
-        plaintext_login: config.server.takes_plaintext_logins(),
+        demo: is_demo,
+        listeners: bound.addresses,
+        plaintext_login,
         trusted_proxies: config.server.trusted_proxies.iter().map(|range| (range.address, range.prefix)).collect(),
     };
-    hallway_ws_adapter::start(hub, listener, options)
+    let in_websocket = mqtt.as_ref().map(|edge| Arc::new(MqttInWebSocket(Arc::clone(edge))) as Arc<dyn InWebSocket>);
+    let start_http = |listener| hallway_ws_adapter::start(hub, sign_ins, listener, options, in_websocket);
+    Ok((bound.http.map(start_http).transpose()?, mqtt))
+}
+
+fn bind_all(config: &Config, certificates: Option<Arc<Certificates>>) -> Result<Bound, ServeError> {
+    let mut addresses = Vec::new();
+    let mut listening = |protocol: &str, listener: &Option<TcpListener>| match listener.as_ref().map(TcpListener::local_addr) {
+        Some(Ok(address)) => {
+            addresses.push((protocol.to_owned(), address.to_string()));
+            Ok(())
+        }
+        Some(Err(error)) => Err(ServeError::Start(error)),
+        None => Ok(()),
+    };
+    let http = bind("listen.http", "--http", config.listen.http)?;
+    listening("http", &http)?;
+    let tcp = bind("listen.mqtt", "--mqtt", config.listen.mqtt)?;
+    listening("mqtt", &tcp)?;
+    let tls = bind("listen.mqtts", "--mqtts", config.listen.mqtts)?;
+    listening("mqtts", &tls)?;
+    let unix = config.listen.mqtt_unix.as_deref().map(bind_unix).transpose()?;
+    if let Some(path) = &config.listen.mqtt_unix {
+        addresses.push(("mqtt_unix".to_owned(), path.display().to_string()));
+    }
+    Ok(Bound { http, mqtt: mqtt::Listeners { tcp, tls: tls.zip(certificates), unix }, addresses })
+}
+
+/// A unix socket for its owner only; one that a server left behind is taken away.
+fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
+    let failed = |error| ServeError::Unix { path: path.to_owned(), error };
+    if UnixStream::connect(path).is_ok() {
+        return Err(failed(io::ErrorKind::AddrInUse.into()));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
 }
 
 fn bind(key: &'static str, flag: &str, address: Address) -> Result<Option<TcpListener>, ServeError> {
@@ -180,6 +276,9 @@ impl Running {
         if let Some(http) = self.http {
             http.stop();
         }
+        if let Some(mqtt) = self.mqtt {
+            mqtt.stop();
+        }
         self.control.stop();
         let drained = task::spawn_blocking(move || hub.drain());
         tokio::select! {
@@ -202,11 +301,13 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(certificates: Option<Arc<Certificates>>) -> io::Result<Self> {
         Ok(Self {
+            certificates,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -219,8 +320,16 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => tracing::info!("SIGHUP is ignored: restart to read the configuration again"),
+                _ = self.hangup.recv() => self.read_certificates(),
             }
+        }
+    }
+
+    fn read_certificates(&self) {
+        match self.certificates.as_ref().map(|certificates| certificates.reload()) {
+            Some(Ok(())) => tracing::info!("SIGHUP: the certificate is read again; restart for the rest of the configuration"),
+            Some(Err(error)) => tracing::error!(%error, "SIGHUP: the certificate of before stays"),
+            None => tracing::info!("SIGHUP: nothing to read again; restart for the configuration"),
         }
     }
 }

@@ -262,7 +262,8 @@ impl Dispatch {
 
     fn telling(&mut self, telling: Telling) {
         let Some(topic) = telling.topic() else { return };
-        let mask = self.interest.of(&topic);
+        let everybodys = telling.everybodys().map_or(0, |topic| self.interest.of(&topic));
+        let mask = self.interest.of(&topic) | everybodys;
         self.hand_to(mask, &Item::Telling(Arc::new(telling)));
     }
 

@@ -13,7 +13,9 @@ mod tests;
 
 use head::{Head, Opcode};
 
-pub use write::{MAX_CONTROL_BYTES, text_frame_header, write_close, write_ping, write_pong, write_text, write_text_with};
+pub use write::{
+    MAX_CONTROL_BYTES, binary_frame_header, text_frame_header, write_close, write_ping, write_pong, write_text, write_text_with,
+};
 
 /// What a peer did against the protocol or this server's bounds. The connection ends with its close code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@ mod housekeeping;
 mod sweep;
 mod threads;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -120,6 +121,8 @@ pub struct Hub {
     sessions: Sessions,
     interest: Arc<Interest>,
     ends: Arc<Ends>,
+    /// Where each conference was when the hub opened.
+    started_at: OnceLock<HashMap<ConfNo, u64>>,
     recent: Arc<Recent>,
     metrics: Metrics,
     health: Health,
@@ -166,6 +169,7 @@ impl Hub {
             sessions: Sessions::default(),
             interest: Arc::default(),
             ends: Arc::default(),
+            started_at: OnceLock::new(),
             recent,
             metrics: Metrics::default(),
             health: Health::default(),
@@ -189,10 +193,14 @@ impl Hub {
 
     /// Where each conference is, so that dispatch starts there.
     fn note_ends(&self) -> Result<(), OpenError> {
+        let mut started_at = HashMap::new();
         for (_, conference) in self.reader.conferences().map_err(StoreError::from)? {
             let head = self.reader.conference_head(conference.no).map_err(StoreError::from)?;
             self.ends.reached(conference.no, head.pos);
+            started_at.insert(conference.no, head.pos);
         }
+        // Opened once.
+        let _ = self.started_at.set(started_at);
         Ok(())
     }
 
@@ -295,7 +303,7 @@ impl Hub {
 
     /// Tells a signal to its topic's readers. Signals may be dropped.
     pub fn tell(&self, telling: &Telling) {
-        if telling.topic().is_none_or(|topic| !self.interest.has(&topic)) {
+        if !telling.topic().into_iter().chain(telling.everybodys()).any(|topic| self.interest.has(&topic)) {
             return;
         }
         let (conf, payload) = telling_payload(telling);
@@ -363,6 +371,12 @@ impl Hub {
         self.ends.of(conf)
     }
 
+    /// How far a conference was when the hub opened: what is above was first told by this process.
+    #[must_use]
+    pub fn started_at(&self, conf: ConfNo) -> u64 {
+        self.started_at.get().and_then(|ends| ends.get(&conf)).copied().unwrap_or(0)
+    }
+
     /// Which shards have readers of what.
     #[must_use]
     pub fn interest(&self) -> &Interest {
@@ -379,6 +393,22 @@ impl Hub {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What staff is told about the server over MQTT: topic and value.
+    #[must_use]
+    pub fn about(&self) -> Vec<(&'static str, String)> {
+        let sessions: usize = self.sessions.count().iter().map(|(_, count)| count).sum();
+        vec![
+            ("$SYS/broker/version", format!("hallway {}", env!("CARGO_PKG_VERSION"))),
+            ("$SYS/broker/uptime", format!("{} seconds", self.clock.elapsed().as_secs())),
+            ("$SYS/broker/clients/connected", sessions.to_string()),
+            ("$SYS/broker/messages/stored", self.metrics.messages.load(Relaxed).to_string()),
+            ("$SYS/broker/messages/delivered", self.metrics.deliveries.load(Relaxed).to_string()),
+            ("$SYS/broker/events/stored", self.metrics.events.load(Relaxed).to_string()),
+            ("$SYS/broker/sessions/lagging", self.budget.lagging().to_string()),
+            ("$SYS/broker/outbox/bytes", self.budget.used().to_string()),
+        ]
     }
 
     /// All figures as Prometheus text.

@@ -5,14 +5,15 @@
 //! 1. the words: [`ids`], [`model`], [`command`] (what can be asked), [`reject`] (why it is refused), [`limits`], [`policy`];
 //! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
 //! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`], [`tree`];
-//! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sessions`], [`reader`] (queries);
-//! 5. what edges share: [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
+//! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`sessions`], [`reader`] (queries);
+//! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
 //!
 //! The MQTT edge is begun in [`mqtt`].
 //!
 //! The hub never sees JSON, packets or stanzas, and an edge never touches the store.
 
+pub mod accept;
 pub mod accounts;
 pub mod admit;
 pub mod apply;
@@ -24,6 +25,7 @@ pub mod command;
 pub mod commit;
 pub mod control;
 pub mod dispatch;
+pub mod edges;
 pub mod frame;
 pub mod generations;
 pub mod hub;
@@ -36,16 +38,19 @@ pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod outbox;
+pub mod peers;
 pub mod policy;
 pub mod queue;
 pub mod reader;
 pub mod recent;
 pub mod registry;
 pub mod reject;
+pub mod sending;
 pub mod session;
 pub mod sessions;
 pub mod shard;
 pub mod state;
+pub mod tls;
 pub mod topic;
 pub mod tree;
 pub mod view;

@@ -11,6 +11,7 @@ use crate::model::{Head, Signal, Via};
 use crate::outbox::Flushed;
 use crate::queue::{ReplyTo, Submission, Ticket};
 use crate::reader::{Page, Toward};
+use crate::recent::Published;
 use crate::reject::{Reason, Reject};
 use crate::sessions::{Live, Presence};
 use crate::shard::{Ending, Peer, Shard};
@@ -106,6 +107,13 @@ impl Session {
         Ok(())
     }
 
+    /// The session as it is listed.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        let (version, since_ms) = (self.who.version, 0);
+        Live { id: self.id, shard: self.shard.index, slot: self.slot, via: self.via, since_ms, version, device: None }
+    }
+
     /// Who acts when this session asks.
     #[must_use]
     pub fn actor(&self) -> Actor {
@@ -181,14 +189,14 @@ impl Session {
         Ok(Subscribed { found, head, page })
     }
 
-    /// Follows everything that the user may read, now and later, live from now on.
+    /// Follows everything that the user may read, now and later: live from now on, or with what came after `from`.
     ///
     /// # Errors
     /// The state's.
-    pub async fn subscribe_all(&self, how: How) -> Result<(), Reject> {
+    pub async fn subscribe_all(&self, how: How, from: Option<u64>) -> Result<(), Reject> {
         let (reader, conf, uid) = (self.shard.hub.reader().clone(), self.who.conf, self.who.uid.clone());
         // First register, then read: what the user comes into in between is noted.
-        let start = self.shard.hub.end(conf);
+        let start = from.unwrap_or_else(|| self.shard.hub.end(conf));
         if !self.shard.registry(|registry| registry.follow_all(self.slot, start, how)) {
             return Ok(());
         }
@@ -302,17 +310,73 @@ impl Session {
     /// When the session lags and its lane is empty: reads what passed it by and gives it to it. `false` when there was nothing to do, or
     /// it could not be done now.
     pub async fn refill(&self) -> bool {
-        let Some(refill) = self.shard.registry(|registry| registry.wants_refill(self.slot)) else { return false };
-        let reader = self.shard.hub.reader().clone();
+        match self.missed().await {
+            Some((events, through)) => self.give(&events, through),
+            None => false,
+        }
+    }
+
+    /// When the session lags and its lane is empty: some of what passed it by, in pos order, and the pos that it reaches. Next comes
+    /// [`Session::give`].
+    pub async fn missed(&self) -> Option<(Vec<Arc<Published>>, u64)> {
+        let refill = self.shard.registry(|registry| registry.wants_refill(self.slot))?;
+        let reader = self.shard.hub.reader();
         let limit = self.shard.hub.limits().outbox_events.clamp(1, MAX_PAGE);
+        if let Some(found) = reader.missed_lately(&refill, limit) {
+            return Some(found);
+        }
+        let reader = reader.clone();
         match blocking(move || Ok(reader.missed(&refill, limit)?)).await {
-            Ok((events, through)) => self.shard.registry(|registry| registry.refill(self.slot, self.id, &events, through)),
+            Ok(found) => Some(found),
             Err(reject) => {
                 tracing::warn!(%reject, "a lagging session could not be refilled, trying again");
                 self.shard.registry(|registry| registry.refill_failed(self.slot, self.id));
-                false
+                None
             }
         }
+    }
+
+    /// Gives the session what it missed. `false` when its lane took nothing: the same again a little later.
+    pub fn give(&self, events: &[Arc<Published>], through: u64) -> bool {
+        self.shard.registry(|registry| registry.refill(self.slot, self.id, events, through))
+    }
+
+    /// What was missed and is not to be given now, after all.
+    pub fn give_later(&self) {
+        self.shard.registry(|registry| registry.refill_failed(self.slot, self.id));
+    }
+
+    /// Follows a topic: live after where the conference is, or with what came after `from`. Returns the pos above which. Of a conversation, the right to
+    /// read it is looked at last.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn follow(&self, topic: &Topic, source: Option<Source>, how: How, from: Option<u64>) -> Result<u64, Reject> {
+        let conversation = source.as_ref().filter(|_| matches!(topic, Topic::Chat(..))).map(|source| source.id.clone());
+        if !self.shard.registry(|registry| registry.register(self.slot, topic, source, how)) {
+            return Err(Reason::TooManySubscriptions.into());
+        }
+        let end = self.shard.hub.end(self.who.conf);
+        let floor = from.unwrap_or(end).min(end);
+        let readable = match conversation {
+            Some(id) => self.shard.hub.reader().readable(self.who.conf, &self.who.uid, &id).map(drop),
+            None => Ok(()),
+        };
+        if let Err(reject) = readable {
+            self.shard.registry(|registry| registry.unsubscribe(self.slot, topic));
+            return Err(reject);
+        }
+        if self.shard.registry(|registry| registry.settle(self.slot, topic, floor, end)) {
+            Ok(floor)
+        } else {
+            Err(Reason::NotAMember.into())
+        }
+    }
+
+    /// Where the session goes on when it comes back.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.shard.registry(|registry| registry.cursor(self.slot))
     }
 }
 

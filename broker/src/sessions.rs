@@ -74,7 +74,8 @@ impl Sessions {
         let mut stripe = self.stripe(&key);
         let fresh = || Present { live: Vec::with_capacity(1), status: Status::Online, text: Arc::default() };
         let present = stripe.entry(key).or_insert_with(fresh);
-        let full = limits.sessions_per_user > 0 && present.live.len() >= limits.sessions_per_user as usize;
+        // Who uses a plain broker without a name is many people.
+        let full = limits.sessions_per_user > 0 && *uid != Uid::anonymous() && present.live.len() >= limits.sessions_per_user as usize;
         let oldest = match limits.session_policy {
             SessionPolicy::Refuse if full => return Err(Reason::TooManySessions.into()),
             SessionPolicy::CloseOldest if full => Some(present.live.remove(0)),
@@ -112,6 +113,18 @@ impl Sessions {
         let stripe = self.stripe(&key);
         let offline = || Presence { status: Status::Offline, text: Arc::default() };
         stripe.get(&key).map_or_else(offline, |present| Presence { status: present.status, text: Arc::clone(&present.text) })
+    }
+
+    /// Everybody in a conference who has a session, and how they are.
+    #[must_use]
+    pub fn all_present(&self, conf: ConfNo) -> Vec<(Uid, Presence)> {
+        let mut all = Vec::new();
+        for stripe in &self.stripes {
+            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            let here = stripe.iter().filter(|((other, _), _)| *other == conf);
+            all.extend(here.map(|((_, uid), present)| (uid.clone(), Presence { status: present.status, text: Arc::clone(&present.text) })));
+        }
+        all
     }
 
     /// Sets how a user is; `false` without a session.

@@ -25,8 +25,10 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Why a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Another session of the user closed it, or took its place.
+    /// Another session of the user closed it.
     Closed,
+    /// Another connection of the same client took its place.
+    TakenOver,
     /// The account is gone or signed out.
     SignedOut,
     /// The server stops.

@@ -14,6 +14,8 @@ pub enum Topic {
     Inbox(ConfNo, Uid),
     /// A user's presence.
     Presence(ConfNo, Uid),
+    /// Everybody's presence.
+    Presences(ConfNo),
     /// All conversations of a conference that are open to all: a part of following everything.
     Public(ConfNo),
     /// What is published on topics that are not a conversation's; who of its readers is given what, the filters say.
@@ -61,7 +63,7 @@ impl Topic {
     pub fn conf(&self) -> ConfNo {
         match self {
             Self::Chat(conf, _) | Self::Inbox(conf, _) | Self::Presence(conf, _) | Self::Public(conf) | Self::Joins(conf, _) => *conf,
-            Self::Named(conf, _) => *conf,
+            Self::Named(conf, _) | Self::Presences(conf) => *conf,
         }
     }
 }
@@ -96,6 +98,12 @@ impl Telling {
             (_, Some(conv)) => Some(Topic::Chat(self.conf, conv)),
             (_, None) => None,
         }
+    }
+
+    /// The topic of all signals of its kind, for who follows everybody's.
+    #[must_use]
+    pub fn everybodys(&self) -> Option<Topic> {
+        matches!(self.signal, Signal::Presence { .. }).then_some(Topic::Presences(self.conf))
     }
 
     /// Whether a later signal takes the place of this one.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,8 @@ pub struct Listen {
     pub mqtt: Address,
     /// MQTT over TLS.
     pub mqtts: Address,
+    /// MQTT on a unix socket: its path.
+    pub mqtt_unix: Option<PathBuf>,
     /// XMPP with STARTTLS.
     pub xmpp: Address,
     /// XMPP over TLS.
@@ -95,6 +98,7 @@ impl Default for Listen {
             http: Address::loopback(8080),
             mqtt: Address::loopback(1883),
             mqtts: Address::loopback(8883),
+            mqtt_unix: None,
             xmpp: Address::loopback(5222),
             xmpps: Address::loopback(5223),
             xmpp_component: Address::Off,

@@ -13,6 +13,7 @@ mod server;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod validate;
 mod web_origin;
 mod xmpp;
@@ -31,6 +32,7 @@ pub use mqtt::Mqtt;
 pub use push::Push;
 pub use server::{LogFormat, Mode, Server};
 pub use store::Store;
+pub use tls::Tls;
 pub use web_origin::WebOrigin;
 pub use xmpp::Xmpp;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub store: Store,
     /// HTTP and WebSocket.
     pub http: Http,
+    /// The certificate.
+    pub tls: Tls,
     /// MQTT.
     pub mqtt: Mqtt,
     /// What kind of server this is.

@@ -1,4 +1,4 @@
-//! `[mqtt]`: read and checked from the start, used by the MQTT edge.
+//! `[mqtt]`: what the MQTT edge allows.
 
 use serde::{Deserialize, Serialize};
 

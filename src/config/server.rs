@@ -84,7 +84,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Whether logins without TLS are taken.
+    /// The names that people reach the server by, for its certificate.
+    #[must_use]
+    pub fn host_names(&self) -> Vec<String> {
+        self.public_url.iter().map(|url| url.host().to_owned()).collect()
+    }
+
+    /// Whether passwords are taken on connections without TLS.
     #[must_use]
     pub fn takes_plaintext_logins(&self) -> bool {
         self.plaintext_login.unwrap_or(self.mode == Mode::Demo)

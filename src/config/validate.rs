@@ -17,6 +17,7 @@ pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
     let config = &loaded.config;
     mode(config).map_err(wrong)?;
     mqtt(config).map_err(wrong)?;
+    tls(config).map_err(wrong)?;
     sizes(config).map_err(wrong)?;
     let mut domains = BTreeMap::new();
     for (id, conference) in &config.conference {
@@ -62,6 +63,14 @@ fn mqtt(config: &Config) -> Result<(), Wrong> {
         }
     }
     Ok(())
+}
+
+fn tls(config: &Config) -> Result<(), Wrong> {
+    match (&config.tls.certificate, &config.tls.key) {
+        (Some(_), None) => wrong("tls.key", "is missing: tls.certificate needs its private key"),
+        (None, Some(_)) => wrong("tls.certificate", "is missing: tls.key needs its certificate"),
+        _ => Ok(()),
+    }
 }
 
 fn sizes(config: &Config) -> Result<(), Wrong> {

@@ -13,6 +13,16 @@ pub struct WebOrigin(String);
 pub struct BadOrigin(String);
 
 impl WebOrigin {
+    /// The host, without scheme and port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        }
+    }
+
     /// The origin as browsers write it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,61 +1,51 @@
 //! What the HTTP routes ask of the hub, for one connection.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallway_broker::accounts::{self, Accounts};
+use hallway_broker::accounts;
 use hallway_broker::admit::Rate;
+use hallway_broker::edges::{self, InWebSocket, SignIns};
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, Uid};
 use hallway_broker::model::Via;
+use hallway_broker::peers::Unauthenticated;
 use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::sending::Sending;
 use hallway_broker::session::Who;
 use hallway_broker::shard::Shard;
 
 use crate::http::client::Client;
-use crate::http::{About, AboutConference, App, Settings, Upgraded};
-use crate::methods::{self, Caller, Sending};
-use crate::peers::{Peers, Unauthenticated};
+use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
+use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session;
 use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn};
 
 /// Users whose rate of sending over HTTP is remembered.
-const HTTP_SENDERS: usize = 10_000;
+pub(crate) const HTTP_SENDERS: usize = 10_000;
 
 /// How fast each user sends over HTTP.
-type HttpRates = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
+pub(crate) type HttpRates = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
 
 /// What all connections share.
 pub(crate) struct Shared {
     pub settings: Settings,
     pub hub: Arc<Hub>,
-    pub accounts: Arc<Accounts>,
-    pub peers: Peers,
-    pub address: SocketAddr,
+    pub sign_ins: SignIns,
+    /// MQTT in WebSocket, when it is spoken here.
+    pub mqtt: Option<Arc<dyn InWebSocket>>,
+    /// Protocol and address of each listener, for the page.
+    pub listeners: Vec<(String, String)>,
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
-    http_rates: Mutex<HttpRates>,
+    pub http_rates: Mutex<HttpRates>,
 }
 
 impl Shared {
-    pub(crate) fn new(hub: Arc<Hub>, settings: Settings, address: SocketAddr, plaintext_login: bool) -> Self {
-        let limits = hub.limits();
-        Self {
-            accounts: Arc::new(Accounts::new(limits, Arc::clone(hub.clock()))),
-            peers: Peers::new(limits.unauthenticated_per_address),
-            http_rates: Mutex::new(Generations::new(HTTP_SENDERS)),
-            settings,
-            hub,
-            address,
-            plaintext_login,
-        }
-    }
-
     /// The rate of all that a user sends over HTTP.
     fn rate(&self, key: (ConfNo, Uid)) -> Arc<Mutex<Rate>> {
         let mut rates = self.http_rates.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,19 +85,19 @@ impl App for Connection {
     async fn register(&self, wanted: Register, client: &Client) -> Result<SignedIn, Fault> {
         self.takes_passwords(client)?;
         let Register { conference, uid, password, name } = wanted;
-        let Shared { accounts, hub, .. } = &*self.shared;
-        Ok(signed_in(accounts.register(hub, &conference, &uid, &password, name.as_deref(), client.address).await?))
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        Ok(signed_in(sign_ins.accounts.register(hub, &conference, &uid, &password, name.as_deref(), client.address).await?))
     }
 
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
         self.takes_passwords(client)?;
-        let Shared { accounts, hub, .. } = &*self.shared;
-        Ok(signed_in(accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        Ok(signed_in(sign_ins.accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
     }
 
     async fn rpc(&self, text: &str, bearer: &str, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let Shared { accounts, hub, .. } = &*self.shared;
-        let who = Who::from(accounts.by_token(hub.reader(), bearer)?);
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        let who = Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?);
         let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
         let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None };
         let mut out = Vec::new();
@@ -115,12 +105,16 @@ impl App for Connection {
         Ok((!out.is_empty()).then_some(out))
     }
 
+    fn speaks(&self, socket: Socket) -> bool {
+        socket == Socket::Hallway || self.shared.mqtt.is_some()
+    }
+
     fn admits(&self, client: &Client) -> Result<(), Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
         if self.admitted.borrow().is_none() {
-            let admitted = self.shared.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
+            let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
         Ok(())
@@ -128,8 +122,16 @@ impl App for Connection {
 
     fn upgraded(&self, upgraded: Upgraded) {
         let Some(admitted) = self.admitted.take() else { return };
-        let Upgraded { stream, leftover, .. } = upgraded;
-        let (accounts, shard) = (Arc::clone(&self.shared.accounts), Rc::clone(&self.shard));
+        let Upgraded { stream, leftover, client, route } = upgraded;
+        if route == Socket::Mqtt {
+            let upgraded =
+                edges::Upgraded { stream, leftover: leftover.to_vec(), address: client.address, is_secure: client.secure, admitted };
+            if let Some(mqtt) = &self.shared.mqtt {
+                mqtt.enter(&self.shard, upgraded);
+            }
+            return;
+        }
+        let (accounts, shard) = (Arc::clone(&self.shared.sign_ins.accounts), Rc::clone(&self.shard));
         tokio::task::spawn_local(session::run(accounts, shard, stream, leftover.to_vec(), admitted));
     }
 
@@ -145,7 +147,7 @@ impl App for Connection {
             version: env!("CARGO_PKG_VERSION"),
             mode: if self.shared.hub.options().demo { "demo" } else { "server" }.to_owned(),
             conferences: conferences.into_iter().map(about).collect(),
-            listeners: vec![("http".to_owned(), self.shared.address.to_string())],
+            listeners: self.shared.listeners.clone(),
         }
     }
 

@@ -85,6 +85,15 @@ pub struct AboutConference {
     pub sign_in: String,
 }
 
+/// What is spoken in a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Socket {
+    /// `/ws`: JSON-RPC.
+    Hallway,
+    /// `/mqtt`: MQTT.
+    Mqtt,
+}
+
 /// A connection that has become a WebSocket: the 101 is written.
 #[derive(Debug)]
 pub struct Upgraded {
@@ -94,6 +103,8 @@ pub struct Upgraded {
     pub leftover: Bytes,
     /// Who it is.
     pub client: Client,
+    /// What it is for.
+    pub route: Socket,
 }
 
 /// What the routes need of the server.
@@ -111,6 +122,9 @@ pub trait App: 'static {
     /// Carries out the message in `text` for the user of the `bearer` token. `None` when there is nothing to answer; an error is for the
     /// token, before anything is carried out.
     async fn rpc(&self, text: &str, bearer: &str, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Whether this is spoken here.
+    fn speaks(&self, socket: Socket) -> bool;
 
     /// Whether one more WebSocket of this client is taken.
     ///
@@ -136,7 +150,7 @@ pub trait App: 'static {
 /// # Errors
 /// hyper's, for the log at debug level: what peers do wrong is not this server's failure.
 pub async fn serve<A: App>(app: Rc<A>, stream: TcpStream, peer: SocketAddr) -> Result<(), hyper::Error> {
-    let upgrade = Rc::new(RefCell::new(None::<Client>));
+    let upgrade = Rc::new(RefCell::new(None::<(Client, Socket)>));
     let service = {
         let (app, upgrade) = (Rc::clone(&app), Rc::clone(&upgrade));
         service_fn(move |request: hyper::Request<Incoming>| {
@@ -155,9 +169,9 @@ pub async fn serve<A: App>(app: Rc<A>, stream: TcpStream, peer: SocketAddr) -> R
     // Ends after a 101, too; only then there is a client to hand over.
     std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await?;
     let parts = connection.into_parts();
-    if let Some(client) = upgrade.take() {
+    if let Some((client, route)) = upgrade.take() {
         let stream = parts.io.into_inner().into_inner();
-        app.upgraded(Upgraded { stream, leftover: parts.read_buf, client });
+        app.upgraded(Upgraded { stream, leftover: parts.read_buf, client, route });
     }
     Ok(())
 }

@@ -6,15 +6,16 @@
 
 mod app;
 pub mod http;
+mod json_rpc;
 mod listen;
 mod methods;
 pub mod openrpc;
 pub mod origin;
-pub mod peers;
 pub mod rpc;
 mod session;
 pub mod table;
 pub mod types;
 pub mod wire;
 
-pub use listen::{Handle, HttpOptions, start};
+pub use json_rpc::json_rpc;
+pub use listen::{Handle, HttpOptions, start, wire};

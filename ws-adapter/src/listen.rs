@@ -4,24 +4,21 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
+use hallway_broker::accept::accept;
+use hallway_broker::edges::{InWebSocket, SignIns};
 use hallway_broker::hub::Hub;
-use hallway_broker::recent::WIRES;
-use hallway_broker::registry::Wires;
+use hallway_broker::registry::Wire;
 use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::app::{Connection, Shared};
+use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
 use crate::http::client::Network;
 use crate::http::{self, Settings};
 use crate::origin::Site;
 use crate::wire::{WS_WIRE, WsWire};
-
-/// How long to wait when the process has no file descriptor left for one more connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The HTTP edge's part of the configuration.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +29,8 @@ pub struct HttpOptions {
     pub public_url: Option<String>,
     /// Demo mode.
     pub demo: bool,
+    /// Protocol and address of each listener, for the page.
+    pub listeners: Vec<(String, String)>,
     /// Whether passwords are taken without TLS.
     pub plaintext_login: bool,
     /// Networks whose `X-Forwarded-*` is believed: address and prefix bits.
@@ -55,26 +54,42 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-/// Starts serving HTTP and WebSocket on `listener`, and the hub's shards when they do not run yet.
+/// What this edge adds to the hub's wire forms, with its number.
+#[must_use]
+pub fn wire(hub: &Hub) -> (usize, Arc<dyn Wire>) {
+    (WS_WIRE, Arc::new(WsWire::new(hub.reader().ids())))
+}
+
+/// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `mqtt` takes what comes at `/mqtt`.
 ///
 /// # Errors
-/// An origin, URL or network that is none; a thread that does not start.
-pub fn start(hub: &Arc<Hub>, listener: TcpListener, options: HttpOptions) -> io::Result<Handle> {
+/// An origin, URL or network that is none.
+pub fn start(
+    hub: &Arc<Hub>,
+    sign_ins: SignIns,
+    listener: TcpListener,
+    options: HttpOptions,
+    mqtt: Option<Arc<dyn InWebSocket>>,
+) -> io::Result<Handle> {
     let address = listener.local_addr()?;
     let site = Site::new(address, options.public_url.as_deref(), &options.origins).map_err(invalid)?;
     let network = |(address, bits): &(IpAddr, u8)| format!("{address}/{bits}").parse::<Network>();
     let trusted_proxies = options.trusted_proxies.iter().map(network).collect::<Result<Vec<_>, _>>().map_err(invalid)?;
-    let settings = Settings { site, trusted_proxies, body_bytes: hub.limits().frame_bytes };
-    let shared = Arc::new(Shared::new(Arc::clone(hub), settings, address, options.plaintext_login));
-    let mut wires: Wires = [const { None }; WIRES];
-    wires[WS_WIRE] = Some(Arc::new(WsWire::new(hub.reader().ids())));
-    hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;
+    let shared = Arc::new(Shared {
+        settings: Settings { site, trusted_proxies, body_bytes: hub.limits().frame_bytes },
+        hub: Arc::clone(hub),
+        sign_ins,
+        mqtt,
+        listeners: options.listeners,
+        plaintext_login: options.plaintext_login,
+        http_rates: Mutex::new(HttpRates::new(HTTP_SENDERS)),
+    });
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     hub.run_on_first_shard(Box::new(move |_| {
         tokio::task::spawn_local(async move {
             tokio::select! {
-                () = accept(shared, listener) => {}
+                () = accept(listener, |stream, peer| hand_over(&shared, stream, peer)) => {}
                 () = stopped.notified() => {}
             }
         });
@@ -82,30 +97,10 @@ pub fn start(hub: &Arc<Hub>, listener: TcpListener, options: HttpOptions) -> io:
     Ok(Handle { stop })
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "cannot listen"),
-    };
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                if let Err(error) = hand_over(&shared, stream, peer) {
-                    tracing::debug!(%error, "a connection was lost on its way to its shard");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 fn hand_over(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
     // A trusted proxy brings many people: they are counted by the address that it names.
     let is_proxy = shared.settings.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
-    let admitted = if is_proxy { None } else { shared.peers.admit(peer.ip()) };
+    let admitted = if is_proxy { None } else { shared.sign_ins.peers.admit(peer.ip()) };
     if admitted.is_none() && !is_proxy {
         tracing::debug!("too many connections of one address that have not signed in");
         return Ok(());

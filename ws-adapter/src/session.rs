@@ -12,7 +12,9 @@ use hallway_broker::accounts::Accounts;
 use hallway_broker::ids::{ConfNo, EventIds};
 use hallway_broker::model::Via;
 use hallway_broker::outbox::{Flushed, Link};
+use hallway_broker::peers::Unauthenticated;
 use hallway_broker::queue::{Answer, Submission};
+use hallway_broker::sending::Sending;
 use hallway_broker::session::Session;
 use hallway_broker::shard::{Ending, Peer, Shard};
 use slab::Slab;
@@ -21,8 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::methods::{self, Caller, Sending, send};
-use crate::peers::Unauthenticated;
+use crate::methods::{self, Caller, send};
 use crate::rpc::{self, Call, Id, Message};
 use crate::table::MethodId;
 use crate::wire::WS_WIRE;
@@ -457,7 +458,7 @@ impl Task {
 
     fn say_goodbye(&self, ending: Ending) -> Closing {
         let (code, reason) = match ending {
-            Ending::Closed => (4001, "session_closed"),
+            Ending::Closed | Ending::TakenOver => (4001, "session_closed"),
             Ending::SignedOut => (4001, "session_ended"),
             Ending::Draining => (1012, "draining"),
         };

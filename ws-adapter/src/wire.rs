@@ -49,7 +49,7 @@ fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
 pub fn write_session_notice(ending: Ending, out: &mut Vec<u8>) {
     canonical::write_session_notice(
         match ending {
-            Ending::Closed => SessionNotice::SessionClosed,
+            Ending::Closed | Ending::TakenOver => SessionNotice::SessionClosed,
             Ending::SignedOut => SessionNotice::SessionEnded,
             Ending::Draining => SessionNotice::Draining { retry_after_ms: DRAIN_RETRY_MS },
         },

@@ -31,41 +31,46 @@ pub fn write_event_notification(event: &Event, ids: &EventIds, out: &mut Vec<u8>
     notification(event_method(&event.entry.body), out, |out| write_event(event, ids, out));
 }
 
-/// Appends a signal's notification.
-pub fn write_signal_notification(signal: &Signal, out: &mut Vec<u8>) {
+/// Appends a signal: what its notification's params are.
+pub fn write_signal(signal: &Signal, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
     match signal {
-        Signal::Typing { conversation, from, name, on } => notification("typing", out, |out| {
-            let mut object = Object::begin(out);
+        Signal::Typing { conversation, from, name, on } => {
             object.word("conversation", conversation.as_str());
             object.word("from", from.as_str());
             object.string("name", name);
             object.bool("on", *on);
-            object.end();
-        }),
-        Signal::Read { conversation, from, seq } => notification("read", out, |out| {
-            let mut object = Object::begin(out);
+        }
+        Signal::Read { conversation, from, seq } => {
             object.word("conversation", conversation.as_str());
             object.word("from", from.as_str());
             object.number("seq", *seq);
-            object.end();
-        }),
-        Signal::Published { from, publication, .. } => notification("topic", out, |out| {
-            let mut object = Object::begin(out);
-            object.string("topic", &publication.topic);
-            object.word("from", from.as_str());
-            object.end();
-        }),
-        Signal::Presence { user, name, status, text } => notification("presence", out, |out| {
-            let mut object = Object::begin(out);
+        }
+        Signal::Presence { user, name, status, text } => {
             object.word("user", user.as_str());
             object.string("name", name);
             object.word("status", status.word());
             if !text.is_empty() {
                 object.string("text", text);
             }
-            object.end();
-        }),
+        }
+        Signal::Published { from, publication, .. } => {
+            object.string("topic", &publication.topic);
+            object.word("from", from.as_str());
+        }
     }
+    object.end();
+}
+
+/// Appends a signal's notification.
+pub fn write_signal_notification(signal: &Signal, out: &mut Vec<u8>) {
+    let method = match signal {
+        Signal::Typing { .. } => "typing",
+        Signal::Read { .. } => "read",
+        Signal::Presence { .. } => "presence",
+        Signal::Published { .. } => "topic",
+    };
+    notification(method, out, |out| write_signal(signal, out));
 }
 
 /// What a session is told about itself; not stored.

@@ -5,6 +5,7 @@ pub const MAX_CONTROL_BYTES: usize = 125;
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
@@ -31,6 +32,12 @@ fn header(opcode: u8, len: usize) -> ([u8; 10], usize) {
         }
     };
     (bytes, used)
+}
+
+/// Writes the header of a binary message of `len` bytes.
+pub fn binary_frame_header(len: usize, out: &mut Vec<u8>) {
+    let (bytes, used) = header(BINARY, len);
+    out.extend_from_slice(&bytes[..used]);
 }
 
 /// Writes the header of a text message of `len` bytes.

@@ -1,5 +1,7 @@
 //! Lists of conversations and members, and how much of them somebody has not read.
 
+use std::collections::HashSet;
+
 use super::{Reader, Toward};
 use crate::apply::ReadMark;
 use crate::ids::{ConfNo, ConversationId, Uid};
@@ -94,6 +96,19 @@ impl Reader {
             }
         }
         Ok(known)
+    }
+
+    /// The conversations that a user may read: their own and those open to all. At most [`LIST_SCAN`] of each are looked at.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn readable_ids(&self, conf: ConfNo, uid: &Uid) -> Result<Vec<ConversationId>, StateError> {
+        let mut ids = self.ids_below(&keys::user_conversations(conf, uid))?;
+        let own: HashSet<ConversationId> = ids.iter().cloned().collect();
+        ids.extend(self.ids_below(&keys::public_conversations(conf))?.into_iter().filter(|id| !own.contains(id)));
+        // Notices have a topic of their own.
+        ids.retain(|id| id.inbox_owner().is_none());
+        Ok(ids)
     }
 
     fn listed(&self, uid: &Uid, head: Head, found: Found, role: Option<MemberRole>, muted: bool) -> Result<Listed, StateError> {

@@ -121,15 +121,21 @@ impl Reader {
         Ok(low)
     }
 
+    /// The same as [`Self::missed`] for who is only a little behind: from memory.
+    #[must_use]
+    pub fn missed_lately(&self, refill: &Refill, limit: usize) -> Option<(Vec<Arc<Published>>, u64)> {
+        let follows = |event: &Event| {
+            (refill.everything && event.place.kind.is_public()) || refill.topics.iter().any(|(topic, _)| *topic == Topic::of(event))
+        };
+        self.recent.after(refill.conf, refill.after, limit, follows)
+    }
+
     /// What a lagging session missed: up to `limit` events in pos order, and the pos that they reach. Only what the user may read now.
     ///
     /// # Errors
     /// The state's.
     pub fn missed(&self, refill: &Refill, limit: usize) -> Result<(Vec<Arc<Published>>, u64), StateError> {
-        let follows = |event: &Event| {
-            (refill.everything && event.place.kind.is_public()) || refill.topics.iter().any(|(topic, _)| *topic == Topic::of(event))
-        };
-        if let Some(found) = self.recent.after(refill.conf, refill.after, limit, follows) {
+        if let Some(found) = self.missed_lately(refill, limit) {
             return Ok(found);
         }
         // What is committed later than this is above it.

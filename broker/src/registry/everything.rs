@@ -149,6 +149,19 @@ impl<L: Link> Registry<L> {
         self.catch_up(slot, floor, until);
     }
 
+    /// Changes how everything is read from now on.
+    pub fn reread_all(&mut self, slot: u32, how: How) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        let Some(everything) = session.everything.as_mut() else { return };
+        everything.how = how;
+        for (topic, at) in &session.topics {
+            let reader = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize));
+            if let Some(reader) = reader.filter(|reader| reader.implied) {
+                reader.how = how;
+            }
+        }
+    }
+
     /// Stops following everything; what was subscribed to by name goes on. Whether it did.
     pub fn unfollow_all(&mut self, slot: u32) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };

@@ -212,14 +212,20 @@ impl<L: Link> Registry<L> {
         }
     }
 
-    /// Gives a signal to a topic's readers; who lags keeps the latest of each kind for later.
+    /// Gives a signal to its readers; who lags keeps the latest of each kind for later.
     pub fn tell(&mut self, telling: &Arc<Telling>) {
         let Some(topic) = telling.topic() else { return };
         if let Signal::Published { publication, .. } = &telling.signal {
             return self.tell_selected(&topic, telling, &publication.topic);
         }
-        let Some(readers) = self.topics.get(&topic) else { return };
         let mut encoded: [Option<Bytes>; WIRES] = Default::default();
+        for topic in std::iter::once(topic).chain(telling.everybodys()) {
+            self.tell_topic(&topic, telling, &mut encoded);
+        }
+    }
+
+    fn tell_topic(&mut self, topic: &Topic, telling: &Arc<Telling>, encoded: &mut [Option<Bytes>; WIRES]) {
+        let Some(readers) = self.topics.get(topic) else { return };
         let part = Parts::of_signal(&telling.signal);
         for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
             let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
@@ -239,7 +245,7 @@ impl<L: Link> Registry<L> {
     }
 }
 
-pub(super) fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
+fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
     late.retain(|earlier| !earlier.is_replaced_by(telling));
     if late.len() >= LATE_SIGNALS {
         late.remove(0);

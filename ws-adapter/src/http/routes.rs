@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, account, cors, page, rpc, upgrade};
+use super::{App, Socket, account, cors, page, rpc, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -28,7 +28,7 @@ enum Route {
     Register,
     Login,
     Rpc,
-    Socket,
+    Socket(Socket),
 }
 
 impl Route {
@@ -45,7 +45,8 @@ impl Route {
             "/api/register" => Self::Register,
             "/api/login" => Self::Login,
             "/rpc" => Self::Rpc,
-            "/ws" => Self::Socket,
+            "/ws" => Self::Socket(Socket::Hallway),
+            "/mqtt" => Self::Socket(Socket::Mqtt),
             _ => return None,
         })
     }
@@ -66,15 +67,16 @@ impl Route {
 
     /// Whether what it does depends on who sends the browser here.
     fn checks_origin(self) -> bool {
-        self.is_open_to_origins() || self == Self::Socket
+        self.is_open_to_origins() || matches!(self, Self::Socket(_))
     }
 }
 
 /// Answers a request. After a 101, `upgraded` names the client to hand over.
-pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<Client>>) -> Answer {
+pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<(Client, Socket)>>) -> Answer {
     let settings = app.settings();
     let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
-    let Some(route) = Route::find(request.uri().path()) else { return no_such_path() };
+    let route = Route::find(request.uri().path()).filter(|route| !matches!(route, Route::Socket(what) if !app.speaks(*what)));
+    let Some(route) = route else { return no_such_path() };
     if let Err(refusal) = check(route, app, request.headers(), host.as_deref()) {
         return *refusal;
     }
@@ -114,7 +116,7 @@ fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
 fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
         _ if route.is_post() => (method == Method::POST, "POST"),
-        Route::Socket => (method == Method::GET, "GET"),
+        Route::Socket(_) => (method == Method::GET, "GET"),
         _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
     };
     (!fits).then(|| method_not_allowed(allowed))
@@ -125,7 +127,7 @@ async fn carry_out<A: App>(
     route: Route,
     request: Request<Incoming>,
     client: Client,
-    upgraded: &RefCell<Option<Client>>,
+    upgraded: &RefCell<Option<(Client, Socket)>>,
 ) -> Answer {
     match route {
         Route::Page => page::index(),
@@ -140,19 +142,19 @@ async fn carry_out<A: App>(
         Route::Register => account::register(app, request, &client).await,
         Route::Login => account::login(app, request, &client).await,
         Route::Rpc => rpc::call(app, request, &client).await,
-        Route::Socket => socket(app, request.headers(), client, upgraded),
+        Route::Socket(what) => socket(app, what, request.headers(), client, upgraded),
     }
 }
 
-fn socket<A: App>(app: &A, headers: &HeaderMap, client: Client, upgraded: &RefCell<Option<Client>>) -> Answer {
-    let answer = match upgrade::shake_hands(headers) {
+fn socket<A: App>(app: &A, what: Socket, headers: &HeaderMap, client: Client, upgraded: &RefCell<Option<(Client, Socket)>>) -> Answer {
+    let answer = match upgrade::shake_hands(headers, what) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
     if let Err(fault) = app.admits(&client) {
         return refused(&fault);
     }
-    *upgraded.borrow_mut() = Some(client);
+    *upgraded.borrow_mut() = Some((client, what));
     answer
 }
 

@@ -53,6 +53,9 @@ impl App for Fake {
         self.check(bearer, client, Reason::BadToken)?;
         Ok((text != "{}").then(|| text.into()))
     }
+    fn speaks(&self, _: Socket) -> bool {
+        true
+    }
     fn admits(&self, _: &Client) -> Result<(), Fault> {
         let fault = Fault { retry_after_ms: Some(1500), ..Reason::TooManySessions.into() };
         if self.full.get() { Err(fault) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! `GET /ws`: the opening handshake (RFC 6455 §4.2).
+//! `GET /ws` and `GET /mqtt`: the opening handshake (RFC 6455 §4.2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,14 +8,21 @@ use hyper::header::{
 use hyper::{HeaderMap, StatusCode};
 use tungstenite::handshake::derive_accept_key;
 
+use super::Socket;
 use super::answer::{Answer, Refusal, empty, refused, refused_with, set};
 use crate::rpc::Fault;
 
-/// The subprotocol, optional to ask for.
-const SUBPROTOCOL: &str = "hallway.v1";
+/// The subprotocols of each, in the order in which we would have them; asking for one is optional. For MQTT [MQTT-6.0.0-3, -4], and its name
+/// in the times of 3.1, which some clients still ask for.
+fn subprotocols(what: Socket) -> &'static [&'static str] {
+    match what {
+        Socket::Hallway => &["hallway.v1"],
+        Socket::Mqtt => &["mqtt", "mqttv3.1"],
+    }
+}
 
 /// The 101, or why not.
-pub fn shake_hands(headers: &HeaderMap) -> Result<Answer, Refusal> {
+pub fn shake_hands(headers: &HeaderMap, what: Socket) -> Result<Answer, Refusal> {
     if !lists(headers, &UPGRADE, |word| word.eq_ignore_ascii_case("websocket")) {
         let mut answer = refused_with(StatusCode::UPGRADE_REQUIRED, &Fault::invalid_request("this is a WebSocket endpoint"));
         set(&mut answer, UPGRADE, "websocket");
@@ -32,10 +39,10 @@ pub fn shake_hands(headers: &HeaderMap) -> Result<Answer, Refusal> {
     let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes())) else {
         return Err(refused(&Fault::invalid_request("Sec-WebSocket-Key is not 16 bytes in base64")).into()); // RFC 6455 §4.2.1 (5)
     };
-    Ok(accept(headers, key))
+    Ok(accept(headers, key, what))
 }
 
-fn accept(headers: &HeaderMap, key: &HeaderValue) -> Answer {
+fn accept(headers: &HeaderMap, key: &HeaderValue, what: Socket) -> Answer {
     let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
     answer.headers_mut().clear();
     set(&mut answer, UPGRADE, "websocket");
@@ -44,8 +51,9 @@ fn accept(headers: &HeaderMap, key: &HeaderValue) -> Answer {
     if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
         answer.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if lists(headers, &SEC_WEBSOCKET_PROTOCOL, |word| word == SUBPROTOCOL) {
-        set(&mut answer, SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL); // RFC 6455 §4.2.2 (5.5)
+    let asked = |ours: &&&str| lists(headers, &SEC_WEBSOCKET_PROTOCOL, |word| word == **ours);
+    if let Some(ours) = subprotocols(what).iter().find(asked) {
+        set(&mut answer, SEC_WEBSOCKET_PROTOCOL, ours); // RFC 6455 §4.2.2 (5.5)
     }
     answer
 }

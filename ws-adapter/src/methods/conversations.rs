@@ -159,7 +159,7 @@ async fn subscribe_all(caller: &Caller<'_>, session: &Session, wanted: &Subscrib
     if wanted.after.is_some() {
         return Err(Reason::InvalidParams.into());
     }
-    session.subscribe_all(How::plain(wanted.echo)).await?;
+    session.subscribe_all(How::plain(wanted.echo), None).await?;
     json(&Subscribed { conversation: EVERYTHING.into(), epoch: Epoch(epoch), seq: 0, events: Vec::new(), complete: true })
 }
 

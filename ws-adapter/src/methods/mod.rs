@@ -6,15 +6,14 @@ mod people;
 pub(crate) mod send;
 mod sessions;
 
-use std::cell::{Cell, RefCell};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use hallway_broker::admit::Rate;
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
-use hallway_broker::ids::{ConversationId, EventIds};
+use hallway_broker::ids::EventIds;
 use hallway_broker::model::{Conference, Via};
 use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -23,70 +22,6 @@ pub(crate) use sessions::hello;
 
 use crate::rpc::{self, Batch, Call, Entry, Fault, Id, Message};
 use crate::table::MethodId;
-
-/// Conversations that a connection is known to be allowed to post in.
-const KNOWN_CONVERSATIONS: usize = 16;
-
-/// How fast somebody sends.
-enum Bucket {
-    /// A connection's own.
-    Own(Cell<Rate>),
-    /// One for all requests of a user over HTTP, which may be many at once.
-    Shared(Arc<Mutex<Rate>>),
-}
-
-impl Default for Bucket {
-    fn default() -> Self {
-        Self::Own(Cell::default())
-    }
-}
-
-/// What a connection has to do with sending.
-#[derive(Default)]
-pub(crate) struct Sending {
-    rate: Bucket,
-    /// Where its last messages were taken: not asked again before `apply` decides.
-    known: RefCell<Vec<ConversationId>>,
-}
-
-impl Sending {
-    /// Sends at a rate that others share.
-    pub(crate) fn sharing(rate: Arc<Mutex<Rate>>) -> Self {
-        Self { rate: Bucket::Shared(rate), known: RefCell::default() }
-    }
-
-    /// Counts one message or change.
-    fn take(&self, hub: &Hub) -> Result<(), Reject> {
-        let limits = hub.limits();
-        let take = |rate: &mut Rate| rate.take(hub.clock().elapsed(), limits.messages_per_second, limits.message_burst);
-        match &self.rate {
-            Bucket::Own(own) => {
-                let mut rate = own.get();
-                let taken = take(&mut rate);
-                own.set(rate);
-                taken
-            }
-            Bucket::Shared(shared) => take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner)),
-        }
-    }
-
-    fn knows(&self, id: &ConversationId) -> bool {
-        self.known.borrow().contains(id)
-    }
-
-    fn learn(&self, id: &ConversationId) {
-        let mut known = self.known.borrow_mut();
-        if known.len() >= KNOWN_CONVERSATIONS {
-            known.remove(0);
-        }
-        known.push(id.clone());
-    }
-
-    /// Something was refused: ask again from now on.
-    pub(crate) fn forget(&self) {
-        self.known.borrow_mut().clear();
-    }
-}
 
 /// Who calls, and over what.
 pub(crate) struct Caller<'a> {
@@ -197,6 +132,10 @@ pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
 
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
     use MethodId as M;
+    if caller.via == Via::Mqtt && matches!(method, M::ConversationSubscribe | M::ConversationUnsubscribe) {
+        // That is what SUBSCRIBE and UNSUBSCRIBE are for.
+        return Err(Reason::NotAllowed.into());
+    }
     match method {
         M::SessionHello => caller.live().and(Err(Reason::AlreadySignedIn.into())),
         M::SessionList => sessions::list(caller),

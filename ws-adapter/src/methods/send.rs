@@ -1,15 +1,16 @@
 //! `message.*`.
 
-use hallway_broker::command::{Action, Command, Draft, Outcome};
+use hallway_broker::command::{Action, Command, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, EventIds};
 use hallway_broker::queue::{Answer, ReplyTo};
-use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::reject::Reason;
+use hallway_broker::sending::Sending;
 use hallway_broker::session::Who;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use super::{Caller, Json, Sending};
+use super::{Caller, Json};
 use crate::rpc::{self, Batch, Call, Fault, Id};
 use crate::types::message::{DeleteParams, EditParams, ReactParams, SendParams};
 use crate::types::params;
@@ -53,7 +54,7 @@ pub(crate) fn write_answer(id: &Id, answer: Answer, conf: ConfNo, ids: &EventIds
 /// Admission of `message.send`: what is not refused here goes to the queue.
 pub(crate) fn prepare(hub: &Hub, who: &Who, sending: &Sending, given: Option<&RawValue>) -> Result<Action, Early> {
     let draft = params::<SendParams<'_>>(given)?.draft(hub.limits())?;
-    match admit(hub, who, sending, &draft) {
+    match sending.admit(hub, who, &draft) {
         Ok(()) => Ok(Action::Send(draft)),
         // A retry gets its old answer even when it would be refused now.
         Err(reject) => match hub.reader().earlier_answer(who.conf, &who.uid, &draft, hub.clock().now_ms()) {
@@ -61,16 +62,6 @@ pub(crate) fn prepare(hub: &Hub, who: &Who, sending: &Sending, given: Option<&Ra
             _ => Err(Early::Fault(reject.into())),
         },
     }
-}
-
-fn admit(hub: &Hub, who: &Who, sending: &Sending, draft: &Draft) -> Result<(), Reject> {
-    hub.writable()?;
-    sending.take(hub)?;
-    if !sending.knows(&draft.conversation) {
-        hub.reader().may_post(who.conf, &who.uid, &draft.conversation)?;
-        sending.learn(&draft.conversation);
-    }
-    Ok(())
 }
 
 pub(super) async fn send(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {

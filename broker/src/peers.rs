@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallway_broker::accounts::attempts::Network;
+use crate::accounts::attempts::Network;
 
 /// Counts connections by network: an IPv4 address, or an IPv6 /64.
 #[derive(Debug, Clone)]

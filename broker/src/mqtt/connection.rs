@@ -1,0 +1,252 @@
+//! A connection as its shard and its task share it: the shard writes messages to it and brings the hub's answers, the task does all else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::codec::{AckKind, Code, Qos, Version, write_ack};
+use super::delivery::Delivery;
+use super::refusal;
+use super::transport::Transport;
+use super::wire::wire_of;
+use crate::clock::Clock;
+use crate::ids::ConversationId;
+use crate::model::{Publication, UserRole};
+use crate::outbox::{Link, Stamped};
+use crate::queue::Answer;
+use crate::recent::Published;
+use crate::reject::{Reason, Reject};
+use crate::sending::Sending;
+use crate::shard::{Ending, Peer};
+use crate::topic::Telling;
+
+/// Refusals that wait to be reported; more are not.
+const MAX_REPORTS: usize = 64;
+/// Capacity that an empty line of acknowledgements may keep.
+const IDLE_CAPACITY: usize = 16;
+
+/// See the module's text.
+pub(super) struct Connection {
+    pub transport: Transport,
+    pub version: Version,
+    /// The user's role when they signed in.
+    pub role: UserRole,
+    /// The client wants reason strings.
+    pub wants_reasons: bool,
+    pub delivery: RefCell<Delivery>,
+    pub acks: RefCell<Acks>,
+    pub sending: Sending,
+    pub ending: Cell<Option<Ending>>,
+    /// Something was refused that may succeed later, and the protocol cannot say so.
+    pub must_retry: Cell<bool>,
+    /// Something was written since it was last asked.
+    pub touched: Cell<bool>,
+    /// The task waits for answers, or for the room that they leave.
+    pub waits: Cell<bool>,
+    /// Refusals that the client could not be told otherwise: topic and why.
+    pub reports: RefCell<Vec<(Arc<str>, &'static str)>>,
+    pub wake: Notify,
+    clock: Arc<dyn Clock>,
+}
+
+impl Connection {
+    pub fn new(
+        transport: Transport,
+        version: Version,
+        role: UserRole,
+        wants_reasons: bool,
+        delivery: Delivery,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            transport,
+            version,
+            role,
+            wants_reasons,
+            delivery: RefCell::new(delivery),
+            acks: RefCell::default(),
+            sending: Sending::default(),
+            ending: Cell::new(None),
+            must_retry: Cell::new(false),
+            touched: Cell::new(false),
+            waits: Cell::new(false),
+            reports: RefCell::default(),
+            wake: Notify::new(),
+            clock,
+        }
+    }
+
+    /// Settles an acknowledgement and appends those that are due, in the order in which their messages came.
+    pub fn settle(&self, tag: u32, answer: Result<(), Reject>, into: &mut Vec<u8>) {
+        if let Err(reject) = &answer {
+            self.sending.forget();
+            self.refused(tag, reject.reason);
+        }
+        if self.must_retry.get() {
+            // No ack, so that the client sends it again; nothing later is acknowledged before it.
+            return self.wake.notify_one();
+        }
+        let mut acks = self.acks.borrow_mut();
+        acks.settle(tag, answer.err().map(|reject| reject.reason));
+        acks.write(self.version, self.wants_reasons, into);
+        if self.waits.get() || !self.reports.borrow().is_empty() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// What cannot be said in an acknowledgement is reported, or ends the connection.
+    fn refused(&self, tag: u32, reason: Reason) {
+        let acks = self.acks.borrow();
+        let Some(slot) = acks.get(tag) else { return };
+        if self.version == Version::V5 && slot.qos != Qos::AtMostOnce {
+            return;
+        }
+        if refusal::is_for_now(reason) {
+            self.must_retry.set(slot.qos != Qos::AtMostOnce);
+            return;
+        }
+        let mut reports = self.reports.borrow_mut();
+        if reports.len() < MAX_REPORTS {
+            reports.push((slot.about.topic(), reason.word()));
+        }
+    }
+}
+
+impl Link for Connection {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.touched.set(true);
+        self.transport.try_write(bytes)
+    }
+    fn wake(&self) {
+        self.wake.notify_one();
+    }
+    fn wire(&self) -> usize {
+        wire_of(self.version)
+    }
+    fn stamp(&self, published: &Published, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+        self.delivery.borrow_mut().stamp(published, form, self.clock.now_ms(), into)
+    }
+    fn stamp_signal(&self, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+        self.delivery.borrow_mut().stamp_signal(telling, form, into)
+    }
+    fn stamps(&self) -> usize {
+        self.delivery.borrow().len()
+    }
+    fn unstamp(&self, since: usize) {
+        self.delivery.borrow_mut().unstamp(since);
+    }
+    fn has_room(&self) -> bool {
+        self.delivery.borrow().has_room()
+    }
+    fn selects(&self, topic: &str) -> bool {
+        self.delivery.borrow().subscriptions.selecting(topic).next().is_some()
+    }
+}
+
+impl Peer for Connection {
+    fn answer(&self, tag: u32, answer: Answer, into: &mut Vec<u8>) {
+        self.settle(tag, answer.map(drop), into);
+    }
+    fn end(&self, why: Ending) {
+        self.ending.set(Some(why));
+        self.wake.notify_one();
+    }
+}
+
+/// What a message that the client sent was about, for a report.
+pub(super) enum About {
+    /// A conversation: its topic's name is made when it is needed.
+    Conversation(Arc<str>, ConversationId),
+    /// An application's topic.
+    Publication(Arc<Publication>),
+    /// Another topic.
+    Topic(Arc<str>),
+}
+
+impl About {
+    fn topic(&self) -> Arc<str> {
+        match self {
+            Self::Conversation(conference, id) => format!("conf/{conference}/chat/{id}").into(),
+            Self::Publication(publication) => Arc::clone(&publication.topic),
+            Self::Topic(topic) => Arc::clone(topic),
+        }
+    }
+}
+
+/// A message of the client that is to be acknowledged.
+pub(super) struct Slot {
+    pub packet_id: u16,
+    pub qos: Qos,
+    pub about: About,
+    /// What came of it; `None` while that is not known.
+    done: Option<Option<Reason>>,
+}
+
+/// The messages that the client sent and that are not acknowledged, in the order in which they came [MQTT-4.6.0-2, -3].
+#[derive(Default)]
+pub(super) struct Acks {
+    first: u32,
+    slots: VecDeque<Slot>,
+    /// QoS 2 messages that are taken and not released.
+    pub unreleased: Vec<u16>,
+}
+
+impl Acks {
+    /// Messages that wait.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Messages of QoS 1 and 2 that are under way (MQTT 5 §4.9).
+    pub fn under_way(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.qos != Qos::AtMostOnce).count() + self.unreleased.len()
+    }
+
+    /// Whether a QoS 2 message of this id waits.
+    pub fn waits_for(&self, packet_id: u16) -> bool {
+        self.slots.iter().any(|slot| slot.qos == Qos::ExactlyOnce && slot.packet_id == packet_id)
+    }
+
+    /// Adds a message; its tag.
+    pub fn push(&mut self, packet_id: u16, qos: Qos, about: About) -> u32 {
+        self.slots.push_back(Slot { packet_id, qos, about, done: None });
+        self.first.wrapping_add(u32::try_from(self.slots.len() - 1).unwrap_or(0))
+    }
+
+    fn get(&self, tag: u32) -> Option<&Slot> {
+        self.slots.get(tag.wrapping_sub(self.first) as usize)
+    }
+
+    fn settle(&mut self, tag: u32, refused: Option<Reason>) {
+        if let Some(slot) = self.slots.get_mut(tag.wrapping_sub(self.first) as usize) {
+            slot.done = Some(refused);
+        }
+    }
+
+    fn write(&mut self, version: Version, wants_reasons: bool, into: &mut Vec<u8>) {
+        while let Some(refused) = self.slots.front().and_then(|slot| slot.done) {
+            let Some(slot) = self.slots.pop_front() else { return };
+            self.first = self.first.wrapping_add(1);
+            // To a 3.1.1 client a message that was refused for good is acknowledged.
+            let refused = refused.filter(|_| version == Version::V5);
+            let (code, reason) = refused.map_or((Code::SUCCESS, None), |reason| (refusal::of_publish(reason), Some(reason.word())));
+            let reason = reason.filter(|_| wants_reasons);
+            match slot.qos {
+                Qos::AtMostOnce => {}
+                Qos::AtLeastOnce => write_ack(version, AckKind::PubAck, slot.packet_id, code, reason, into),
+                Qos::ExactlyOnce => {
+                    if !code.is_failure() {
+                        self.unreleased.push(slot.packet_id);
+                    }
+                    write_ack(version, AckKind::PubRec, slot.packet_id, code, reason, into);
+                }
+            }
+        }
+        if self.slots.is_empty() && self.slots.capacity() > IDLE_CAPACITY {
+            self.slots = VecDeque::new();
+        }
+    }
+}

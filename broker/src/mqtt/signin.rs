@@ -1,0 +1,80 @@
+//! Who a CONNECT is: a user name with a password or token, or nobody in particular on a plain broker.
+
+use std::sync::Arc;
+
+use super::codec::{Code, Connect};
+use super::connect::{Door, Refused};
+use crate::accounts::{Identity, tokens};
+use crate::ids::{ConferenceId, Uid};
+use crate::model::{SignIn, UserRole};
+use crate::reject::{Reason, Reject};
+use crate::session::Who;
+
+/// Somebody who signed in.
+pub(super) struct SignedIn {
+    pub who: Who,
+    pub role: UserRole,
+}
+
+impl From<Identity> for SignedIn {
+    fn from(identity: Identity) -> Self {
+        Self { role: identity.user.role, who: Who::from(identity) }
+    }
+}
+
+/// Signs a CONNECT in.
+pub(super) async fn sign_in(door: &mut Door, connect: &Connect<'_>) -> Result<SignedIn, Refused> {
+    let version = connect.version;
+    if connect.properties.authentication_method.is_some() {
+        // [MQTT-3.1.2-30]
+        return Err(Refused::With(version, Code::BAD_AUTHENTICATION_METHOD, "no such method"));
+    }
+    by_password(door, connect).await.map_err(|reject| Refused::by(version, &reject))
+}
+
+async fn by_password(door: &Door, connect: &Connect<'_>) -> Result<SignedIn, Reject> {
+    let options = &door.edge.options;
+    let Some(password) = connect.password else {
+        if options.anonymous && connect.username.is_none() {
+            return anonymous(door);
+        }
+        return Err(Reason::NoSession.into());
+    };
+    if !door.is_private && !options.demo && !options.plaintext_login {
+        return Err(Reason::PlaintextLogin.into());
+    }
+    let password = std::str::from_utf8(password).map_err(|_| Reason::BadCredentials)?;
+    let (name, conference) = match connect.username.map(|name| name.split_once('@').map_or((name, None), |(uid, at)| (uid, Some(at)))) {
+        Some((uid, conference)) => (Some(uid), conference),
+        None => (None, None),
+    };
+    let (accounts, reader) = (&door.edge.sign_ins.accounts, door.edge.hub.reader());
+    if tokens::hash(password).is_some() {
+        let identity = accounts.by_token(reader, password)?;
+        let is_theirs = name.is_none_or(|name| identity.uid.as_str() == name);
+        let is_there = conference.is_none_or(|conference| identity.conference.as_str() == conference);
+        return if is_theirs && is_there { Ok(identity.into()) } else { Err(Reason::BadToken.into()) };
+    }
+    let name = name.ok_or(Reason::BadCredentials)?;
+    let conference = conference.unwrap_or(options.conference.as_str());
+    if options.demo && is_new(door, conference, name)? {
+        accounts.register(&door.edge.hub, conference, name, password, None, door.address).await?;
+    }
+    Ok(accounts.authenticate(reader, conference, name, password, door.address).await?.into())
+}
+
+/// Whether a login makes the account: in demo mode, where everybody makes their own anyway.
+fn is_new(door: &Door, conference: &str, name: &str) -> Result<bool, Reject> {
+    let reader = door.edge.hub.reader();
+    let (Ok(conference), Ok(uid)) = (ConferenceId::parse(conference), Uid::parse(name)) else { return Ok(false) };
+    let Some(record) = reader.conference(conference.as_str())? else { return Ok(false) };
+    Ok(record.sign_in == SignIn::Open && reader.user(record.no, &uid)?.is_none())
+}
+
+/// A client of a plain broker.
+fn anonymous(door: &Door) -> Result<SignedIn, Reject> {
+    let conference = door.edge.options.conference.clone();
+    let record = door.edge.hub.reader().conference(conference.as_str())?.ok_or(Reason::UnknownConference)?;
+    let who = Who { conf: record.no, conference, uid: Uid::anonymous(), name: Arc::default(), version: 0, expires_ms: u64::MAX };
+    Ok(SignedIn { who, role: UserRole::Attendee })
+}
