@@ -9,9 +9,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, Uid};
-use crate::model::Event;
+use crate::model::{Body, Event, Signal};
 use crate::reader::Reader;
 use crate::recent::{Published, Recent};
+use crate::shares::{Message, Share, Shares};
 use crate::state::StateError;
 use crate::topic::{Telling, Topic};
 
@@ -35,6 +36,8 @@ pub enum Item {
     Event(Arc<Published>),
     /// A signal.
     Telling(Arc<Telling>),
+    /// A message for one session of a group.
+    Share(Arc<Share>),
     /// An account's sessions must look again whether they are still good.
     Revoked(ConfNo, Uid),
 }
@@ -164,6 +167,7 @@ pub struct Dispatch {
     recent: Arc<Recent>,
     ends: Arc<Ends>,
     interest: Arc<Interest>,
+    shares: Arc<Shares>,
     /// The last pos handed on, by conference.
     handed: HashMap<ConfNo, u64>,
     /// What each shard gets of the batch under way.
@@ -176,9 +180,9 @@ pub struct Dispatch {
 impl Dispatch {
     /// Dispatch to `shards` shards, from where the state is now.
     #[must_use]
-    pub fn new(reader: Reader, recent: Arc<Recent>, ends: Arc<Ends>, interest: Arc<Interest>, shards: usize) -> Self {
+    pub fn new(reader: Reader, recent: Arc<Recent>, ends: Arc<Ends>, interest: Arc<Interest>, shares: Arc<Shares>, shards: usize) -> Self {
         let handed = ends.all().into_iter().collect();
-        Self { reader, recent, ends, interest, handed, out: vec![Vec::new(); shards], holes: 0, calls: 0 }
+        Self { reader, recent, ends, interest, shares, handed, out: vec![Vec::new(); shards], holes: 0, calls: 0 }
     }
 
     /// Takes what came from the backbone; an empty call (and one in [`LOOK_EVERY`]) looks whether anything was dropped. Returns what each shard gets.
@@ -257,6 +261,9 @@ impl Dispatch {
     fn hand(&mut self, published: Arc<Published>) {
         self.handed.insert(published.event.place.conf, published.pos());
         let mask = self.interest.of_event(&published.event);
+        if let Body::Publication(publication) = &published.event.entry.body {
+            self.share_out(published.event.place.conf, &publication.topic, &Message::Event(Arc::clone(&published)));
+        }
         self.hand_to(mask, &Item::Event(published));
     }
 
@@ -264,7 +271,20 @@ impl Dispatch {
         let Some(topic) = telling.topic() else { return };
         let everybodys = telling.everybodys().map_or(0, |topic| self.interest.of(&topic));
         let mask = self.interest.of(&topic) | everybodys;
-        self.hand_to(mask, &Item::Telling(Arc::new(telling)));
+        let telling = Arc::new(telling);
+        if let Signal::Published { publication, .. } = &telling.signal {
+            self.share_out(telling.conf, &publication.topic, &Message::Telling(Arc::clone(&telling)));
+        }
+        self.hand_to(mask, &Item::Telling(telling));
+    }
+
+    fn share_out(&mut self, conf: ConfNo, topic: &str, message: &Message) {
+        let out = &mut self.out;
+        self.shares.share_out(conf, topic, message, |share| {
+            if let Some(out) = out.get_mut(usize::from(share.to.shard)) {
+                out.push(Item::Share(share));
+            }
+        });
     }
 
     fn hand_to(&mut self, mask: u64, item: &Item) {

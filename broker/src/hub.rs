@@ -30,6 +30,7 @@ use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
 use crate::sessions::{Live, Sessions};
 use crate::shard::Ending;
+use crate::shares::{Share, Shares};
 use crate::state::State;
 use crate::state::sled::{SledOptions, SledState};
 use crate::topic::Telling;
@@ -120,6 +121,7 @@ pub struct Hub {
     reader: Reader,
     sessions: Sessions,
     interest: Arc<Interest>,
+    shares: Arc<Shares>,
     ends: Arc<Ends>,
     /// Where each conference was when the hub opened.
     started_at: OnceLock<HashMap<ConfNo, u64>>,
@@ -168,6 +170,7 @@ impl Hub {
             queue: Arc::default(),
             sessions: Sessions::default(),
             interest: Arc::default(),
+            shares: Arc::default(),
             ends: Arc::default(),
             started_at: OnceLock::new(),
             recent,
@@ -239,8 +242,9 @@ impl Hub {
         }
         let subscription = self.subscription.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(subscription) = subscription {
-            let dispatch =
-                Dispatch::new(self.reader.clone(), Arc::clone(&self.recent), Arc::clone(&self.ends), Arc::clone(&self.interest), count);
+            let (recent, ends) = (Arc::clone(&self.recent), Arc::clone(&self.ends));
+            let (interest, shares) = (Arc::clone(&self.interest), Arc::clone(&self.shares));
+            let dispatch = Dispatch::new(self.reader.clone(), recent, ends, interest, shares, count);
             let hub = Arc::clone(self);
             self.spawn("dispatch", move || threads::dispatch(&hub, dispatch, subscription, &mailboxes))?;
         }
@@ -375,6 +379,19 @@ impl Hub {
     #[must_use]
     pub fn started_at(&self, conf: ConfNo) -> u64 {
         self.started_at.get().and_then(|ends| ends.get(&conf)).copied().unwrap_or(0)
+    }
+
+    /// The groups of shared subscriptions.
+    #[must_use]
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Gives a message to the session that it is for, wherever that is.
+    pub fn give_share(&self, share: Arc<Share>) {
+        if let Some(mailbox) = self.mailboxes.get().and_then(|mailboxes| mailboxes.get(usize::from(share.to.shard))) {
+            mailbox.run(Box::new(move |shard| shard.share(&share)));
+        }
     }
 
     /// Which shards have readers of what.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::recent::Published;
+use crate::shares::Share;
 use crate::topic::Telling;
 
 /// The writing half of a session's connection.
@@ -35,6 +36,14 @@ pub trait Link {
     fn stamp_signal(&self, _telling: &Telling, _form: &[u8], _into: &mut Vec<u8>) -> Stamped {
         Stamped::Unwanted
     }
+
+    /// The same for a message that the session was given as one of a group.
+    fn stamp_share(&self, _share: &Share, _form: &[u8], _into: &mut Vec<u8>) -> Stamped {
+        Stamped::Unwanted
+    }
+
+    /// Keeps such a message for which there is no room, within a bound.
+    fn keep_share(&self, _share: Arc<Share>) {}
 
     /// Where the stamping is, for [`Link::unstamp`].
     fn stamps(&self) -> usize {

@@ -15,6 +15,7 @@ use crate::outbox::{Bounds, Flushed, Link, Stamped};
 use crate::queue::Answer;
 use crate::recent::Published;
 use crate::registry::{Registry, Wires};
+use crate::shares::Share;
 use crate::topic::Telling;
 
 /// Writes of a walk before others get their turn.
@@ -59,6 +60,12 @@ impl Link for Rc<dyn Peer> {
     }
     fn stamp_signal(&self, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         (**self).stamp_signal(telling, form, into)
+    }
+    fn stamp_share(&self, share: &Share, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+        (**self).stamp_share(share, form, into)
+    }
+    fn keep_share(&self, share: Arc<Share>) {
+        (**self).keep_share(share);
     }
     fn stamps(&self) -> usize {
         (**self).stamps()
@@ -168,6 +175,10 @@ impl Shard {
                     self.walk(&mut batch).await;
                     self.registry(|registry| registry.tell(&telling));
                 }
+                Item::Share(share) => {
+                    self.walk(&mut batch).await;
+                    self.share(&share);
+                }
                 Item::Revoked(conf, uid) => {
                     self.walk(&mut batch).await;
                     self.revoke(conf, &uid);
@@ -175,6 +186,11 @@ impl Shard {
             }
         }
         self.walk(&mut batch).await;
+    }
+
+    /// Gives a message to the session that was chosen for it.
+    pub fn share(&self, share: &Arc<Share>) {
+        self.registry(|registry| registry.give_share(share));
     }
 
     /// Who follows everything comes into the conversation.

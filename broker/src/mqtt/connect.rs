@@ -110,7 +110,8 @@ fn of_violation(violation: Violation, body: &[u8]) -> Refused {
     }
     let name = body.first_chunk::<2>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
     let level = body.get(2 + name).copied().unwrap_or_default();
-    Refused::With(if level < 5 { Version::V4 } else { Version::V5 }, violation.code, "")
+    // 3.1.1 says how an unknown level is answered, 5 leaves it open; only a client of 5 itself expects its form.
+    Refused::With(if level == 5 { Version::V5 } else { Version::V4 }, violation.code, "")
 }
 
 impl Door {
@@ -319,6 +320,7 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
     });
     let present = known.is_some();
     let (cursor, subscriptions) = task.take_over(known, conf);
+    task.resumed_at = if present { cursor } else { 0 };
     if task.expiry_s > 0
         && let Err(reject) = task.save_at_cursor(cursor).await
     {
@@ -382,12 +384,12 @@ impl Task {
         let is_kept = self.expiry_s > 0;
         let mut delivery = self.connection.delivery.borrow_mut();
         let Some((kept, subscriptions)) = known else {
-            delivery.begin(self.session.id, is_kept, Vec::new(), 0);
+            delivery.begin(self.session.id, is_kept, Vec::new(), 0, 0);
             return (self.edge.hub.end(conf), Vec::new());
         };
         // Whoever was connected when the server was killed may have been sent more than is on record.
         let dup_through = if kept.ended_ms > 0 { kept.cursor } else { self.edge.hub.started_at(conf).max(kept.cursor) };
-        delivery.begin(self.session.id, is_kept, kept.in_flight, dup_through);
+        delivery.begin(self.session.id, is_kept, kept.in_flight, kept.cursor, dup_through);
         for subscription in &subscriptions {
             delivery.subscriptions.insert(subscription.clone());
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::codec::{AckKind, Code, Qos, Version, write_ack};
+use super::codec::{AckKind, Code, Qos, Version, write_ack, write_pingresp};
 use super::delivery::Delivery;
 use super::refusal;
 use super::transport::Transport;
@@ -21,10 +21,13 @@ use crate::recent::Published;
 use crate::reject::{Reason, Reject};
 use crate::sending::Sending;
 use crate::shard::{Ending, Peer};
+use crate::shares::Share;
 use crate::topic::Telling;
 
 /// Refusals that wait to be reported; more are not.
 const MAX_REPORTS: usize = 64;
+/// Messages that wait as shares of a group; more are lost with QoS 0 and 1 (§4.8.2 leaves it open).
+const MAX_SHARES: usize = 1024;
 /// Capacity that an empty line of acknowledgements may keep.
 const IDLE_CAPACITY: usize = 16;
 
@@ -48,6 +51,8 @@ pub(super) struct Connection {
     pub waits: Cell<bool>,
     /// Refusals that the client could not be told otherwise: topic and why.
     pub reports: RefCell<Vec<(Arc<str>, &'static str)>>,
+    /// Messages that it was given as one of a group, and has no room for.
+    pub shares: RefCell<VecDeque<Arc<Share>>>,
     pub wake: Notify,
     clock: Arc<dyn Clock>,
 }
@@ -74,6 +79,7 @@ impl Connection {
             touched: Cell::new(false),
             waits: Cell::new(false),
             reports: RefCell::default(),
+            shares: RefCell::default(),
             wake: Notify::new(),
             clock,
         }
@@ -132,6 +138,16 @@ impl Link for Connection {
     fn stamp_signal(&self, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         self.delivery.borrow_mut().stamp_signal(telling, form, into)
     }
+    fn stamp_share(&self, share: &Share, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+        self.delivery.borrow_mut().stamp_share(share, form, self.clock.now_ms(), into)
+    }
+    fn keep_share(&self, share: Arc<Share>) {
+        let mut shares = self.shares.borrow_mut();
+        if shares.len() < MAX_SHARES {
+            shares.push_back(share);
+        }
+        self.wake.notify_one();
+    }
     fn stamps(&self) -> usize {
         self.delivery.borrow().len()
     }
@@ -164,6 +180,8 @@ pub(super) enum About {
     Publication(Arc<Publication>),
     /// Another topic.
     Topic(Arc<str>),
+    /// No message, but a ping.
+    Ping,
 }
 
 impl About {
@@ -172,6 +190,7 @@ impl About {
             Self::Conversation(conference, id) => format!("conf/{conference}/chat/{id}").into(),
             Self::Publication(publication) => Arc::clone(&publication.topic),
             Self::Topic(topic) => Arc::clone(topic),
+            Self::Ping => Arc::default(),
         }
     }
 }
@@ -235,6 +254,7 @@ impl Acks {
             let (code, reason) = refused.map_or((Code::SUCCESS, None), |reason| (refusal::of_publish(reason), Some(reason.word())));
             let reason = reason.filter(|_| wants_reasons);
             match slot.qos {
+                Qos::AtMostOnce if matches!(slot.about, About::Ping) => write_pingresp(into),
                 Qos::AtMostOnce => {}
                 Qos::AtLeastOnce => write_ack(version, AckKind::PubAck, slot.packet_id, code, reason, into),
                 Qos::ExactlyOnce => {

@@ -12,6 +12,7 @@ use super::wire::{Flags, topic_of, write_publication};
 use crate::model::{Body, Event, InFlight, Signal};
 use crate::outbox::Stamped;
 use crate::recent::Published;
+use crate::shares::{Message, Share};
 use crate::topic::Telling;
 
 /// Capacity that an empty window may keep.
@@ -81,11 +82,18 @@ impl Delivery {
         }
     }
 
-    /// Belongs to a session from now on, that `is_kept` when the connection ends. What was `in_flight` before is taken over; what is at or
+    /// Belongs to a session from now on, that `is_kept` when the connection ends. What was `in_flight` before, up to the `cursor`, is taken over; what is at or
     /// below `dup_through` may have been sent already.
-    pub fn begin(&mut self, session: u64, is_kept: bool, in_flight: Vec<InFlight>, dup_through: u64) {
+    pub fn begin(&mut self, session: u64, is_kept: bool, in_flight: Vec<InFlight>, cursor: u64, dup_through: u64) {
         (self.session, self.is_kept, self.dup_through) = (session, is_kept, dup_through);
-        in_flight.into_iter().for_each(|sent| self.push(sent));
+        for sent in in_flight {
+            if sent.pos <= cursor || sent.released {
+                self.push(sent);
+            } else {
+                // It is given again from the store; it may have been sent.
+                self.dup_through = self.dup_through.max(sent.pos);
+            }
+        }
     }
 
     /// What is in flight.
@@ -198,6 +206,7 @@ impl Delivery {
             return Stamped::Unwanted;
         }
         if qos != Qos::AtMostOnce {
+            self.reserved.retain(|reserved| reserved.pos != pos);
             self.push(in_flight(event, qos));
         }
         Stamped::Given
@@ -219,6 +228,49 @@ impl Delivery {
         if into.len() - start > self.max_packet_bytes {
             into.truncate(start);
             return Stamped::Unwanted;
+        }
+        Stamped::Given
+    }
+
+    /// See [`crate::outbox::Link::stamp_share`].
+    pub fn stamp_share(&mut self, share: &Share, form: &[u8], now_ms: u64, into: &mut Vec<u8>) -> Stamped {
+        let Some(subscription) = self.subscriptions.get(&share.filter) else { return Stamped::Unwanted };
+        let (granted, identifier) = (subscription.qos, subscription.identifier);
+        let identifiers = if identifier > 0 && self.version == Version::V5 { &[identifier][..] } else { &[] };
+        let (publication, event) = match &share.message {
+            Message::Event(published) => match &published.event.entry.body {
+                Body::Publication(publication) => (publication, Some(&published.event)),
+                _ => return Stamped::Unwanted,
+            },
+            Message::Telling(telling) => match &telling.signal {
+                Signal::Published { publication, .. } => (publication, None),
+                _ => return Stamped::Unwanted,
+            },
+        };
+        if publication.is_expired(now_ms) {
+            return Stamped::Unwanted;
+        }
+        let qos = event.map_or(Qos::AtMostOnce, |_| granted.min(Qos::from_bits(publication.qos).unwrap_or(Qos::AtMostOnce)));
+        let pos = event.map_or(0, |event| event.entry.pos);
+        if qos != Qos::AtMostOnce && !self.takes(pos) {
+            self.block();
+            return Stamped::NoRoom;
+        }
+        let start = into.len();
+        let flags = Flags { qos, packet_id: packet_id(pos), identifiers, ..Flags::default() };
+        match event {
+            Some(_) if publication.expires_ms == u64::MAX => {
+                let Flags { dup, qos, retain, packet_id, identifiers } = flags;
+                restamp(self.version, form, &Stamp { dup, qos, retain, packet_id, identifiers }, into);
+            }
+            _ => write_publication(self.version, publication, &flags, now_ms, into),
+        }
+        if self.is_too_large(into.len() - start) {
+            into.truncate(start);
+            return Stamped::Unwanted;
+        }
+        if let Some(event) = event.filter(|_| qos != Qos::AtMostOnce) {
+            self.push(in_flight(event, qos));
         }
         Stamped::Given
     }
@@ -262,6 +314,11 @@ impl Delivery {
             }
         }
         fresh
+    }
+
+    /// The connection is over: what was only to be sent is not.
+    pub fn forget_reserved(&mut self) {
+        self.reserved.clear();
     }
 
     /// PUBACK. Whether something of this id was under way.

@@ -39,7 +39,7 @@ impl Task {
             Packet::PubRec(ack) => self.pubrec(&ack),
             Packet::PubRel(ack) => self.pubrel(&ack),
             Packet::PubComp(ack) => drop(self.connection.delivery.borrow_mut().completed(ack.packet_id)),
-            Packet::PingReq => self.session.append(write_pingresp), // [MQTT-3.12.4-1]
+            Packet::PingReq => self.ping(),
             Packet::Disconnect(disconnect) => return Err(self.disconnect(&disconnect)),
             Packet::Subscribe(_) | Packet::Unsubscribe(_) => return later(),
             Packet::Auth(auth) => return Err(reauthenticate(&auth)),
@@ -58,6 +58,19 @@ impl Task {
             _ => {}
         }
         Ok(())
+    }
+
+    /// [MQTT-3.12.4-1]: in its turn, so that who has the answer knows that what they sent before it was taken, with QoS 0 too.
+    fn ping(&mut self) {
+        let mut acks = self.connection.acks.borrow_mut();
+        if acks.len() == 0 {
+            drop(acks);
+            return self.session.append(write_pingresp);
+        }
+        let tag = acks.push(0, Qos::AtMostOnce, About::Ping);
+        drop(acks);
+        let connection = std::rc::Rc::clone(&self.connection);
+        self.session.append(|into| connection.settle(tag, Ok(()), into));
     }
 
     /// PUBREC: the message has arrived, or was refused.

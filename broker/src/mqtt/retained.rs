@@ -69,6 +69,10 @@ impl Job {
         if selection.generic || selection.plain {
             add(What::Topics(inner.into(), None));
         }
+        // An application's topic has one whenever it is asked for [MQTT-3.3.1-9].
+        for job in all.iter_mut().filter(|job| matches!(job.what, What::Topics(..))) {
+            job.after = 0;
+        }
         all
     }
 }

@@ -17,6 +17,7 @@ use super::connection::Connection;
 use super::inbound::Next;
 use super::listen::Edge;
 use super::retained::Job;
+use super::topic::Shared;
 use super::will::LastWill;
 use crate::command::Action;
 use crate::model::KeptSession;
@@ -25,6 +26,7 @@ use crate::queue::{ReplyTo, Submission};
 use crate::reject::Reject;
 use crate::session::Session;
 use crate::shard::Ending;
+use crate::shares::Member;
 
 /// When a refill that failed is tried again.
 const REFILL_RETRY: Duration = Duration::from_millis(200);
@@ -144,6 +146,13 @@ impl Task {
         if is_empty && !self.jobs.is_empty() && self.connection.delivery.borrow().has_room() && Box::pin(self.do_job()).await {
             return Ok(());
         }
+        if is_empty && !self.connection.shares.borrow().is_empty() && self.connection.delivery.borrow().has_room() {
+            let shares = self.connection.shares.take();
+            shares.iter().for_each(|share| self.session.shard.share(share));
+            if self.connection.delivery.borrow().has_room() {
+                return Ok(());
+            }
+        }
         let is_unread = self.unread || self.connection.transport.has_unread();
         if (is_unread && self.has_room()) || self.wait(is_empty).await? {
             return self.read().await;
@@ -248,6 +257,26 @@ impl Task {
         self.session.call(Action::KeepSession { client, session: record }).await.map(drop)
     }
 
+    /// Leaves its groups; what it was given as one of them and has not sent is for another.
+    fn leave_shares(&self) {
+        let (hub, conf, member) = (&self.edge.hub, self.session.who.conf, self.member());
+        for subscription in self.connection.delivery.borrow().subscriptions.iter() {
+            if let Ok(Some(shared)) = Shared::parse(&subscription.filter) {
+                hub.shares().leave(conf, &subscription.filter, shared.filter, member);
+            }
+        }
+        for share in self.connection.shares.take() {
+            if let Some(another) = hub.shares().another(conf, &share) {
+                hub.give_share(another);
+            }
+        }
+    }
+
+    /// The session as one of a group.
+    pub fn member(&self) -> Member {
+        Member { shard: self.session.shard.index, slot: self.session.slot, session: self.session.id }
+    }
+
     async fn forget(&self) -> Result<(), Reject> {
         let (conf, uid, client) = self.claim.key().clone();
         let action = Action::ForgetSession { uid, client, ended_ms: None };
@@ -331,6 +360,8 @@ impl Task {
     /// The end: what must outlive the connection goes on record, the client is told, its will is done.
     async fn finish(mut self: Box<Self>, end: End) {
         // While the session still knows what it has been given.
+        self.leave_shares();
+        self.connection.delivery.borrow_mut().forget_reserved();
         let was_kept = self.expiry_s > 0;
         self.expiry_s = self.new_expiry_s.unwrap_or(self.expiry_s);
         let over = match (was_kept, self.expiry_s) {

@@ -96,8 +96,10 @@ impl Task {
         if selection.is_empty() {
             return Err(Code::NOT_AUTHORIZED);
         }
-        if shared.is_some() {
-            return Err(Code::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+        // Conversations are not shared out: everybody reads all of them.
+        let is_apps = Selection { generic: selection.generic, plain: selection.plain, ..Selection::default() } == selection;
+        if shared.is_some() && !is_apps {
+            return Err(Code::NOT_AUTHORIZED);
         }
         let before = self.connection.delivery.borrow().subscriptions.get(request.filter).cloned();
         let most = self.edge.hub.limits().subscriptions_per_session;
@@ -115,6 +117,11 @@ impl Task {
         };
         let through = self.edge.hub.end(self.session.who.conf);
         self.connection.delivery.borrow_mut().subscriptions.insert(subscription.clone());
+        if shared.is_some() {
+            // No retained messages (§4.8.2).
+            self.edge.hub.shares().join(self.session.who.conf, &subscription.filter, inner, self.member());
+            return Ok(subscription);
+        }
         match self.follow(inner, &selection, begin, before.is_some()).await {
             Ok(since_pos) if before.is_none() || begin != Begin::Now => {
                 subscription.since_pos = since_pos;
@@ -355,6 +362,9 @@ impl Task {
 
     /// A subscription is gone: what no other one selects is not followed any more.
     async fn unfollow(&mut self, gone: &Subscription) {
+        if let Ok(Some(shared)) = Shared::parse(&gone.filter) {
+            return self.edge.hub.shares().leave(self.session.who.conf, &gone.filter, shared.filter, self.member());
+        }
         let selection = self.selection(&gone.filter);
         let conf = self.session.who.conf;
         match &selection.chats {
@@ -440,11 +450,14 @@ impl Task {
 
     /// A session that comes back follows what it followed, from where it was.
     pub(super) async fn resume(&mut self, subscriptions: Vec<Subscription>, cursor: u64) {
-        self.resumed_at = cursor;
         for subscription in &subscriptions {
             self.connection.delivery.borrow_mut().subscriptions.insert(subscription.clone());
         }
         for subscription in &subscriptions {
+            if let Ok(Some(shared)) = Shared::parse(&subscription.filter) {
+                self.edge.hub.shares().join(self.session.who.conf, &subscription.filter, shared.filter, self.member());
+                continue;
+            }
             let selection = self.selection(&subscription.filter);
             let from = Some(cursor.max(subscription.since_pos));
             let resumed = self.resume_one(&subscription.filter, &selection, from).await;

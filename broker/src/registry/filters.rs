@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::walk::shared;
 use super::{LEFT, Registry};
-use crate::outbox::{Link, Piece, Stamped};
+use crate::outbox::{Link, Offered, Piece, Stamped};
 use crate::recent::WIRES;
+use crate::shares::{Message, Share};
 use crate::topic::{Telling, Topic};
 
 impl<L: Link> Registry<L> {
@@ -61,6 +63,34 @@ impl<L: Link> Registry<L> {
             self.scratch.clear();
             if session.link.stamp_signal(telling, bytes, &mut self.scratch) == Stamped::Given {
                 session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds);
+            }
+        }
+    }
+
+    /// Gives a message to a session that was chosen for it. Who has no room for it keeps it for later.
+    pub fn give_share(&mut self, share: &Arc<Share>) {
+        let Some(session) = self.sessions.get_mut(share.to.slot as usize).filter(|session| session.id == share.to.session) else { return };
+        let since = session.link.stamps();
+        self.scratch.clear();
+        let stamped = match &share.message {
+            Message::Event(published) => {
+                // The form that expects acknowledgements.
+                let form = shared(&self.wires, session.link.wire() + 1, published);
+                session.link.stamp_share(share, form, &mut self.scratch)
+            }
+            Message::Telling(telling) => {
+                let form = self.wires[session.link.wire()].as_ref().map_or_else(Bytes::new, |form| form.signal(telling));
+                session.link.stamp_share(share, &form, &mut self.scratch)
+            }
+        };
+        match stamped {
+            Stamped::Unwanted => {}
+            Stamped::NoRoom => session.link.keep_share(Arc::clone(share)),
+            Stamped::Given => {
+                if session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds) == Offered::Full {
+                    session.link.unstamp(since);
+                    session.link.keep_share(Arc::clone(share));
+                }
             }
         }
     }

@@ -75,7 +75,7 @@ impl Node {
         for (_, conference) in reader.conferences().unwrap() {
             ends.reached(conference.no, reader.conference_head(conference.no).unwrap().pos);
         }
-        let dispatch = Dispatch::new(reader.clone(), Arc::clone(&recent), Arc::clone(&ends), Arc::clone(&interest), shards);
+        let dispatch = Dispatch::new(reader.clone(), Arc::clone(&recent), Arc::clone(&ends), Arc::clone(&interest), Arc::default(), shards);
         let bounds = Bounds { events: OUTBOX_EVENTS, bytes: OUTBOX_BYTES, budget: Budget::new(budget) };
         let mut wires: Wires = [const { None }; WIRES];
         for (wire, padding) in [(0, 0), (1, 40)] {
