@@ -100,7 +100,7 @@ pub enum Action {
     /// Move one's read marker on.
     Read { conversation: ConversationId, seq: u64 },
     /// Publish on a topic that is not a conversation's.
-    Publish(Arc<Publication>),
+    Publish(Arc<Publication>, Reuse),
     /// Forget what was published on such topics, up to this seq: a bounded step each time.
     Trim { through: u64 },
     /// Tell the asker, in their inbox, that what they published was refused.

@@ -316,8 +316,13 @@ impl Hub {
 
     /// Ends a session, wherever it is.
     pub fn end_session(&self, live: &Live, why: Ending) {
-        if let Some(mailbox) = self.mailboxes.get().and_then(|mailboxes| mailboxes.get(live.shard as usize)) {
-            mailbox.end(live.slot, live.id, why);
+        self.end_session_at(live.shard, live.slot, live.id, why);
+    }
+
+    /// The same by shard, slot and id.
+    pub fn end_session_at(&self, shard: u16, slot: u32, id: u64, why: Ending) {
+        if let Some(mailbox) = self.mailboxes.get().and_then(|mailboxes| mailboxes.get(usize::from(shard))) {
+            mailbox.end(slot, id, why);
         }
     }
 

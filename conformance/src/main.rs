@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
-use conformance::suite::{Report, browser, crash, damage, disk, hostile, matrix, mqtt, scenarios, stall};
+use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, matrix, mqtt, scenarios, stall};
 
 #[derive(Debug, Parser)]
 #[command(about = "Checks Hallway from outside")]
@@ -55,6 +55,15 @@ enum Suite {
     Damage,
     /// Two windows of the web page.
     Browser,
+    /// What Hallway promises over MQTT: silence, floods, SIGKILL.
+    Edge {
+        /// How often the server is killed.
+        #[arg(long, default_value_t = 10)]
+        kills: usize,
+        /// Where everything random comes from; a new one when not given.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// The normative statements of MQTT on any broker; not part of `all`.
     Mqtt(Mqtt),
     /// All of them.
@@ -155,6 +164,10 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             browser::run(report);
             Ok(())
         }
+        Suite::Edge { kills, seed } => {
+            edge::run(*kills, seed.unwrap_or_else(rand::random), report);
+            Ok(())
+        }
         Suite::Mqtt(_) => Ok(()),
         Suite::All { long } => {
             all(*long, report);
@@ -176,5 +189,6 @@ fn all(long: bool, report: &mut Report) {
     disk::run(report);
     damage::run(report);
     stall::run(Duration::from_secs(if long { 30 } else { 5 }), report);
+    edge::run(if long { 100 } else { 10 }, rand::random(), report);
     crash::run(if long { 200 } else { 20 }, rand::random(), report);
 }

@@ -52,6 +52,14 @@ pub fn idempotency_hash(secret: &[u8; 16], uid: &Uid, client_id: &str) -> u128 {
 pub fn draft_hash(secret: &[u8; 16], uid: &Uid, draft: &Draft) -> Option<u128> {
     match draft.reuse {
         _ if !draft.client_id.is_empty() => Some(idempotency_hash(secret, uid, &draft.client_id)),
+        reuse => packet_hash(secret, uid, reuse),
+    }
+}
+
+/// The hash under which an MQTT packet is remembered.
+#[must_use]
+pub fn packet_hash(secret: &[u8; 16], uid: &Uid, reuse: Reuse) -> Option<u128> {
+    match reuse {
         // No client id holds a zero byte: MQTT's strings cannot, and JSON's are refused.
         Reuse::Packet { client, id, .. } => Some(idempotency_hash(secret, uid, &format!("\0{client:x}/{id}"))),
         Reuse::Conflict | Reuse::NewMessage => None,

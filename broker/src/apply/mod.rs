@@ -15,7 +15,7 @@ mod topics;
 pub use accounts::erasures;
 pub use conferences::is_expired;
 pub use conversations::ReadMark;
-pub use messages::{Idempotency, answer_of, body_hash, draft_hash, idempotency_hash};
+pub use messages::{Idempotency, answer_of, body_hash, draft_hash, idempotency_hash, packet_hash};
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::Invite { conversation, user } => members::invite(view, ask, conversation, user),
         Action::Remove { conversation, user, ban } => members::remove(view, ask, conversation, user, *ban),
         Action::SetRole { conversation, user, role } => members::set_role(view, ask, conversation, user, *role),
-        Action::Publish(publication) => topics::publish(view, ask, publication),
+        Action::Publish(publication, reuse) => topics::publish(view, ask, publication, *reuse),
         Action::Trim { through } => topics::trim(view, ask, *through),
         Action::Report { topic, why } => topics::report(view, ask, topic, why),
         Action::KeepSession { client, session } => kept::keep(view, ask, client, session),

@@ -1,10 +1,13 @@
 //! What is published on topics that are not a conversation's: kept in one log of the conference, with a bounded past, so that sessions
 //! resume over it by the same cursor; and each topic's retained publication (MQTT 5 §3.3.1.3).
 
+use std::hash::Hasher as _;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Author, Stop, added};
-use crate::command::Outcome;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+use super::{Applied, Ask, Author, Idempotency, Stop, added, packet_hash};
+use crate::command::{Outcome, Reuse};
 use crate::ids::{ConversationId, Uid};
 use crate::keys;
 use crate::limits::{MAX_RETAINED, MAX_STEP};
@@ -12,8 +15,16 @@ use crate::model::{Body, Kind, Notice, Publication, Retained, UserRole};
 use crate::reject::Reason;
 use crate::view::{Found, View};
 
-pub(super) fn publish(view: &mut View<'_>, ask: Ask<'_>, publication: &Arc<Publication>) -> Applied {
+pub(super) fn publish(view: &mut View<'_>, ask: Ask<'_>, publication: &Arc<Publication>, reuse: Reuse) -> Applied {
     let author = author(view, ask)?;
+    let packet = packet_key(view, ask, publication, reuse)?;
+    let body = body_hash(&view.head.secret, publication);
+    if let (Some(key), Reuse::Packet { dup: true, .. }) = (&packet, reuse)
+        && let Some(known) = view.get::<Idempotency>(key)?.filter(|known| known.body == body && !known.is_expired(ask.at_ms))
+    {
+        let Idempotency { seq, pos, ts_ms, .. } = known;
+        return Ok(Outcome::Added { conversation: ConversationId::topics(), seq, pos, ts_ms, fresh: false });
+    }
     let key = keys::retained(ask.conf, &publication.topic);
     let clears = publication.retain && publication.payload.is_empty();
     let had = publication.retain && view.has(&key)?;
@@ -23,6 +34,10 @@ pub(super) fn publish(view: &mut View<'_>, ask: Ask<'_>, publication: &Arc<Publi
     }
     let found = topics(view, ask)?;
     let event = view.append(&found, ask.actor, author.name, ask.at_ms, Body::Publication(Arc::clone(publication)))?;
+    if let Some(key) = packet {
+        let (seq, pos, ts_ms) = (event.place.seq, event.entry.pos, event.entry.ts_ms);
+        view.put(key, &Idempotency { seq, pos, ts_ms, at_ms: ask.at_ms, body });
+    }
     if publication.retain {
         head = view.conference_head(ask.conf)?;
         match (had, clears) {
@@ -39,6 +54,25 @@ pub(super) fn publish(view: &mut View<'_>, ask: Ask<'_>, publication: &Arc<Publi
         }
     }
     Ok(added(&event, true))
+}
+
+/// Where it is remembered that a packet of QoS 2 was published: only those are to be published once.
+fn packet_key(view: &mut View<'_>, ask: Ask<'_>, publication: &Publication, reuse: Reuse) -> Result<Option<keys::Key>, Stop> {
+    if publication.qos < 2 {
+        return Ok(None);
+    }
+    let topics = topics(view, ask)?;
+    let hash = packet_hash(&view.head.secret, &ask.actor.uid, reuse);
+    Ok(hash.map(|hash| keys::idempotency(ask.conf, topics.record.no, hash)))
+}
+
+/// What tells a repetition from another message.
+fn body_hash(secret: &[u8; 16], publication: &Publication) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write_u64(publication.topic.len() as u64);
+    hasher.write(publication.topic.as_bytes());
+    hasher.write(&publication.payload);
+    hasher.finish128().h1
 }
 
 /// The asker; who uses a plain broker without a name has no account.

@@ -1,6 +1,7 @@
 //! Who is connected under which client id: one connection each, the newest (MQTT 5 §3.1.4); and the wills that wait for somebody to come back.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,18 +29,22 @@ pub enum Verdict {
 
 #[derive(Default)]
 struct Client {
-    /// The session, once there is one.
-    live: Option<Live>,
-    /// Somebody else wants the client id.
+    /// The session, once there is one: shard, slot, id.
+    live: Option<(u16, u32, u64)>,
+    /// Who has it, by when they came.
+    ticket: u64,
+    /// Somebody who came later wants the client id.
     wanted: bool,
-    gone: Arc<Notify>,
 }
 
 /// See the module's text.
 #[derive(Default)]
 pub struct Clients {
     connected: Mutex<HashMap<Key, Client>>,
+    /// Told whenever a client id that somebody waits for is free; seldom, so that one is enough for all.
+    gone: Arc<Notify>,
     wills: Mutex<HashMap<Key, oneshot::Sender<Verdict>>>,
+    tickets: AtomicU64,
 }
 
 /// A client id that a connection has. Gives it back when dropped.
@@ -58,36 +63,42 @@ impl Clients {
         self.wills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a client id. Who has it is ended [MQTT-3.1.4-3] and waited for, so that what it leaves is on record. `None` when it does not end in time.
+    /// Takes a client id. Who has it is ended [MQTT-3.1.4-3] and waited for, so that what it leaves is on record. `None` when it does not end in time,
+    /// or somebody who came later has it already.
     pub async fn claim(self: &Arc<Self>, hub: &Hub, key: Key) -> Option<Claim> {
-        tokio::time::timeout(WAIT, async {
+        let ticket = self.tickets.fetch_add(1, Relaxed);
+        let has_it = tokio::time::timeout(WAIT, async {
             loop {
-                let Some(gone) = self.try_claim(hub, &key) else { break };
-                gone.await;
+                match self.try_claim(hub, &key, ticket) {
+                    Ok(has_it) => return has_it,
+                    Err(gone) => gone.await,
+                }
             }
-        })
-        .await
-        .ok()?;
-        Some(Claim { clients: Arc::clone(self), key })
+        });
+        has_it.await.unwrap_or(false).then(|| Claim { clients: Arc::clone(self), key })
     }
 
-    /// `None` when it is taken now; otherwise what tells that it is free.
-    fn try_claim(&self, hub: &Hub, key: &Key) -> Option<impl Future<Output = ()> + use<>> {
+    /// Whether the client id is taken now; `false` when somebody has it who came later. The error tells when it is free.
+    fn try_claim(&self, hub: &Hub, key: &Key, ticket: u64) -> Result<bool, impl Future<Output = ()> + use<>> {
         let mut connected = self.connected();
         let Some(client) = connected.get_mut(key) else {
-            connected.insert(key.clone(), Client::default());
-            return None;
+            connected.insert(key.clone(), Client { ticket, ..Client::default() });
+            return Ok(true);
         };
+        if client.ticket > ticket {
+            return Ok(false);
+        }
         client.wanted = true;
-        let (live, gone) = (client.live.clone(), Arc::clone(&client.gone).notified_owned());
+        let (live, gone) = (client.live, Arc::clone(&self.gone).notified_owned());
         let mut gone = Box::pin(gone);
         // From now on it is told, also before it is awaited.
         gone.as_mut().enable();
         drop(connected);
         if let Some(live) = live {
-            hub.end_session(&live, Ending::TakenOver);
+            let (shard, slot, id) = live;
+            hub.end_session_at(shard, slot, id, Ending::TakenOver);
         }
-        Some(gone)
+        Err(gone)
     }
 
     /// Lets a will wait for a verdict.
@@ -123,7 +134,7 @@ impl Claim {
     pub fn is_live(&self, live: Live) -> bool {
         let mut connected = self.clients.connected();
         let Some(client) = connected.get_mut(&self.key) else { return false };
-        client.live = Some(live);
+        client.live = Some((live.shard, live.slot, live.id));
         !client.wanted
     }
 
@@ -136,8 +147,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Some(client) = self.clients.connected().remove(&self.key) {
-            client.gone.notify_waiters();
+        let client = self.clients.connected().remove(&self.key);
+        if client.is_some_and(|client| client.wanted) {
+            self.clients.gone.notify_waiters();
         }
     }
 }

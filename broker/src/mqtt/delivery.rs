@@ -16,7 +16,7 @@ use crate::shares::{Message, Share};
 use crate::topic::Telling;
 
 /// Capacity that an empty window may keep.
-const IDLE_CAPACITY: usize = 16;
+const IDLE_CAPACITY: usize = 1;
 
 /// The packet id of the message at `pos`.
 #[must_use]
@@ -168,6 +168,10 @@ impl Delivery {
         self.changes += 1;
         let (low, high) = if self.in_flight.is_empty() { (u64::MAX, 0) } else { self.span };
         self.span = (low.min(sent.pos), high.max(sent.pos));
+        if self.in_flight.capacity() == 0 {
+            // Most clients are given one now and then.
+            self.in_flight.reserve_exact(1);
+        }
         self.in_flight.push_back(sent);
     }
 

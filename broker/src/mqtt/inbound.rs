@@ -234,7 +234,7 @@ impl Task {
         });
         let about = match &action {
             Action::Send(draft) => About::Conversation(who.conference.as_str().into(), draft.conversation.clone()),
-            Action::Publish(publication) => About::Publication(Arc::clone(publication)),
+            Action::Publish(publication, _) => About::Publication(Arc::clone(publication)),
             _ => About::Topic(Arc::clone(topic)),
         };
         if let Err(reject) = admitted {

@@ -170,6 +170,6 @@ impl Publisher<'_> {
         if incoming.qos == Qos::AtMostOnce && !incoming.retain {
             return Ok(Deed::Tell(Signal::Published { from: self.who.uid.clone(), origin: self.session, publication }));
         }
-        Ok(Deed::Ask(Action::Publish(publication)))
+        Ok(Deed::Ask(Action::Publish(publication, incoming.packet)))
     }
 }

@@ -8,11 +8,11 @@ use super::delivery::{in_flight, packet_id};
 use super::session::{SYS_EVERY, Task};
 use super::subscriptions::Subscription;
 use super::topic::{Selection, Which, matches};
-use super::wire::{Flags, topic_of, write_json, write_publication, write_signal};
+use super::wire::{Flags, topic_of, write_json, write_publication, write_signal, write_text};
 use crate::canonical;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys::{self, Key};
-use crate::model::{Event, Retained, Signal};
+use crate::model::{Event, Realm, Retained, Signal};
 use crate::reader::{Reader, Toward};
 use crate::reject::Reject;
 use crate::session::{Who, blocking};
@@ -42,8 +42,8 @@ enum What {
     People(VecDeque<Uid>),
     /// How everybody is.
     Everybody,
-    /// Applications' topics: those that a filter selects, from a key on.
-    Topics(Arc<str>, Option<Key>),
+    /// Topics of a realm that a filter selects, from a key on.
+    Topics(Realm, Arc<str>, Option<Key>),
 }
 
 impl Job {
@@ -67,7 +67,10 @@ impl Job {
             add(What::Conversations(VecDeque::from([ConversationId::inbox(&who.uid)])));
         }
         if selection.generic || selection.plain {
-            add(What::Topics(inner.into(), None));
+            add(What::Topics(Realm::Apps, inner.into(), None));
+        }
+        if selection.badge_scans.is_some() {
+            add(What::Topics(Realm::Badges, inner.into(), None));
         }
         // An application's topic has one whenever it is asked for [MQTT-3.3.1-9].
         for job in all.iter_mut().filter(|job| matches!(job.what, What::Topics(..))) {
@@ -96,6 +99,10 @@ impl Task {
     /// Does some of the first job. `false` when nothing could be done now.
     pub(super) async fn do_job(&mut self) -> bool {
         let Some(mut job) = self.jobs.pop_front() else { return false };
+        if self.jobs.is_empty() {
+            // An idle session keeps no room for them.
+            self.jobs = VecDeque::new();
+        }
         let subscription = self.connection.delivery.borrow().subscriptions.get(&job.filter).cloned();
         // Unsubscribed meanwhile.
         let Some(subscription) = subscription else { return true };
@@ -224,7 +231,7 @@ impl Task {
         for (topic, value) in self.edge.hub.about() {
             if let Some(grant) = delivery.subscriptions.grant(topic, u64::MAX, false) {
                 let flags = Flags { retain: true, identifiers: grant.identifiers, ..Flags::default() };
-                write_json(version, topic, value.as_bytes(), &flags, &mut bytes);
+                write_text(version, topic, &value, &flags, &mut bytes);
             }
         }
         drop(delivery);
@@ -248,17 +255,19 @@ impl Job {
                 }
                 Ok(messages)
             }
-            What::Topics(filter, from) => {
+            What::Topics(realm, filter, from) => {
+                // What may be read of one realm says nothing of the others.
+                let message = |found: Retained| (found.publication.realm == *realm).then(|| Message::Publication(Box::new(found)));
                 let prefix = literal_prefix(filter);
                 if prefix.len() == filter.len() {
                     *from = Some(Key::new());
                     let found = reader.retained(who.conf, filter)?;
-                    return Ok(found.into_iter().map(|found| Message::Publication(Box::new(found))).collect());
+                    return Ok(found.and_then(message).into_iter().collect());
                 }
                 let wanted = |topic: &str| matches(filter, topic);
                 let page = reader.retained_below(who.conf, prefix, from.as_ref(), STEP, wanted)?;
                 *from = Some(page.next.unwrap_or_default());
-                Ok(page.found.into_iter().map(|found| Message::Publication(Box::new(found))).collect())
+                Ok(page.found.into_iter().filter_map(message).collect())
             }
             _ => Ok(Vec::new()),
         }
@@ -274,7 +283,7 @@ impl Job {
                     }
                 }
             }
-            What::Topics(filter, from) => {
+            What::Topics(_, filter, from) => {
                 if let Some(Message::Publication(first)) = unsent.into_iter().next() {
                     // Of a named topic there is no key to go on from: the whole job is done again.
                     *from = if literal_prefix(filter).len() == filter.len() {
@@ -292,7 +301,7 @@ impl Job {
         match &self.what {
             What::Conversations(ids) => ids.is_empty(),
             // An empty key is the end.
-            What::Topics(_, from) => from.as_ref().is_some_and(Vec::is_empty),
+            What::Topics(.., from) => from.as_ref().is_some_and(Vec::is_empty),
             _ => true,
         }
     }

@@ -394,3 +394,18 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, F>(_: fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_costs_little() {
+        let bytes = bytes_of(serve) + size_of::<Task>() + size_of::<Connection>();
+        assert!(bytes <= 1536, "{bytes} bytes of task and connection");
+    }
+}

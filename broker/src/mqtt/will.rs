@@ -7,7 +7,7 @@ use super::clients::{Key, Verdict};
 use super::codec::Will;
 use super::listen::Edge;
 use super::publish::{Deed, Incoming, Publisher};
-use crate::command::{Action, Actor};
+use crate::command::{Action, Actor, Reuse};
 use crate::ids::ConfNo;
 use crate::model::{Publication, Signal};
 use crate::reject::{Reason, Reject};
@@ -34,7 +34,7 @@ impl LastWill {
     /// Why its publisher may not publish it.
     pub fn new(publisher: Publisher<'_>, will: &Will<'_>) -> Result<Self, Reject> {
         let what = match publisher.deed(&Incoming::of_will(will))? {
-            Deed::Ask(Action::Publish(publication)) => What::Publication(publication, true),
+            Deed::Ask(Action::Publish(publication, _)) => What::Publication(publication, true),
             Deed::Ask(action @ Action::Send(_)) => What::Ask(action),
             Deed::Tell(Signal::Published { publication, .. }) => What::Publication(publication, false),
             _ => return Err(Reason::NotAllowed.into()),
@@ -75,7 +75,7 @@ impl LastWill {
                     let signal = Signal::Published { from: actor.uid, origin: actor.session, publication };
                     return edge.hub.tell(&Telling { conf, conv: None, signal });
                 }
-                Action::Publish(publication)
+                Action::Publish(publication, Reuse::NewMessage)
             }
         };
         if let Err(reject) = edge.hub.call(conf, actor, action).await {

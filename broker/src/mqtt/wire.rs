@@ -149,6 +149,12 @@ pub fn write_json(version: Version, topic: &str, payload: &[u8], flags: &Flags<'
     write_publish(version, &packet(topic, payload, message, flags), out);
 }
 
+/// Appends a PUBLISH of text.
+pub fn write_text(version: Version, topic: &str, text: &str, flags: &Flags<'_>, out: &mut Vec<u8>) {
+    let message = MessageProperties { payload_is_utf8: true, ..MessageProperties::default() };
+    write_publish(version, &packet(topic, text.as_bytes(), message, flags), out);
+}
+
 /// Appends the PUBLISH of a signal that is not a publication.
 pub fn write_signal(version: Version, conference: &str, signal: &Signal, retain: bool, out: &mut Vec<u8>) {
     let mut topic = String::with_capacity(64);

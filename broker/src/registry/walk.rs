@@ -34,15 +34,13 @@ pub struct Walk {
     under_way: Option<(Group, usize, usize)>,
 }
 
-/// What tells groups of one topic apart: the name of a publication.
-type Name = Option<Arc<str>>;
-
 impl<L: Link> Registry<L> {
     /// Prepares a batch, in pos order, for its walk: grouped by topic, since each group is one write for each of its readers.
     #[must_use]
     pub fn begin(&mut self, batch: &[Arc<Published>]) -> Walk {
         let mut groups: Vec<Group> = Vec::new();
-        let mut open: HashMap<(Topic, Name), usize> = HashMap::new();
+        let mut open: HashMap<Topic, usize> = HashMap::new();
+        let mut selected: HashMap<Arc<str>, Vec<u32>> = HashMap::new();
         for published in batch {
             self.under_way.insert(published.event.place.conf, published.pos());
             self.note_ban(&published.event);
@@ -51,17 +49,19 @@ impl<L: Link> Registry<L> {
                     continue;
                 }
                 let cut = ends_for(published).filter(|_| !matches!(topic, Topic::Public(_)));
-                let name = match &published.event.entry.body {
-                    Body::Publication(publication) => Some(Arc::clone(&publication.topic)),
+                let only = match &published.event.entry.body {
+                    Body::Publication(publication) => {
+                        let name = &publication.topic;
+                        Some(selected.entry(Arc::clone(name)).or_insert_with(|| self.selected(&topic, name)).clone())
+                    }
                     _ => None,
                 };
-                let key = (topic, name);
-                let at = match open.get(&key) {
-                    Some(at) => *at,
+                // A topic's groups are walked one after the other: each begins where the one before has ended.
+                let at = match open.get(&topic).copied().filter(|at| groups[*at].only == only) {
+                    Some(at) => at,
                     None => {
-                        let only = key.1.as_deref().map(|name| self.selected(&key.0, name));
-                        groups.push(Group::new(key.0.clone(), only));
-                        open.insert(key.clone(), groups.len() - 1);
+                        groups.push(Group::new(topic.clone(), only));
+                        open.insert(topic.clone(), groups.len() - 1);
                         groups.len() - 1
                     }
                 };
@@ -71,7 +71,7 @@ impl<L: Link> Registry<L> {
                 group.events.push(Arc::clone(published));
                 if cut.is_some() || group.bytes >= JOIN_BYTES.min(self.bounds.bytes) || group.events.len() >= self.bounds.events {
                     group.cut = cut;
-                    open.remove(&key);
+                    open.remove(&topic);
                 }
             }
         }
@@ -208,7 +208,11 @@ impl<L: Link> Registry<L> {
                 session.passed = session.passed.max(last);
                 lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
             }
-            Offered::Gone => session.link.wake(),
+            // Who comes back gets it then.
+            Offered::Gone => {
+                session.passed = session.passed.max(last);
+                lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
+            }
         }
     }
 

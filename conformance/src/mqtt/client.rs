@@ -273,13 +273,17 @@ impl Client {
     pub fn subscribe_with<F: AsRef<[u8]>>(&mut self, filters: &[(F, u8)], list: &Properties) -> Result<Vec<u8>> {
         let id = self.fresh_id();
         self.send(&packet::frame(0x82, &packet::subscribe_body(self.version, id, filters, list)))?;
-        match self.expect("SUBACK")? {
-            Packet::SubAck(answer) => {
-                ensure!(answer.id == id, "SUBACK of packet id {} instead of {id}", answer.id);
-                ensure!(answer.codes.len() == filters.len(), "{} codes for {} filters", answer.codes.len(), filters.len());
-                Ok(answer.codes)
+        loop {
+            match self.see_fresh(PATIENCE)? {
+                Seen::Packet(Packet::SubAck(answer)) => {
+                    ensure!(answer.id == id, "SUBACK of packet id {} instead of {id}", answer.id);
+                    ensure!(answer.codes.len() == filters.len(), "{} codes for {} filters", answer.codes.len(), filters.len());
+                    return Ok(answer.codes);
+                }
+                // Messages may come before it (MQTT 5 §3.8.4).
+                Seen::Packet(message @ Packet::Publish(_)) => self.later.push_back(message),
+                other => bail!("instead of SUBACK came {other:?}"),
             }
-            other => bail!("instead of SUBACK came {other:?}"),
         }
     }
 

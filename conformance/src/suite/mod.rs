@@ -8,6 +8,7 @@
 //! - [`crash`]: SIGKILL at random moments.
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
 //! - [`browser`]: two windows of the web page.
+//! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!
 //! [`load`] is the talking that goes on meanwhile.
@@ -16,6 +17,7 @@ pub mod browser;
 pub mod crash;
 pub mod damage;
 pub mod disk;
+pub mod edge;
 pub mod hostile;
 pub(crate) mod load;
 pub mod matrix;
