@@ -26,6 +26,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
+/// A loopback address with whatever port is free.
+const FREE_PORT: &str = "127.0.0.1:0";
 /// How long a server may take to print `ready`, unless told otherwise.
 pub const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How long a server may take to exit after SIGTERM.
@@ -207,7 +209,7 @@ impl Server {
             self.kill()?;
         }
         let mut child = self
-            .command(&["serve", "--http", "127.0.0.1:0", "--mqtt", "none", "--mqtts", "none", "--xmpp", "none", "--xmpps", "none"])?
+            .command(&["serve", "--http", FREE_PORT, "--mqtt", FREE_PORT, "--mqtts", FREE_PORT, "--xmpp", "none", "--xmpps", "none"])?
             .args(&self.options.args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -219,7 +221,7 @@ impl Server {
         self.child = Some(child);
         match answer {
             Ok(line) => {
-                self.http = http_address(&line).with_context(|| format!("the first line on stdout was {line:?}"))?;
+                self.http = address(&line, "http").with_context(|| format!("the first line on stdout was {line:?}"))?;
                 self.ready = line;
                 Ok(None)
             }
@@ -286,6 +288,22 @@ impl Server {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where MQTT listens.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn mqtt(&self) -> Result<SocketAddr> {
+        address(&self.ready, "mqtt")
+    }
+
+    /// Where MQTT over TLS listens.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn mqtts(&self) -> Result<SocketAddr> {
+        address(&self.ready, "mqtts")
     }
 
     /// The whole `ready` line.
@@ -485,12 +503,12 @@ fn lines_of(stdout: std::process::ChildStdout) -> Result<Receiver<String>> {
     Ok(receive)
 }
 
-/// The address in `ready http=127.0.0.1:8080 mqtt=…`.
-fn http_address(line: &str) -> Result<SocketAddr> {
+/// A protocol's address in `ready http=127.0.0.1:8080 mqtt=…`.
+fn address(line: &str, protocol: &str) -> Result<SocketAddr> {
     let mut words = line.split_whitespace();
     ensure!(words.next() == Some("ready"), "it is not 'ready …'");
-    let http = words.find_map(|word| word.strip_prefix("http=")).ok_or_else(|| anyhow!("it names no http address"))?;
-    Ok(http.parse()?)
+    let found = words.find_map(|word| word.strip_prefix(protocol)?.strip_prefix('='));
+    Ok(found.ok_or_else(|| anyhow!("it names no {protocol} address"))?.parse()?)
 }
 
 #[cfg(test)]
@@ -503,10 +521,12 @@ mod tests {
     }
 
     #[test]
-    fn the_ready_line_names_the_address() {
-        let address = http_address("ready http=127.0.0.1:8080 mqtt=none").expect("an address");
-        assert_eq!(address.port(), 8080);
-        assert!(http_address("ready mqtt=127.0.0.1:1883").is_err());
-        assert!(http_address("Ready http=127.0.0.1:8080").is_err());
+    fn the_ready_line_names_the_addresses() {
+        let line = "ready http=127.0.0.1:8080 mqtt=127.0.0.1:1883 mqtts=127.0.0.1:8883";
+        for (protocol, port) in [("http", 8080), ("mqtt", 1883), ("mqtts", 8883)] {
+            assert_eq!(address(line, protocol).expect("an address").port(), port);
+        }
+        assert!(address("ready mqtt=127.0.0.1:1883", "http").is_err());
+        assert!(address("Ready http=127.0.0.1:8080", "http").is_err());
     }
 }
