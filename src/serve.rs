@@ -1,10 +1,12 @@
 //! The server's life: open the store, make what is configured, listen, say `ready`, wait for a signal, drain.
 
+mod unix;
+
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,7 +50,7 @@ pub enum ServeError {
         hint: String,
     },
     /// A unix socket.
-    #[error("cannot listen on {} for listen.mqtt_unix: {error}", path.display())]
+    #[error("cannot listen on {} for listen.mqtt_unix: {error}: take another path, in a directory that the server may write to", path.display())]
     Unix {
         /// Where.
         path: PathBuf,
@@ -223,19 +225,8 @@ fn bind_all(config: &Config, certificates: Option<Arc<Certificates>>) -> Result<
     Ok(Bound { http, mqtt: mqtt::Listeners { tcp, tls: tls.zip(certificates), unix }, addresses })
 }
 
-/// A unix socket for its owner only; one that a server left behind is taken away.
 fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
-    let failed = |error| ServeError::Unix { path: path.to_owned(), error };
-    if UnixStream::connect(path).is_ok() {
-        return Err(failed(io::ErrorKind::AddrInUse.into()));
-    }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
+    unix::listen(path).map_err(|error| ServeError::Unix { path: path.to_owned(), error })
 }
 
 fn bind(key: &'static str, flag: &str, address: Address) -> Result<Option<TcpListener>, ServeError> {

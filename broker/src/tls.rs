@@ -1,15 +1,29 @@
-//! The server's certificate: from files, or made by itself at the first start; read again without a restart.
+//! The server's certificate: from files, or self-signed at the first start. All TLS listeners have the same.
+
+#[cfg(test)]
+mod tests;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+
+use crate::clock::{Clock as _, SystemClock};
+
+/// Names that a self-signed certificate is always for.
+const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// How long a self-signed certificate is good for, ten years: nobody renews it.
+const SELF_SIGNED_DAYS: u32 = 3652;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -20,30 +34,30 @@ pub enum TlsError {
         /// Which.
         path: PathBuf,
         /// Why not.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A file without what is looked for.
-    #[error("{}: no PEM of a {what} in it", path.display())]
+    #[error("{}: there is no {what} in PEM in it", path.display())]
     Pem {
         /// Which.
         path: PathBuf,
         /// What should be in it.
         what: &'static str,
     },
-    /// Certificate and key do not go together, or are not usable.
-    #[error("the certificate in {} cannot be used: {error}", path.display())]
+    /// Certificate and key do not go together, or cannot be used.
+    #[error("{} cannot be used with its key: {error}", path.display())]
     Unusable {
         /// The certificate's file.
         path: PathBuf,
         /// Why not.
         error: rustls::Error,
     },
-    /// The self-signed certificate could not be made.
+    /// No self-signed certificate could be made.
     #[error("cannot make a self-signed certificate: {0}")]
     Make(#[from] rcgen::Error),
 }
 
-/// Certificate and key of all TLS listeners.
+/// See the module's text.
 pub struct Certificates {
     certificate: PathBuf,
     key: PathBuf,
@@ -51,14 +65,15 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Reads the configured files, or those in `data_dir`/tls, which are made, self-signed for this machine and `names`, when there are none yet.
+    /// Reads the `configured` certificate and key, or those in `data_dir`/tls. When there are none, they are made: self-signed, for this
+    /// machine and `names`.
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn open(data_dir: &Path, configured: Option<(PathBuf, PathBuf)>, names: &[String]) -> Result<Arc<Self>, TlsError> {
         let (certificate, key) = match configured {
             Some(files) => files,
-            None => self_signed(data_dir, names)?,
+            None => own(&data_dir.join("tls"), names)?,
         };
         let config = RwLock::new(read(&certificate, &key)?);
         Ok(Arc::new(Self { certificate, key, config }))
@@ -70,7 +85,7 @@ impl Certificates {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again; when they cannot be used, what was read before stays.
+    /// Reads the files again, for new connections. When they are broken, what was read before stays.
     ///
     /// # Errors
     /// [`TlsError`].
@@ -79,40 +94,69 @@ impl Certificates {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
+
+    /// Where the certificate is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.certificate
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error })
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let pem = |path: &Path, what| TlsError::Pem { path: path.to_owned(), what };
-    let contents = |path: &Path| fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error });
-    let (chain, secret) = (contents(certificate)?, contents(key)?);
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&chain).collect::<Result<_, _>>().map_err(|_| pem(certificate, "certificate"))?;
-    if chain.is_empty() {
-        return Err(pem(certificate, "certificate"));
-    }
-    let secret = PrivateKeyDer::from_pem_slice(&secret).map_err(|_| pem(key, "private key"))?;
+    let missing = |path: &Path, what| TlsError::Pem { path: path.to_owned(), what };
     let unusable = |error| TlsError::Unusable { path: certificate.to_owned(), error };
+    let chain = CertificateDer::pem_slice_iter(&contents(certificate)?).collect::<Result<Vec<_>, _>>();
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| missing(certificate, "certificate"))?;
+    let secret = PrivateKeyDer::from_pem_slice(&contents(key)?).map_err(|_| missing(key, "private key"))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(unusable)?;
-    // Tickets for a whole venue's sessions are the clients' to keep, not ours.
-    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    // A venue that comes back resumes, which costs no signature. Clients keep their tickets: nothing is stored here.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = ring::Ticketer::new().map_err(unusable)?;
+    config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
 
-fn self_signed(data_dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), TlsError> {
-    let dir = data_dir.join("tls");
+/// The certificate and key that the server made itself, made now when they are not there.
+fn own(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), TlsError> {
     let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
     if certificate.exists() && key.exists() {
         return Ok((certificate, key));
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| TlsError::File { path: dir.clone(), error })?;
-    let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    all.extend(names.iter().filter(|name| !name.is_empty()).cloned());
-    let made = rcgen::generate_simple_self_signed(all)?;
-    write(&key, 0o600, &made.signing_key.serialize_pem())?;
-    write(&certificate, 0o644, &made.cert.pem())?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| TlsError::File { path: dir.to_owned(), error })?;
+    let pair = KeyPair::generate()?; // ECDSA on P-256
+    let signed = self_signed(names)?.self_signed(&pair)?;
+    // The certificate last: with it the pair is whole.
+    write(&key, 0o600, &pair.serialize_pem())?;
+    write(&certificate, 0o644, &signed.pem())?;
     tracing::info!(certificate = %certificate.display(), "made a self-signed certificate");
     Ok((certificate, key))
+}
+
+fn self_signed(names: &[String]) -> Result<CertificateParams, TlsError> {
+    let mut all: Vec<String> = OWN_NAMES.map(str::to_owned).to_vec();
+    for name in names {
+        if !all.contains(name) {
+            all.push(name.clone());
+        }
+    }
+    let mut params = CertificateParams::new(all)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Hallway, self-signed");
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = date_time_ymd(1970, 1, 1) + Duration::from_millis(SystemClock::start().now_ms());
+    // A day before, since the clocks of small devices are not exact.
+    params.not_before = now - DAY;
+    params.not_after = now + DAY * SELF_SIGNED_DAYS;
+    Ok(params)
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where a listener is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +82,8 @@ pub struct Listen {
     pub mqtt: Address,
     /// MQTT over TLS.
     pub mqtts: Address,
-    /// MQTT on a unix socket: its path.
+    /// MQTT on a unix socket: its path, or `none`.
+    #[serde(deserialize_with = "path_or_none")]
     pub mqtt_unix: Option<PathBuf>,
     /// XMPP with STARTTLS.
     pub xmpp: Address,
@@ -90,6 +91,11 @@ pub struct Listen {
     pub xmpps: Address,
     /// XMPP for an existing server's component protocol.
     pub xmpp_component: Address,
+}
+
+fn path_or_none<'d, D: Deserializer<'d>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok((text != "none").then(|| text.into()))
 }
 
 impl Default for Listen {

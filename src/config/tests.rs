@@ -62,6 +62,7 @@ fn everything_of_the_design_is_known() {
         http = "0.0.0.0:8080"
         mqtt = "none"
         mqtts = "[::]:8883"
+        mqtt_unix = "/run/hallway/mqtt.sock"
         xmpp = "none"
         xmpps = "none"
         xmpp_component = "none"
@@ -82,6 +83,9 @@ fn everything_of_the_design_is_known() {
         trusted_proxies = ["10.0.0.0/8", "::1"]
         plaintext_login = false
         log = "json"
+        [tls]
+        certificate = "/etc/hallway/cert.pem"
+        key = "/etc/hallway/key.pem"
         [xmpp]
         room_presence_max = 300
         stanza_bytes = 262144
@@ -124,7 +128,7 @@ fn everything_of_the_design_is_known() {
     assert!(!loaded.config.server.takes_plaintext_logins());
     let printed = loaded.all().join("\n");
     assert!(!printed.contains("do not tell"), "secrets are not printed");
-    for line in ["limits.text_bytes = 65536  # hallway.toml:37", "limits.token_hours = 720  # default", "# store.url is not set  # default"]
+    for line in ["limits.text_bytes = 65536  # hallway.toml:41", "limits.token_hours = 720  # default", "# store.url is not set  # default"]
     {
         assert!(printed.contains(line), "{line} in {printed}");
     }
@@ -162,6 +166,9 @@ const REFUSED: &[Refused] = &[
     (None, &[("HALLWAY_CONFERENCE__A.B__TITLE", "x")], &["conference"]),
     (None, &[("HALLWAY_CONFERENCE__-A__TITLE", "x")], &["conference.-a", "[a-z0-9]"]),
     (None, &[("HALLWAY_CONFERENCE__DEMO__CHANNELS", "lobby,Big Room")], &["conference.demo.channels", "Big Room"]),
+    (None, &[("HALLWAY_TLS__KEY", "key.pem")], &["tls.certificate", "tls.key"]),
+    (None, &[("HALLWAY_TLS__CERTIFICATE", "cert.pem")], &["tls.key", "tls.certificate"]),
+    (None, &[("HALLWAY_LISTEN__MQTT_UNIX", "")], &["listen.mqtt_unix", "none"]),
     (None, &[("HALLWAY_CONFERENCE__DEMO__SIGN_IN", "closed")], &["conference.demo.sign_in", "closed"]),
     (None, &[("HALLWAY_CONFERENCE__DEMO__JWT__ISSUER", "x")], &["conference.demo.jwt", "hs256_secret"]),
     (
@@ -224,5 +231,24 @@ proptest! {
         let _ = load(Some(&file), &[(&name, &text)], &[]);
         let _ = load(None, &[("HALLWAY_LIMITS__TEXT_BYTES", &text)], &[]);
         let _ = load(None, &[("HALLWAY_CONFERENCE__DEMO__CHANNELS", &text)], &[]);
+    }
+}
+
+#[test]
+fn a_path_for_mqtt_can_be_taken_back() {
+    let file = demo("[listen]\nmqtt_unix = \"/run/mqtt.sock\"\n");
+    assert_eq!(load(Some(&file), &[], &[]).unwrap().config.listen.mqtt_unix.as_deref(), Some(Path::new("/run/mqtt.sock")));
+    assert_eq!(load(Some(&file), &[("HALLWAY_LISTEN__MQTT_UNIX", "none")], &[]).unwrap().config.listen.mqtt_unix, None);
+}
+
+#[test]
+fn a_public_urls_host_is_a_name_for_the_certificate() {
+    for (url, host) in [
+        ("https://a.org", "a.org"),
+        ("https://a.org:8443/", "a.org"),
+        ("https://[::1]:80", "::1"),
+        ("https://[2001:db8::1]", "2001:db8::1"),
+    ] {
+        assert_eq!(WebOrigin::try_from(url.to_owned()).unwrap().host(), host);
     }
 }

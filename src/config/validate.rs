@@ -8,6 +8,9 @@ use hallway_broker::limits::MAX_TITLE_BYTES;
 use super::web_origin::is_host;
 use super::{Conference, Config, ConfigError, Loaded, Mode};
 
+/// Longest path that fits into a socket's address, its final zero left out.
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+
 /// Checks a configuration as a whole.
 ///
 /// # Errors
@@ -18,6 +21,7 @@ pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
     mode(config).map_err(wrong)?;
     mqtt(config).map_err(wrong)?;
     tls(config).map_err(wrong)?;
+    unix_socket(config).map_err(wrong)?;
     sizes(config).map_err(wrong)?;
     let mut domains = BTreeMap::new();
     for (id, conference) in &config.conference {
@@ -70,6 +74,14 @@ fn tls(config: &Config) -> Result<(), Wrong> {
         (Some(_), None) => wrong("tls.key", "is missing: tls.certificate needs its private key"),
         (None, Some(_)) => wrong("tls.certificate", "is missing: tls.key needs its certificate"),
         _ => Ok(()),
+    }
+}
+
+fn unix_socket(config: &Config) -> Result<(), Wrong> {
+    match config.listen.mqtt_unix.as_ref().map(|path| path.as_os_str().len()) {
+        None | Some(1..=MAX_SOCKET_PATH_BYTES) => Ok(()),
+        Some(0) => wrong("listen.mqtt_unix", "is empty: take a path, or none"),
+        Some(_) => wrong("listen.mqtt_unix", format!("is too long: the path of a socket has at most {MAX_SOCKET_PATH_BYTES} bytes")),
     }
 }
 

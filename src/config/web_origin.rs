@@ -13,13 +13,13 @@ pub struct WebOrigin(String);
 pub struct BadOrigin(String);
 
 impl WebOrigin {
-    /// The host, without scheme and port.
+    /// The host: a name or an address, without scheme, port and brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         let authority = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
-        match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((v6, _)) => v6,
+            None => authority.split(':').next().unwrap_or(authority),
         }
     }
 

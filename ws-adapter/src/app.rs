@@ -99,7 +99,7 @@ impl App for Connection {
         let Shared { sign_ins, hub, .. } = &*self.shared;
         let who = Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?);
         let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
-        let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None };
+        let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
         let mut out = Vec::new();
         methods::message(&caller, text, &mut out).await;
         Ok((!out.is_empty()).then_some(out))

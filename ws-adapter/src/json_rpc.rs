@@ -19,7 +19,8 @@ pub fn json_rpc() -> Arc<dyn JsonRpc> {
 impl JsonRpc for Methods {
     fn call<'a>(&'a self, session: &'a Session, sending: &'a Sending, text: &'a str) -> RpcAnswer<'a> {
         Box::pin(async move {
-            let caller = Caller { hub: &session.shard.hub, who: &session.who, via: session.via, sending, session: Some(session) };
+            let caller =
+                Caller { hub: &session.shard.hub, who: &session.who, via: session.via, sending, session: Some(session), is_guest: true };
             let mut out = Vec::new();
             methods::message(&caller, text, &mut out).await;
             out

@@ -89,7 +89,7 @@ pub fn start(
     hub.run_on_first_shard(Box::new(move |_| {
         tokio::task::spawn_local(async move {
             tokio::select! {
-                () = accept(listener, |stream, peer| hand_over(&shared, stream, peer)) => {}
+                () = accept(tokio::net::TcpListener::from_std(listener), |stream, peer| hand_over(&shared, stream, peer)) => {}
                 () = stopped.notified() => {}
             }
         });

@@ -447,8 +447,14 @@ impl Task {
             }
         }
         let Task { session, connection, .. } = self;
-        let caller =
-            Caller { hub: &session.shard.hub, who: &session.who, via: Via::Ws, sending: &connection.sending, session: Some(session) };
+        let caller = Caller {
+            hub: &session.shard.hub,
+            who: &session.who,
+            via: Via::Ws,
+            sending: &connection.sending,
+            session: Some(session),
+            is_guest: false,
+        };
         let mut out = Vec::new();
         methods::message(&caller, text, &mut out).await;
         if !out.is_empty() {

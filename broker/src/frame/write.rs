@@ -34,10 +34,10 @@ fn header(opcode: u8, len: usize) -> ([u8; 10], usize) {
     (bytes, used)
 }
 
-/// Writes the header of a binary message of `len` bytes.
-pub fn binary_frame_header(len: usize, out: &mut Vec<u8>) {
-    let (bytes, used) = header(BINARY, len);
-    out.extend_from_slice(&bytes[..used]);
+/// The header of a binary message of `len` bytes, and how many bytes of it count: written beside the payload, not before a copy of it.
+#[must_use]
+pub fn binary_frame_header(len: usize) -> ([u8; 10], usize) {
+    header(BINARY, len)
 }
 
 /// Writes the header of a text message of `len` bytes.

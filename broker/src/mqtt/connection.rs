@@ -124,7 +124,12 @@ impl Connection {
 impl Link for Connection {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.touched.set(true);
-        self.transport.try_write(bytes)
+        let taken = self.transport.try_write(bytes);
+        if self.transport.has_pending() {
+            // What the transport keeps is all taken for the outbox: only the task can write it when the socket takes more.
+            self.wake.notify_one();
+        }
+        taken
     }
     fn wake(&self) {
         self.wake.notify_one();

@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::clients::Clients;
 use super::connect;
 use super::transport::{Tls, Transport, WebSocket};
-use crate::accept::{ACCEPT_PAUSE, accept};
+use crate::accept::accept;
 use crate::edges::{InWebSocket, JsonRpc, SignIns, Upgraded};
 use crate::hub::Hub;
 use crate::ids::ConferenceId;
@@ -57,7 +57,7 @@ pub struct Edge {
     pub(super) options: MqttOptions,
     pub(super) json_rpc: Arc<dyn JsonRpc>,
     pub(super) clients: Arc<Clients>,
-    stop: Arc<Notify>,
+    stopped: watch::Sender<bool>,
 }
 
 /// A connection that has not said who it is.
@@ -75,20 +75,22 @@ pub(super) struct Arrival {
 /// Starts the edge; the hub's shards run.
 #[must_use]
 pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listeners: Listeners, options: MqttOptions, json_rpc: Arc<dyn JsonRpc>) -> Arc<Edge> {
-    let (clients, stop) = (Arc::default(), Arc::default());
-    let edge = Arc::new(Edge { hub: Arc::clone(hub), sign_ins, options, json_rpc, clients, stop });
+    let (clients, stopped) = (Arc::default(), watch::Sender::new(false));
+    let edge = Arc::new(Edge { hub: Arc::clone(hub), sign_ins, options, json_rpc, clients, stopped });
     let Listeners { tcp, tls, unix } = listeners;
     if let Some(listener) = tcp {
         let at = Arc::clone(&edge);
-        edge.listen(move || accept(listener, move |stream, peer| at.hand_over(stream, peer, None)));
+        edge.listen(move || accept(tokio::net::TcpListener::from_std(listener), move |stream, peer| at.hand_over(stream, peer, None)));
     }
     if let Some((listener, certificates)) = tls {
         let at = Arc::clone(&edge);
-        edge.listen(move || accept(listener, move |stream, peer| at.hand_over(stream, peer, Some(&certificates))));
+        edge.listen(move || {
+            accept(tokio::net::TcpListener::from_std(listener), move |stream, peer| at.hand_over(stream, peer, Some(&certificates)))
+        });
     }
     if let Some(listener) = unix {
         let at = Arc::clone(&edge);
-        edge.listen(move || accept_unix(listener, at));
+        edge.listen(move || accept(tokio::net::UnixListener::from_std(listener), move |stream, _| at.hand_over_unix(stream)));
     }
     edge
 }
@@ -96,16 +98,16 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listeners: Listeners, options: M
 impl Edge {
     /// Takes no more connections. Those that are there go on.
     pub fn stop(&self) {
-        self.stop.notify_waiters();
+        self.stopped.send_replace(true);
     }
 
     fn listen<F: Future<Output = ()> + 'static>(&self, accepting: impl FnOnce() -> F + Send + 'static) {
-        let stop = Arc::clone(&self.stop);
+        let mut stopped = self.stopped.subscribe();
         self.hub.run_on_first_shard(Box::new(move |_| {
             tokio::task::spawn_local(async move {
                 tokio::select! {
                     () = accepting() => {}
-                    () = stop.notified() => {}
+                    _ = stopped.wait_for(|stopped| *stopped) => {}
                 }
             });
         }));
@@ -137,6 +139,19 @@ impl Edge {
         Ok(())
     }
 
+    /// Who may use the socket, its permissions say: nobody is counted.
+    fn hand_over_unix(self: &Arc<Self>, stream: UnixStream) -> io::Result<()> {
+        let stream = stream.into_std()?;
+        let edge = Arc::clone(self);
+        self.hub.run_on_next_shard(Box::new(move |shard: &Rc<Shard>| match UnixStream::from_std(stream) {
+            Ok(stream) => {
+                edge.serve(shard, Arrival { transport: Transport::Unix(stream), address: None, is_private: true, admitted: None });
+            }
+            Err(error) => tracing::debug!(%error, "a connection was lost on its way to its shard"),
+        }));
+        Ok(())
+    }
+
     fn serve(self: Arc<Self>, shard: &Rc<Shard>, arrival: Arrival) {
         tokio::task::spawn_local(connect::serve(self, Rc::clone(shard), arrival));
     }
@@ -152,30 +167,5 @@ impl InWebSocket for MqttInWebSocket {
         let transport = Transport::WebSocket(Box::new(socket));
         let arrival = Arrival { transport, address: Some(address), is_private: is_secure, admitted: Some(admitted) };
         Arc::clone(&self.0).serve(shard, arrival);
-    }
-}
-
-/// Who may use the socket, the directory's permissions say: nobody is counted.
-async fn accept_unix(listener: UnixListener, edge: Arc<Edge>) {
-    let listener = match listener.set_nonblocking(true).and_then(|()| tokio::net::UnixListener::from_std(listener)) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "cannot listen"),
-    };
-    loop {
-        match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => {
-                let at = Arc::clone(&edge);
-                edge.hub.run_on_next_shard(Box::new(move |shard: &Rc<Shard>| match UnixStream::from_std(stream) {
-                    Ok(stream) => {
-                        at.serve(shard, Arrival { transport: Transport::Unix(stream), address: None, is_private: true, admitted: None });
-                    }
-                    Err(error) => tracing::debug!(%error, "a connection was lost on its way to its shard"),
-                }));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }

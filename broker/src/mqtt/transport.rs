@@ -1,6 +1,9 @@
 //! What MQTT is spoken over: TCP, a unix socket, TLS, WebSocket. One way to read and write for all of them, without waiting: whoever waits does so
 //! for readiness. Everything takes `&self`, since the shard writes while the connection's task may wait.
 
+mod pending;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod websocket;
 
@@ -11,9 +14,6 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub use tls::Tls;
 pub use websocket::WebSocket;
-
-/// Bytes that are taken at once where what the socket does not take must be kept.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// See the module's text.
 pub enum Transport {
@@ -34,8 +34,16 @@ impl Transport {
     /// `WouldBlock` when nothing is there, anything else when the connection is broken. `Ok(0)` is its end.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => emptied(stream.try_read(buffer), buffer.len(), |none| stream.try_io(Interest::READABLE, none)),
-            Self::Unix(stream) => emptied(stream.try_read(buffer), buffer.len(), |none| stream.try_io(Interest::READABLE, none)),
+            Self::Tcp(stream) => {
+                let read = stream.try_read(buffer)?;
+                said_empty(read, buffer.len(), |none| stream.try_io(Interest::READABLE, none));
+                Ok(read)
+            }
+            Self::Unix(stream) => {
+                let read = stream.try_read(buffer)?;
+                said_empty(read, buffer.len(), |none| stream.try_io(Interest::READABLE, none));
+                Ok(read)
+            }
             Self::Tls(tls) => tls.try_read(buffer),
             Self::WebSocket(socket) => socket.try_read(buffer),
         }
@@ -86,11 +94,14 @@ impl Transport {
         }
     }
 
-    /// Waits until the socket may be read or written.
+    /// Waits until the transport may be read or the socket written.
     ///
     /// # Errors
     /// The connection is broken.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        if interest.is_readable() && self.has_unread() {
+            return Ok(Ready::READABLE);
+        }
         match self {
             Self::Tcp(stream) => stream.ready(interest).await,
             Self::Unix(stream) => stream.ready(interest).await,
@@ -115,34 +126,12 @@ impl Transport {
     }
 }
 
-/// A short read has emptied the socket: saying so saves the read that would find it out (tokio's own readers do the same).
-fn emptied(read: io::Result<usize>, most: usize, say: impl FnOnce(fn() -> io::Result<()>) -> io::Result<()>) -> io::Result<usize> {
-    if let Ok(read) = read
-        && read > 0
-        && read < most
-    {
+/// A short read has emptied the socket: saying so saves the read that would find it out (tokio's own readers do the same). Whether it was
+/// said.
+fn said_empty(read: usize, most: usize, say: impl FnOnce(fn() -> io::Result<()>) -> io::Result<()>) -> bool {
+    let emptied = read > 0 && read < most;
+    if emptied {
         let _ = say(|| Err(io::ErrorKind::WouldBlock.into()));
     }
-    read
-}
-
-/// A socket as `std::io` sees it; every call takes or gives what there is room for now.
-struct Raw<'s>(&'s TcpStream);
-
-impl io::Read for Raw<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl io::Write for Raw<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-    fn write_vectored(&mut self, pieces: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(pieces)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    emptied
 }

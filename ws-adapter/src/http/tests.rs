@@ -18,6 +18,8 @@ struct Fake {
     settings: Settings,
     ready: Cell<bool>,
     full: Cell<bool>,
+    mqtt: Cell<bool>,
+    sockets: RefCell<Vec<(Socket, Client)>>,
     seen: RefCell<Vec<Client>>,
 }
 
@@ -53,14 +55,15 @@ impl App for Fake {
         self.check(bearer, client, Reason::BadToken)?;
         Ok((text != "{}").then(|| text.into()))
     }
-    fn speaks(&self, _: Socket) -> bool {
-        true
+    fn speaks(&self, socket: Socket) -> bool {
+        socket == Socket::Hallway || self.mqtt.get()
     }
     fn admits(&self, _: &Client) -> Result<(), Fault> {
         let fault = Fault { retry_after_ms: Some(1500), ..Reason::TooManySessions.into() };
         if self.full.get() { Err(fault) } else { Ok(()) }
     }
     fn upgraded(&self, mut upgraded: Upgraded) {
+        self.sockets.borrow_mut().push((upgraded.route, upgraded.client.clone()));
         tokio::task::spawn_local(async move {
             let mut bytes = upgraded.leftover.to_vec();
             let mut decoder = Decoder::new(1000, Binary::Refused);
@@ -104,7 +107,14 @@ fn with_server<F: Future<Output = ()>>(trusted: &[&str], story: impl FnOnce(Sock
             trusted_proxies: trusted.iter().map(|proxy| proxy.parse().unwrap()).collect(),
             body_bytes: 5000,
         };
-        let fake = Fake { settings, ready: Cell::new(true), full: Cell::new(false), seen: RefCell::default() };
+        let fake = Fake {
+            settings,
+            ready: Cell::new(true),
+            full: Cell::new(false),
+            mqtt: Cell::new(true),
+            sockets: RefCell::default(),
+            seen: RefCell::default(),
+        };
         let app = Rc::new(fake);
         let serving = Rc::clone(&app);
         tokio::task::spawn_local(async move {
@@ -315,12 +325,59 @@ fn a_socket_is_handed_over_with_what_came_early() {
     });
 }
 
+/// [MQTT-6.0.0-3], [MQTT-6.0.0-4]: `mqtt` is asked for and answered; the name of 3.1 is, too, and asking for none is forgiven.
+#[test]
+fn mqtt_is_spoken_in_a_websocket_of_its_own() {
+    with_server(&["127.0.0.1"], |server, app| async move {
+        let rows = [
+            ("Sec-WebSocket-Protocol: mqtt\r\n", "sec-websocket-protocol: mqtt\r\n"),
+            ("Sec-WebSocket-Protocol: mqttv3.1\r\n", "sec-websocket-protocol: mqttv3.1\r\n"),
+            ("Sec-WebSocket-Protocol: mqttv3.1, mqtt\r\n", "sec-websocket-protocol: mqtt\r\n"),
+            ("X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n", "connection: upgrade\r\n"),
+        ];
+        for (asked, answered) in rows {
+            let mut stream = TcpStream::connect(server).await.unwrap();
+            let upgrade = UPGRADE.replace("HOST", &server.to_string());
+            let lines = upgrade.split_inclusive("\r\n").filter(|line| !line.starts_with("Sec-WebSocket-Protocol"));
+            let request = format!("GET /mqtt HTTP/1.1\r\n{}{asked}\r\n", lines.collect::<String>());
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0, "{}", String::from_utf8_lossy(&head));
+            }
+            let head = String::from_utf8_lossy(&head).to_lowercase();
+            assert!(head.starts_with("http/1.1 101") && head.contains(answered), "{asked}: {head}");
+            assert_eq!(head.contains("sec-websocket-protocol"), asked.contains("Protocol: m"), "{head}");
+        }
+        let sockets = app.sockets.borrow();
+        assert!(sockets.len() == 4 && sockets.iter().all(|(socket, _)| *socket == Socket::Mqtt));
+        let proxied = Client { address: "203.0.113.9".parse().unwrap(), secure: true };
+        assert_eq!(sockets[3].1, proxied, "sign-in must know who it is and that there is TLS");
+    });
+}
+
+#[test]
+fn without_mqtt_there_is_nothing_at_its_path() {
+    with_server(&[], |server, app| async move {
+        app.mqtt.set(false);
+        let request = format!("GET /mqtt HTTP/1.1\r\n{}\r\n", UPGRADE.replace("keep-alive, Upgrade", "close, Upgrade"));
+        let none = raw(server, &request).await;
+        assert_eq!((none.status, none.reason().as_str()), (404, "unknown_path"));
+    });
+}
+
 #[test]
 fn upgrades_that_are_none_are_refused() {
+    for path in ["/ws", "/mqtt"] {
+        refuses_what_is_no_upgrade(path);
+    }
+}
+
+fn refuses_what_is_no_upgrade(path: &'static str) {
     with_server(&[], |server, app| async move {
         let replaced = |from: &str, to: &str| {
             assert!(UPGRADE.contains(from));
-            format!("GET /ws HTTP/1.1\r\n{}\r\n", UPGRADE.replace(from, to))
+            format!("GET {path} HTTP/1.1\r\n{}\r\n", UPGRADE.replace(from, to))
         };
         let rows = [
             (replaced("Upgrade: websocket", "Upgrade: h2c"), 426),

@@ -31,6 +31,8 @@ pub(crate) struct Caller<'a> {
     pub sending: &'a Sending,
     /// The live session; none over HTTP.
     pub session: Option<&'a Session>,
+    /// The session is another edge's.
+    pub is_guest: bool,
 }
 
 /// A result as JSON, or why there is none.
@@ -130,11 +132,16 @@ pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a method is about a session or what it follows, for which each protocol has its own words.
+fn is_of_the_edge(method: MethodId) -> bool {
+    use MethodId as M;
+    matches!(method, M::SessionHello | M::SessionList | M::SessionClose | M::ConversationSubscribe | M::ConversationUnsubscribe)
+}
+
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
     use MethodId as M;
-    if caller.via == Via::Mqtt && matches!(method, M::ConversationSubscribe | M::ConversationUnsubscribe) {
-        // That is what SUBSCRIBE and UNSUBSCRIBE are for.
-        return Err(Reason::NotAllowed.into());
+    if caller.is_guest && is_of_the_edge(method) {
+        return Err(Fault::not_over_this_protocol());
     }
     match method {
         M::SessionHello => caller.live().and(Err(Reason::AlreadySignedIn.into())),

@@ -94,6 +94,13 @@ impl Fault {
         Self::new(codes::UNKNOWN_METHOD, "needs_session", "this method needs a live session: use /ws")
     }
 
+    /// The protocol that the request came over has its own way for this.
+    #[must_use]
+    pub fn not_over_this_protocol() -> Self {
+        let message = "not by JSON-RPC in MQTT: CONNECT opens a session, SUBSCRIBE and UNSUBSCRIBE say what it follows";
+        Self::new(codes::FORBIDDEN, "not_allowed", message)
+    }
+
     /// Wrong or missing parameters; `detail` says which.
     #[must_use]
     pub fn invalid_params(detail: impl std::fmt::Display) -> Self {
