@@ -7,12 +7,13 @@
 //! - *whole*: the whole window at once, the stronger one (window 10: 3.1M).
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::bare_relay::{self, Relay};
 use crate::frame;
@@ -33,8 +34,33 @@ pub struct FanOut {
     pub group: usize,
     /// Length of each of the sender's requests.
     pub request_bytes: usize,
-    /// A notification as the server wrote it.
-    pub notification: String,
+    /// Whether readers acknowledge messages; what they say is read and dropped.
+    pub has_acks: bool,
+    pub message: Message,
+}
+
+/// A message to a reader, framed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Message {
+    bytes: Vec<u8>,
+    /// Where it has its seq of ten digits.
+    seq_at: usize,
+}
+
+impl Message {
+    /// A WebSocket frame with this notification, as the server wrote it.
+    pub fn websocket(notification: &str) -> Result<Message> {
+        let (text, seq_at) = with_ten_digit_seq(notification)?;
+        let bytes = frame::unmasked_text(text.as_bytes());
+        Ok(Message { seq_at: bytes.len() - text.len() + seq_at, bytes })
+    }
+
+    /// A whole packet as the server wrote it, which ends with this payload.
+    pub fn packet(packet: &[u8], payload: &str) -> Result<Message> {
+        let (text, seq_at) = with_ten_digit_seq(payload)?;
+        let head = packet.strip_suffix(payload.as_bytes()).context("a packet with another payload")?;
+        Ok(Message { bytes: [head, text.as_bytes()].concat(), seq_at: head.len() + seq_at })
+    }
 }
 
 /// The process. It is killed when this is dropped, and ends by itself when its stdin does.
@@ -112,7 +138,7 @@ fn listen() -> Result<TcpListener> {
 fn fan_out(task: &FanOut, listener: &TcpListener) -> Result<()> {
     let mut sender = accept(listener)?;
     let mut readers = (0..task.readers).map(|_| accept(listener)).collect::<Result<Vec<_>>>()?;
-    let mut group = Group::new(&task.notification, task.group)?;
+    let mut group = Group::new(&task.message, task.group);
     let group_request_bytes = task.group * task.request_bytes;
     let mut requests = vec![0; 1 << 20];
     let mut asked_bytes = 0;
@@ -127,7 +153,20 @@ fn fan_out(task: &FanOut, listener: &TcpListener) -> Result<()> {
         let bytes = group.next();
         for reader in &mut readers {
             reader.write_all(bytes)?;
+            if task.has_acks {
+                take_acks(reader)?;
+            }
         }
+    }
+}
+
+/// Reads and drops what acknowledgements are there; at most the last group's are not yet.
+fn take_acks(reader: &TcpStream) -> Result<()> {
+    let mut acks = [MaybeUninit::uninit(); 1 << 12];
+    match SockRef::from(reader).recv_with_flags(&mut acks, libc::MSG_DONTWAIT) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -137,7 +176,7 @@ fn accept(listener: &TcpListener) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Copies of one notification, as long as the server's own, with seqs that go on.
+/// Copies of one message, as long as the server's own, with seqs that go on.
 struct Group {
     bytes: Vec<u8>,
     seqs_at: Vec<usize>,
@@ -145,15 +184,13 @@ struct Group {
 }
 
 impl Group {
-    fn new(notification: &str, count: usize) -> Result<Group> {
-        let (text, seq_at) = with_ten_digit_seq(notification)?;
-        let frame = frame::unmasked_text(text.as_bytes());
-        let seq_at = frame.len() - text.len() + seq_at;
-        Ok(Group {
-            bytes: frame.repeat(count),
-            seqs_at: (0..count).map(|index| index * frame.len() + seq_at).collect(),
+    fn new(message: &Message, count: usize) -> Group {
+        let len = message.bytes.len();
+        Group {
+            bytes: message.bytes.repeat(count),
+            seqs_at: (0..count).map(|index| index * len + message.seq_at).collect(),
             next_seq: FIRST_SEQ,
-        })
+        }
     }
 
     fn next(&mut self) -> &[u8] {
@@ -194,7 +231,7 @@ mod tests {
     #[test]
     fn the_copy_is_as_long_as_the_original_and_counts() {
         let original = r#"{"params":{"seq":42,"text":"xxxxxxxxxxxxxxxx"}}"#;
-        let mut group = Group::new(original, 2).expect("a body to shorten");
+        let mut group = Group::new(&Message::websocket(original).expect("a body to shorten"), 2);
         let bytes = group.next().to_vec();
         assert_eq!(bytes.len(), 2 * (original.len() + 2));
         let text = String::from_utf8_lossy(&bytes);

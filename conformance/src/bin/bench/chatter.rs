@@ -6,18 +6,16 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::latency::Latency;
+use crate::mqtt::packet::Packet;
 use crate::net::{Conns, Load};
-use crate::request::{self, ANSWER_KEY, FIRST_NUMBER, SendFrame};
-use crate::rpc::{self, Message};
-use crate::scan::{self, Key};
+use crate::request::{FIRST_NUMBER, SendFrame};
+use crate::speech::{Heard, Speech, WebSocket};
 
 /// More than a load ever has outstanding.
 const SLOTS: usize = 1 << 17;
-/// A notification names its method this early, or the slower way finds it.
-const METHOD_WITHIN: usize = 48;
 
 /// Who sends when a message is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,51 +46,47 @@ struct Schedule {
 }
 
 /// See the module. Connection `first + i` belongs to sender `i`; partners differ in the last bit.
-pub struct Chatter {
+pub struct Chatter<S = WebSocket> {
     conns: Range<usize>,
-    frames: Vec<SendFrame>,
+    pub speech: S,
     has_partners: bool,
     refill: Refill,
     schedule: Option<Schedule>,
     slots: Vec<Slot>,
     next_number: u64,
     next_line: usize,
-    answer_key: Key,
-    seq_key: Key,
-    client_id_key: Key,
     pub outstanding: usize,
     /// Since the last [`Chatter::reset`].
     pub done: u64,
     pub ack: Latency,
     /// From due to the partner's notification.
     pub told: Latency,
-    /// An answer and a notification as they came, for the bare relay.
-    pub sample_answer: String,
-    pub sample_notification: String,
 }
 
 impl Chatter {
     /// `frames` are the senders' messages, `first_number` one above every number used on this data before.
     pub fn new(conns: Range<usize>, frames: Vec<SendFrame>, has_partners: bool, first_number: u64) -> Chatter {
+        Chatter::with(WebSocket::new(frames, has_partners), conns, has_partners, first_number)
+    }
+}
+
+impl<S: Speech> Chatter<S> {
+    /// The senders are the speech's.
+    pub fn with(speech: S, conns: Range<usize>, has_partners: bool, first_number: u64) -> Chatter<S> {
         let free = Slot { number: 0, line: 0, due: Instant::now(), is_acked: true, is_told: true };
         Chatter {
             conns,
-            frames,
+            speech,
             has_partners,
             refill: Refill::Nobody,
             schedule: None,
             slots: vec![free; SLOTS],
             next_number: first_number.max(FIRST_NUMBER),
             next_line: 0,
-            answer_key: Key::new(ANSWER_KEY),
-            seq_key: Key::new(b"\"seq\":"),
-            client_id_key: Key::new(b"\"client_id\":\""),
             outstanding: 0,
             done: 0,
             ack: Latency::default(),
             told: Latency::default(),
-            sample_answer: String::new(),
-            sample_notification: String::new(),
         }
     }
 
@@ -113,7 +107,7 @@ impl Chatter {
 
     /// `per_sender` messages from every sender.
     pub fn send_each(&mut self, conns: &mut Conns, per_sender: usize) -> Result<()> {
-        for line in 0..self.frames.len() {
+        for line in 0..self.speech.senders() {
             for _ in 0..per_sender {
                 self.send(conns, line, Instant::now())?;
             }
@@ -157,7 +151,7 @@ impl Chatter {
     fn send_next(&mut self, conns: &mut Conns, due: Instant) -> Result<()> {
         let line = self.next_line;
         // A stride without a common factor visits everyone, and partners not one after the other.
-        self.next_line = (line + stride(self.frames.len())) % self.frames.len();
+        self.next_line = (line + stride(self.speech.senders())) % self.speech.senders();
         self.send(conns, line, due)
     }
 
@@ -167,7 +161,7 @@ impl Chatter {
         let slot = &mut self.slots[number as usize % SLOTS];
         ensure!(slot.is_acked && slot.is_told, "message {} of sender {} was never done", slot.number, slot.line);
         *slot = Slot { number, line, due, is_acked: false, is_told: !self.has_partners };
-        conns.queue(self.conns.start + line, self.frames[line].numbered(number));
+        conns.queue(self.conns.start + line, self.speech.say(line, number));
         self.outstanding += 1;
         Ok(())
     }
@@ -182,6 +176,9 @@ impl Chatter {
 
     fn told(&mut self, conns: &mut Conns, number: u64, line: usize) -> Result<()> {
         let slot = &mut self.slots[number as usize % SLOTS];
+        if S::HAS_ECHO && slot.number == number && slot.line == line {
+            return Ok(());
+        }
         ensure!(slot.number == number && !slot.is_told, "message {number} was delivered twice, or is not of this run");
         ensure!(slot.line ^ 1 == line, "message {number} of sender {} came to {line}", slot.line);
         slot.is_told = true;
@@ -203,47 +200,32 @@ impl Chatter {
         }
     }
 
-    /// The number in a notification's client id, `<run>-<number>`.
-    fn told_number(&mut self, payload: &[u8]) -> Option<u64> {
-        let client_id = self.client_id_key.after(payload)?;
-        let dash = client_id.iter().position(|&byte| byte == b'-')?;
-        scan::digits(&client_id[dash + 1..])
-    }
-
-    fn other(&self, line: usize, payload: &[u8]) -> Result<()> {
-        match rpc::parse(payload)? {
-            Message::Refusal { reason, .. } => bail!("sender {line} was refused: {reason}"),
-            // Presence, inbox, membership: not what is measured.
-            Message::Notification { .. } | Message::Answer { .. } => Ok(()),
+    fn heard(&mut self, conns: &mut Conns, line: usize, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Ack(number) => self.acked(conns, number, line),
+            Heard::Told(number) => self.told(conns, number, line),
+            Heard::Nothing => Ok(()),
         }
     }
 }
 
-impl Load for Chatter {
+impl<S: Speech> Load for Chatter<S> {
     fn text(&mut self, conns: &mut Conns, id: usize, payload: &[u8]) -> Result<()> {
         if !self.conns.contains(&id) {
             return Ok(());
         }
         let line = id - self.conns.start;
-        let head = &payload[..payload.len().min(METHOD_WITHIN)];
-        if scan::find(head, b"\"method\"").is_none()
-            && let Some(number) = request::answered(&mut self.answer_key, payload)
-            && self.seq_key.number(payload).is_some()
-        {
-            if self.sample_answer.is_empty() {
-                self.sample_answer = String::from_utf8_lossy(payload).into_owned();
-            }
-            return self.acked(conns, number, line);
+        let heard = self.speech.text(line, payload)?;
+        self.heard(conns, line, heard)
+    }
+
+    fn packet(&mut self, conns: &mut Conns, id: usize, packet: &Packet<'_>) -> Result<()> {
+        if !self.conns.contains(&id) {
+            return Ok(());
         }
-        match self.told_number(payload) {
-            Some(number) if self.has_partners => {
-                if self.sample_notification.is_empty() {
-                    self.sample_notification = String::from_utf8_lossy(payload).into_owned();
-                }
-                self.told(conns, number, line)
-            }
-            _ => self.other(line, payload),
-        }
+        let line = id - self.conns.start;
+        let heard = self.speech.packet(conns, id, line, packet)?;
+        self.heard(conns, line, heard)
     }
 }
 

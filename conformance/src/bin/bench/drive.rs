@@ -15,14 +15,15 @@ use crate::net::{Net, Speaks};
 use crate::pacer::Pacer;
 use crate::report::median_of;
 use crate::request::{FIRST_NUMBER, SendFrame};
+use crate::speech::{Speech, WebSocket};
 
 /// How long what is outstanding may take at the end of a load.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A load, its connections, and the process at their other end.
-pub struct Drive {
+pub struct Drive<S = WebSocket> {
     pub net: Net,
-    pub load: Chatter,
+    pub load: Chatter<S>,
     pub peer_pid: u32,
     // Ends with the drive.
     _bare: Option<Bare>,
@@ -60,18 +61,14 @@ pub enum Window {
 }
 
 impl Drive {
-    pub fn server(net: Net, load: Chatter, pid: u32) -> Drive {
-        Drive { net, load, peer_pid: pid, _bare: None }
-    }
-
     /// The same senders against a process that answers with the bytes that this drive's server answered with.
     pub fn bare(&self, frames: &[SendFrame], has_partners: bool) -> Result<Drive> {
         let task = Task::Relay(Relay {
             connections: frames.len(),
             request_bytes: frames[0].len(),
             number_at: frames[0].id_at(),
-            answer: self.load.sample_answer.clone(),
-            notification: has_partners.then(|| self.load.sample_notification.clone()),
+            answer: self.load.speech.sample_answer.clone(),
+            notification: has_partners.then(|| self.load.speech.sample_notification.clone()),
         });
         let bare = Bare::start(&task)?;
         let mut net = Net::new(bare.address())?;
@@ -81,6 +78,12 @@ impl Drive {
         }
         let load = Chatter::new(conns, frames.to_vec(), has_partners, FIRST_NUMBER);
         Ok(Drive { net, load, peer_pid: bare.pid(), _bare: Some(bare) })
+    }
+}
+
+impl<S: Speech> Drive<S> {
+    pub fn server(net: Net, load: Chatter<S>, pid: u32) -> Drive<S> {
+        Drive { net, load, peer_pid: pid, _bare: None }
     }
 
     /// Who is done sends again.

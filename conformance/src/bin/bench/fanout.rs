@@ -1,20 +1,17 @@
 //! One channel, many subscribers: deliveries per second next to the bare writer of the same bytes.
 //!
-//! A message is done when the last subscriber has it; a window is how many are not done yet. Every subscriber is checked
-//! to get every seq once, in order.
-
-use std::time::Duration;
+//! Every subscriber is checked to get every seq once, in order.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::bare::{self, Bare, FanOut, Task};
-use crate::meter::{Meter, Used};
+use crate::bare::{self, Bare, FanOut, Message, Task};
+use crate::deliveries::{Drive, Fan, Sample, Tally};
 use crate::net::{Conns, Load, Net, Speaks};
 use crate::options::Options;
 use crate::report::{Report, Table, median_of, short};
 use crate::request::{FIRST_NUMBER, SendFrame, run_word};
-use crate::rpc::{self, Message};
+use crate::rpc;
 use crate::scan::SeqPrefix;
 use crate::signin::{Client, GENTLE, sign_in};
 use crate::stage::Stage;
@@ -22,9 +19,6 @@ use crate::stage::Stage;
 const CHANNEL: &str = "lobby";
 /// With the default rate of 100 messages/s per session this many senders are never in the way.
 const SENDERS_ON_DEFAULT_LIMITS: usize = 64;
-/// More than a window.
-const RING: usize = 1 << 14;
-const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let subscribers = options.clients_or(1_000);
@@ -33,7 +27,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let settings: &[(&str, &str)] = if options.default_limits { &[] } else { &unlimited };
     let stage = Stage::start(options, settings, subscribers + senders)?;
     stage.join(CHANNEL, &stage.accounts[..senders])?;
-    let mut server = Drive::server(&stage, senders, options)?;
+    let mut server = connect(&stage, senders, options)?;
     // A first message, for the bytes that the bare writer copies.
     server.measure(1, 0.0, 0.2)?;
     let windows = options.windows_or(&[1, 10, 100]);
@@ -96,83 +90,46 @@ struct Round {
     whole: Sample,
 }
 
-#[derive(Clone, Copy)]
-struct Sample {
-    per_s: f64,
-    used: Used,
-}
-
 impl Round {
-    fn measure(server: &mut Drive, window: usize, options: &Options) -> Result<Round> {
+    fn measure(server: &mut Drive<Subscribers>, window: usize, options: &Options) -> Result<Round> {
         let seconds = options.seconds_or(2.0);
         // The new connections' first windows and the server's first batches are not what lasts.
         let warmup_s = options.warmup_s.min(0.5);
         let of_server = server.measure(window, warmup_s, seconds)?;
-        let half = Drive::bare(server, window.div_ceil(2))?.measure(window, warmup_s, seconds)?;
-        let whole = Drive::bare(server, window)?.measure(window, warmup_s, seconds)?;
+        let half = bare(server, window.div_ceil(2))?.measure(window, warmup_s, seconds)?;
+        let whole = bare(server, window)?.measure(window, warmup_s, seconds)?;
         Ok(Round { server: of_server, half, whole })
     }
 }
 
-/// Subscribers and senders on one loop, and the process that they are connected to.
-struct Drive {
-    net: Net,
-    load: Subscribers,
-    pid: u32,
-    // Ends with the drive.
-    _bare: Option<Bare>,
+/// Senders and subscribers, connected to the server.
+fn connect(stage: &Stage, senders: usize, options: &Options) -> Result<Drive<Subscribers>> {
+    let mut net = Net::new(stage.target())?;
+    let (of_senders, of_subscribers) = stage.accounts.split_at(senders);
+    let senders: Vec<Client<'_>> = of_senders.iter().map(|account| Client { token: &account.token, follow: None, echo: false }).collect();
+    let subscribers: Vec<Client<'_>> =
+        of_subscribers.iter().map(|account| Client { token: &account.token, follow: Some(CHANNEL), echo: true }).collect();
+    let senders = sign_in(&mut net, &senders, GENTLE)?.conns;
+    let subscribed = sign_in(&mut net, &subscribers, GENTLE)?;
+    ensure!(subscribed.conns.start == senders.end, "connections out of order");
+    let next_seqs = subscribed.heads.iter().map(|head| head + 1).collect();
+    let frame = SendFrame::new(CHANNEL, &run_word(), &options.body());
+    let load = Subscribers::new(senders.len(), next_seqs, frame);
+    Ok(Drive { net, load, pid: stage.server.pid()?, bare: None })
 }
 
-impl Drive {
-    fn server(stage: &Stage, senders: usize, options: &Options) -> Result<Drive> {
-        let mut net = Net::new(stage.target())?;
-        let (of_senders, of_subscribers) = stage.accounts.split_at(senders);
-        let senders: Vec<Client<'_>> =
-            of_senders.iter().map(|account| Client { token: &account.token, follow: None, echo: false }).collect();
-        let subscribers: Vec<Client<'_>> =
-            of_subscribers.iter().map(|account| Client { token: &account.token, follow: Some(CHANNEL), echo: true }).collect();
-        let senders = sign_in(&mut net, &senders, GENTLE)?.conns;
-        let subscribed = sign_in(&mut net, &subscribers, GENTLE)?;
-        ensure!(subscribed.conns.start == senders.end, "connections out of order");
-        let next_seqs = subscribed.heads.iter().map(|head| head + 1).collect();
-        let frame = SendFrame::new(CHANNEL, &run_word(), &options.body());
-        let load = Subscribers::new(senders.len(), next_seqs, frame);
-        Ok(Drive { net, load, pid: stage.server.pid()?, _bare: None })
+/// The same subscribers at a bare writer that joins `group` messages.
+fn bare(server: &Drive<Subscribers>, group: usize) -> Result<Drive<Subscribers>> {
+    let readers = server.load.tally.subscribers();
+    let frame = server.load.frame.clone();
+    let message = Message::websocket(&server.load.sample)?;
+    let bare = Bare::start(&Task::FanOut(FanOut { readers, group, request_bytes: frame.len(), has_acks: false, message }))?;
+    let mut net = Net::new(bare.address())?;
+    for _ in 0..=readers {
+        net.conns().open(Speaks::WebSocket)?;
     }
-
-    /// The same subscribers at a bare writer that joins `group` messages.
-    fn bare(server: &Drive, group: usize) -> Result<Drive> {
-        let readers = server.load.next_seqs.len();
-        let frame = server.load.frame.clone();
-        let notification = server.load.sample.clone();
-        let bare = Bare::start(&Task::FanOut(FanOut { readers, group, request_bytes: frame.len(), notification }))?;
-        let mut net = Net::new(bare.address())?;
-        for _ in 0..=readers {
-            net.conns().open(Speaks::WebSocket)?;
-        }
-        let load = Subscribers::new(1, vec![bare::FIRST_SEQ; readers], frame);
-        Ok(Drive { net, load, pid: bare.pid(), _bare: Some(bare) })
-    }
-
-    /// Deliveries per second with `window` messages outstanding.
-    fn measure(&mut self, window: usize, warmup_s: f64, seconds: f64) -> Result<Sample> {
-        ensure!(window < RING, "a window of {window}");
-        self.load.is_refilling = true;
-        for _ in 0..window {
-            self.load.send(self.net.conns());
-        }
-        self.net.run_for(&mut self.load, Duration::from_secs_f64(warmup_s))?;
-        let (meter, before) = (Meter::start(self.pid), self.load.deliveries);
-        self.net.run_for(&mut self.load, Duration::from_secs_f64(seconds))?;
-        let used = meter.used();
-        let per_s = (self.load.deliveries - before) as f64 / used.seconds;
-        self.load.is_refilling = false;
-        // A bare writer that joins k messages keeps what is fewer than k at the end.
-        if self._bare.is_none() {
-            self.net.run(&mut self.load, DRAIN_WITHIN, "the last deliveries", |load| load.outstanding == 0)?;
-        }
-        Ok(Sample { per_s, used })
-    }
+    let load = Subscribers::new(1, vec![bare::FIRST_SEQ; readers], frame);
+    Ok(Drive { net, load, pid: bare.pid(), bare: Some(bare) })
 }
 
 /// The load: connections 0..senders send, the others receive.
@@ -180,15 +137,9 @@ struct Subscribers {
     senders: usize,
     frame: SendFrame,
     next_number: u64,
-    /// By subscriber: the seq that must come next.
-    next_seqs: Vec<u64>,
-    /// By seq: how many subscribers have it.
-    received: Vec<u32>,
+    tally: Tally,
     prefix: SeqPrefix,
     sample: String,
-    outstanding: usize,
-    deliveries: u64,
-    is_refilling: bool,
 }
 
 impl Subscribers {
@@ -197,48 +148,22 @@ impl Subscribers {
             senders,
             frame,
             next_number: FIRST_NUMBER,
-            next_seqs,
-            received: vec![0; RING],
+            tally: Tally::new(next_seqs),
             prefix: SeqPrefix::default(),
             sample: String::new(),
-            outstanding: 0,
-            deliveries: 0,
-            is_refilling: false,
         }
-    }
-
-    fn send(&mut self, conns: &mut Conns) {
-        let number = self.next_number;
-        self.next_number += 1;
-        conns.queue(number as usize % self.senders, self.frame.numbered(number));
-        self.outstanding += 1;
     }
 
     fn received(&mut self, conns: &mut Conns, subscriber: usize, seq: u64) -> Result<()> {
-        self.in_order(subscriber, seq)?;
-        self.deliveries += 1;
-        let received = &mut self.received[seq as usize % RING];
-        *received += 1;
-        if *received as usize == self.next_seqs.len() {
-            *received = 0;
-            self.outstanding -= 1;
-            if self.is_refilling {
-                self.send(conns);
-            }
+        if self.tally.received(subscriber, seq)? {
+            self.send(conns);
         }
-        Ok(())
-    }
-
-    fn in_order(&mut self, subscriber: usize, seq: u64) -> Result<()> {
-        let expected = &mut self.next_seqs[subscriber];
-        ensure!(seq == *expected, "subscriber {subscriber} got seq {seq} where {expected} must come");
-        *expected += 1;
         Ok(())
     }
 
     /// The first message, and what is none.
     fn unknown(&mut self, conns: &mut Conns, subscriber: usize, payload: &[u8]) -> Result<()> {
-        let Message::Notification { method, params } = rpc::parse(payload)? else {
+        let rpc::Message::Notification { method, params } = rpc::parse(payload)? else {
             bail!("subscriber {subscriber} got {}", rpc::shown(payload));
         };
         if params["conversation"] != CHANNEL || !matches!(method.as_str(), "message" | "member" | "event") {
@@ -246,13 +171,30 @@ impl Subscribers {
         }
         let seq = params["seq"].as_u64().context("an event without a seq")?;
         if method != "message" {
-            return self.in_order(subscriber, seq);
+            return self.tally.in_order(subscriber, seq);
         }
         // Parsing every notification would measure the generator: all of them must begin as the first one.
         ensure!(self.sample.is_empty(), "this notification does not begin as the first did: {} {}", rpc::shown(payload), self.sample);
         self.prefix.learn(payload);
         self.sample = String::from_utf8_lossy(payload).into_owned();
         self.received(conns, subscriber, seq)
+    }
+}
+
+impl Fan for Subscribers {
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn send(&mut self, conns: &mut Conns) {
+        let number = self.next_number;
+        self.next_number += 1;
+        conns.queue(number as usize % self.senders, self.frame.numbered(number));
+        self.tally.outstanding += 1;
+    }
+
+    fn is_done(&self) -> bool {
+        self.tally.outstanding == 0
     }
 }
 
@@ -267,8 +209,8 @@ impl Load for Subscribers {
         }
         // An ack counts for nothing here, a refusal is the end.
         match rpc::parse(payload)? {
-            Message::Refusal { reason, .. } => bail!("a sender was refused: {reason}"),
-            Message::Answer { .. } | Message::Notification { .. } => Ok(()),
+            rpc::Message::Refusal { reason, .. } => bail!("a sender was refused: {reason}"),
+            rpc::Message::Answer { .. } | rpc::Message::Notification { .. } => Ok(()),
         }
     }
 }

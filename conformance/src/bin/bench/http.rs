@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use conformance::wire::{self, ResponseHead};
 use serde_json::Value;
 
+use crate::arrivals::try_again;
 use crate::net::{Conns, Load, Net, Speaks};
-use crate::signin::try_again;
 
 /// Requests in flight during the set-up: enough to keep two cores hashing passwords.
 const SETUP_CONNECTIONS: usize = 16;
@@ -107,10 +107,6 @@ impl PostAll<'_> {
 }
 
 impl Load for PostAll<'_> {
-    fn text(&mut self, _conns: &mut Conns, id: usize, _payload: &[u8]) -> Result<()> {
-        bail!("a WebSocket text on HTTP connection {id}")
-    }
-
     fn responded(&mut self, conns: &mut Conns, id: usize, status: u16, body: &[u8]) -> Result<()> {
         let Some(index) = self.asked[id].take() else { bail!("a response {status} that nobody asked for") };
         self.answers[index] = (status, serde_json::from_slice(body).unwrap_or(Value::Null));

@@ -1,21 +1,25 @@
-//! The load generator: how fast Hallway is over WebSocket, next to what the same bytes cost without a server.
+//! The load generator: how fast Hallway is over WebSocket and MQTT, next to what the same bytes cost without a server.
 //!
 //! One thread, one epoll, few instructions per message: it shares two cores with the server it measures. In reading order:
 //! - [`options`]: the command line; [`place`]: which cores and how many files; [`report`]: medians, tables, JSON.
 //! - [`frame`], [`scan`], [`request`]: bytes out and in, without parsing what need not be parsed.
-//! - [`net`]: the loop over all connections; a [`net::Load`] says what is done with what arrives.
-//! - [`rpc`], [`http`], [`signin`], [`stage`]: a server with accounts, conversations and signed-in connections.
+//! - [`net`]: the loop over all connections, plain or TLS ([`stream`]); a [`net::Load`] says what is done with what arrives.
+//! - [`rpc`], [`http`], [`arrivals`], [`signin`], [`stage`]: a server with accounts, conversations and signed-in connections.
 //! - [`bare`], [`bare_relay`]: the limit, a process that only writes, or answers, the same bytes; [`meter`]: who used what.
-//! - [`chatter`], [`drive`], [`pacer`]: senders, acks and partners, driven at a pace; used by [`ingest`], [`pairs`], [`headline`] and [`coldstart`].
-//! - [`fanout`], [`idle`], [`storm`], [`reconnect`]: the other measurements, a file each.
+//! - [`speech`], [`chatter`], [`drive`], [`pacer`]: senders, acks and partners, driven at a pace; used by [`ingest`],
+//!   [`pairs`], [`headline`] and [`coldstart`].
+//! - [`deliveries`] with [`fanout`]; [`idle`], [`storm`], [`reconnect`]: the other measurements, a file each.
+//! - [`mqtt`]: the same over MQTT, many topics and subscriptions, beside another broker.
 //!
 //! All load goes to loopback, is bounded in count and time, and ends by itself.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+mod arrivals;
 mod bare;
 mod bare_relay;
 mod chatter;
 mod coldstart;
+mod deliveries;
 mod drive;
 mod fanout;
 mod frame;
@@ -25,6 +29,7 @@ mod idle;
 mod ingest;
 mod latency;
 mod meter;
+mod mqtt;
 mod net;
 mod options;
 mod pacer;
@@ -36,8 +41,10 @@ mod request;
 mod rpc;
 mod scan;
 mod signin;
+mod speech;
 mod stage;
 mod storm;
+mod stream;
 
 use anyhow::Result;
 use clap::Parser;
@@ -55,6 +62,7 @@ fn main() -> Result<()> {
     let mut report = Report::new(&options, &cores);
     let wanted = match options.command {
         Command::All => Command::MEASUREMENTS.to_vec(),
+        Command::Mqtt => Command::MQTT.to_vec(),
         one => vec![one],
     };
     for command in wanted {
@@ -76,6 +84,12 @@ fn measure(command: Command, options: &Options, report: &mut Report) -> Result<(
         Command::Reconnect => reconnect::run(options, report),
         Command::Coldstart => coldstart::run(options, report),
         Command::Headline => headline::run(options, report),
-        Command::All | Command::BareWriter => Ok(()),
+        Command::MqttFanout => mqtt::fanout::run(options, report),
+        Command::MqttPairs => mqtt::pairs::run(options, report),
+        Command::MqttIdle => mqtt::idle::run(options, report),
+        Command::MqttStorm => mqtt::storm::run(options, report),
+        Command::MqttTopics => mqtt::topics::run(options, report),
+        Command::MqttSubscriptions => mqtt::subscriptions::run(options, report),
+        Command::All | Command::Mqtt | Command::BareWriter => Ok(()),
     }
 }

@@ -5,16 +5,20 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use conformance::wire::Opcode;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::frame;
 use crate::http;
+use crate::mqtt::packet::{self, Packet};
+use crate::stream::{self, Stream};
 
 /// Connections come from this many addresses (127.0.0.1 …), so that neither ports nor the server's
 /// `limits.unauthenticated_per_address` (500) run out when 10,000 connect at once.
@@ -33,7 +37,14 @@ pub trait Load {
     }
 
     /// A text message arrived.
-    fn text(&mut self, conns: &mut Conns, id: usize, payload: &[u8]) -> Result<()>;
+    fn text(&mut self, _conns: &mut Conns, id: usize, _payload: &[u8]) -> Result<()> {
+        bail!("a WebSocket text on connection {id}, which expects none")
+    }
+
+    /// An MQTT packet arrived.
+    fn packet(&mut self, _conns: &mut Conns, id: usize, packet: &Packet<'_>) -> Result<()> {
+        bail!("an MQTT packet {:#04x} on connection {id}, which expects none", packet.first)
+    }
 
     /// An HTTP response arrived.
     fn responded(&mut self, _conns: &mut Conns, id: usize, status: u16, _body: &[u8]) -> Result<()> {
@@ -55,12 +66,14 @@ pub enum Speaks {
     Upgrade,
     /// WebSocket frames.
     WebSocket,
+    /// MQTT packets, from the first byte on.
+    Mqtt,
     /// Nothing any more.
     Closed,
 }
 
 struct Conn {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     speaks: Speaks,
     /// The beginning of a message whose end has not arrived.
     partial: Vec<u8>,
@@ -72,6 +85,7 @@ struct Conn {
 /// All connections of a [`Net`], numbered in the order in which they were opened.
 pub struct Conns {
     target: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
     registry: Registry,
     list: Vec<Conn>,
     dirty: Vec<usize>,
@@ -95,7 +109,7 @@ impl Net {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             buffer: vec![0; READ_BUFFER_BYTES],
-            conns: Conns { target, registry, list: Vec::new(), dirty: Vec::new(), now: Instant::now() },
+            conns: Conns { target, tls: None, registry, list: Vec::new(), dirty: Vec::new(), now: Instant::now() },
         })
     }
 
@@ -166,6 +180,17 @@ impl Conns {
         self.target
     }
 
+    /// All connections from now on speak TLS.
+    pub fn speak_tls(&mut self) -> Result<()> {
+        self.tls = Some(stream::tls()?);
+        Ok(())
+    }
+
+    /// Connections opened so far, ended ones too: the number of the next.
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// Begins to connect; returns the connection's number.
     pub fn open(&mut self, speaks: Speaks) -> Result<usize> {
         let id = self.list.len();
@@ -193,7 +218,7 @@ impl Conns {
         }
     }
 
-    fn connect(&self, id: usize) -> Result<TcpStream> {
+    fn connect(&self, id: usize) -> Result<Stream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -207,7 +232,7 @@ impl Conns {
         }
         let mut stream = TcpStream::from_std(socket.into());
         self.registry.register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
-        Ok(stream)
+        Stream::new(stream, self.tls.as_ref(), self.target.ip())
     }
 
     /// Puts bytes into what the connection writes at the end of this turn.
@@ -286,6 +311,8 @@ fn read(buffer: &mut [u8], conns: &mut Conns, id: usize, is_last: bool, load: &m
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 conn.partial.extend_from_slice(&buffer[..kept]);
+                // A handshake that is over now may have held back what is queued.
+                conns.mark(id);
                 return Ok(());
             }
             Err(error) => {
@@ -298,8 +325,9 @@ fn read(buffer: &mut [u8], conns: &mut Conns, id: usize, is_last: bool, load: &m
         let used = hand_on(&buffer[..filled], conns, id, load)?;
         let conn = &mut conns.list[id];
         conn.partial.extend_from_slice(&buffer[used..filled]);
-        // A short read has emptied the socket (epoll(7)); only the end of the stream may be left to read.
-        if filled < buffer.len() && !is_last {
+        let is_emptied = filled < buffer.len() && conn.stream.as_ref().is_none_or(Stream::is_emptied_by_short_read);
+        // Only the end of the stream may be left to read.
+        if is_emptied && !is_last {
             return Ok(());
         }
     }
@@ -312,6 +340,7 @@ fn hand_on(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> 
         let rest = &bytes[used..];
         let len = match conns.list[id].speaks {
             Speaks::WebSocket => hand_on_frame(rest, conns, id, load)?,
+            Speaks::Mqtt => hand_on_packet(rest, conns, id, load)?,
             Speaks::Upgrade | Speaks::Http => hand_on_response(rest, conns, id, load)?,
             // Closed meanwhile: what follows is of no interest.
             Speaks::Closed => return Ok(bytes.len()),
@@ -340,6 +369,20 @@ fn hand_on_frame(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Loa
         opcode => bail!("a frame with opcode {opcode:#x}"),
     }
     Ok(Some(frame.len))
+}
+
+fn hand_on_packet(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {
+    let Some(packet) = packet::first(bytes)? else {
+        return Ok(None);
+    };
+    if packet.first == packet::DISCONNECT {
+        let code = packet.body.first().copied().unwrap_or(0);
+        let spoke = conns.close(id);
+        load.closed(conns, id, spoke, &format!("DISCONNECT with reason code {code:#04x}"))?;
+    } else {
+        load.packet(conns, id, &packet)?;
+    }
+    Ok(Some(packet.len))
 }
 
 fn hand_on_response(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use conformance::mqtt::Version;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,8 +24,22 @@ pub enum Command {
     Coldstart,
     /// 1,000 quiet chats: memory and processor time.
     Headline,
-    /// All of these, one after the other.
+    /// All of these, one after the other: WebSocket.
     All,
+    /// MQTT: one chat, 1,000 subscribers, at QoS 0 and 1, beside the peer and the bare writer.
+    MqttFanout,
+    /// MQTT: 1,000 two-person chats at QoS 1, beside the peer.
+    MqttPairs,
+    /// MQTT: server memory per silent connection, plain and TLS, beside the peer.
+    MqttIdle,
+    /// MQTT: 5,000 logins at once, by token and by password, beside the peer.
+    MqttStorm,
+    /// MQTT: 20,000 topics, then the same retained, beside the peer.
+    MqttTopics,
+    /// MQTT: 100,000 subscriptions, beside the peer.
+    MqttSubscriptions,
+    /// All six of MQTT, one after the other.
+    Mqtt,
     /// The limit's own process; started by `fanout`, `ingest` and `pairs`.
     #[value(hide = true)]
     BareWriter,
@@ -42,15 +57,26 @@ impl Command {
         Command::Reconnect,
         Command::Coldstart,
     ];
+
+    /// What `mqtt` means.
+    pub const MQTT: [Command; 6] =
+        [Command::MqttFanout, Command::MqttPairs, Command::MqttIdle, Command::MqttStorm, Command::MqttTopics, Command::MqttSubscriptions];
 }
 
-/// Load generator for Hallway's WebSocket edge. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
+/// What is measured beside Hallway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    Mosquitto,
+    None,
+}
+
+/// Load generator for Hallway's WebSocket and MQTT edges. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub struct Options {
     /// What to measure
     pub command: Command,
-    /// Rounds; the medians are reported [fanout 5, others 3]
+    /// Rounds; the medians are reported [fan-out 5, others 3]
     #[arg(long)]
     pub rounds: Option<usize>,
     /// Measured seconds per round and load [fanout 2, ingest 20, pairs 10, headline 60]
@@ -105,6 +131,21 @@ pub struct Options {
     /// reconnect: how many channels the clients follow, one each
     #[arg(long, default_value_t = 100)]
     pub channels: usize,
+    /// mqtt: the broker that is measured in the same rounds; skipped where it is not installed
+    #[arg(long, value_enum, default_value_t = Peer::Mosquitto)]
+    pub peer: Peer,
+    /// mqtt: measure the peer alone
+    #[arg(long)]
+    pub without_hallway: bool,
+    /// mqtt-fanout: QoS of the subscriptions (a list)
+    #[arg(long, value_delimiter = ',', default_value = "0,1", value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub qos: Vec<u8>,
+    /// mqtt: protocol version, 4 for 3.1.1, or 5
+    #[arg(long = "v", default_value_t = 4, value_parser = clap::value_parser!(u8).range(4..=5))]
+    pub v: u8,
+    /// mqtt-topics: topics; mqtt-subscriptions: subscriptions [20,000; 100,000]
+    #[arg(long)]
+    pub topics: Option<usize>,
     /// More configuration for the server, e.g. --set limits.messages_per_second=0
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
@@ -130,6 +171,11 @@ impl Options {
     pub fn windows_or(&self, default: &[usize]) -> Vec<usize> {
         let given: Vec<usize> = self.windows.iter().copied().filter(|&window| window > 0).collect();
         if given.is_empty() { default.to_vec() } else { given }
+    }
+
+    /// `--v`.
+    pub fn version(&self) -> Version {
+        if self.v == 5 { Version::V5 } else { Version::V4 }
     }
 
     /// The text of every message: letters that need no escaping, so that its length on the wire is known.

@@ -10,6 +10,7 @@ use crate::options::Options;
 use crate::report::{Report, Table, median_of, short};
 use crate::request::{FIRST_NUMBER, SendFrame, run_word};
 use crate::signin::{Client, GENTLE, sign_in};
+use crate::speech::Speech;
 use crate::stage::Stage;
 
 /// Chats whose two people are connected and subscribed, without an echo of their own messages.
@@ -78,20 +79,22 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Load {
+pub enum Load {
+    /// Messages per second, whatever became of those before.
     Open(f64),
+    /// Messages outstanding.
     Closed(usize),
 }
 
 impl Load {
-    fn name(self) -> String {
+    pub fn name(self) -> String {
         match self {
             Load::Open(per_second) => format!("{per_second:.0} msg/s"),
             Load::Closed(outstanding) => format!("{outstanding} outstanding"),
         }
     }
 
-    fn drive(self, drive: &mut Drive, time: Time) -> Result<Figures> {
+    pub fn drive<S: Speech>(self, drive: &mut Drive<S>, time: Time) -> Result<Figures> {
         match self {
             Load::Open(per_second) => drive.open_loop(per_second, time),
             Load::Closed(outstanding) => drive.closed_loop(Window::InAll(outstanding), time),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 
+use crate::arrivals::try_again;
 use crate::chatter::Chatter;
 use crate::drive::Drive;
 use crate::latency::{self, Latency, Summary};
@@ -15,7 +16,7 @@ use crate::report::{Report, Table, median_of, mib};
 use crate::request::{self, FIRST_NUMBER, SendFrame, run_word};
 use crate::rpc::{self, Message};
 use crate::scan::{Key, digits, find};
-use crate::signin::{Client, GENTLE, HELLO, SUBSCRIBE, sign_in, try_again};
+use crate::signin::{Client, GENTLE, HELLO, SUBSCRIBE, sign_in};
 use crate::stage::Stage;
 
 const WITHIN: Duration = Duration::from_secs(180);

@@ -1,11 +1,13 @@
-//! Many connections up to the point where a load begins: connected, upgraded, `session.hello` answered, subscribed.
+//! Many WebSocket connections up to the point where a load begins: upgraded, `session.hello` answered, subscribed.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use serde_json::json;
 
+pub use crate::arrivals::GENTLE;
+use crate::arrivals::{Arrivals, Arriving, arrive, try_again};
 use crate::latency::Latency;
 use crate::net::{Conns, Load, Net, Speaks};
 use crate::request;
@@ -14,12 +16,6 @@ use crate::rpc::{self, Message};
 /// Requests of the set-up; single digits other than 1, so that they are never taken for a `message.send`.
 pub const HELLO: u64 = 2;
 pub const SUBSCRIBE: u64 = 3;
-
-/// How many connections are on their way at once when a load does not want a storm.
-pub const GENTLE: usize = 128;
-const WITHIN: Duration = Duration::from_secs(300);
-/// Of all connections of a load together.
-const RETRIES_MAX: usize = 10_000;
 
 /// One connection to be.
 #[derive(Debug, Clone, Copy)]
@@ -42,99 +38,58 @@ pub struct SignedIn {
     pub retries: usize,
 }
 
-/// What a client does whose connection ended before anything was answered (a full listen queue): it tries again.
-pub fn try_again(conns: &mut Conns, id: usize, spoke: Speaks, why: &str, retries: &mut usize) -> Result<()> {
-    ensure!(spoke != Speaks::WebSocket, "connection {id} ended: {why}");
-    *retries += 1;
-    ensure!(*retries <= RETRIES_MAX, "after {retries} retries connection {id} still ends before its first answer: {why}");
-    conns.reopen(id, spoke)
-}
-
 /// Signs all clients in, `at_once` at a time. The connections' numbers follow on those that `net` has.
 pub fn sign_in(net: &mut Net, clients: &[Client<'_>], at_once: usize) -> Result<SignedIn> {
-    let mut load = SigningIn {
-        clients,
-        first_conn: None,
-        started: 0,
-        done: 0,
-        heads: vec![0; clients.len()],
-        latency: Latency::default(),
-        start: Instant::now(),
-        retries: 0,
-    };
-    // Connecting is interleaved with answering, so that the first clients do not wait for the last.
-    while load.done < clients.len() {
-        if load.start.elapsed() > WITHIN {
-            bail!("only {} of {} clients are signed in after {WITHIN:?}", load.done, clients.len());
-        }
-        let room = at_once.saturating_sub(load.started - load.done).min(clients.len() - load.started);
-        for _ in 0..room.min(64) {
-            let id = net.conns().open(Speaks::Upgrade)?;
-            load.first_conn.get_or_insert(id);
-            load.started += 1;
-        }
-        let wait = if room > 0 { Duration::ZERO } else { Duration::from_millis(100) };
-        net.turn(wait, &mut load)?;
-    }
-    let first = load.first_conn.unwrap_or(0);
-    Ok(SignedIn {
-        conns: first..first + clients.len(),
-        heads: load.heads,
-        latency: load.latency,
-        took: load.start.elapsed(),
-        retries: load.retries,
-    })
+    let mut load = SigningIn { clients, heads: vec![0; clients.len()], arrivals: Arrivals::new(net, clients.len()) };
+    arrive(net, &mut load, Speaks::Upgrade, at_once)?;
+    let conns = load.arrivals.conns();
+    let Arrivals { latency, took, retries, .. } = load.arrivals;
+    Ok(SignedIn { conns, heads: load.heads, latency, took, retries })
 }
 
 struct SigningIn<'a> {
     clients: &'a [Client<'a>],
-    first_conn: Option<usize>,
-    started: usize,
-    done: usize,
     heads: Vec<u64>,
-    latency: Latency,
-    start: Instant,
-    retries: usize,
+    arrivals: Arrivals,
 }
 
-impl SigningIn<'_> {
-    fn is_done(&mut self, conns: &Conns) {
-        self.done += 1;
-        self.latency.add(conns.now() - self.start);
+impl Arriving for SigningIn<'_> {
+    fn arrivals(&mut self) -> &mut Arrivals {
+        &mut self.arrivals
     }
 }
 
 impl Load for SigningIn<'_> {
     fn opened(&mut self, conns: &mut Conns, id: usize) -> Result<()> {
-        let client = &self.clients[id - self.first_conn.unwrap_or(0)];
-        conns.queue(id, &request::call(HELLO, "session.hello", &json!({ "token": client.token })));
+        if let Some(client) = self.arrivals.client(id) {
+            let hello = json!({ "token": self.clients[client].token });
+            conns.queue(id, &request::call(HELLO, "session.hello", &hello));
+        }
         Ok(())
     }
 
     fn text(&mut self, conns: &mut Conns, id: usize, payload: &[u8]) -> Result<()> {
-        let first = self.first_conn.unwrap_or(0);
-        if id < first {
-            // An earlier connection of this loop: whatever it hears belongs to no load now.
+        let Some(number) = self.arrivals.client(id) else {
             return Ok(());
-        }
-        let client = self.clients[id - first];
+        };
+        let client = self.clients[number];
         match (rpc::parse(payload)?, client.follow) {
             (Message::Answer { id: HELLO, .. }, Some(conversation)) => {
                 let params = json!({ "conversation": conversation, "echo": client.echo });
                 conns.queue(id, &request::call(SUBSCRIBE, "conversation.subscribe", &params));
             }
-            (Message::Answer { id: HELLO, .. }, None) => self.is_done(conns),
+            (Message::Answer { id: HELLO, .. }, None) => self.arrivals.is_in(conns),
             (Message::Answer { id: SUBSCRIBE, result }, _) => {
-                self.heads[id - first] = result["seq"].as_u64().unwrap_or(0);
-                self.is_done(conns);
+                self.heads[number] = result["seq"].as_u64().unwrap_or(0);
+                self.arrivals.is_in(conns);
             }
             (Message::Notification { .. }, _) => {}
-            (other, _) => bail!("client {} cannot sign in: {other:?}", id - first),
+            (other, _) => bail!("client {number} cannot sign in: {other:?}"),
         }
         Ok(())
     }
 
     fn closed(&mut self, conns: &mut Conns, id: usize, spoke: Speaks, why: &str) -> Result<()> {
-        try_again(conns, id, spoke, why, &mut self.retries)
+        try_again(conns, id, spoke, why, &mut self.arrivals.retries)
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::arrivals::try_again;
 use crate::http::{Post, post_all};
 use crate::latency::{self, Latency, Summary};
 use crate::net::{Conns, Load, Net, SOURCE_ADDRESSES, Speaks};
@@ -12,7 +13,7 @@ use crate::options::Options;
 use crate::report::{Report, Table, median_of};
 use crate::request;
 use crate::rpc::{self, Message};
-use crate::signin::{Client, HELLO, sign_in, try_again};
+use crate::signin::{Client, HELLO, sign_in};
 use crate::stage::{Account, Stage, login};
 
 const WITHIN: Duration = Duration::from_secs(120);
@@ -30,11 +31,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let clients = options.clients_or(5_000);
     let per_user = options.sessions_per_user.unwrap_or(1).max(1);
     let stage = Stage::start(options, &[], clients.div_ceil(per_user))?;
-    // Registration may not fill the cache that a login fills: seen before means a login in this process.
-    let logins: Vec<Post> = stage.accounts.iter().map(|account| login(&account.uid)).collect();
-    for (status, answer) in post_all(stage.target(), &logins)? {
-        ensure!(status == 200, "a login got status {status}: {answer}");
-    }
+    show_passwords(&stage)?;
     let (mut by_token, mut by_password) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds_or(3) {
         by_token.push(token_round(&stage, clients)?);
@@ -67,6 +64,15 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
          connections are limited per address); passwords seen before by this process"
     );
     report.add("storm", &note, &table, figures);
+    Ok(())
+}
+
+/// A login by everyone. Registration may not fill the cache that a login fills: seen before means a login in this process.
+pub fn show_passwords(stage: &Stage) -> Result<()> {
+    let logins: Vec<Post> = stage.accounts.iter().map(|account| login(&account.uid)).collect();
+    for (status, answer) in post_all(stage.target(), &logins)? {
+        ensure!(status == 200, "a login got status {status}: {answer}");
+    }
     Ok(())
 }
 
