@@ -157,6 +157,14 @@ pub fn server_signature(hash: Hash, kept: &ScramKeys, auth_message: &[u8]) -> Ve
     mac(hash, &kept.server_key, auth_message).as_ref().to_vec()
 }
 
+/// What a client that knows the password proves it by. [RFC 5802 §3]
+#[cfg(test)]
+pub(super) fn client_proof(hash: Hash, password: &Password, kept: &ScramKeys, auth_message: &[u8]) -> Vec<u8> {
+    let client_key = mac(hash, &salted(hash, password, &kept.salt, kept.iterations), b"Client Key");
+    let signature = mac(hash, &kept.stored_key, auth_message);
+    client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -263,3 +263,58 @@ async fn a_token_made_while_the_password_changed_is_taken_back() {
     assert_eq!(reason(story.shows(&made.token)), Some(Reason::BadToken));
     story.hub.close();
 }
+
+/// The client's side of an exchange: what comes of it, with the server's final message.
+fn exchanges(story: &Story, name: &str, password: &str, binding: &str) -> Result<(Identity, String), Reject> {
+    let (accounts, reader) = (&story.accounts, story.hub.reader());
+    let bare = format!("n={name},r=abc");
+    let exchange = accounts.begin_scram(reader, "demo", format!("n,,{bare}").as_bytes(), HERE)?;
+    let challenge = exchange.challenge().to_owned();
+    let mut parts = challenge.split(',');
+    let nonce = parts.next().unwrap().to_owned();
+    assert!(nonce.starts_with("r=abc") && nonce.len() > 20);
+    let without_proof = format!("c={binding},{nonce}");
+    let message = format!("{bare},{challenge},{without_proof}");
+    let uid = name.split('@').next().unwrap();
+    let proof = match reader.user(story.conf, &self::uid(uid)).unwrap().and_then(|user| user.credentials) {
+        Some(kept) => {
+            scram::client_proof(scram::Hash::Sha256, &scram::Password::parse(password).unwrap(), &kept.sha256, message.as_bytes())
+        }
+        None => vec![0; 32],
+    };
+    let proof = data_encoding::BASE64.encode(&proof);
+    accounts.finish_scram(reader, &exchange, format!("{without_proof},p={proof}").as_bytes(), HERE)
+}
+
+#[tokio::test]
+async fn a_password_is_shown_without_being_sent() {
+    let story = story(|_| ()).await;
+    story.registers("alice", "pencil").await.unwrap();
+    for name in ["alice", "alice@demo"] {
+        let (identity, signature) = exchanges(&story, name, "pencil", "biws").unwrap();
+        assert_eq!((identity.uid.as_str(), identity.conference.as_str()), ("alice", "demo"));
+        assert!(signature.starts_with("v=") && signature.len() > 40);
+    }
+    for (name, password, binding) in [("alice", "pen", "biws"), ("alice", "pencil", "eSws"), ("nobody", "pencil", "biws")] {
+        assert_eq!(reason(exchanges(&story, name, password, binding)), Some(Reason::BadCredentials), "{name} {password} {binding}");
+    }
+    story.hub.close();
+}
+
+#[tokio::test]
+async fn an_exchange_does_not_tell_who_has_an_account() {
+    let story = story(|_| ()).await;
+    story.registers("alice", "pencil").await.unwrap();
+    let salt = |name: &str| {
+        let first = format!("n,,n={name},r=abc");
+        let exchange = story.accounts.begin_scram(story.hub.reader(), "demo", first.as_bytes(), HERE).unwrap();
+        exchange.challenge().split(',').nth(1).unwrap().to_owned()
+    };
+    assert_eq!((salt("alice"), salt("nobody")), (salt("alice"), salt("nobody")));
+    assert_ne!(salt("nobody"), salt("nobody-else"));
+    for bad in ["", "n,,", "p=tls-unique,,n=alice,r=x", "n,a=bob,n=alice,r=x", "n,,n=alice", "n,,n=alice,r="] {
+        let begun = story.accounts.begin_scram(story.hub.reader(), "demo", bad.as_bytes(), HERE);
+        assert_eq!(reason(begun), Some(Reason::BadCredentials), "{bad}");
+    }
+    story.hub.close();
+}

@@ -17,7 +17,7 @@ use super::listen::{Arrival, Edge};
 use super::publish::Publisher;
 use super::refusal;
 use super::session::{self, Task};
-use super::signin::{self, SignedIn};
+use super::signin::{self, SCRAM, SignedIn};
 use super::subscriptions::Subscription;
 use super::topic::rpc_answer_topic;
 use super::transport::Transport;
@@ -283,6 +283,7 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
     let connection = Rc::new(Connection::new(transport, version, signed_in.role, wants_reasons, delivery, clock));
     let peer: Rc<dyn Peer> = Rc::clone(&connection) as Rc<dyn Peer>;
     let conf = signed_in.who.conf;
+    let proof = signed_in.proof;
     let session = match Session::open(&shard, signed_in.who, Via::Mqtt, Some(&client), peer) {
         Ok(session) => session,
         Err(reject) => {
@@ -330,7 +331,11 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
     let (mut ack, mut answers) = (Vec::new(), String::new());
     rpc_answer_topic(&mut answers, task.session.who.conference.as_str(), &task.session.who.uid);
     let answers = Some(&*answers).filter(|_| connect.properties.request_response_information);
-    write_connack(version, &task.connack(connect, &Welcome { client: &client, assigned, present, keep_alive_s, answers }), &mut ack);
+    write_connack(
+        version,
+        &task.connack(connect, &Welcome { client: &client, assigned, present, keep_alive_s, answers, proof: proof.as_deref() }),
+        &mut ack,
+    );
     task.session.push(|into| into.extend_from_slice(&ack));
     task.send_again();
     task.resume(subscriptions, cursor).await;
@@ -345,6 +350,8 @@ struct Welcome<'a> {
     keep_alive_s: u16,
     /// Where answers may be sent (§3.2.2.3.15).
     answers: Option<&'a str>,
+    /// The server's proof, with enhanced authentication.
+    proof: Option<&'a str>,
 }
 
 /// The keep alive in force: the client's, but for a bound.
@@ -367,7 +374,7 @@ fn hash(client: &str) -> u64 {
 
 impl Task {
     fn connack<'a>(&self, connect: &Connect<'_>, new: &Welcome<'a>) -> ConnAck<'a> {
-        let Welcome { client, assigned, present, keep_alive_s, answers } = *new;
+        let Welcome { client, assigned, present, keep_alive_s, answers, proof } = *new;
         ConnAck {
             receive_maximum: Some(self.edge.options.receive_maximum.max(1)),
             maximum_packet_size: Some(u32::try_from(self.edge.hub.limits().frame_bytes).unwrap_or(u32::MAX)),
@@ -375,6 +382,8 @@ impl Task {
             topic_alias_maximum: Some(TOPIC_ALIASES),
             server_keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s), // [MQTT-3.2.2-21]
             response_information: answers,
+            authentication_method: proof.map(|_| SCRAM), // [MQTT-4.12.0-5]
+            authentication_data: proof.map(str::as_bytes),
             ..ConnAck::new(Code::SUCCESS, present)
         }
     }

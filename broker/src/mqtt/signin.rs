@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::codec::{Code, Connect};
+use super::codec::{Code, Connect, Packet, Raw, Version, write_auth};
 use super::connect::{Door, Refused};
 use crate::accounts::{Identity, tokens};
 use crate::ids::{ConferenceId, Uid};
@@ -14,20 +14,49 @@ use crate::session::Who;
 pub(super) struct SignedIn {
     pub who: Who,
     pub role: UserRole,
+    /// What the server shows the client in turn, with enhanced authentication.
+    pub proof: Option<String>,
 }
 
 impl From<Identity> for SignedIn {
     fn from(identity: Identity) -> Self {
-        Self { role: identity.user.role, who: Who::from(identity) }
+        Self { role: identity.user.role, who: Who::from(identity), proof: None }
     }
+}
+
+/// The method of enhanced authentication that is spoken here (MQTT 5 §4.12).
+pub(super) const SCRAM: &str = "SCRAM-SHA-256";
+
+/// Enhanced authentication: a challenge, a proof, and the server's own proof in the CONNACK.
+async fn by_scram(door: &mut Door, connect: &Connect<'_>) -> Result<SignedIn, Refused> {
+    let refused = |reject: Reject| Refused::by(Version::V5, &reject);
+    let edge = Arc::clone(&door.edge);
+    let (accounts, reader) = (&edge.sign_ins.accounts, edge.hub.reader());
+    let first = connect.properties.authentication_data.unwrap_or_default();
+    let begun = accounts.begin_scram(reader, edge.options.conference.as_str(), first, door.address);
+    let exchange = begun.map_err(refused)?;
+    let mut challenge = Vec::new();
+    write_auth(Code::CONTINUE_AUTHENTICATION, SCRAM, exchange.challenge().as_bytes(), &mut challenge);
+    door.write(&challenge).await?;
+    let (first, body) = door.next_packet().await?;
+    let protocol_error = || Refused::With(Version::V5, Code::PROTOCOL_ERROR, "MQTT-3.1.2-30");
+    let auth = match Packet::parse(Some(Version::V5), Raw { first, body: &body }) {
+        // [MQTT-4.12.0-5]
+        Ok(Packet::Auth(auth)) if auth.method == Some(SCRAM) && auth.code == Code::CONTINUE_AUTHENTICATION => auth,
+        _ => return Err(protocol_error()),
+    };
+    let finished = accounts.finish_scram(reader, &exchange, auth.data.unwrap_or_default(), door.address);
+    let (identity, proof) = finished.map_err(refused)?;
+    Ok(SignedIn { proof: Some(proof), ..identity.into() })
 }
 
 /// Signs a CONNECT in.
 pub(super) async fn sign_in(door: &mut Door, connect: &Connect<'_>) -> Result<SignedIn, Refused> {
     let version = connect.version;
-    if connect.properties.authentication_method.is_some() {
-        // [MQTT-3.1.2-30]
-        return Err(Refused::With(version, Code::BAD_AUTHENTICATION_METHOD, "no such method"));
+    match connect.properties.authentication_method {
+        Some(SCRAM) => return by_scram(door, connect).await,
+        Some(_) => return Err(Refused::With(version, Code::BAD_AUTHENTICATION_METHOD, "bad_authentication_method")),
+        None => {}
     }
     by_password(door, connect).await.map_err(|reject| Refused::by(version, &reject))
 }
@@ -76,5 +105,5 @@ fn anonymous(door: &Door) -> Result<SignedIn, Reject> {
     let conference = door.edge.options.conference.clone();
     let record = door.edge.hub.reader().conference(conference.as_str())?.ok_or(Reason::UnknownConference)?;
     let who = Who { conf: record.no, conference, uid: Uid::anonymous(), name: Arc::default(), version: 0, expires_ms: u64::MAX };
-    Ok(SignedIn { who, role: UserRole::Attendee })
+    Ok(SignedIn { who, role: UserRole::Attendee, proof: None })
 }

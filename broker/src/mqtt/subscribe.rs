@@ -28,6 +28,9 @@ enum Begin {
     History(u64),
 }
 
+/// Writes the name of a conversation's topic.
+type WriteTopic = fn(&mut String, &str, &ConversationId);
+
 /// Most messages that a subscription may begin with.
 const MAX_HISTORY: u64 = 500;
 
@@ -122,7 +125,7 @@ impl Task {
             self.edge.hub.shares().join(self.session.who.conf, &subscription.filter, inner, self.member());
             return Ok(subscription);
         }
-        match self.follow(inner, &selection, begin, before.is_some()).await {
+        match self.follow(inner, &selection, begin).await {
             Ok(since_pos) if before.is_none() || begin != Begin::Now => {
                 subscription.since_pos = since_pos;
                 self.connection.delivery.borrow_mut().subscriptions.insert(subscription.clone());
@@ -168,11 +171,11 @@ impl Task {
     }
 
     /// Makes the hub's session follow what the filter selects, which is among its subscriptions already. Returns the pos above which.
-    async fn follow(&mut self, filter: &str, selection: &Selection, begin: Begin, known: bool) -> Result<u64, Reject> {
+    async fn follow(&mut self, filter: &str, selection: &Selection, begin: Begin) -> Result<u64, Reject> {
         let conf = self.session.who.conf;
         let mut since = self.edge.hub.end(conf);
         match &selection.chats {
-            Some((Which::One(id), _)) => since = self.follow_conversation(id, begin, known).await?,
+            Some((Which::One(id), _)) => since = self.follow_conversation(id, begin).await?,
             Some((Which::All, _)) => since = since.min(self.follow_all(None).await?),
             None => {}
         }
@@ -187,14 +190,14 @@ impl Task {
     }
 
     /// Follows a conversation, or reads it in another way if it is followed.
-    async fn follow_conversation(&mut self, id: &ConversationId, begin: Begin, known: bool) -> Result<u64, Reject> {
+    async fn follow_conversation(&mut self, id: &ConversationId, begin: Begin) -> Result<u64, Reject> {
         let found = self.readable(id).await?;
         let topic = Topic::Chat(found.conf, found.record.no);
         let from = self.begin_at(&found, begin)?;
         let how = self.how_of(id);
         let follows_all = self.session.shard.registry(|registry| registry.follows_all(self.session.slot));
         let reads = self.session.shard.registry(|registry| registry.reads(self.session.slot, &topic));
-        if from.is_none() && (follows_all || (reads && known) || reads) {
+        if from.is_none() && (follows_all || reads) {
             self.session.shard.registry(|registry| registry.reread(self.session.slot, &topic, how));
             if follows_all {
                 self.reread_all();
@@ -324,7 +327,7 @@ impl Task {
     /// How the session reads a conversation.
     pub(super) fn how_of(&self, id: &ConversationId) -> How {
         let (mut names, mut parts) = (Vec::new(), Parts::NONE);
-        let writers: [(Parts, fn(&mut String, &str, &ConversationId)); 4] =
+        let writers: [(Parts, WriteTopic); 4] =
             [(Parts::MESSAGES, message_topic), (Parts::EVENTS, event_topic), (Parts::TYPING, typing_topic), (Parts::READ, read_topic)];
         let delivery = self.connection.delivery.borrow();
         for (part, write) in writers {
@@ -444,7 +447,7 @@ impl Task {
         self.session.unsubscribe_all();
         for id in ids {
             // Who may no longer read it has lost it already.
-            let _ = self.follow_conversation(&id, Begin::Now, false).await;
+            let _ = self.follow_conversation(&id, Begin::Now).await;
         }
     }
 

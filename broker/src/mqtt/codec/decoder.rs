@@ -76,7 +76,7 @@ impl Decoder {
                     Ok(Some(Raw { first: packet[0], body: &packet[header..] }))
                 }
                 _ => {
-                    self.held.extend_from_slice(input);
+                    self.keep(input);
                     *input = &[];
                     Ok(None)
                 }
@@ -97,7 +97,7 @@ impl Decoder {
             let (taken, rest) = input.split_at((want - have).min(input.len()));
             *input = rest;
             self.drop_read();
-            self.held.extend_from_slice(taken);
+            self.keep(taken);
         }
     }
 
@@ -119,6 +119,16 @@ impl Decoder {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.held.capacity()
+    }
+
+    /// Grows by doubling, but not beyond the longest packet.
+    fn keep(&mut self, bytes: &[u8]) {
+        let need = self.held.len() + bytes.len();
+        if need > self.held.capacity() {
+            let room = need.max((self.held.capacity() * 2).min(self.max_packet_bytes));
+            self.held.reserve_exact(room - self.held.len());
+        }
+        self.held.extend_from_slice(bytes);
     }
 
     fn drop_read(&mut self) {

@@ -132,6 +132,9 @@ pub fn read<'a>(
         // [MQTT-2.2.2-2]
         let (_, kind, packets) = TABLE.iter().find(|(known, ..)| *known == id).ok_or(malformed("MQTT-2.2.2-2"))?;
         if packets & packet == 0 {
+            if id == id::SUBSCRIPTION_IDENTIFIER && packet == PUBLISH {
+                return Err(protocol_error("MQTT-3.3.4-6"));
+            }
             return Err(if *packets == 0 { protocol_error("MQTT-2.2.2-2") } else { malformed("MQTT-2.2.2-2") });
         }
         // All but the user property at most once (§2.2.2.2).

@@ -27,13 +27,16 @@ const HALF_OPEN: usize = 600;
 /// By then all of them are closed: the 10 s for a CONNECT and some allowance.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
+/// What one of them does.
+type Flood = fn(&Server) -> Result<String>;
+
 /// All floods, on one server.
 pub fn run(report: &mut Report) {
     let server = match Server::start(Options::new().set("limits.subscriptions_per_session", 500)) {
         Ok(server) => server,
         Err(error) => return report.check("floods over MQTT", || Err(error)),
     };
-    let floods: [(&str, fn(&Server) -> Result<String>); 11] = [
+    let floods: [(&str, Flood); 11] = [
         ("malformed packets of every kind", malformed),
         ("changed packets at random", changed),
         ("lengths over the bound", too_long),
@@ -59,7 +62,7 @@ pub fn run(report: &mut Report) {
 }
 
 /// Runs a flood while two others talk.
-fn among_others(server: &Server, flood: fn(&Server) -> Result<String>) -> Result<String> {
+fn among_others(server: &Server, flood: Flood) -> Result<String> {
     let before = server.rss_bytes()?;
     let pair = Pair::start(server, &format!("pair-{}", rand::random::<u32>()))?;
     let begun = Instant::now();
