@@ -2,6 +2,7 @@
 //! and the control socket talk to.
 
 mod housekeeping;
+mod kept;
 mod sweep;
 mod threads;
 

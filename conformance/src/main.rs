@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
-use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, matrix, mqtt, scenarios, stall};
+use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, interop, matrix, mqtt, scenarios, stall};
 
 #[derive(Debug, Parser)]
 #[command(about = "Checks Hallway from outside")]
@@ -64,6 +64,8 @@ enum Suite {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// The MQTT clients that people use: paho, MQTT.js, mosquitto's programs, rumqttc.
+    Interop,
     /// The normative statements of MQTT on any broker; not part of `all`.
     Mqtt(Mqtt),
     /// All of them.
@@ -168,6 +170,10 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             edge::run(*kills, seed.unwrap_or_else(rand::random), report);
             Ok(())
         }
+        Suite::Interop => {
+            interop::run(report);
+            Ok(())
+        }
         Suite::Mqtt(_) => Ok(()),
         Suite::All { long } => {
             all(*long, report);
@@ -189,6 +195,7 @@ fn all(long: bool, report: &mut Report) {
     disk::run(report);
     damage::run(report);
     stall::run(Duration::from_secs(if long { 30 } else { 5 }), report);
+    interop::run(report);
     edge::run(if long { 100 } else { 10 }, rand::random(), report);
     crash::run(if long { 200 } else { 20 }, rand::random(), report);
 }

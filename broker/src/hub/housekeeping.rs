@@ -1,11 +1,12 @@
-//! What has to be done from time to time: checkpoints, letting go of old log segments, watching the disk, forgetting what has expired, finishing
-//! erasures that a crash interrupted.
+//! What has to be done from time to time: checkpoints, letting go of old log segments, watching the disk, forgetting what has expired or is beyond
+//! what is kept, finishing erasures that a crash interrupted.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Hub;
+use super::kept::{self, KeptSweep};
 use super::sweep::Sweep;
 use crate::apply::erasures;
 use crate::command::{Action, Actor, Command, Outcome};
@@ -17,6 +18,7 @@ const TICK: Duration = Duration::from_millis(200);
 const CHECKPOINT: Duration = Duration::from_millis(500);
 const RELEASE: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(3600);
+const TRIM: Duration = Duration::from_secs(5);
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Runs until the hub stops.
@@ -25,6 +27,8 @@ pub(super) fn run(hub: &Hub) {
     let mut release = Due::every(RELEASE);
     let mut sweep_due = Due::every(SWEEP);
     let mut sweep = Sweep::default();
+    let mut kept_sweep = KeptSweep::default();
+    let mut trim = Due::every(TRIM);
     let mut durable = Durable::default();
     finish_erasures(hub);
     while !hub.stopped.load(Relaxed) {
@@ -43,6 +47,10 @@ pub(super) fn run(hub: &Hub) {
             sweep.begin();
         }
         sweep.go_on(hub);
+        if trim.is(now) {
+            kept::trim(hub);
+            kept_sweep.go_on(hub);
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
 //! - [`browser`]: two windows of the web page.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
+//! - [`interop`]: the MQTT edge with the clients that people use.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!
 //! [`load`] is the talking that goes on meanwhile.
@@ -19,6 +20,7 @@ pub mod damage;
 pub mod disk;
 pub mod edge;
 pub mod hostile;
+pub mod interop;
 pub(crate) mod load;
 pub mod matrix;
 pub mod mqtt;
