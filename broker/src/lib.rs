@@ -9,7 +9,7 @@
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
 //!
-//! The MQTT edge is begun in [`mqtt`].
+//! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
 //! The hub never sees JSON, packets or stanzas, and an edge never touches the store.
 

@@ -1,6 +1,11 @@
 //! The MQTT edge: lightweight clients in the same conversations, MQTT 3.1.1 and 5 on one port.
 //!
-//! In reading order: [`codec`] (packets), [`topic`] (what names and filters mean), [`payload`] (what clients say), [`subscriptions`].
+//! In reading order: [`codec`] (packets, without IO), [`topic`] (what names and filters mean), [`payload`] (what clients say), [`publish`] (what it
+//! comes to), [`subscriptions`] and [`delivery`] (what goes to a client, and what it has not acknowledged), [`wire`] (how events look);
+//! then what runs it: [`transport`], `listen`, `connect` and `signin` (from a socket to a session), `session` (the connection's loop), `inbound`,
+//! `subscribe`, `retained`, `will`, [`clients`] (who has which client id), `connection` (what the shard sees), `refusal`.
+//!
+//! For users: `broker/MQTT.md`.
 
 pub mod clients;
 pub mod codec;
