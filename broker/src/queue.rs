@@ -2,6 +2,7 @@
 //! and its socket is not read meanwhile.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -87,6 +88,10 @@ pub struct Queue {
     waiting: Mutex<Waiting>,
     filled: Condvar,
     room: Notify,
+    /// How many were ever put in, and how many of them were answered.
+    pushed: AtomicU64,
+    answered: AtomicU64,
+    settled: Notify,
 }
 
 impl Queue {
@@ -104,6 +109,7 @@ impl Queue {
         if waiting.commands >= QUEUE_COMMANDS || waiting.bytes >= QUEUE_BYTES {
             return Err(submissions);
         }
+        self.pushed.fetch_add(submissions.len() as u64, Relaxed);
         for submission in submissions {
             waiting.commands += 1;
             waiting.bytes += submission.bytes();
@@ -153,6 +159,26 @@ impl Queue {
         drop(waiting);
         self.room.notify_waiters();
         true
+    }
+
+    /// So many more were answered.
+    pub fn note_answered(&self, count: usize) {
+        self.answered.fetch_add(count as u64, Relaxed);
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until all that is in now has been answered: who reads the state then finds what came of it.
+    pub async fn settle(&self) {
+        let pushed = self.pushed.load(Relaxed);
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            // From now on it is told, also before it is awaited.
+            settled.as_mut().enable();
+            if self.answered.load(Relaxed) >= pushed {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Lets nothing more in; what is in still comes out.

@@ -185,6 +185,7 @@ fn answer(hub: &Hub, answers: Vec<Answered>) {
     let mailboxes = hub.mailboxes.get().map_or(&[][..], Vec::as_slice);
     let mut by_shard: Vec<Vec<(Ticket, Answer)>> = vec![Vec::new(); mailboxes.len()];
     let now = hub.elapsed_us();
+    hub.queue.note_answered(answers.len());
     for Answered { reply, since_us, answer } in answers {
         hub.metrics.ack_us.record(now.saturating_sub(since_us));
         if answer.is_err() {

@@ -37,6 +37,8 @@ const MAX_HISTORY: u64 = 500;
 impl Task {
     /// SUBSCRIBE.
     pub(super) async fn subscribe(&mut self, subscribe: &Subscribe<'_>) {
+        // What was published before with QoS 0 has no acknowledgement that anybody could have waited for.
+        self.edge.hub.queue().settle().await;
         let begin = begin(subscribe);
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         let mut kept = Vec::new();
