@@ -1,5 +1,6 @@
-//! What Hallway promises over MQTT beyond the standard.
+//! What Hallway promises over MQTT: the standard, and what goes beyond it.
 //!
+//! - [`standard`]: the normative statements of MQTT.
 //! - [`silence`]: what somebody may not read does not reach them, whichever way they ask.
 //! - [`kills`]: SIGKILL under load with QoS 1 and 2 both ways.
 //! - [`floods`]: bad input and floods, while somebody else goes on talking.
@@ -7,6 +8,7 @@
 pub mod floods;
 pub mod kills;
 pub mod silence;
+pub mod standard;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ const SESSION_EXPIRY: u8 = 0x11;
 
 /// All of them; the server is killed so many times.
 pub fn run(kills: usize, seed: u64, report: &mut Report) {
+    standard::run(report);
     silence::run(report);
     floods::run(report);
     kills::run(kills, seed, report);
