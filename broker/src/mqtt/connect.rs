@@ -313,6 +313,7 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
         resumed_at: 0,
         submissions: Vec::new(),
         last_seen: Instant::now(),
+        timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         jobs: Default::default(),
         releases: Vec::new(),
         sys_at: None,

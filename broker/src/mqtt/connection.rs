@@ -138,7 +138,7 @@ impl Link for Connection {
         wire_of(self.version)
     }
     fn stamp(&self, published: &Published, form: &[u8], into: &mut Vec<u8>) -> Stamped {
-        self.delivery.borrow_mut().stamp(published, form, self.clock.now_ms(), into)
+        self.delivery.borrow_mut().stamp(published, form, || self.clock.now_ms(), into)
     }
     fn stamp_signal(&self, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         self.delivery.borrow_mut().stamp_signal(telling, form, into)

@@ -176,7 +176,7 @@ impl Delivery {
     }
 
     /// See [`crate::outbox::Link::stamp`].
-    pub fn stamp(&mut self, published: &Published, form: &[u8], now_ms: u64, into: &mut Vec<u8>) -> Stamped {
+    pub fn stamp(&mut self, published: &Published, form: &[u8], now_ms: impl Fn() -> u64, into: &mut Vec<u8>) -> Stamped {
         let event = &published.event;
         let (pos, is_own) = (event.entry.pos, event.origin == self.session);
         let publication = match &event.entry.body {
@@ -187,7 +187,9 @@ impl Delivery {
         let takes = self.takes(pos);
         let Some(grant) = self.subscriptions.grant(topic_in(form), pos, is_own) else { return Stamped::Unwanted };
         let qos = publication.map_or(grant.qos, |publication| grant.qos.min(Qos::from_bits(publication.qos).unwrap_or(grant.qos)));
-        if publication.is_some_and(|publication| publication.is_expired(now_ms)) {
+        // The clock is only looked at for what it matters to.
+        let expiring = publication.filter(|publication| publication.expires_ms != u64::MAX).map(|publication| (publication, now_ms()));
+        if expiring.is_some_and(|(publication, now_ms)| publication.is_expired(now_ms)) {
             return Stamped::Unwanted; // [MQTT-3.3.2-5]
         }
         let is_reserved = || !self.is_kept || self.reserved.iter().any(|reserved| reserved.pos == pos);
@@ -201,8 +203,8 @@ impl Delivery {
         let retain = grant.retain_as_published && publication.is_some_and(|publication| publication.retain); // [MQTT-3.3.1-13]
         let stamp = Stamp { dup: pos <= self.dup_through, qos, retain, packet_id: packet_id(pos), identifiers: grant.identifiers };
         let start = into.len();
-        match publication.filter(|publication| publication.expires_ms != u64::MAX) {
-            Some(publication) => write_publication(self.version, publication, &flags(&stamp), now_ms, into),
+        match expiring {
+            Some((publication, now_ms)) => write_publication(self.version, publication, &flags(&stamp), now_ms, into),
             None => restamp(self.version, form, &stamp, into),
         }
         if into.len() - start > self.max_packet_bytes {

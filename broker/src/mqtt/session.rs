@@ -4,12 +4,13 @@
 //! it lags, and keeps on record what must outlive the connection.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::clients::Claim;
 use super::codec::{AckKind, Code, Decoder, Version, Violation, write_ack, write_disconnect};
@@ -64,6 +65,8 @@ pub(super) struct Task {
     /// The decoder holds bytes that were not looked at yet.
     pub unread: bool,
     pub last_seen: Instant,
+    /// Rings when something is to be looked at.
+    pub timer: Pin<Box<Sleep>>,
     /// Retained messages that are to be sent.
     pub jobs: VecDeque<Job>,
     /// QoS 2 messages that have arrived, to be released when that is on record.
@@ -165,6 +168,10 @@ impl Task {
         let now = Instant::now();
         let retries = is_empty && self.session.lags() && self.connection.delivery.borrow().has_room();
         let until = if retries { now + REFILL_RETRY } else { self.next_look(now) };
+        // One timer for the connection's life, set back when it is too late: one that rings too early costs little.
+        if until < self.timer.deadline() {
+            self.timer.as_mut().reset(until);
+        }
         let room = self.has_room();
         self.connection.waits.set(!room);
         let interest = match (room, is_empty) {
@@ -183,7 +190,10 @@ impl Task {
                 Ok(_) => Ok(false),
                 Err(_) => Err(End::GONE),
             },
-            () = tokio::time::sleep_until(until) => self.look().await.map(|()| false),
+            () = self.timer.as_mut() => {
+                self.timer.as_mut().reset(now + IDLE);
+                self.look().await.map(|()| false)
+            }
         }
     }
 
@@ -344,12 +354,14 @@ impl Task {
     /// Takes packets out of what was read, until one needs more time than there is while the buffer is lent.
     fn take(&mut self, decoder: &mut Decoder, input: &mut &[u8]) -> Result<Next, End> {
         self.unread = true;
+        let mut now = None;
         while self.has_room() {
             let Some(raw) = decoder.next(input)? else {
                 self.unread = false;
                 return Ok(Next::More);
             };
-            self.last_seen = Instant::now();
+            // Whole packets count, once for each read.
+            self.last_seen = *now.get_or_insert_with(Instant::now);
             if let Next::Later(later) = self.packet(raw)? {
                 return Ok(Next::Later(later));
             }
