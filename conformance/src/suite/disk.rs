@@ -12,9 +12,13 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::json;
 
 use super::Report;
+use super::edge::join;
 use super::load::{self, ack, draft};
 use crate::check::Ack;
 use crate::client::Client;
+use crate::mqtt::Version;
+use crate::mqtt::packet::{PUBACK, Publish};
+use crate::mqtt::parse::Packet;
 use crate::script::reasons::code_of;
 use crate::server::{Options, Server};
 
@@ -138,6 +142,7 @@ fn filled_by_others(disk: &SmallDisk) -> Result<String> {
     let filler = disk.fill(512 << 10)?;
     let noticed = alice.until(false)?;
     reads_go_on(&server, &mut alice, &bob_token)?;
+    mqtt_is_told(&server)?;
     for _ in 0..20 {
         ensure!(!alice.send(10)?, "stored on a full disk, after having been refused");
     }
@@ -163,6 +168,21 @@ fn reads_go_on(server: &Server, alice: &mut Talker, bob_token: &str) -> Result<(
     ensure!(caught_up["events"].as_array().is_some_and(|events| events.len() >= 100), "a reader got {caught_up}");
     bob.call_ok("conversation.list", &json!({}))?;
     bob.call_ok("people.list", &json!({}))?;
+    Ok(())
+}
+
+/// Over MQTT: 5 has a reason code for it; 3.1.1 has none, so that the connection ends without an acknowledgement and the client tries again.
+fn mqtt_is_told(server: &Server) -> Result<()> {
+    let message = Publish::new("conf/demo/chat/lobby", 1, "no room").id(7);
+    let mut five = join(server, Version::V5, "bob")?;
+    five.send(&message.bytes(Version::V5))?;
+    match five.expect("PUBACK")? {
+        Packet::Ack { first: PUBACK, id: 7, code: 0x97, .. } => {}
+        other => bail!("on a full disk MQTT 5 was answered with {other:?}"),
+    }
+    let mut four = join(server, Version::V4, "bob")?;
+    four.send(&message.bytes(Version::V4))?;
+    four.expect_closed().context("on a full disk, MQTT 3.1.1")?;
     Ok(())
 }
 

@@ -56,7 +56,7 @@ fn connect(server: &Server, connect: &Connect) -> Result<(Client, bool)> {
 }
 
 /// Somebody connected with a session of their own, gone with the connection.
-fn join(server: &Server, version: Version, uid: &str) -> Result<Client> {
+pub(super) fn join(server: &Server, version: Version, uid: &str) -> Result<Client> {
     Ok(connect(server, &hello(version, uid, &format!("{uid}-device"), false))?.0)
 }
 
