@@ -156,29 +156,16 @@ impl<L: Link> Registry<L> {
                 && (echo || published.event.origin != id)
                 && !(public && session.reads_otherwise(&published.event))
         };
-        let (count, offered, through) = if stamped {
-            let mut count = 0;
-            let (since, mut through) = (session.link.stamps(), last);
-            self.scratch.clear();
-            for published in group.events.iter().filter(wanted) {
-                match session.link.stamp(published, shared(&self.wires, wire, published), &mut self.scratch) {
-                    Stamped::Given => count += 1,
-                    Stamped::Unwanted => {}
-                    Stamped::NoRoom => {
-                        through = published.pos() - 1;
-                        break;
-                    }
-                }
-            }
-            let offered = if count == 0 {
-                Offered::Taken
-            } else {
-                session.outbox.offer(&session.link, Piece::Own(&self.scratch), count, &self.bounds)
-            };
+        let gift = if stamped {
+            let since = session.link.stamps();
+            let events = group.events.iter().filter(wanted);
+            let (count, through) = stamp_all(&session.link, &self.wires, wire, &mut self.scratch, events, last);
+            let piece = Piece::Own(&self.scratch);
+            let offered = if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, piece, count, &self.bounds) };
             if offered != Offered::Taken {
                 session.link.unstamp(since);
             }
-            (count, offered, through)
+            Gift { count, offered, through }
         } else {
             let common = parts.and(group.parts);
             let plain = first > floor && echo && !public;
@@ -191,28 +178,22 @@ impl<L: Link> Registry<L> {
                 own = join(&self.wires, wire, group.events.iter().filter(wanted));
                 &own
             };
-            let offered =
-                if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, Piece::Shared(bytes), count, &self.bounds) };
-            (count, offered, last)
+            let piece = Piece::Shared(bytes);
+            let offered = if count == 0 { Offered::Taken } else { session.outbox.offer(&session.link, piece, count, &self.bounds) };
+            Gift { count, offered, through: last }
         };
-        match offered {
+        let missed_after = match gift.offered {
             Offered::Taken => {
-                reader.floor = reader.floor.max(through);
-                self.counts.deliveries += count as u64;
-                if through < last {
-                    session.passed = session.passed.max(last);
-                    lag_from(session, through, &self.bounds.budget, &mut self.counts);
-                }
+                reader.floor = reader.floor.max(gift.through);
+                self.counts.deliveries += gift.count as u64;
+                gift.through
             }
-            Offered::Full => {
-                session.passed = session.passed.max(last);
-                lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
-            }
-            // Who comes back gets it then.
-            Offered::Gone => {
-                session.passed = session.passed.max(last);
-                lag_from(session, first - 1, &self.bounds.budget, &mut self.counts);
-            }
+            // Whose connection is gone gets it when it is back.
+            Offered::Full | Offered::Gone => first - 1,
+        };
+        if missed_after < last {
+            session.passed = session.passed.max(last);
+            lag_from(session, missed_after, &self.bounds.budget, &mut self.counts);
         }
     }
 
@@ -255,6 +236,36 @@ fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
         late.remove(0);
     }
     late.push(Arc::clone(telling));
+}
+
+/// What of a group a session was offered.
+struct Gift {
+    /// How many events.
+    count: usize,
+    offered: Offered,
+    /// The pos up to which nothing is left to be given.
+    through: u64,
+}
+
+/// Makes a session's own copies of events, as many as it takes: how many, and the pos up to which nothing is left.
+fn stamp_all<'e, L: Link>(
+    link: &L,
+    wires: &Wires,
+    wire: usize,
+    scratch: &mut Vec<u8>,
+    events: impl Iterator<Item = &'e Arc<Published>>,
+    last: u64,
+) -> (usize, u64) {
+    let mut count = 0;
+    scratch.clear();
+    for published in events {
+        match link.stamp(published, shared(wires, wire, published), scratch) {
+            Stamped::Given => count += 1,
+            Stamped::Unwanted => {}
+            Stamped::NoRoom => return (count, published.pos() - 1),
+        }
+    }
+    (count, last)
 }
 
 impl Group {
