@@ -3,6 +3,9 @@
 //! A packet id follows from the message's pos, so that the same message has the same id whenever it is sent again, after a crash of the server
 //! too, without a record of which id was given to what.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
