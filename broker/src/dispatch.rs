@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, Uid};
-use crate::model::{Body, Event, Signal};
+use crate::model::{Body, Event, Publication, Signal};
 use crate::reader::Reader;
 use crate::recent::{Published, Recent};
 use crate::shares::{Message, Share, Shares};
@@ -262,7 +262,7 @@ impl Dispatch {
         self.handed.insert(published.event.place.conf, published.pos());
         let mask = self.interest.of_event(&published.event);
         if let Body::Publication(publication) = &published.event.entry.body {
-            self.share_out(published.event.place.conf, &publication.topic, &Message::Event(Arc::clone(&published)));
+            self.share_out(published.event.place.conf, publication, &Message::Event(Arc::clone(&published)));
         }
         self.hand_to(mask, &Item::Event(published));
     }
@@ -273,14 +273,14 @@ impl Dispatch {
         let mask = self.interest.of(&topic) | everybodys;
         let telling = Arc::new(telling);
         if let Signal::Published { publication, .. } = &telling.signal {
-            self.share_out(telling.conf, &publication.topic, &Message::Telling(Arc::clone(&telling)));
+            self.share_out(telling.conf, publication, &Message::Telling(Arc::clone(&telling)));
         }
         self.hand_to(mask, &Item::Telling(telling));
     }
 
-    fn share_out(&mut self, conf: ConfNo, topic: &str, message: &Message) {
+    fn share_out(&mut self, conf: ConfNo, publication: &Publication, message: &Message) {
         let out = &mut self.out;
-        self.shares.share_out(conf, topic, message, |share| {
+        self.shares.share_out(conf, publication, message, |share| {
             if let Some(out) = out.get_mut(usize::from(share.to.shard)) {
                 out.push(Item::Share(share));
             }

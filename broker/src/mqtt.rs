@@ -12,6 +12,7 @@ pub mod codec;
 mod connect;
 mod connection;
 pub mod delivery;
+mod follow;
 mod inbound;
 mod listen;
 pub mod payload;

@@ -42,8 +42,10 @@ pub trait Link {
         Stamped::Unwanted
     }
 
-    /// Keeps such a message for which there is no room, within a bound.
-    fn keep_share(&self, _share: Arc<Share>) {}
+    /// Keeps such a message for which there is no room now, within a bound; whether it did.
+    fn keep_share(&self, _share: Arc<Share>) -> bool {
+        false
+    }
 
     /// Where the stamping is, for [`Link::unstamp`].
     fn stamps(&self) -> usize {
@@ -55,11 +57,6 @@ pub trait Link {
 
     /// Whether the session takes events again that it had no room for.
     fn has_room(&self) -> bool {
-        true
-    }
-
-    /// Whether the session has a filter that selects this topic.
-    fn selects(&self, _topic: &str) -> bool {
         true
     }
 }

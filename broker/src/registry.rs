@@ -28,6 +28,7 @@ use refill::{Lag, lag_from};
 
 pub use everything::{Join, Known};
 pub use refill::Refill;
+use walk::Late;
 pub use walk::Walk;
 
 /// The floor of a reader whose catch-up is under way.
@@ -85,19 +86,24 @@ struct Session<L> {
     lag: Option<Lag>,
     /// The highest pos that passed by while it lagged or a catch-up was under way.
     passed: u64,
-    late: Vec<Arc<Telling>>,
+    /// The cursor when the session was silenced.
+    last_cursor: Option<u64>,
+    late: Vec<Late>,
     /// Topics that it was put out of while it lagged: they end when it has what came before.
     ended: Vec<Topic>,
     /// For who follows everything.
     everything: Option<Box<Everything>>,
 }
 
+/// Filters of sessions, by slot.
+type Filters = HashMap<(ConfNo, Realm), Tree<u32>>;
+
 /// Who follows what on one shard.
 pub struct Registry<L> {
     sessions: Slab<Session<L>>,
     topics: HashMap<Topic, Readers>,
     /// The filters of the readers of topics that are not a conversation's, by slot.
-    filters: HashMap<(ConfNo, Realm), Tree<u32>>,
+    filters: Filters,
     wires: Arc<Wires>,
     bounds: Bounds,
     max_topics: usize,
@@ -157,6 +163,7 @@ impl<L: Link> Registry<L> {
             chats: 0,
             lag: None,
             passed: 0,
+            last_cursor: None,
             late: Vec::new(),
             ended: Vec::new(),
             everything: None,
@@ -264,9 +271,10 @@ impl<L: Link> Registry<L> {
     #[must_use]
     pub fn cursor(&self, slot: u32) -> u64 {
         let Some(session) = self.sessions.get(slot as usize) else { return 0 };
-        match session.lag {
-            Some(lag) => lag.cursor,
-            None => session.passed.max(self.walked.get(&session.conf).copied().unwrap_or(0)),
+        match (session.last_cursor, session.lag) {
+            (Some(cursor), _) => cursor,
+            (None, Some(lag)) => lag.cursor,
+            (None, None) => session.passed.max(self.walked.get(&session.conf).copied().unwrap_or(0)),
         }
     }
 
@@ -311,7 +319,9 @@ impl<L: Link> Registry<L> {
 
     /// A session that is about to end is given nothing more.
     pub fn silence(&mut self, slot: u32, id: u64) {
+        let cursor = self.cursor(slot);
         let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return };
+        session.last_cursor.get_or_insert(cursor);
         if session.lag.take().is_some() {
             self.bounds.budget.lag_ends();
         }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::admit::Rate;
 use crate::command::Draft;
@@ -57,6 +58,13 @@ impl Sending {
                 taken
             }
             Bucket::Shared(shared) => take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// Counts one message or change as soon as it may be.
+    pub async fn wait(&self, hub: &Hub) {
+        while let Err(reject) = self.take(hub) {
+            tokio::time::sleep(Duration::from_millis(reject.retry_after_ms.unwrap_or(100).max(1))).await;
         }
     }
 

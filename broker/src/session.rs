@@ -245,7 +245,7 @@ impl Session {
 
     /// Tells the readers of a conversation a signal.
     pub fn tell(&self, found: &Found, signal: Signal) {
-        self.shard.hub.tell(&Telling { conf: self.who.conf, conv: Some(found.record.no), signal });
+        self.shard.hub.tell(&Telling::about(found, signal));
     }
 
     /// Says how the user is.
@@ -257,7 +257,7 @@ impl Session {
     fn tell_presence(&self) {
         let Presence { status, text } = self.shard.hub.sessions().presence(self.who.conf, &self.who.uid);
         let signal = Signal::Presence { user: self.who.uid.clone(), name: Arc::clone(&self.who.name), status, text };
-        self.shard.hub.tell(&Telling { conf: self.who.conf, conv: None, signal });
+        self.shard.hub.tell(&Telling::of(self.who.conf, signal));
     }
 
     /// Appends whole frames to the lane of answers and writes what the socket takes.
@@ -346,18 +346,16 @@ impl Session {
         self.shard.registry(|registry| registry.refill_failed(self.slot, self.id));
     }
 
-    /// Follows a topic: live after where the conference is, or with what came after `from`. Returns the pos above which. Of a conversation, the right to
-    /// read it is looked at last.
+    /// Follows a topic, with what came after `from`. Of a conversation, the right to read it is looked at last.
     ///
     /// # Errors
     /// The refusal.
-    pub fn follow(&self, topic: &Topic, source: Option<Source>, how: How, from: Option<u64>) -> Result<u64, Reject> {
+    pub fn follow(&self, topic: &Topic, source: Option<Source>, how: How, from: u64) -> Result<(), Reject> {
         let conversation = source.as_ref().filter(|_| matches!(topic, Topic::Chat(..))).map(|source| source.id.clone());
         if !self.shard.registry(|registry| registry.register(self.slot, topic, source, how)) {
             return Err(Reason::TooManySubscriptions.into());
         }
         let end = self.shard.hub.end(self.who.conf);
-        let floor = from.unwrap_or(end).min(end);
         let readable = match conversation {
             Some(id) => self.shard.hub.reader().readable(self.who.conf, &self.who.uid, &id).map(drop),
             None => Ok(()),
@@ -366,11 +364,8 @@ impl Session {
             self.shard.registry(|registry| registry.unsubscribe(self.slot, topic));
             return Err(reject);
         }
-        if self.shard.registry(|registry| registry.settle(self.slot, topic, floor, end)) {
-            Ok(floor)
-        } else {
-            Err(Reason::NotAMember.into())
-        }
+        let settled = self.shard.registry(|registry| registry.settle(self.slot, topic, from.min(end), end));
+        if settled { Ok(()) } else { Err(Reason::NotAMember.into()) }
     }
 
     /// Where the session goes on when it comes back.

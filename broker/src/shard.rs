@@ -64,8 +64,8 @@ impl Link for Rc<dyn Peer> {
     fn stamp_share(&self, share: &Share, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         (**self).stamp_share(share, form, into)
     }
-    fn keep_share(&self, share: Arc<Share>) {
-        (**self).keep_share(share);
+    fn keep_share(&self, share: Arc<Share>) -> bool {
+        (**self).keep_share(share)
     }
     fn stamps(&self) -> usize {
         (**self).stamps()
@@ -75,9 +75,6 @@ impl Link for Rc<dyn Peer> {
     }
     fn has_room(&self) -> bool {
         (**self).has_room()
-    }
-    fn selects(&self, topic: &str) -> bool {
-        (**self).selects(topic)
     }
 }
 
@@ -190,7 +187,11 @@ impl Shard {
 
     /// Gives a message to the session that was chosen for it.
     pub fn share(&self, share: &Arc<Share>) {
-        self.registry(|registry| registry.give_share(share));
+        if !self.registry(|registry| registry.give_share(share))
+            && let Some(another) = self.hub.shares().another(share)
+        {
+            self.hub.give_share(another);
+        }
     }
 
     /// Who follows everything comes into the conversation.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ids::ConfNo;
+use crate::model::{Body, Publication, Realm, Signal};
 use crate::recent::Published;
 use crate::topic::Telling;
 use crate::tree::Tree;
@@ -39,7 +40,12 @@ pub struct Share {
     pub filter: Arc<str>,
     /// What.
     pub message: Message,
+    /// Members that did not take it.
+    pub tries: u8,
 }
+
+/// Members that are asked to take a message.
+const MAX_TRIES: u8 = 8;
 
 #[derive(Debug, Default)]
 struct Group {
@@ -58,16 +64,16 @@ struct Groups {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct Shares {
-    groups: Mutex<HashMap<ConfNo, Groups>>,
+    groups: Mutex<HashMap<(ConfNo, Realm), Groups>>,
     /// How many there are: most servers have none.
     count: AtomicUsize,
 }
 
 impl Shares {
     /// A session joins the group of `filter`, whose filter inside is `inner`.
-    pub fn join(&self, conf: ConfNo, filter: &Arc<str>, inner: &str, member: Member) {
+    pub fn join(&self, conf: ConfNo, realm: Realm, filter: &Arc<str>, inner: &str, member: Member) {
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let groups = all.entry(conf).or_default();
+        let groups = all.entry((conf, realm)).or_default();
         let group = groups.by_filter.entry(Arc::clone(filter)).or_insert_with(|| {
             self.count.fetch_add(1, Relaxed);
             Group::default()
@@ -79,9 +85,9 @@ impl Shares {
     }
 
     /// A session leaves a group.
-    pub fn leave(&self, conf: ConfNo, filter: &Arc<str>, inner: &str, member: Member) {
+    pub fn leave(&self, conf: ConfNo, realm: Realm, filter: &Arc<str>, inner: &str, member: Member) {
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(groups) = all.get_mut(&conf) else { return };
+        let Some(groups) = all.get_mut(&(conf, realm)) else { return };
         let Some(group) = groups.by_filter.get_mut(filter) else { return };
         group.members.retain(|other| *other != member);
         if group.members.is_empty() {
@@ -92,41 +98,77 @@ impl Shares {
     }
 
     /// One member of each group whose filter selects `topic`, with the message for it.
-    pub fn share_out(&self, conf: ConfNo, topic: &str, message: &Message, mut give: impl FnMut(Arc<Share>)) {
+    pub fn share_out(&self, conf: ConfNo, publication: &Publication, message: &Message, mut give: impl FnMut(Arc<Share>)) {
         if self.count.load(Relaxed) == 0 {
             return;
         }
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Groups { by_filter, tree }) = all.get_mut(&conf) else { return };
-        tree.for_each_match(topic, |filter| {
+        let Some(Groups { by_filter, tree }) = all.get_mut(&(conf, publication.realm)) else { return };
+        tree.for_each_match(&publication.topic, |filter| {
             let Some(group) = by_filter.get_mut(filter) else { return };
             group.next = group.next.wrapping_add(1) % group.members.len().max(1);
             if let Some(to) = group.members.get(group.next) {
-                give(Arc::new(Share { to: *to, filter: Arc::clone(filter), message: message.clone() }));
+                give(Arc::new(Share { to: *to, filter: Arc::clone(filter), message: message.clone(), tries: 0 }));
             }
         });
     }
 
-    /// Another member for a message that the one it was given to has left.
+    /// Another member for a message that the one it was for did not take; `None` when so many did not that it is given up.
     #[must_use]
-    pub fn another(&self, conf: ConfNo, share: &Share) -> Option<Arc<Share>> {
+    pub fn another(&self, share: &Share) -> Option<Arc<Share>> {
+        if share.tries >= MAX_TRIES {
+            tracing::debug!("a message of a shared subscription is lost: nobody in the group has room for it");
+            return None;
+        }
+        let (conf, realm) = share.message.place()?;
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let group = all.get_mut(&conf)?.by_filter.get_mut(&share.filter)?;
+        let group = all.get_mut(&(conf, realm))?.by_filter.get_mut(&share.filter)?;
         group.next = group.next.wrapping_add(1) % group.members.len().max(1);
         let to = *group.members.get(group.next)?;
-        Some(Arc::new(Share { to, filter: Arc::clone(&share.filter), message: share.message.clone() }))
+        Some(Arc::new(Share { to, filter: Arc::clone(&share.filter), message: share.message.clone(), tries: share.tries + 1 }))
+    }
+}
+
+impl Message {
+    /// The publication.
+    #[must_use]
+    pub fn publication(&self) -> Option<&Arc<Publication>> {
+        match self {
+            Self::Event(published) => match &published.event.entry.body {
+                Body::Publication(publication) => Some(publication),
+                _ => None,
+            },
+            Self::Telling(telling) => match &telling.signal {
+                Signal::Published { publication, .. } => Some(publication),
+                _ => None,
+            },
+        }
+    }
+
+    fn place(&self) -> Option<(ConfNo, Realm)> {
+        let conf = match self {
+            Self::Event(published) => published.event.place.conf,
+            Self::Telling(telling) => telling.conf,
+        };
+        Some((conf, self.publication()?.realm))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ConvNo, ConversationId, Uid};
-    use crate::model::Signal;
+    use crate::ids::Uid;
 
-    fn message() -> Message {
-        let signal = Signal::Read { conversation: ConversationId::topics(), from: Uid::system(), seq: 1 };
-        Message::Telling(Arc::new(Telling { conf: ConfNo(1), conv: Some(ConvNo(1)), signal }))
+    fn publication(topic: &str) -> Publication {
+        Publication {
+            realm: Realm::Apps,
+            topic: topic.into(),
+            payload: bytes::Bytes::new(),
+            qos: 0,
+            retain: false,
+            expires_ms: u64::MAX,
+            properties: None,
+        }
     }
 
     #[test]
@@ -134,12 +176,15 @@ mod tests {
         let shares = Shares::default();
         let filters: Vec<Arc<str>> = ["$share/g/a/+", "$share/h/a/b"].map(Arc::from).into();
         let member = |session| Member { shard: 0, slot: 0, session };
-        shares.join(ConfNo(1), &filters[0], "a/+", member(1));
-        shares.join(ConfNo(1), &filters[0], "a/+", member(2));
-        shares.join(ConfNo(1), &filters[1], "a/b", member(3));
+        shares.join(ConfNo(1), Realm::Apps, &filters[0], "a/+", member(1));
+        shares.join(ConfNo(1), Realm::Apps, &filters[0], "a/+", member(2));
+        shares.join(ConfNo(1), Realm::Apps, &filters[1], "a/b", member(3));
         let given = |topic| {
             let mut given = Vec::new();
-            shares.share_out(ConfNo(1), topic, &message(), |share| given.push(share.to.session));
+            let publication = Arc::new(publication(topic));
+            let signal = Signal::Published { from: Uid::anonymous(), origin: 0, publication: Arc::clone(&publication) };
+            let message = Message::Telling(Arc::new(Telling::of(ConfNo(1), signal)));
+            shares.share_out(ConfNo(1), &publication, &message, |share| given.push(share.to.session));
             given.sort_unstable();
             given
         };
@@ -149,10 +194,10 @@ mod tests {
         assert_eq!(given("a/x").len(), 1);
         assert!(given("b").is_empty());
         for session in [1, 2] {
-            shares.leave(ConfNo(1), &filters[0], "a/+", member(session));
+            shares.leave(ConfNo(1), Realm::Apps, &filters[0], "a/+", member(session));
         }
         assert_eq!(given("a/b"), [3]);
-        shares.leave(ConfNo(1), &filters[1], "a/b", member(3));
+        shares.leave(ConfNo(1), Realm::Apps, &filters[1], "a/b", member(3));
         assert_eq!(shares.count.load(Relaxed), 0);
     }
 }

@@ -4,6 +4,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::{Body, Change, Event, Kind, Realm, Signal};
+use crate::view::Found;
 
 /// A stream of events or signals.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -84,11 +85,25 @@ pub struct Telling {
     pub conf: ConfNo,
     /// The conversation that the signal is about; `None` for presence.
     pub conv: Option<ConvNo>,
+    /// That conversation is open to all.
+    pub is_public: bool,
     /// The signal.
     pub signal: Signal,
 }
 
 impl Telling {
+    /// A signal about a conversation.
+    #[must_use]
+    pub fn about(found: &Found, signal: Signal) -> Self {
+        Self { conf: found.conf, conv: Some(found.record.no), is_public: found.record.kind.is_public(), signal }
+    }
+
+    /// A signal that is about no conversation.
+    #[must_use]
+    pub fn of(conf: ConfNo, signal: Signal) -> Self {
+        Self { conf, conv: None, is_public: false, signal }
+    }
+
     /// The topic that the signal goes to; `None` when it is not complete.
     #[must_use]
     pub fn topic(&self) -> Option<Topic> {
@@ -100,10 +115,14 @@ impl Telling {
         }
     }
 
-    /// The topic of all signals of its kind, for who follows everybody's.
+    /// The topic of all signals of its kind, for who follows everybody's or everything.
     #[must_use]
     pub fn everybodys(&self) -> Option<Topic> {
-        matches!(self.signal, Signal::Presence { .. }).then_some(Topic::Presences(self.conf))
+        match self.signal {
+            Signal::Presence { .. } => Some(Topic::Presences(self.conf)),
+            Signal::Typing { .. } | Signal::Read { .. } => self.is_public.then_some(Topic::Public(self.conf)),
+            Signal::Published { .. } => None,
+        }
     }
 
     /// Whether a later signal takes the place of this one.

@@ -12,8 +12,9 @@ use crate::generations::Generations;
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::keys::{self, Key};
 use crate::log::Lsn;
-use crate::model::{Body, Conversation, Entry, Event, Head, Kind, Member, Place, Signal, Standing, User};
+use crate::model::{Body, Conversation, Entry, Event, Head, Kind, Member, Place, Standing, User};
 use crate::state::{Batch, Direction, State, StateError};
+use crate::topic::Telling;
 
 /// The record schema that this build reads and writes.
 pub const SCHEMA: u32 = 2;
@@ -114,7 +115,7 @@ pub struct Made {
     /// New events, in pos order within each conference.
     pub events: Vec<Arc<Event>>,
     /// Signals about durable changes that are no events (read markers).
-    pub signals: Vec<(ConfNo, ConvNo, Signal)>,
+    pub signals: Vec<Telling>,
     /// Accounts whose sessions must look again whether they are still good.
     pub revoked: Vec<(ConfNo, Uid)>,
     /// Deleted messages and edited-away texts: their copies in memory must go.

@@ -11,6 +11,7 @@ use crate::keys;
 use crate::model::{Body, Change, Kind, MemberRole, Notice, Signal, Standing};
 use crate::policy;
 use crate::reject::Reason;
+use crate::topic::Telling;
 use crate::view::{Found, View};
 
 /// Record: how far somebody has read.
@@ -126,7 +127,7 @@ pub(super) fn read(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: 
         mark = ReadMark { seq, n };
         view.put(key, &mark);
         let signal = Signal::Read { conversation: id.clone(), from: ask.actor.uid.clone(), seq };
-        view.made.signals.push((ask.conf, found.record.no, signal));
+        view.made.signals.push(Telling::about(&found, signal));
     }
     Ok(Outcome::Read { seq: mark.seq, unread: head.n - mark.n })
 }

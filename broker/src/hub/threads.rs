@@ -22,7 +22,6 @@ use crate::registry::Wires;
 use crate::reject::Reason;
 use crate::shard::Shard;
 use crate::state::StateError;
-use crate::topic::Telling;
 
 /// How long dispatch waits before it looks whether the backbone dropped something.
 const DISPATCH_IDLE: Duration = Duration::from_millis(50);
@@ -159,10 +158,7 @@ fn publish(hub: &Hub, publisher: &mut Box<dyn Publisher>, applied: &Applied) {
     }
     hub.metrics.events.fetch_add(messages.len() as u64, Relaxed);
     hub.metrics.messages.fetch_add(sent, Relaxed);
-    for (conf, conv, signal) in &applied.made.signals {
-        let telling = Telling { conf: *conf, conv: Some(*conv), signal: signal.clone() };
-        messages.push(telling_payload(&telling));
-    }
+    messages.extend(applied.made.signals.iter().map(telling_payload));
     for (conf, uid) in &applied.made.revoked {
         messages.push(revoked_payload(*conf, uid));
         // The backbone may drop it, and nothing would make up for that: the shards here are told directly, too.

@@ -10,8 +10,10 @@ use crate::ids::{ConversationId, Uid};
 /// What part of a conference's topics a publication is in: who may read differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Realm {
-    /// The applications' own, and those outside `conf/` of a plain broker.
+    /// The applications' own.
     Apps,
+    /// Those outside `conf/`, of a plain broker.
+    Plain,
     /// What badge readers scan and are told.
     Badges,
     /// The server about itself.

@@ -221,7 +221,6 @@ async fn begin(door: Door, connect: &Connect<'_>, signed_in: SignedIn) -> Option
         door.refuse(refused(Code::SERVER_BUSY, "client_id_in_use")).await;
         return None;
     };
-    door.edge.clients.judge_will(claim.key(), if connect.clean_start { Verdict::Due } else { Verdict::Cancelled });
     let publisher = Publisher {
         hub: &door.edge.hub,
         who: &signed_in.who,
@@ -300,6 +299,7 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
     let mut task = Box::new(Task {
         patience: (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 1500)),
         expiry_s: expiry_s(connect),
+        is_on_record: known.is_some() || expiry_s(connect) > 0,
         new_expiry_s: None,
         client_hash: (!assigned).then(|| hash(&client)),
         decoder,
@@ -329,6 +329,9 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
         refuse(&task.connection.transport, Refused::by(version, &reject)).await;
         return None;
     }
+    // Only now is its client back.
+    let verdict = if connect.clean_start { Verdict::Due } else { Verdict::Cancelled };
+    task.edge.clients.judge_will(task.claim.key(), verdict);
     let (mut ack, mut answers) = (Vec::new(), String::new());
     rpc_answer_topic(&mut answers, task.session.who.conference.as_str(), &task.session.who.uid);
     let answers = Some(&*answers).filter(|_| connect.properties.request_response_information);
@@ -393,14 +396,15 @@ impl Task {
     fn take_over(&mut self, known: Option<(KeptSession, Vec<Subscription>)>, conf: crate::ids::ConfNo) -> (u64, Vec<Subscription>) {
         let is_kept = self.expiry_s > 0;
         let mut delivery = self.connection.delivery.borrow_mut();
-        let Some((kept, subscriptions)) = known else {
-            delivery.begin(self.session.id, is_kept, Vec::new(), 0, 0);
+        let Some((kept, mut subscriptions)) = known else {
+            delivery.begin(self.session.id, is_kept, Vec::new(), 0);
             return (self.edge.hub.end(conf), Vec::new());
         };
         // Whoever was connected when the server was killed may have been sent more than is on record.
         let dup_through = if kept.ended_ms > 0 { kept.cursor } else { self.edge.hub.started_at(conf).max(kept.cursor) };
-        delivery.begin(self.session.id, is_kept, kept.in_flight, kept.cursor, dup_through);
-        for subscription in &subscriptions {
+        delivery.begin(self.session.id, is_kept, kept.in_flight, dup_through);
+        for subscription in &mut subscriptions {
+            subscription.everywhere = self.selection(&subscription.filter).everywhere();
             delivery.subscriptions.insert(subscription.clone());
         }
         (kept.cursor, subscriptions)

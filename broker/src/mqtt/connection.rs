@@ -26,8 +26,9 @@ use crate::topic::Telling;
 
 /// Refusals that wait to be reported; more are not.
 const MAX_REPORTS: usize = 64;
-/// Messages that wait as shares of a group; more are lost with QoS 0 and 1 (§4.8.2 leaves it open).
-const MAX_SHARES: usize = 1024;
+/// Messages that wait as shares of a group, and their bytes: more go to others of it.
+const MAX_SHARES: usize = 64;
+const MAX_SHARES_BYTES: usize = 262_144;
 /// Capacity that an empty line of acknowledgements may keep.
 const IDLE_CAPACITY: usize = 16;
 
@@ -111,7 +112,9 @@ impl Connection {
             return;
         }
         if refusal::is_for_now(reason) {
-            self.must_retry.set(slot.qos != Qos::AtMostOnce);
+            if slot.qos != Qos::AtMostOnce {
+                self.must_retry.set(true);
+            }
             return;
         }
         let mut reports = self.reports.borrow_mut();
@@ -146,12 +149,15 @@ impl Link for Connection {
     fn stamp_share(&self, share: &Share, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         self.delivery.borrow_mut().stamp_share(share, form, self.clock.now_ms(), into)
     }
-    fn keep_share(&self, share: Arc<Share>) {
+    fn keep_share(&self, share: Arc<Share>) -> bool {
         let mut shares = self.shares.borrow_mut();
-        if shares.len() < MAX_SHARES {
+        let bytes: usize = shares.iter().chain([&share]).filter_map(|share| Some(share.message.publication()?.bytes())).sum();
+        let fits = shares.len() < MAX_SHARES && bytes <= MAX_SHARES_BYTES;
+        if fits {
             shares.push_back(share);
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
+        fits
     }
     fn stamps(&self) -> usize {
         self.delivery.borrow().len()
@@ -161,9 +167,6 @@ impl Link for Connection {
     }
     fn has_room(&self) -> bool {
         self.delivery.borrow().has_room()
-    }
-    fn selects(&self, topic: &str) -> bool {
-        self.delivery.borrow().subscriptions.selecting(topic).next().is_some()
     }
 }
 

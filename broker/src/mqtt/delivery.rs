@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::codec::{Qos, Stamp, Version, restamp, topic_in};
-use super::subscriptions::Subscriptions;
-use super::wire::{Flags, topic_of, write_publication};
+use super::subscriptions::{Subscription, Subscriptions};
+use super::wire::{Flags, topic_of, write_publication, write_signal};
 use crate::model::{Body, Event, InFlight, Signal};
 use crate::outbox::Stamped;
 use crate::recent::Published;
@@ -57,6 +57,8 @@ pub struct Delivery {
     /// How many may be in flight (MQTT 5 §4.9).
     window: usize,
     max_packet_bytes: usize,
+    /// What was in flight when the session came back, ascending.
+    resent: Vec<u64>,
     /// What is at or below this pos may have been sent by a server that was killed.
     dup_through: u64,
     /// There was no room for the next message; said until something is acknowledged or reserved.
@@ -79,23 +81,32 @@ impl Delivery {
             span: (u64::MAX, 0),
             window: window.into(),
             max_packet_bytes: usize::try_from(max_packet_bytes).unwrap_or(usize::MAX),
+            resent: Vec::new(),
             dup_through: 0,
             blocked: false,
             changes: 0,
         }
     }
 
-    /// Belongs to a session from now on, that `is_kept` when the connection ends. What was `in_flight` before, up to the `cursor`, is taken over; what is at or
-    /// below `dup_through` may have been sent already.
-    pub fn begin(&mut self, session: u64, is_kept: bool, in_flight: Vec<InFlight>, cursor: u64, dup_through: u64) {
+    /// Belongs to a session from now on, that `is_kept` when the connection ends. What was `in_flight` before is, and is to be sent again; what is
+    /// at or below `dup_through` may have been sent already.
+    pub fn begin(&mut self, session: u64, is_kept: bool, in_flight: Vec<InFlight>, dup_through: u64) {
         (self.session, self.is_kept, self.dup_through) = (session, is_kept, dup_through);
-        for sent in in_flight {
-            if sent.pos <= cursor || sent.released {
-                self.push(sent);
-            } else {
-                // It is given again from the store; it may have been sent.
-                self.dup_through = self.dup_through.max(sent.pos);
+        self.resent = in_flight.iter().map(|sent| sent.pos).collect();
+        self.resent.sort_unstable();
+        in_flight.into_iter().for_each(|sent| self.push(sent));
+    }
+
+    /// Whether the message was in flight when the session came back: it was sent again then, and is not given from the store, too.
+    fn is_resent(&mut self, pos: u64) -> bool {
+        match self.resent.last() {
+            Some(last) if pos <= *last => self.resent.binary_search(&pos).is_ok(),
+            Some(_) => {
+                // Messages come in the order of their pos.
+                self.resent = Vec::new();
+                false
             }
+            None => false,
         }
     }
 
@@ -160,6 +171,12 @@ impl Delivery {
         self.blocked = !self.in_flight.is_empty();
     }
 
+    /// Whether the client takes packets of any length.
+    #[must_use]
+    pub fn takes_any_length(&self) -> bool {
+        self.max_packet_bytes >= u32::MAX as usize
+    }
+
     /// Whether the client does not take packets of so many bytes [MQTT-3.1.2-24].
     #[must_use]
     pub fn is_too_large(&self, bytes: usize) -> bool {
@@ -182,6 +199,9 @@ impl Delivery {
     pub fn stamp(&mut self, published: &Published, form: &[u8], now_ms: impl Fn() -> u64, into: &mut Vec<u8>) -> Stamped {
         let event = &published.event;
         let (pos, is_own) = (event.entry.pos, event.origin == self.session);
+        if self.is_resent(pos) {
+            return Stamped::Unwanted;
+        }
         let publication = match &event.entry.body {
             Body::Publication(publication) => Some(publication),
             _ => None,
@@ -221,18 +241,21 @@ impl Delivery {
         Stamped::Given
     }
 
-    /// See [`crate::outbox::Link::stamp_signal`]: a publication of QoS 0.
+    /// See [`crate::outbox::Link::stamp_signal`].
     pub fn stamp_signal(&mut self, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
-        let Signal::Published { origin, publication, .. } = &telling.signal else { return Stamped::Unwanted };
-        let Some(grant) = self.subscriptions.grant(&publication.topic, u64::MAX, *origin == self.session) else { return Stamped::Unwanted };
-        let retain = grant.retain_as_published && publication.retain;
+        let (is_own, retain) = match &telling.signal {
+            Signal::Published { origin, publication, .. } => (*origin == self.session, publication.retain),
+            _ => (false, false),
+        };
+        let topic = topic_in(form);
+        let Some(grant) = self.subscriptions.grant(topic, u64::MAX, is_own) else { return Stamped::Unwanted };
+        let flags = Flags { retain: grant.retain_as_published && retain, identifiers: grant.identifiers, ..Flags::default() };
         let start = into.len();
         // The form has QoS 0: it is written anew when there is something to add.
-        if retain || !grant.identifiers.is_empty() {
-            let flags = Flags { retain, identifiers: grant.identifiers, ..Flags::default() };
-            write_publication(self.version, publication, &flags, 0, into);
-        } else {
-            into.extend_from_slice(form);
+        match &telling.signal {
+            _ if !flags.retain && flags.identifiers.is_empty() => into.extend_from_slice(form),
+            Signal::Published { publication, .. } => write_publication(self.version, publication, &flags, 0, into),
+            signal => write_signal(self.version, topic, signal, &flags, into),
         }
         if into.len() - start > self.max_packet_bytes {
             into.truncate(start);
@@ -244,8 +267,8 @@ impl Delivery {
     /// See [`crate::outbox::Link::stamp_share`].
     pub fn stamp_share(&mut self, share: &Share, form: &[u8], now_ms: u64, into: &mut Vec<u8>) -> Stamped {
         let Some(subscription) = self.subscriptions.get(&share.filter) else { return Stamped::Unwanted };
-        let (granted, identifier) = (subscription.qos, subscription.identifier);
-        let identifiers = if identifier > 0 && self.version == Version::V5 { &[identifier][..] } else { &[] };
+        let Subscription { qos: granted, identifier, .. } = *subscription;
+        let identifiers = Subscription::identifiers(&identifier);
         let (publication, event) = match &share.message {
             Message::Event(published) => match &published.event.entry.body {
                 Body::Publication(publication) => (publication, Some(&published.event)),
@@ -302,6 +325,9 @@ impl Delivery {
         self.reserved.retain(|reserved| events.iter().any(|published| published.pos() == reserved.pos));
         for published in events {
             let event = &published.event;
+            if self.is_resent(event.entry.pos) {
+                continue;
+            }
             topic.clear();
             topic_of(conference, event, &mut topic);
             let Some(grant) = self.subscriptions.grant(&topic, event.entry.pos, event.origin == self.session) else { continue };

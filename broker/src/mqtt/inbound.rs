@@ -117,31 +117,23 @@ impl Task {
     /// A message from the client. `false` when it needs time.
     fn publish(&mut self, publish: &Publish<'_>) -> Result<bool, End> {
         let Some(incoming) = self.admit(publish)? else { return Ok(true) };
-        match self.deed(&incoming.as_incoming()) {
-            Ok(Deed::Rpc) => Ok(false),
-            Ok(deed) => match self.connection.sending.take(&self.edge.hub) {
-                Ok(()) => {
-                    self.act(publish, &incoming.topic, deed);
-                    Ok(true)
-                }
-                // Too fast: nothing more is read until it may be.
-                Err(_) => Ok(false),
-            },
-            Err(reject) => {
-                self.answer_now(publish, About::Topic(Arc::clone(&incoming.topic)), Err(reject));
-                Ok(true)
-            }
+        let deed = self.deed(&incoming.as_incoming());
+        // Too fast: nothing more is read until it may be. Refusals count, too. JSON-RPC counts for itself.
+        if matches!(deed, Ok(Deed::Rpc)) || self.connection.sending.take(&self.edge.hub).is_err() {
+            return Ok(false);
         }
+        match deed {
+            Ok(deed) => self.act(publish, &incoming.topic, deed),
+            Err(reject) => self.answer_now(publish, About::Topic(Arc::clone(&incoming.topic)), Err(reject)),
+        }
+        Ok(true)
     }
 
     /// The same with time: waits until the client's rate allows it, and carries out JSON-RPC.
     async fn publish_slowly(&mut self, publish: &Publish<'_>) -> Result<(), End> {
         let Some(incoming) = self.admit(publish)? else { return Ok(()) };
         if !matches!(self.deed(&incoming.as_incoming()), Ok(Deed::Rpc)) {
-            while let Err(reject) = self.connection.sending.take(&self.edge.hub) {
-                let wait_ms = reject.retry_after_ms.unwrap_or(100).max(1);
-                tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
-            }
+            self.connection.sending.wait(&self.edge.hub).await;
         }
         match self.deed(&incoming.as_incoming()) {
             Ok(Deed::Rpc) => self.rpc(publish, &incoming.topic).await,
@@ -253,11 +245,13 @@ impl Task {
     /// Tells a signal; of a conversation, only where the user may read.
     fn tell(&self, signal: Signal) -> Result<(), Reject> {
         let who = &self.session.who;
-        let conv = match &signal {
-            Signal::Typing { conversation, .. } => Some(self.edge.hub.reader().readable(who.conf, &who.uid, conversation)?.record.no),
-            _ => None,
+        let telling = match &signal {
+            Signal::Typing { conversation, .. } => {
+                Telling::about(&self.edge.hub.reader().readable(who.conf, &who.uid, conversation)?, signal)
+            }
+            _ => Telling::of(who.conf, signal),
         };
-        self.edge.hub.tell(&Telling { conf: who.conf, conv, signal });
+        self.edge.hub.tell(&telling);
         Ok(())
     }
 

@@ -137,7 +137,7 @@ impl Publisher<'_> {
             }
             Place::Rpc => Deed::Rpc,
             Place::Generic => self.publication(incoming, Realm::Apps, limits)?,
-            Place::Plain if self.plain_topics => self.publication(incoming, Realm::Apps, limits)?,
+            Place::Plain if self.plain_topics => self.publication(incoming, Realm::Plain, limits)?,
             Place::BadgeScan(reader) if reader == *uid && self.role == UserRole::Device => {
                 self.publication(incoming, Realm::Badges, limits)?
             }

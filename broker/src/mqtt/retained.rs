@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::codec::{Qos, Version};
+use super::codec::Qos;
 use super::delivery::{in_flight, packet_id};
 use super::session::{SYS_EVERY, Task};
 use super::subscriptions::Subscription;
 use super::topic::{Selection, Which, matches};
-use super::wire::{Flags, topic_of, write_json, write_publication, write_signal, write_text};
+use super::wire::{Flags, topic_of, topic_of_signal, write_json, write_publication, write_signal, write_text};
 use crate::canonical;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys::{self, Key};
@@ -66,8 +66,11 @@ impl Job {
         if selection.inbox {
             add(What::Conversations(VecDeque::from([ConversationId::inbox(&who.uid)])));
         }
-        if selection.generic || selection.plain {
+        if selection.generic {
             add(What::Topics(Realm::Apps, inner.into(), None));
+        }
+        if selection.plain {
+            add(What::Topics(Realm::Plain, inner.into(), None));
         }
         if selection.badge_scans.is_some() {
             add(What::Topics(Realm::Badges, inner.into(), None));
@@ -77,6 +80,11 @@ impl Job {
             job.after = 0;
         }
         all
+    }
+
+    /// The subscription.
+    pub fn filter(&self) -> &Arc<str> {
+        &self.filter
     }
 }
 
@@ -109,12 +117,12 @@ impl Task {
         match &mut job.what {
             What::People(people) => {
                 let people: Vec<Uid> = people.drain(..).collect();
-                self.tell_presence(people);
+                self.tell_presence(people, &subscription);
                 true
             }
             What::Everybody => {
                 let all = self.edge.hub.sessions().all_present(self.session.who.conf);
-                self.tell_presence(all.into_iter().map(|(uid, _)| uid).collect());
+                self.tell_presence(all.into_iter().map(|(uid, _)| uid).collect(), &subscription);
                 true
             }
             _ => self.send_some(job, &subscription).await,
@@ -124,10 +132,15 @@ impl Task {
     async fn send_some(&mut self, mut job: Job, subscription: &Subscription) -> bool {
         let (reader, who) = (self.edge.hub.reader().clone(), self.session.who.clone());
         let found = blocking(move || {
-            let messages = job.read(&reader, &who)?;
+            let messages = job.read(&reader, &who);
             Ok((job, messages))
         });
-        let Ok((mut job, mut messages)) = found.await else { return false };
+        // When reading panicked, there is no job any more.
+        let Ok((mut job, messages)) = found.await else { return false };
+        let Ok(mut messages) = messages else {
+            self.jobs.push_front(job);
+            return false;
+        };
         messages.retain(|message| message.pos() <= job.through && message.pos() > job.after);
         let unsent = self.send_retained(messages, subscription).await;
         let is_stuck = !unsent.is_empty();
@@ -178,8 +191,7 @@ impl Task {
             delivery.block();
             return false;
         }
-        let identifiers = [subscription.identifier];
-        let identifiers = if version == Version::V5 && subscription.identifier > 0 { &identifiers[..] } else { &[] };
+        let identifiers = Subscription::identifiers(&subscription.identifier);
         // [MQTT-3.3.1-8]
         let flags = Flags { dup: false, qos, retain: true, packet_id: packet_id(message.pos()), identifiers };
         let start = bytes.len();
@@ -210,14 +222,21 @@ impl Task {
         true
     }
 
-    fn tell_presence(&self, people: Vec<Uid>) {
+    fn tell_presence(&self, people: Vec<Uid>, subscription: &Subscription) {
         let who = &self.session.who;
+        let flags = Flags { retain: true, identifiers: Subscription::identifiers(&subscription.identifier), ..Flags::default() };
         let mut bytes = Vec::new();
         for uid in people {
             let Ok(Some(user)) = self.edge.hub.reader().user(who.conf, &uid) else { continue };
             let presence = self.edge.hub.sessions().presence(who.conf, &uid);
             let signal = Signal::Presence { user: uid, name: user.name, status: presence.status, text: presence.text };
-            write_signal(self.connection.version, who.conference.as_str(), &signal, true, &mut bytes);
+            let mut topic = String::new();
+            topic_of_signal(who.conference.as_str(), &signal, &mut topic);
+            let start = bytes.len();
+            write_signal(self.connection.version, &topic, &signal, &flags, &mut bytes);
+            if self.connection.delivery.borrow().is_too_large(bytes.len() - start) {
+                bytes.truncate(start);
+            }
         }
         self.session.push(|into| into.extend_from_slice(&bytes));
     }

@@ -51,6 +51,8 @@ pub(super) struct Task {
     pub patience: Option<Duration>,
     /// Seconds that the session is kept when the connection ends; `u32::MAX` for ever.
     pub expiry_s: u32,
+    /// There is something on record of the session.
+    pub is_on_record: bool,
     /// Another expiry, by the client's DISCONNECT.
     pub new_expiry_s: Option<u32>,
     pub will: Option<Box<LastWill>>,
@@ -142,12 +144,15 @@ impl Task {
         if !self.connection.reports.borrow().is_empty() {
             Box::pin(self.report()).await;
         }
-        let is_empty = flushed == Flushed::Empty && is_written;
+        let mut is_empty = flushed == Flushed::Empty && is_written;
         if is_empty && self.session.lags() && Box::pin(self.refill()).await {
             return Ok(());
         }
-        if is_empty && !self.jobs.is_empty() && self.connection.delivery.borrow().has_room() && Box::pin(self.do_job()).await {
-            return Ok(());
+        if is_empty && !self.jobs.is_empty() && self.connection.delivery.borrow().has_room() {
+            if Box::pin(self.do_job()).await {
+                return Ok(());
+            }
+            is_empty = self.session.flush() == Flushed::Empty && self.connection.transport.flush().map_err(|_| End::GONE)?;
         }
         if is_empty && !self.connection.shares.borrow().is_empty() && self.connection.delivery.borrow().has_room() {
             let shares = self.connection.shares.take();
@@ -166,7 +171,8 @@ impl Task {
     /// Waits until there is something to do; whether it is to read.
     async fn wait(&mut self, is_empty: bool) -> Result<bool, End> {
         let now = Instant::now();
-        let retries = is_empty && self.session.lags() && self.connection.delivery.borrow().has_room();
+        let waits = self.session.lags() || !self.jobs.is_empty();
+        let retries = is_empty && waits && self.connection.delivery.borrow().has_room();
         let until = if retries { now + REFILL_RETRY } else { self.next_look(now) };
         // One timer for the connection's life, set back when it is too late: one that rings too early costs little.
         if until < self.timer.deadline() {
@@ -269,14 +275,14 @@ impl Task {
 
     /// Leaves its groups; what it was given as one of them and has not sent is for another.
     fn leave_shares(&self) {
-        let (hub, conf, member) = (&self.edge.hub, self.session.who.conf, self.member());
         for subscription in self.connection.delivery.borrow().subscriptions.iter() {
             if let Ok(Some(shared)) = Shared::parse(&subscription.filter) {
-                hub.shares().leave(conf, &subscription.filter, shared.filter, member);
+                self.leave_share(&subscription.filter, shared.filter);
             }
         }
+        let hub = &self.edge.hub;
         for share in self.connection.shares.take() {
-            if let Some(another) = hub.shares().another(conf, &share) {
+            if let Some(another) = hub.shares().another(&share) {
                 hub.give_share(another);
             }
         }
@@ -309,7 +315,11 @@ impl Task {
 
     /// Puts refusals into the user's inbox that could not be told otherwise.
     async fn report(&mut self) {
-        for (topic, why) in self.connection.reports.take() {
+        let reports = self.connection.reports.take();
+        if self.edge.hub.writable().is_err() {
+            return;
+        }
+        for (topic, why) in reports {
             let action = Action::Report { topic, why: why.into() };
             let hub = &self.session.shard.hub;
             let command = crate::command::Command { conf: self.session.who.conf, actor: self.session.actor(), at_ms: 0, action };
@@ -374,9 +384,8 @@ impl Task {
         // While the session still knows what it has been given.
         self.leave_shares();
         self.connection.delivery.borrow_mut().forget_reserved();
-        let was_kept = self.expiry_s > 0;
         self.expiry_s = self.new_expiry_s.unwrap_or(self.expiry_s);
-        let over = match (was_kept, self.expiry_s) {
+        let over = match (self.is_on_record, self.expiry_s) {
             (false, _) => Ok(()),
             (true, 0) => self.forget().await,
             (true, _) => self.save(true).await,

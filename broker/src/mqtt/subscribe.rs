@@ -1,20 +1,22 @@
-//! SUBSCRIBE and UNSUBSCRIBE: from filters to what the hub's session follows. The hub's streams are few: a conversation each, all that is open,
-//! and one each for applications' topics, badges and the server; which of their messages a session is given, its filters say.
+//! SUBSCRIBE and UNSUBSCRIBE: which filters a session has, and where each of them begins. What they make the session follow is in
+//! [`super::follow`].
 
 use std::sync::Arc;
 
+use tokio::task::yield_now;
+
 use super::codec::{Code, FilterRequest, Subscribe, Unsubscribe, write_suback, write_unsuback};
+use super::follow::{AT_ONCE, Start};
 use super::refusal;
 use super::retained::Job;
 use super::session::Task;
 use super::subscriptions::Subscription;
-use super::topic::{Selection, Shared, Which, check_filter, event_topic, message_topic, read_topic, typing_topic};
+use super::topic::{Selection, Shared, Which, check_filter};
 use crate::command::Action;
 use crate::ids::{ConversationId, Uid};
-use crate::model::{Kind, Realm, UserRole};
+use crate::model::{KeptSubscription, Realm, UserRole};
 use crate::reader::Toward;
 use crate::reject::{Reason, Reject};
-use crate::topic::{How, Parts, Source, Topic};
 use crate::view::Found;
 
 /// Where a new subscription begins.
@@ -28,37 +30,39 @@ enum Begin {
     History(u64),
 }
 
-/// Writes the name of a conversation's topic.
-type WriteTopic = fn(&mut String, &str, &ConversationId);
-
 /// Most messages that a subscription may begin with.
 const MAX_HISTORY: u64 = 500;
 
 impl Task {
     /// SUBSCRIBE.
     pub(super) async fn subscribe(&mut self, subscribe: &Subscribe<'_>) {
+        self.connection.sending.wait(&self.edge.hub).await;
         // What was published before with QoS 0 has no acknowledgement that anybody could have waited for.
         self.edge.hub.queue().settle().await;
-        let begin = begin(subscribe);
+        let (begin, given) = (begin(subscribe), self.session.cursor());
+        let most = self.edge.hub.limits().subscriptions_per_session;
         let mut codes = Vec::with_capacity(subscribe.filters.len());
-        let mut kept = Vec::new();
-        for request in &subscribe.filters {
-            let granted = match &begin {
-                Ok(begin) => self.subscribe_to(request, subscribe.identifier.unwrap_or(0), *begin).await,
-                Err(code) => Err(*code),
+        let mut granted = Vec::new();
+        for (at, request) in subscribe.filters.iter().enumerate() {
+            if at % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
+            let one = match begin {
+                _ if at >= most => Err(Code::QUOTA_EXCEEDED),
+                Ok(begin) => self.subscribe_to(request, subscribe.identifier.unwrap_or(0), begin).await,
+                Err(code) => Err(code),
             };
-            codes.push(match granted {
-                Ok(subscription) => {
-                    let code = Code(subscription.qos.into());
-                    kept.push(subscription.kept());
-                    code
-                }
-                Err(code) => code,
-            });
+            codes.push(one.as_ref().map_or_else(|code| *code, |subscription| Code(subscription.qos.into())));
+            granted.extend(one.ok());
         }
-        if self.expiry_s > 0 && !kept.is_empty() && self.keep(Vec::new(), kept).await.is_err() {
-            // It holds for this connection; the next one has to ask again.
-            tracing::warn!("a kept session's subscriptions are not on record");
+        if granted.iter().any(|subscription| !subscription.everywhere.is_empty()) {
+            self.reread_named().await;
+        }
+        if self.expiry_s > 0 && !granted.is_empty() {
+            if begin != Ok(Begin::Now) {
+                granted.extend(self.begin_others_at(given, &granted));
+            }
+            self.keep(&[], &granted).await;
         }
         let version = self.connection.version;
         self.session.push(|into| write_suback(version, subscribe.packet_id, &codes, into));
@@ -66,30 +70,55 @@ impl Task {
 
     /// UNSUBSCRIBE.
     pub(super) async fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
+        self.connection.sending.wait(&self.edge.hub).await;
         let mut codes = Vec::with_capacity(unsubscribe.filters.len());
         let mut gone = Vec::new();
         for filter in &unsubscribe.filters {
             let removed = self.connection.delivery.borrow_mut().subscriptions.remove(filter);
             codes.push(match removed {
                 Some(subscription) => {
-                    self.unfollow(&subscription).await;
-                    gone.push(subscription.filter);
+                    gone.push(subscription);
                     Code::SUCCESS
                 }
                 None if check_filter(filter).is_err() => Code::TOPIC_FILTER_INVALID,
                 None => Code::NO_SUBSCRIPTION_EXISTED,
             });
         }
-        if self.expiry_s > 0 && !gone.is_empty() && self.keep(gone, Vec::new()).await.is_err() {
-            tracing::warn!("a kept session's subscriptions are not on record");
+        if !gone.is_empty() {
+            self.unfollow(&gone).await;
+            let delivery = self.connection.delivery.borrow();
+            self.jobs.retain(|job| delivery.subscriptions.get(job.filter()).is_some());
+        }
+        if self.expiry_s > 0 && !gone.is_empty() {
+            self.keep(&gone, &[]).await;
         }
         let version = self.connection.version;
         self.session.push(|into| write_unsuback(version, unsubscribe.packet_id, &codes, into));
     }
 
-    async fn keep(&self, remove: Vec<Arc<str>>, add: Vec<crate::model::KeptSubscription>) -> Result<(), Reject> {
+    /// Puts on record which subscriptions a kept session has no more, and which it has.
+    async fn keep(&self, remove: &[Subscription], add: &[Subscription]) {
         let client = Arc::clone(&self.claim.key().2);
-        self.session.call(Action::KeepSubscriptions { client, remove, add }).await.map(drop)
+        let remove = remove.iter().map(|subscription| Arc::clone(&subscription.filter)).collect();
+        let add: Vec<KeptSubscription> = add.iter().map(Subscription::kept).collect();
+        if let Err(reject) = self.session.call(Action::KeepSubscriptions { client, remove, add }).await {
+            // It holds for this connection; the next one has to ask again.
+            tracing::warn!(%reject, "a kept session's subscriptions are not on record");
+        }
+    }
+
+    /// One subscription begins earlier than where the session is: the others do not go back with it when the connection is lost meanwhile.
+    /// Those that this changes.
+    fn begin_others_at(&self, pos: u64, but: &[Subscription]) -> Vec<Subscription> {
+        let mut delivery = self.connection.delivery.borrow_mut();
+        let is_other = |one: &Subscription| one.since_pos < pos && but.iter().all(|other| other.filter != one.filter);
+        let others = delivery.subscriptions.iter_mut().filter(|one| is_other(one));
+        others
+            .map(|one| {
+                one.since_pos = pos;
+                one.clone()
+            })
+            .collect()
     }
 
     /// Subscribes to one filter.
@@ -98,12 +127,9 @@ impl Task {
         let shared = Shared::parse(request.filter).map_err(|_| Code::TOPIC_FILTER_INVALID)?;
         let inner = shared.map_or(request.filter, |shared| shared.filter);
         let selection = self.selection(inner);
-        if selection.is_empty() {
-            return Err(Code::NOT_AUTHORIZED);
-        }
         // Conversations are not shared out: everybody reads all of them.
         let is_apps = Selection { generic: selection.generic, plain: selection.plain, ..Selection::default() } == selection;
-        if shared.is_some() && !is_apps {
+        if selection.is_empty() || (shared.is_some() && !is_apps) {
             return Err(Code::NOT_AUTHORIZED);
         }
         let before = self.connection.delivery.borrow().subscriptions.get(request.filter).cloned();
@@ -111,45 +137,39 @@ impl Task {
         if before.is_none() && self.connection.delivery.borrow().subscriptions.len() >= most {
             return Err(Code::QUOTA_EXCEEDED);
         }
-        let since_pos = before.as_ref().map_or(u64::MAX, |before| before.since_pos);
-        let mut subscription = Subscription {
+        let named = self.named(&selection, begin).await.map_err(|reject| refusal::of_subscribe(reject.reason))?;
+        // What is at or below it is retained, what is above comes live.
+        let end = self.edge.hub.end(self.session.who.conf);
+        let from = named.as_ref().and_then(|(_, from)| *from).map(|from| from.min(end));
+        let subscription = Subscription {
             filter: request.filter.into(),
             qos: request.qos,
             no_local: request.no_local,
             retain_as_published: request.retain_as_published,
             identifier,
-            since_pos,
+            since_pos: from.unwrap_or(before.as_ref().map_or(end, |before| before.since_pos)),
+            everywhere: selection.everywhere(),
         };
-        let through = self.edge.hub.end(self.session.who.conf);
         self.connection.delivery.borrow_mut().subscriptions.insert(subscription.clone());
         if shared.is_some() {
-            // No retained messages (§4.8.2).
-            self.edge.hub.shares().join(self.session.who.conf, &subscription.filter, inner, self.member());
-            return Ok(subscription);
+            self.share_in(&subscription.filter, inner, &selection);
+            return Ok(subscription); // No retained messages (§4.8.2).
         }
-        match self.follow(inner, &selection, begin).await {
-            Ok(since_pos) if before.is_none() || begin != Begin::Now => {
-                subscription.since_pos = since_pos;
-                self.connection.delivery.borrow_mut().subscriptions.insert(subscription.clone());
-            }
-            Ok(_) => {}
-            Err(reject) => {
-                let mut delivery = self.connection.delivery.borrow_mut();
-                delivery.subscriptions.remove(request.filter);
-                if let Some(before) = before {
-                    delivery.subscriptions.insert(before);
-                }
-                return Err(refusal::of_subscribe(reject.reason));
-            }
+        let start = Start { pos: from.unwrap_or(end), anew: from.is_some() };
+        if let Err(reject) = self.follow(inner, &selection, named.as_ref().map(|(found, _)| found), start).await {
+            let mut delivery = self.connection.delivery.borrow_mut();
+            delivery.subscriptions.remove(request.filter);
+            before.map(|before| delivery.subscriptions.insert(before));
+            return Err(refusal::of_subscribe(reject.reason));
         }
         // [MQTT-3.3.1-9, -10, -11]
         let wants_retained = request.retain_handling == 0 || (request.retain_handling == 1 && before.is_none());
         if wants_retained && begin == Begin::Now {
             let skip_through = if before.is_some() { self.resumed_at } else { 0 };
-            self.jobs.extend(Job::of(&subscription.filter, inner, &selection, through, skip_through, &self.session.who));
-        }
-        if selection.sys {
-            self.tell_sys();
+            if before.is_some() {
+                self.jobs.retain(|job| job.filter() != &subscription.filter);
+            }
+            self.jobs.extend(Job::of(&subscription.filter, inner, &selection, end, skip_through, &self.session.who));
         }
         Ok(subscription)
     }
@@ -172,46 +192,16 @@ impl Task {
         selection
     }
 
-    /// Makes the hub's session follow what the filter selects, which is among its subscriptions already. Returns the pos above which.
-    async fn follow(&mut self, filter: &str, selection: &Selection, begin: Begin) -> Result<u64, Reject> {
-        let conf = self.session.who.conf;
-        let mut since = self.edge.hub.end(conf);
-        match &selection.chats {
-            Some((Which::One(id), _)) => since = self.follow_conversation(id, begin).await?,
-            Some((Which::All, _)) => since = since.min(self.follow_all(None).await?),
-            None => {}
-        }
-        self.follow_people(selection);
-        if selection.inbox {
-            since = since.min(self.follow_inbox(None)?);
-        }
-        for (realm, filter) in self.named(filter, selection) {
-            since = since.min(self.follow_named(realm, &filter, None)?);
-        }
-        Ok(since)
-    }
-
-    /// Follows a conversation, or reads it in another way if it is followed.
-    async fn follow_conversation(&mut self, id: &ConversationId, begin: Begin) -> Result<u64, Reject> {
+    /// The one conversation that is selected, if it is one, and the pos above which it is read when not from now on.
+    async fn named(&self, selection: &Selection, begin: Begin) -> Result<Option<(Found, Option<u64>)>, Reject> {
+        let Some((Which::One(id), _)) = &selection.chats else { return Ok(None) };
         let found = self.readable(id).await?;
-        let topic = Topic::Chat(found.conf, found.record.no);
         let from = self.begin_at(&found, begin)?;
-        let how = self.how_of(id);
-        let follows_all = self.session.shard.registry(|registry| registry.follows_all(self.session.slot));
-        let reads = self.session.shard.registry(|registry| registry.reads(self.session.slot, &topic));
-        if from.is_none() && (follows_all || reads) {
-            self.session.shard.registry(|registry| registry.reread(self.session.slot, &topic, how));
-            if follows_all {
-                self.reread_all();
-            }
-            return Ok(self.edge.hub.end(found.conf));
-        }
-        let source = Source { id: id.clone(), kind: found.record.kind };
-        self.session.follow(&topic, Some(source), how, from)
+        Ok(Some((found, from)))
     }
 
     /// The conversation, when the user may read it. The direct one with somebody is opened by following it.
-    async fn readable(&self, id: &ConversationId) -> Result<Found, Reject> {
+    pub(super) async fn readable(&self, id: &ConversationId) -> Result<Found, Reject> {
         let who = &self.session.who;
         let reader = self.edge.hub.reader();
         match reader.readable(who.conf, &who.uid, id) {
@@ -246,258 +236,15 @@ impl Task {
         Ok(Some(reader.entry(found, seq)?.map_or(0, |entry| entry.pos)))
     }
 
-    /// Follows everything that the user may read, live or with what came after `from`; or reads it in another way.
-    pub(super) async fn follow_all(&mut self, from: Option<u64>) -> Result<u64, Reject> {
-        let slot = self.session.slot;
-        let end = self.edge.hub.end(self.session.who.conf);
-        if self.session.shard.registry(|registry| registry.follows_all(slot)) {
-            self.reread_all();
-            return Ok(end);
+    /// Joins the group of a shared subscription, whose filter inside selects this.
+    pub(super) fn share_in(&self, filter: &Arc<str>, inner: &str, selection: &Selection) {
+        let join = |realm| self.edge.hub.shares().join(self.session.who.conf, realm, filter, inner, self.member());
+        if selection.generic {
+            join(Realm::Apps);
         }
-        let how = self.how_of_all();
-        self.session.subscribe_all(how, from).await?;
-        Ok(from.unwrap_or(end))
-    }
-
-    fn reread_all(&self) {
-        let how = self.how_of_all();
-        self.session.shard.registry(|registry| registry.reread_all(self.session.slot, how));
-    }
-
-    fn follow_people(&self, selection: &Selection) {
-        let conf = self.session.who.conf;
-        let topic = match &selection.presence {
-            Some(Which::One(uid)) => Topic::Presence(conf, uid.clone()),
-            Some(Which::All) => Topic::Presences(conf),
-            None => return,
-        };
-        // Signals need no catch-up: it is never settled.
-        self.session.shard.registry(|registry| registry.register(self.session.slot, &topic, None, How::default()));
-    }
-
-    pub(super) fn follow_inbox(&self, from: Option<u64>) -> Result<u64, Reject> {
-        let who = &self.session.who;
-        let topic = Topic::Inbox(who.conf, who.uid.clone());
-        let mut name = String::new();
-        super::topic::inbox_topic(&mut name, who.conference.as_str(), &who.uid);
-        let how = self.how_of_names(&[name], Parts::ALL);
-        self.follow_or_reread(&topic, None, how, from)
-    }
-
-    /// The parts of topics that are not a conversation's that a filter selects, and by which filter: a device's wildcard is its own topic.
-    pub(super) fn named(&self, filter: &str, selection: &Selection) -> Vec<(Realm, Arc<str>)> {
-        let mut named: Vec<(Realm, Arc<str>)> = Vec::new();
-        if selection.generic || selection.plain {
-            named.push((Realm::Apps, filter.into()));
+        if selection.plain {
+            join(Realm::Plain);
         }
-        match (&selection.badge_scans, &selection.badge_results) {
-            (None, None) => {}
-            (None, Some(Which::One(own))) => {
-                let mut name = String::new();
-                super::topic::badge_result_topic(&mut name, self.session.who.conference.as_str(), own);
-                named.push((Realm::Badges, name.into()));
-            }
-            _ => named.push((Realm::Badges, filter.into())),
-        }
-        named
-    }
-
-    pub(super) fn follow_named(&self, realm: Realm, filter: &str, from: Option<u64>) -> Result<u64, Reject> {
-        let topic = Topic::Named(self.session.who.conf, realm);
-        let source = Source { id: ConversationId::topics(), kind: Kind::Topics };
-        self.session.shard.registry(|registry| registry.add_filter(self.session.slot, &topic, filter));
-        self.follow_or_reread(&topic, Some(source), self.how_of_named(), from)
-    }
-
-    fn follow_or_reread(&self, topic: &Topic, source: Option<Source>, how: How, from: Option<u64>) -> Result<u64, Reject> {
-        let reads = self.session.shard.registry(|registry| registry.reads(self.session.slot, topic));
-        if reads {
-            self.session.shard.registry(|registry| registry.reread(self.session.slot, topic, how));
-            return Ok(self.edge.hub.end(self.session.who.conf));
-        }
-        self.session.follow(topic, source, how, from)
-    }
-
-    /// How the session reads what `names` are the topics of, when all of `parts` are possible.
-    fn how_of_names(&self, names: &[String], parts: Parts) -> How {
-        let delivery = self.connection.delivery.borrow();
-        let mut selecting = names.iter().flat_map(|name| delivery.subscriptions.selecting(name));
-        let stamped = selecting.any(|subscription| !subscription.is_plain());
-        How { echo: true, parts, acked: stamped, stamped }
-    }
-
-    /// How the session reads a conversation.
-    pub(super) fn how_of(&self, id: &ConversationId) -> How {
-        let (mut names, mut parts) = (Vec::new(), Parts::NONE);
-        let writers: [(Parts, WriteTopic); 4] =
-            [(Parts::MESSAGES, message_topic), (Parts::EVENTS, event_topic), (Parts::TYPING, typing_topic), (Parts::READ, read_topic)];
-        let delivery = self.connection.delivery.borrow();
-        for (part, write) in writers {
-            let mut name = String::new();
-            write(&mut name, self.session.who.conference.as_str(), id);
-            if delivery.subscriptions.selecting(&name).next().is_some() {
-                parts |= part;
-                names.push(name);
-            }
-        }
-        drop(delivery);
-        self.how_of_names(&names, parts)
-    }
-
-    /// How the session reads everything: as it is when one plain filter selects all of it, otherwise the filters say for each message.
-    fn how_of_all(&self) -> How {
-        let delivery = self.connection.delivery.borrow();
-        let (mut parts, mut chats, mut plain) = (Parts::NONE, 0, true);
-        for subscription in delivery.subscriptions.iter() {
-            if let Some((_, selected)) = self.selection(&subscription.filter).chats {
-                parts |= selected;
-                chats += 1;
-                plain &= subscription.is_plain();
-            }
-        }
-        let stamped = !plain || chats > 1;
-        How { echo: true, parts, acked: stamped, stamped }
-    }
-
-    fn how_of_named(&self) -> How {
-        let delivery = self.connection.delivery.borrow();
-        let stamped = delivery.subscriptions.iter().any(|subscription| !subscription.is_plain());
-        How { echo: true, parts: Parts::ALL, acked: stamped, stamped }
-    }
-
-    /// A subscription is gone: what no other one selects is not followed any more.
-    async fn unfollow(&mut self, gone: &Subscription) {
-        if let Ok(Some(shared)) = Shared::parse(&gone.filter) {
-            return self.edge.hub.shares().leave(self.session.who.conf, &gone.filter, shared.filter, self.member());
-        }
-        let selection = self.selection(&gone.filter);
-        let conf = self.session.who.conf;
-        match &selection.chats {
-            Some((Which::One(id), _)) => self.unfollow_conversation(id),
-            Some((Which::All, _)) => self.unfollow_all().await,
-            None => {}
-        }
-        let still = |selects: &dyn Fn(&Selection) -> bool| {
-            let delivery = self.connection.delivery.borrow();
-            delivery.subscriptions.iter().any(|subscription| selects(&self.selection(&subscription.filter)))
-        };
-        let drop_topic = |topic: Topic| {
-            self.session.shard.registry(|registry| registry.unsubscribe(self.session.slot, &topic));
-        };
-        if let Some(presence) = &selection.presence
-            && !still(&|other| other.presence.as_ref() == Some(presence))
-        {
-            drop_topic(match presence {
-                Which::One(uid) => Topic::Presence(conf, uid.clone()),
-                Which::All => Topic::Presences(conf),
-            });
-        }
-        if selection.inbox && !still(&|other| other.inbox) {
-            drop_topic(Topic::Inbox(conf, self.session.who.uid.clone()));
-        }
-        for (realm, filter) in self.named(&gone.filter, &selection) {
-            let topic = Topic::Named(conf, realm);
-            self.session.shard.registry(|registry| registry.remove_filter(self.session.slot, &topic, &filter));
-            let selects = |other: &Selection| match realm {
-                Realm::Apps => other.generic || other.plain,
-                Realm::Badges => other.badge_scans.is_some() || other.badge_results.is_some(),
-                Realm::Server => other.sys,
-            };
-            if still(&selects) {
-                self.session.shard.registry(|registry| registry.reread(self.session.slot, &topic, self.how_of_named()));
-            } else {
-                drop_topic(topic);
-            }
-        }
-        if selection.sys && !still(&|other| other.sys) {
-            self.sys_at = None;
-        }
-    }
-
-    fn unfollow_conversation(&self, id: &ConversationId) {
-        if self.session.shard.registry(|registry| registry.follows_all(self.session.slot)) {
-            return self.reread_all();
-        }
-        let Ok(Some(found)) = self.edge.hub.reader().conversation(self.session.who.conf, id) else { return };
-        let topic = Topic::Chat(found.conf, found.record.no);
-        let how = self.how_of(id);
-        self.session.shard.registry(|registry| {
-            if how.parts.is_empty() {
-                registry.unsubscribe(self.session.slot, &topic);
-            } else {
-                registry.reread(self.session.slot, &topic, how);
-            }
-        });
-    }
-
-    /// The last wildcard over conversations is gone, or one of several; those that are named go on.
-    async fn unfollow_all(&mut self) {
-        let (mut wild, mut ids) = (false, Vec::new());
-        {
-            let delivery = self.connection.delivery.borrow();
-            for subscription in delivery.subscriptions.iter() {
-                match self.selection(&subscription.filter).chats {
-                    Some((Which::All, _)) => wild = true,
-                    Some((Which::One(id), _)) => ids.push(id),
-                    None => {}
-                }
-            }
-        }
-        if wild {
-            return self.reread_all();
-        }
-        self.session.unsubscribe_all();
-        for id in ids {
-            // Who may no longer read it has lost it already.
-            let _ = self.follow_conversation(&id, Begin::Now).await;
-        }
-    }
-
-    /// A session that comes back follows what it followed, from where it was.
-    pub(super) async fn resume(&mut self, subscriptions: Vec<Subscription>, cursor: u64) {
-        for subscription in &subscriptions {
-            self.connection.delivery.borrow_mut().subscriptions.insert(subscription.clone());
-        }
-        for subscription in &subscriptions {
-            if let Ok(Some(shared)) = Shared::parse(&subscription.filter) {
-                self.edge.hub.shares().join(self.session.who.conf, &subscription.filter, shared.filter, self.member());
-                continue;
-            }
-            let selection = self.selection(&subscription.filter);
-            let from = Some(cursor.max(subscription.since_pos));
-            let resumed = self.resume_one(&subscription.filter, &selection, from).await;
-            if let Err(reject) = resumed {
-                // The right to read it is gone.
-                tracing::debug!(%reject, "a subscription of a kept session is not resumed");
-                self.connection.delivery.borrow_mut().subscriptions.remove(&subscription.filter);
-            }
-        }
-    }
-
-    async fn resume_one(&mut self, filter: &str, selection: &Selection, from: Option<u64>) -> Result<(), Reject> {
-        match &selection.chats {
-            Some((Which::One(id), _)) => {
-                let found = self.readable(id).await?;
-                let topic = Topic::Chat(found.conf, found.record.no);
-                let source = Source { id: id.clone(), kind: found.record.kind };
-                if !self.session.shard.registry(|registry| registry.follows_all(self.session.slot)) {
-                    self.follow_or_reread(&topic, Some(source), self.how_of(id), from)?;
-                }
-            }
-            Some((Which::All, _)) => drop(self.follow_all(from).await?),
-            None => {}
-        }
-        self.follow_people(selection);
-        if selection.inbox {
-            self.follow_inbox(from)?;
-        }
-        for (realm, filter) in self.named(filter, selection) {
-            self.follow_named(realm, &filter, from)?;
-        }
-        if selection.sys {
-            self.tell_sys();
-        }
-        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::codec::Qos;
 use super::topic::matches;
 use crate::model::KeptSubscription;
+use crate::topic::Parts;
 
 /// A subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Subscription {
     pub identifier: u32,
     /// Only what is above this pos.
     pub since_pos: u64,
+    /// What it selects of all conversations at once.
+    pub everywhere: Parts,
 }
 
 impl Subscription {
@@ -30,19 +33,25 @@ impl Subscription {
         self.qos == Qos::AtMostOnce && self.identifier == 0 && !self.no_local && !self.retain_as_published
     }
 
+    /// A subscription's identifier as what a message is sent with: none when it is 0.
+    #[must_use]
+    pub fn identifiers(identifier: &u32) -> &[u32] {
+        if *identifier == 0 { &[] } else { std::slice::from_ref(identifier) }
+    }
+
     /// Its record.
     #[must_use]
     pub fn kept(&self) -> KeptSubscription {
-        let Self { filter, qos, no_local, retain_as_published, identifier, since_pos } = self.clone();
+        let Self { filter, qos, no_local, retain_as_published, identifier, since_pos, everywhere: _ } = self.clone();
         KeptSubscription { filter, qos: qos.into(), no_local, retain_as_published, identifier, since_pos }
     }
 
-    /// A subscription from its record.
+    /// A subscription from its record; what it selects of all conversations is to be found out.
     #[must_use]
     pub fn from_kept(kept: KeptSubscription) -> Self {
         let KeptSubscription { filter, qos, no_local, retain_as_published, identifier, since_pos } = kept;
         let qos = Qos::from_bits(qos).unwrap_or(Qos::AtMostOnce);
-        Self { filter, qos, no_local, retain_as_published, identifier, since_pos }
+        Self { filter, qos, no_local, retain_as_published, identifier, since_pos, everywhere: Parts::NONE }
     }
 }
 
@@ -82,6 +91,11 @@ impl Subscriptions {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Subscription> {
         self.exact.iter().chain(&self.wild)
+    }
+
+    /// All of them, to be changed; but not their filters.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
+        self.exact.iter_mut().chain(&mut self.wild)
     }
 
     fn list(&mut self, filter: &str) -> &mut Vec<Subscription> {
@@ -164,7 +178,15 @@ mod tests {
     use super::*;
 
     fn subscription(filter: &str, qos: Qos, identifier: u32) -> Subscription {
-        Subscription { filter: filter.into(), qos, no_local: false, retain_as_published: false, identifier, since_pos: 0 }
+        Subscription {
+            filter: filter.into(),
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            identifier,
+            since_pos: 0,
+            everywhere: Parts::NONE,
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl LastWill {
                 let publication = Arc::new(Publication { expires_ms, ..(*publication).clone() });
                 if !is_kept {
                     let signal = Signal::Published { from: actor.uid, origin: actor.session, publication };
-                    return edge.hub.tell(&Telling { conf, conv: None, signal });
+                    return edge.hub.tell(&Telling::of(conf, signal));
                 }
                 Action::Publish(publication, Reuse::NewMessage)
             }

@@ -101,7 +101,9 @@ impl Wire for MqttWire {
             write_publication(self.version, publication, &Flags::default(), self.clock.now_ms(), &mut out);
             return out.into();
         }
-        write_signal(self.version, &self.conferences.id(telling.conf), &telling.signal, false, &mut out);
+        let mut topic = String::with_capacity(64);
+        topic_of_signal(&self.conferences.id(telling.conf), &telling.signal, &mut topic);
+        write_signal(self.version, &topic, &telling.signal, &Flags::default(), &mut out);
         out.into()
     }
 }
@@ -155,18 +157,21 @@ pub fn write_text(version: Version, topic: &str, text: &str, flags: &Flags<'_>, 
     write_publish(version, &packet(topic, text.as_bytes(), message, flags), out);
 }
 
-/// Appends the PUBLISH of a signal that is not a publication.
-pub fn write_signal(version: Version, conference: &str, signal: &Signal, retain: bool, out: &mut Vec<u8>) {
-    let mut topic = String::with_capacity(64);
+/// The topic under which a signal is published.
+pub fn topic_of_signal(conference: &str, signal: &Signal, out: &mut String) {
     match signal {
-        Signal::Typing { conversation, .. } => typing_topic(&mut topic, conference, conversation),
-        Signal::Read { conversation, .. } => read_topic(&mut topic, conference, conversation),
-        Signal::Presence { user, .. } => presence_topic(&mut topic, conference, user),
-        Signal::Published { publication, .. } => topic.push_str(&publication.topic),
+        Signal::Typing { conversation, .. } => typing_topic(out, conference, conversation),
+        Signal::Read { conversation, .. } => read_topic(out, conference, conversation),
+        Signal::Presence { user, .. } => presence_topic(out, conference, user),
+        Signal::Published { publication, .. } => out.push_str(&publication.topic),
     }
+}
+
+/// Appends the PUBLISH of a signal that is not a publication.
+pub fn write_signal(version: Version, topic: &str, signal: &Signal, flags: &Flags<'_>, out: &mut Vec<u8>) {
     let mut payload = Vec::with_capacity(128);
     canonical::write_signal(signal, &mut payload);
-    write_json(version, &topic, &payload, &Flags { retain, ..Flags::default() }, out);
+    write_json(version, topic, &payload, flags, out);
 }
 
 /// Appends the PUBLISH of an application's message, as it came, with what is left of its time [MQTT-3.3.2-6].

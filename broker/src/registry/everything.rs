@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{PENDING, Registry, Session};
-use crate::ids::{ConvNo, Uid};
+use crate::ids::{ConvNo, ConversationId, Uid};
 use crate::model::{Body, Change, Event};
 use crate::outbox::Link;
-use crate::topic::{How, Source, Topic};
+use crate::topic::{How, Source, Telling, Topic};
 
 /// What is known of a session that follows everything.
 #[derive(Debug, Default)]
@@ -78,6 +78,12 @@ impl<L> Session<L> {
     /// Whether a reader of all that is open to all must not give the event to this session: another one does, or nobody may.
     pub(super) fn reads_otherwise(&self, event: &Event) -> bool {
         self.topics.contains_key(&Topic::of(event)) || self.everything.as_ref().is_none_or(|everything| everything.keeps_back(event))
+    }
+
+    /// The same of a signal.
+    pub(super) fn hears_otherwise(&self, telling: &Telling) -> bool {
+        let is_banned = |conv| self.everything.as_ref().is_none_or(|everything| everything.bans.contains_key(&conv));
+        telling.conv.is_none_or(|conv| self.topics.contains_key(&Topic::Chat(telling.conf, conv)) || is_banned(conv))
     }
 
     /// The topic by which the session reads the event, and its place among that topic's readers.
@@ -160,6 +166,43 @@ impl<L: Link> Registry<L> {
                 reader.how = how;
             }
         }
+    }
+
+    /// The conversations that the session follows by name.
+    pub fn named(&self, slot: u32) -> Vec<(Topic, ConversationId)> {
+        let Some(session) = self.sessions.get(slot as usize) else { return Vec::new() };
+        let named = session.topics.iter().filter(|(topic, _)| matches!(topic, Topic::Chat(..)));
+        let id = |topic: &Topic, at: &u32| {
+            let readers = self.topics.get(topic)?;
+            let is_named = readers.list.get(*at as usize).is_some_and(|reader| !reader.implied);
+            readers.source.as_ref().filter(|_| is_named).map(|source| source.id.clone())
+        };
+        named.filter_map(|(topic, at)| Some((topic.clone(), id(topic, at)?))).collect()
+    }
+
+    /// The session, which follows everything, follows a conversation by name, too, from where it is; one that it follows by name already, it reads in
+    /// another way. `until` is where the conference is. `false` when it does neither, or follows too much.
+    pub fn name(&mut self, slot: u32, topic: &Topic, source: &Source, how: How, until: u64) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
+        if let Some(at) = session.topics.get(topic) {
+            if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
+                (reader.how, reader.implied) = (how, false);
+            }
+            return true;
+        }
+        let all = Topic::Public(session.conf);
+        let all = session.topics.get(&all).and_then(|at| self.topics.get(&all)?.list.get(*at as usize));
+        let Some((floor, checked)) = all.map(|reader| (reader.floor, reader.checked)) else { return false };
+        if !source.kind.is_public() || floor == PENDING || session.chats >= self.max_topics {
+            return false;
+        }
+        self.enlist(slot, topic, Some(source.clone()), how, false);
+        if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.last_mut()) {
+            (reader.floor, reader.checked) = (floor, checked);
+        }
+        // What is being walked may be given by neither.
+        self.catch_up(slot, floor, until);
+        true
     }
 
     /// Stops following everything; what was subscribed to by name goes on. Whether it did.

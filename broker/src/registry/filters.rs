@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::walk::shared;
+use super::walk::{offer_signal, shared};
 use super::{LEFT, Registry};
 use crate::outbox::{Link, Offered, Piece, Stamped};
 use crate::recent::WIRES;
@@ -56,20 +56,15 @@ impl<L: Link> Registry<L> {
             let wire = session.link.wire();
             let Some(form) = self.wires[wire].as_ref() else { continue };
             let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
-            if !reader.how.stamped {
-                session.outbox.offer(&session.link, Piece::Shared(bytes), 1, &self.bounds);
-                continue;
-            }
-            self.scratch.clear();
-            if session.link.stamp_signal(telling, bytes, &mut self.scratch) == Stamped::Given {
-                session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds);
-            }
+            offer_signal(session, telling, bytes, reader.how.stamped, &mut self.scratch, &self.bounds);
         }
     }
 
-    /// Gives a message to a session that was chosen for it. Who has no room for it keeps it for later.
-    pub fn give_share(&mut self, share: &Arc<Share>) {
-        let Some(session) = self.sessions.get_mut(share.to.slot as usize).filter(|session| session.id == share.to.session) else { return };
+    /// Gives a message to a session that was chosen for it; `false` when it is gone, or has too much already.
+    pub fn give_share(&mut self, share: &Arc<Share>) -> bool {
+        let Some(session) = self.sessions.get_mut(share.to.slot as usize).filter(|session| session.id == share.to.session) else {
+            return false;
+        };
         let since = session.link.stamps();
         self.scratch.clear();
         let stamped = match &share.message {
@@ -84,14 +79,15 @@ impl<L: Link> Registry<L> {
             }
         };
         match stamped {
-            Stamped::Unwanted => {}
+            Stamped::Unwanted => true,
             Stamped::NoRoom => session.link.keep_share(Arc::clone(share)),
-            Stamped::Given => {
-                if session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds) == Offered::Full {
+            Stamped::Given => match session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds) {
+                Offered::Taken => true,
+                Offered::Full | Offered::Gone => {
                     session.link.unstamp(since);
-                    session.link.keep_share(Arc::clone(share));
+                    session.link.keep_share(Arc::clone(share))
                 }
-            }
+            },
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::walk::{ends_for, shared};
-use super::{Counts, PENDING, Readers, Registry, Session, Wires};
+use super::walk::{Late, ends_for, offer_signal, shared};
+use super::{Counts, Filters, PENDING, Readers, Registry, Session, Wires};
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::model::{Body, Event, Kind};
 use crate::outbox::{Bounds, Budget, Link, Offered, Piece, Stamped};
@@ -72,7 +72,8 @@ impl<L: Link> Registry<L> {
         let started_at = lag.cursor;
         let since = session.link.stamps();
         self.scratch.clear();
-        let picked = pick(session, &mut self.topics, &self.wires, self.bounds.bytes, events, &mut self.scratch);
+        let with = With { slot, filters: &self.filters, wires: &self.wires, lane_bytes: self.bounds.bytes };
+        let picked = pick(session, &mut self.topics, &with, events, &mut self.scratch);
         if !picked.events.is_empty() {
             match session.outbox.offer(&session.link, Piece::Own(&self.scratch), picked.events.len(), &self.bounds) {
                 Offered::Taken => self.counts.deliveries += picked.events.len() as u64,
@@ -91,7 +92,7 @@ impl<L: Link> Registry<L> {
             if reader.is_some_and(|reader| reader.ended > cursor) { session.ended.push(topic) } else { ended.push(topic) }
         }
         if cursor >= session.passed {
-            end_lag(session, &self.wires, &self.bounds);
+            end_lag(session, &self.wires, &mut self.scratch, &self.bounds);
         } else if let Some(lag) = session.lag.as_mut() {
             lag.cursor = cursor;
         }
@@ -121,12 +122,20 @@ struct Picked<'e> {
     ended: Vec<Topic>,
 }
 
+/// What events are picked with.
+struct With<'r> {
+    /// The session's.
+    slot: u32,
+    filters: &'r Filters,
+    wires: &'r Wires,
+    lane_bytes: usize,
+}
+
 /// Picks what is above the floors and fits into the lane, and raises the floors.
 fn pick<'e, L: Link>(
     session: &mut Session<L>,
     topics: &mut HashMap<Topic, Readers>,
-    wires: &Wires,
-    lane_bytes: usize,
+    with: &With<'_>,
     events: &'e [Arc<Published>],
     into: &mut Vec<u8>,
 ) -> Picked<'e> {
@@ -144,11 +153,13 @@ fn pick<'e, L: Link>(
             continue;
         }
         let is_own = !reader.how.echo && published.event.origin == session.id;
-        let unwanted = is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(session, &published.event);
+        let unwanted = is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(with, &published.event);
         if !unwanted {
-            let form = shared(wires, session.link.wire() + usize::from(reader.how.acked), published);
-            let is_full = into.len() + form.len() > lane_bytes && !picked.events.is_empty();
-            let stamped = match reader.how.stamped {
+            let form = shared(with.wires, session.link.wire() + usize::from(reader.how.acked), published);
+            // Time has passed: what of it is left, or none, is for the session to say.
+            let is_stamped = reader.how.stamped || expires(&published.event);
+            let is_full = into.len() + form.len() > with.lane_bytes && !picked.events.is_empty();
+            let stamped = match is_stamped {
                 _ if is_full => Stamped::NoRoom,
                 true => session.link.stamp(published, form, into),
                 false => {
@@ -173,21 +184,27 @@ fn pick<'e, L: Link>(
     picked
 }
 
+/// Whether the event is of use for some time only.
+fn expires(event: &Event) -> bool {
+    matches!(&event.entry.body, Body::Publication(publication) if publication.expires_ms != u64::MAX)
+}
+
 /// Whether a publication is for the session by its filters; a conversation's events are.
-fn selects<L: Link>(session: &Session<L>, event: &Event) -> bool {
-    match &event.entry.body {
-        Body::Publication(publication) => session.link.selects(&publication.topic),
-        _ => true,
-    }
+fn selects(with: &With<'_>, event: &Event) -> bool {
+    let Body::Publication(publication) = &event.entry.body else { return true };
+    let Some(tree) = with.filters.get(&(event.place.conf, publication.realm)) else { return false };
+    let mut selected = false;
+    tree.for_each_match(&publication.topic, |other| selected |= *other == with.slot);
+    selected
 }
 
 /// The session has all that passed it by: it is live again, and gets the latest signals.
-fn end_lag<L: Link>(session: &mut Session<L>, wires: &Wires, bounds: &Bounds) {
+fn end_lag<L: Link>(session: &mut Session<L>, wires: &Wires, scratch: &mut Vec<u8>, bounds: &Bounds) {
     session.lag = None;
     bounds.budget.lag_ends();
     let Some(form) = wires[session.link.wire()].as_ref() else { return };
-    for telling in std::mem::take(&mut session.late) {
-        session.outbox.offer(&session.link, Piece::Shared(&form.signal(&telling)), 1, bounds);
+    for Late { telling, stamped } in std::mem::take(&mut session.late) {
+        offer_signal(session, &telling, &form.signal(&telling), stamped, scratch, bounds);
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::refill::lag_from;
-use super::{EVENT_BYTES, JOIN_BYTES, LATE_SIGNALS, PENDING, Readers, Registry, Wires};
+use super::{EVENT_BYTES, JOIN_BYTES, LATE_SIGNALS, PENDING, Readers, Registry, Session, Wires};
 use crate::ids::Uid;
 use crate::model::{Body, Signal};
-use crate::outbox::{Link, Offered, Piece, Stamped};
+use crate::outbox::{Bounds, Link, Offered, Piece, Stamped};
 use crate::recent::{Published, WIRES};
 use crate::topic::{How, Parts, Telling, Topic, ends_reading};
 
@@ -211,31 +211,54 @@ impl<L: Link> Registry<L> {
 
     fn tell_topic(&mut self, topic: &Topic, telling: &Arc<Telling>, encoded: &mut [Option<Bytes>; WIRES]) {
         let Some(readers) = self.topics.get(topic) else { return };
-        let part = Parts::of_signal(&telling.signal);
+        let (part, public) = (Parts::of_signal(&telling.signal), matches!(topic, Topic::Public(_)));
         for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
             let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
-            if session.uid == *telling.author() {
+            if session.uid == *telling.author() || (public && session.hears_otherwise(telling)) {
+                continue;
+            }
+            if session.lag.is_some() {
+                keep_late(&mut session.late, Late { telling: Arc::clone(telling), stamped: reader.how.stamped });
                 continue;
             }
             let wire = session.link.wire();
             let Some(form) = self.wires[wire].as_ref() else { continue };
             let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
-            if session.lag.is_some() {
-                keep_late(&mut session.late, telling);
-            } else {
-                // A full lane drops it: by the time that there is room, it is no longer true.
-                session.outbox.offer(&session.link, Piece::Shared(bytes), 1, &self.bounds);
-            }
+            offer_signal(session, telling, bytes, reader.how.stamped, &mut self.scratch, &self.bounds);
         }
     }
 }
 
-fn keep_late(late: &mut Vec<Arc<Telling>>, telling: &Arc<Telling>) {
-    late.retain(|earlier| !earlier.is_replaced_by(telling));
+/// Offers a signal to a session. A full lane drops it: by the time that there is room, it is no longer true.
+pub(super) fn offer_signal<L: Link>(
+    session: &mut Session<L>,
+    telling: &Telling,
+    form: &Bytes,
+    stamped: bool,
+    scratch: &mut Vec<u8>,
+    bounds: &Bounds,
+) {
+    scratch.clear();
+    let piece = match stamped {
+        false => Piece::Shared(form),
+        true if session.link.stamp_signal(telling, form, scratch) == Stamped::Given => Piece::Own(scratch),
+        true => return,
+    };
+    session.outbox.offer(&session.link, piece, 1, bounds);
+}
+
+/// A signal that waits for a lagging session, and whether it is stamped.
+pub(super) struct Late {
+    pub(super) telling: Arc<Telling>,
+    pub(super) stamped: bool,
+}
+
+fn keep_late(late: &mut Vec<Late>, signal: Late) {
+    late.retain(|earlier| !earlier.telling.is_replaced_by(&signal.telling));
     if late.len() >= LATE_SIGNALS {
         late.remove(0);
     }
-    late.push(Arc::clone(telling));
+    late.push(signal);
 }
 
 /// What of a group a session was offered.

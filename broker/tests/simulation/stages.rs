@@ -6,7 +6,6 @@ use hallway_broker::log::memory::Fault as LogFault;
 use hallway_broker::queue::{Answer, ReplyTo};
 use hallway_broker::reject::{Class, Reason};
 use hallway_broker::state::{State, StateError, memory::Fault};
-use hallway_broker::topic::Telling;
 
 use crate::client::Reply;
 use crate::link::Frame;
@@ -138,9 +137,8 @@ impl World {
         for published in &applied.events {
             self.node.backbone.push_back(event_payload(&published.event).1);
         }
-        for (conf, conv, signal) in &applied.made.signals {
-            let telling = Telling { conf: *conf, conv: Some(*conv), signal: signal.clone() };
-            self.node.backbone.push_back(telling_payload(&telling).1);
+        for telling in &applied.made.signals {
+            self.node.backbone.push_back(telling_payload(telling).1);
         }
         for (conf, uid) in &applied.made.revoked {
             self.node.backbone.push_back(revoked_payload(*conf, uid).1);

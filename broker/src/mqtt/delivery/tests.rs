@@ -8,6 +8,7 @@ use super::*;
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::{Entry, Kind, Place, Publication, Realm, Via};
 use crate::mqtt::subscriptions::Subscription;
+use crate::topic::Parts;
 
 const WINDOW: u16 = 5;
 
@@ -36,9 +37,16 @@ fn form(published: &Published) -> Vec<u8> {
 
 fn delivery(qos: Qos, change: impl FnOnce(&mut Subscription)) -> Delivery {
     let mut delivery = Delivery::new(Version::V5, WINDOW, 1000);
-    delivery.begin(9, false, Vec::new(), 0, 0);
-    let mut subscription =
-        Subscription { filter: "a/+".into(), qos, no_local: false, retain_as_published: false, identifier: 0, since_pos: 0 };
+    delivery.begin(9, false, Vec::new(), 0);
+    let mut subscription = Subscription {
+        filter: "a/+".into(),
+        qos,
+        no_local: false,
+        retain_as_published: false,
+        identifier: 0,
+        since_pos: 0,
+        everywhere: Parts::NONE,
+    };
     change(&mut subscription);
     delivery.subscriptions.insert(subscription);
     delivery
@@ -66,7 +74,7 @@ fn a_message_has_the_lower_qos_of_both_and_the_flags_that_were_asked_for() {
 #[test]
 fn what_may_have_been_sent_before_is_marked_and_what_is_too_long_is_not_sent() {
     let mut delivery = Delivery::new(Version::V5, WINDOW, 12);
-    delivery.begin(9, true, Vec::new(), 0, 7);
+    delivery.begin(9, true, Vec::new(), 7);
     delivery.subscriptions.insert(Subscription {
         filter: "a/b".into(),
         qos: Qos::AtLeastOnce,
@@ -74,6 +82,7 @@ fn what_may_have_been_sent_before_is_marked_and_what_is_too_long_is_not_sent() {
         retain_as_published: false,
         identifier: 0,
         since_pos: 0,
+        everywhere: Parts::NONE,
     });
     assert_eq!(stamp(&mut delivery, &published(7, 1, 0)).1[0], 0x3A);
     assert_eq!(stamp(&mut delivery, &published(8, 1, 0)).1[0], 0x32);

@@ -70,6 +70,15 @@ impl Selection {
         }
     }
 
+    /// What it selects of all conversations at once.
+    #[must_use]
+    pub fn everywhere(&self) -> Parts {
+        match self.chats {
+            Some((Which::All, parts)) => parts,
+            _ => Parts::NONE,
+        }
+    }
+
     /// Whether it selects nothing: such a filter is refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
