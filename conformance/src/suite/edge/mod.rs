@@ -2,11 +2,13 @@
 //!
 //! - [`standard`]: the normative statements of MQTT.
 //! - [`silence`]: what somebody may not read does not reach them, whichever way they ask.
+//! - [`sessions`]: what sessions that come back and filters that overlap are given.
 //! - [`kills`]: SIGKILL under load with QoS 1 and 2 both ways.
 //! - [`floods`]: bad input and floods, while somebody else goes on talking.
 
 pub mod floods;
 pub mod kills;
+pub mod sessions;
 pub mod silence;
 pub mod standard;
 
@@ -18,21 +20,33 @@ use super::Report;
 use crate::mqtt::Version;
 use crate::mqtt::client::{Client, Seen};
 use crate::mqtt::packet::{Connect, Publish};
-use crate::mqtt::property::Value;
+use crate::mqtt::property::{SESSION_EXPIRY, Value};
 use crate::script::password;
-use crate::server::Server;
+use crate::server::{Options, Server};
 
 /// No story takes longer.
 const STORY: Duration = Duration::from_secs(600);
-/// Session Expiry Interval (MQTT 5 §3.1.2.11.2).
-const SESSION_EXPIRY: u8 = 0x11;
 
 /// All of them; the server is killed so many times.
 pub fn run(kills: usize, seed: u64, report: &mut Report) {
     standard::run(report);
     silence::run(report);
+    sessions::run(report);
     floods::run(report);
     kills::run(kills, seed, report);
+}
+
+/// A server with conference `demo` of staff `sam`, devices `gate` and `door` and the people who register, and conference `other` of `eve`.
+fn story(tell: impl FnOnce(&Server) -> Result<String>) -> Result<String> {
+    let mut server = Server::start(Options::new())?;
+    server.cli_ok(&["conference", "add", "other"])?;
+    for (user, role) in [("demo/sam", "staff"), ("demo/gate", "device"), ("demo/door", "device"), ("other/eve", "attendee")] {
+        let uid = user.split_once('/').map_or(user, |(_, uid)| uid);
+        server.cli_ok(&["user", "add", user, "--role", role, "--password", &password(uid)])?;
+    }
+    let told = tell(&server)?;
+    server.terminate()?;
+    Ok(told)
 }
 
 /// A CONNECT of a user of the demo; `keeps`: the session outlives its connection.

@@ -6,22 +6,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{connect, drain, hello, join};
+use super::{connect, drain, hello, join, story};
 use crate::client;
 use crate::mqtt::Version;
 use crate::mqtt::client::Client;
 use crate::mqtt::packet::Publish;
-use crate::mqtt::property::Value;
-use crate::script::password;
-use crate::server::{Options, Server};
+use crate::mqtt::property::{USER, Value};
+use crate::server::Server;
 use crate::suite::{Report, load};
 
 /// How long nothing must come.
 const QUIET: Duration = Duration::from_millis(500);
 /// A refusal in a SUBACK: of 3.1.1, and of MQTT 5 for what one may not read.
 const REFUSED: [u8; 2] = [0x80, 0x87];
-/// User Property.
-const USER_PROPERTY: u8 = 0x26;
 
 /// All stories.
 pub fn run(report: &mut Report) {
@@ -31,19 +28,6 @@ pub fn run(report: &mut Report) {
     report.check("silence: badge topics", || story(badges));
     report.check("silence: a member who was removed", || story(removed));
     report.check("silence: the server's own topics", || story(server_topics));
-}
-
-/// Conference `demo` with staff `sam`, device `gate` and the people who register; conference `other` with `eve`.
-fn story(tell: impl FnOnce(&Server) -> Result<String>) -> Result<String> {
-    let mut server = Server::start(Options::new())?;
-    server.cli_ok(&["conference", "add", "other"])?;
-    for (user, role) in [("demo/sam", "staff"), ("demo/gate", "device"), ("other/eve", "attendee")] {
-        let uid = user.split_once('/').map_or(user, |(_, uid)| uid);
-        server.cli_ok(&["user", "add", user, "--role", role, "--password", &password(uid)])?;
-    }
-    let told = tell(&server)?;
-    server.terminate()?;
-    Ok(told)
 }
 
 fn refused(client: &mut Client, filter: &str) -> Result<()> {
@@ -140,7 +124,7 @@ fn group(server: &Server) -> Result<String> {
             mallory.subscribe(filter, 1)?;
         }
         if version == Version::V5 {
-            let replay = vec![(USER_PROPERTY, Value::Pair("after".into(), "0".into()))];
+            let replay = vec![(USER, Value::Pair("after".into(), "0".into()))];
             let codes = mallory.subscribe_with(&[(topic.as_str(), 1)], &replay)?;
             ensure!(REFUSED.contains(&codes[0]), "a replay was answered with {codes:02X?}");
         }
@@ -175,12 +159,24 @@ fn badges(server: &Server) -> Result<String> {
         for filter in ["conf/demo/+/+/scan", "conf/demo/#", "#"] {
             mallory.subscribe(filter, 1)?;
         }
+        // Another reader may read badge topics, but its own alone.
+        let away = hello(version, "door", "door", true);
+        let (mut gone, _) = connect(server, &away)?;
+        gone.subscribe("conf/demo/#", 1)?;
+        drain(&mut gone, QUIET)?;
+        gone.leave(0, &Vec::new())?;
         gate.publish(Publish::new("conf/demo/badge/gate/scan", 1, "04:11:22:33").retained())?;
+        load::token(server, "alice")?;
+        join(server, version, "alice")?.publish(Publish::new("conf/demo/topic/news", 1, "for all"))?;
         given += only_to(&mut sam, &mut mallory, "badge/")?;
         let mut late = connect(server, &hello(version, "mallory", "late", false))?.0;
         late.subscribe("conf/demo/#", 1)?;
         let heard = drain(&mut late, QUIET)?;
         ensure!(about(&heard, "badge/").is_empty(), "a scan is retained for a stranger: {heard:?}");
+        let (mut back, _) = connect(server, &away)?;
+        let heard = drain(&mut back, QUIET)?;
+        ensure!(!about(&heard, "topic/news").is_empty(), "nothing was replayed: {heard:?}");
+        ensure!(about(&heard, "badge/").is_empty(), "a scan is replayed for a stranger: {heard:?}");
     }
     Ok(format!("{given} scans, none to the stranger"))
 }
