@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hallway_broker::ids::ConfNo;
 use hallway_broker::model::Event;
 use hallway_broker::registry::Known;
-use hallway_broker::topic::How;
+use hallway_broker::topic::{How, Source, Topic};
 
 use crate::client::Device;
 use crate::link::Seen;
@@ -92,7 +92,10 @@ impl World {
         let (shard, slot, id) = (conn.shard, conn.slot, conn.id);
         let Some(all) = &mut conn.all else { return false };
         match std::mem::replace(&mut all.step, Step::Live) {
-            Step::Live => return false,
+            Step::Live => {
+                self.name_one(device);
+                return false;
+            }
             Step::Registered => {
                 self.arm_read_fault();
                 let known = self.node.reader.known(conf, &uid);
@@ -112,6 +115,28 @@ impl World {
             }
         }
         true
+    }
+
+    /// Follows a conversation that is open to all by name, too, as MQTT clients may, or does not any more: nothing changes for what it is given.
+    fn name_one(&mut self, device: usize) {
+        let (conf, uid) = (ConfNo(self.devices[device].conf), self.devices[device].uid.clone());
+        if self.calm || !self.rng.chance(300) {
+            return;
+        }
+        let ids: Vec<_> = self.truth.told.range((conf.0, 0)..(conf.0 + 1, 0)).map(|(_, told)| told.id.clone()).collect();
+        let (Some(conn), false) = (&self.devices[device].conn, ids.is_empty()) else { return };
+        let (shard, slot, id) = (conn.shard, conn.slot, conn.id);
+        let wanted = &ids[self.rng.below(ids.len())];
+        let Ok(found) = self.node.reader.readable(conf, &uid, wanted) else { return };
+        let topic = Topic::Chat(conf, found.record.no);
+        let (until, ends) = (self.node.ends.of(conf), self.rng.chance(400));
+        let source = Source { id: found.id, kind: found.record.kind };
+        let done = self.node.registry(shard, |registry| match ends {
+            true => registry.unsubscribe(slot, &topic),
+            false => registry.name(slot, &topic, &source, How::plain(true), until),
+        });
+        self.stats.named += u64::from(done && !ends);
+        self.note(|| format!("session {id} names {wanted}: ends {ends}, done {done}"));
     }
 
     /// As the shard does before it walks an event that changes what somebody follows.

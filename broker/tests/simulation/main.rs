@@ -111,7 +111,7 @@ fn nothing_acked_is_lost_and_every_reader_has_everything_once() {
     let (mut failed, stats) = (failed.into_inner().unwrap(), stats.into_inner().unwrap());
     let sum = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     eprintln!(
-        "{} seeds: {} steps, {} events, {} acks, {} refusals, {} events seen, {} refills, {} joins, {} holes, {} crashes, {} recoveries",
+        "{} seeds: {} steps, {} events, {} acks, {} refusals, {} events seen, {} refills, {} joins, {} named, {} holes, {} crashes, {} recoveries",
         stats.len(),
         sum(|s| s.steps),
         sum(|s| s.events),
@@ -120,6 +120,7 @@ fn nothing_acked_is_lost_and_every_reader_has_everything_once() {
         sum(|s| s.seen),
         sum(|s| s.lags),
         sum(|s| s.joins),
+        sum(|s| s.named),
         sum(|s| s.holes),
         sum(|s| s.crashes),
         sum(|s| s.recoveries)

@@ -86,6 +86,7 @@ pub struct Stats {
     pub recoveries: u64,
     pub refused: u64,
     pub joins: u64,
+    pub named: u64,
     pub steps: u64,
 }
 
