@@ -98,16 +98,8 @@ impl Delivery {
     }
 
     /// Whether the message was in flight when the session came back: it was sent again then, and is not given from the store, too.
-    fn is_resent(&mut self, pos: u64) -> bool {
-        match self.resent.last() {
-            Some(last) if pos <= *last => self.resent.binary_search(&pos).is_ok(),
-            Some(_) => {
-                // Messages come in the order of their pos.
-                self.resent = Vec::new();
-                false
-            }
-            None => false,
-        }
+    fn is_resent(&self, pos: u64) -> bool {
+        self.resent.last().is_some_and(|last| pos <= *last) && self.resent.binary_search(&pos).is_ok()
     }
 
     /// What is in flight.

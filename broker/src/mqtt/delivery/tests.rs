@@ -110,6 +110,22 @@ fn qos_2_of_a_kept_session_is_on_record_before_it_is_sent() {
     assert!(delivery.reserve("demo", &events[5..]) && stamp(&mut delivery, &events[5]).0 == Stamped::Given);
 }
 
+#[test]
+fn what_was_in_flight_when_the_session_came_back_is_not_given_from_the_store_too() {
+    let mut delivery = delivery(Qos::ExactlyOnce, |_| ());
+    let sent = |pos| in_flight(&published(pos, 2, 0).event, Qos::ExactlyOnce);
+    delivery.begin(9, true, vec![sent(3), sent(2)], 0);
+    let events: Vec<_> = (1..=4).map(|pos| published(pos, 2, 0)).collect();
+    assert_eq!(delivery.received(packet_id(2), false), Received::Release);
+    // As often as a lane takes none of them.
+    for _ in 0..2 {
+        delivery.reserve("demo", &events);
+        let stamped: Vec<_> = events.iter().map(|event| stamp(&mut delivery, event).0).collect();
+        assert_eq!(stamped, [Stamped::Given, Stamped::Unwanted, Stamped::Unwanted, Stamped::Given]);
+        delivery.unstamp(2);
+    }
+}
+
 proptest! {
     /// No id is in flight twice, and no more than the window is, however far apart the messages are.
     #[test]
