@@ -18,6 +18,9 @@ use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, in
 struct Arguments {
     #[command(subcommand)]
     suite: Suite,
+    /// Only checks whose names hold this.
+    #[arg(long, global = true)]
+    only: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,7 +116,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let mut report = Report::default();
+    let mut report = Report::of(arguments.only);
     if let Err(error) = run(&arguments.suite, &mut report) {
         report.check("the suite itself", || Err(error));
     }

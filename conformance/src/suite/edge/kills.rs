@@ -52,6 +52,9 @@ struct Publisher {
 
 #[derive(Default)]
 struct Subscriber {
+    /// From then on it answers nothing, so that much is in flight when the server is killed.
+    mute_at: Option<Instant>,
+    due: VecDeque<Vec<u8>>,
     /// QoS 2 ids that were received and not released.
     unreleased: BTreeSet<u16>,
     /// By payload: how often it was delivered, and whether each time but the first was marked as a repetition.
@@ -94,6 +97,8 @@ fn live(
         to.subscribe("conf/demo/topic/#", 2)?;
     }
     publisher.send_again(&mut from, version)?;
+    subscriber.due.clear();
+    subscriber.mute_at = life.map(|life| Instant::now() + life / 2);
     let end = Instant::now() + life.unwrap_or(CATCH_UP);
     while Instant::now() < end {
         if life.is_some() {
@@ -176,28 +181,39 @@ impl Subscriber {
     fn listen(&mut self, client: &mut Client, quiet: Duration) -> Result<()> {
         while let Seen::Packet(packet) = client.see(quiet)? {
             match packet {
-                Packet::Publish(message) => self.message(client, &message)?,
+                Packet::Publish(message) => self.message(&message)?,
                 Packet::Ack { first: PUBREL, id, .. } => {
                     self.unreleased.remove(&id);
-                    client.send(&packet::ack(PUBCOMP, id))?;
+                    self.due.push_back(packet::ack(PUBCOMP, id));
                 }
                 other => bail!("the subscriber got {other:?}"),
             }
+            self.answer(client)?;
         }
         Ok(())
     }
 
-    fn message(&mut self, client: &mut Client, message: &Publish) -> Result<()> {
+    /// Sends what is due, unless it is mute.
+    fn answer(&mut self, client: &mut Client) -> Result<()> {
+        if self.mute_at.is_some_and(|mute_at| Instant::now() >= mute_at) {
+            return Ok(());
+        }
+        self.due.drain(..).try_for_each(|answer| client.send(&answer))
+    }
+
+    fn message(&mut self, message: &Publish) -> Result<()> {
         ensure!(message.qos > 0, "a message came with QoS 0");
         if message.qos == 1 {
             self.take(message);
-            return client.send(&packet::ack(PUBACK, message.id));
+            self.due.push_back(packet::ack(PUBACK, message.id));
+            return Ok(());
         }
         // [MQTT-4.3.3-10]: until it is released it is the same message.
         if self.unreleased.insert(message.id) {
             self.take(message);
         }
-        client.send(&packet::ack(PUBREC, message.id))
+        self.due.push_back(packet::ack(PUBREC, message.id));
+        Ok(())
     }
 
     fn take(&mut self, message: &Publish) {
@@ -222,6 +238,7 @@ fn verify(server: &Server, publisher: &Publisher, subscriber: &Subscriber) -> Re
         ensure!(*marked, "{key:?} came {times} times, not each time but the first as a repetition of QoS 1");
         repeated += times - 1;
     }
+    ensure!(repeated > 0, "nothing was in flight at any kill");
     let mut reader = load::join(server, "alice")?;
     let mut stored: BTreeMap<String, u64> = BTreeMap::new();
     for event in load::history(&mut reader, "lobby")? {
