@@ -104,6 +104,7 @@ pub fn open(config: &Config) -> Result<Arc<Hub>, OpenError> {
         limits: config.limits.clone(),
         shards: config.server.shards,
         demo: config.server.mode == Mode::Demo,
+        topic_rules: config.conference.iter().filter_map(|(id, conference)| Some((id.clone(), conference.topics.clone()?))).collect(),
     };
     Hub::open(options, Arc::new(SystemClock::start()))
 }

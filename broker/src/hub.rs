@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::allowances::{TopicRights, TopicRule};
 use crate::backbone::{self, BackboneGone, Publisher, Subscription};
 use crate::backup::{self, BackupError, Snapshots};
 use crate::clock::{self, Clock};
@@ -24,11 +25,13 @@ use crate::limits::Limits;
 use crate::log::segment::{SegmentLog, SegmentOptions};
 use crate::mailbox::{Job, Mailbox};
 use crate::metrics::{Gauges, Metrics};
+use crate::model::UserRole;
 use crate::outbox::Budget;
 use crate::queue::{Queue, ReplyTo, Submission};
 use crate::recent::Recent;
 use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
+use crate::session::Who;
 use crate::sessions::{Live, Sessions};
 use crate::shard::Ending;
 use crate::shares::{Share, Shares};
@@ -75,6 +78,8 @@ pub struct HubOptions {
     pub shards: usize,
     /// Demo mode.
     pub demo: bool,
+    /// The rules over applications' topics, by conference.
+    pub topic_rules: HashMap<String, Vec<TopicRule>>,
 }
 
 /// Why a hub did not open.
@@ -343,6 +348,13 @@ impl Hub {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    /// What somebody may do with the applications' topics; `None`: everything.
+    #[must_use]
+    pub fn topic_rights(&self, who: &Who, role: UserRole) -> Option<Arc<TopicRights>> {
+        let rules = self.options.topic_rules.get(who.conference.as_str())?;
+        TopicRights::of(rules, who, role).map(Arc::new)
     }
 
     /// What the hub was opened with.

@@ -16,6 +16,7 @@
 pub mod accept;
 pub mod accounts;
 pub mod admit;
+pub mod allowances;
 pub mod apply;
 pub mod backbone;
 pub mod backup;

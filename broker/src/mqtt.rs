@@ -7,6 +7,7 @@
 //!
 //! For users: `broker/MQTT.md`.
 
+pub mod aliases;
 pub mod clients;
 pub mod codec;
 mod connect;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use crate::model::Publication;
 use crate::recent::Published;
 use crate::shares::Share;
 use crate::topic::Telling;
@@ -25,6 +26,11 @@ pub trait Link {
 
     /// The number of the wire form that the session reads.
     fn wire(&self) -> usize;
+
+    /// Whether the session's user may read what an application published: its filters do not say so.
+    fn may_read(&self, _publication: &Publication) -> bool {
+        true
+    }
 
     /// Makes a copy of an event for a session that reads it so ([`crate::topic::How::stamped`]): appends it to `into`, with what is the session's
     /// alone; `form` is the event's shared form.

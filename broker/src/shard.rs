@@ -10,7 +10,7 @@ use crate::dispatch::Item;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
 use crate::mailbox::{Mail, Mailbox};
-use crate::model::Event;
+use crate::model::{Event, Publication};
 use crate::outbox::{Bounds, Flushed, Link, Stamped};
 use crate::queue::Answer;
 use crate::recent::Published;
@@ -63,6 +63,9 @@ impl Link for Rc<dyn Peer> {
     }
     fn stamp_share(&self, share: &Share, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         (**self).stamp_share(share, form, into)
+    }
+    fn may_read(&self, publication: &Publication) -> bool {
+        (**self).may_read(publication)
     }
     fn keep_share(&self, share: Arc<Share>) -> bool {
         (**self).keep_share(share)

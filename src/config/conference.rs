@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hallway_broker::allowances::TopicRule;
 use hallway_broker::model::SignIn;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct Conference {
     pub xmpp_domain: Option<String>,
     /// Channels that it has at least.
     pub channels: Option<Vec<Channel>>,
+    /// Who may do what with the applications' topics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<TopicRule>>,
     /// Tokens of another identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
@@ -26,7 +30,7 @@ impl Conference {
     /// A conference with every key there is.
     #[must_use]
     pub fn template() -> Self {
-        Self { jwt: Some(Jwt::default()), ..Self::default() }
+        Self { jwt: Some(Jwt::default()), topics: Some(Vec::new()), ..Self::default() }
     }
 }
 

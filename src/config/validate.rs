@@ -121,6 +121,9 @@ fn conference<'a>(id: &'a str, conference: &'a Conference, domains: &mut BTreeMa
         let channel = channel.full();
         ConversationId::parse(&channel.id).map_err(|error| (key("channels"), format!("'{}' is {error}", channel.id)))?;
     }
+    for rule in conference.topics.iter().flatten() {
+        rule.check().map_err(|error| (key("topics"), error))?;
+    }
     match &conference.jwt {
         Some(jwt) if jwt.key_sources() != 1 => {
             wrong(&key("jwt"), "takes exactly one of hs256_secret, public_key_file, jwks_file and jwks_url")

@@ -42,7 +42,14 @@ struct Story {
 }
 
 fn options(dir: &Path, limits: Limits) -> HubOptions {
-    HubOptions { data_dir: dir.to_owned(), store: crate::hub::StoreOptions::default(), limits, shards: 1, demo: false }
+    HubOptions {
+        data_dir: dir.to_owned(),
+        store: crate::hub::StoreOptions::default(),
+        limits,
+        shards: 1,
+        demo: false,
+        topic_rules: Default::default(),
+    }
 }
 
 async fn story(change: impl FnOnce(&mut Limits)) -> Story {

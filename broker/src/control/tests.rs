@@ -16,7 +16,14 @@ use crate::limits::Limits;
 
 fn open(data_dir: &Path) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-    let options = HubOptions { data_dir: data_dir.to_owned(), store: StoreOptions::default(), limits, shards: 1, demo: false };
+    let options = HubOptions {
+        data_dir: data_dir.to_owned(),
+        store: StoreOptions::default(),
+        limits,
+        shards: 1,
+        demo: false,
+        topic_rules: Default::default(),
+    };
     Hub::open(options, Arc::new(SystemClock::start())).unwrap()
 }
 

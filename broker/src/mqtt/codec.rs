@@ -23,7 +23,7 @@ pub use decoder::{Decoder, Raw};
 pub use publish::{MessageProperties, Publish, UserProperties};
 pub use subscribe::{FilterRequest, Subscribe, Unsubscribe};
 pub use write::{
-    AckKind, ConnAck, Outgoing, Stamp, packet_id_at, publish_len, restamp, topic_in, write_ack, write_auth, write_connack,
+    AckKind, Alias, ConnAck, Outgoing, Stamp, packet_id_at, publish_len, restamp, topic_in, write_ack, write_auth, write_connack,
     write_disconnect, write_pingresp, write_publish, write_suback, write_unsuback,
 };
 

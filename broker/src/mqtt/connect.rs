@@ -9,8 +9,8 @@ use tokio::io::Interest;
 use tokio::time::Instant;
 
 use super::clients::{Claim, Verdict};
-use super::codec::{AckKind, Code, ConnAck, Connect, Decoder, Packet, Qos, Raw, Version, Violation, write_ack, write_connack};
-use super::connection::Connection;
+use super::codec::{AckKind, Code, ConnAck, Connect, Decoder, Packet, Qos, Raw, Stamp, Version, Violation, write_ack, write_connack};
+use super::connection::{Connection, Person};
 use super::delivery::{Delivery, packet_id};
 use super::inbound::TOPIC_ALIASES;
 use super::listen::{Arrival, Edge};
@@ -22,7 +22,8 @@ use super::subscriptions::Subscription;
 use super::topic::rpc_answer_topic;
 use super::transport::Transport;
 use super::will::LastWill;
-use super::wire::{Flags, topic_of, write_json, write_publication};
+use super::wire::{topic_of, write_json, write_publication};
+use crate::allowances::TopicRights;
 use crate::canonical;
 use crate::command::Action;
 use crate::model::{Body, KeptSession, Via};
@@ -221,11 +222,13 @@ async fn begin(door: Door, connect: &Connect<'_>, signed_in: SignedIn) -> Option
         door.refuse(refused(Code::SERVER_BUSY, "client_id_in_use")).await;
         return None;
     };
+    let rights = door.edge.hub.topic_rights(&signed_in.who, signed_in.role);
     let publisher = Publisher {
         hub: &door.edge.hub,
         who: &signed_in.who,
         role: signed_in.role,
         plain_topics: door.edge.options.plain_topics,
+        rights: rights.as_deref(),
         session: 0,
     };
     let will = match connect.will.as_ref().map(|will| LastWill::new(publisher, will)).transpose() {
@@ -242,7 +245,7 @@ async fn begin(door: Door, connect: &Connect<'_>, signed_in: SignedIn) -> Option
             return None;
         }
     };
-    let new = New { connect, client, assigned, claim, will, known };
+    let new = New { connect, client, assigned, claim, will, known, rights };
     open(door, new, signed_in).await
 }
 
@@ -254,6 +257,7 @@ struct New<'c> {
     claim: Claim,
     will: Option<Box<LastWill>>,
     known: Option<(KeptSession, Vec<Subscription>)>,
+    rights: Option<Arc<TopicRights>>,
 }
 
 /// What is on record of the client; nothing any more when it begins anew [MQTT-3.1.2-4], or was away for too long.
@@ -272,14 +276,15 @@ async fn recorded(edge: &Edge, claim: &Claim, clean_start: bool) -> Result<Optio
 
 async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>> {
     let Door { edge, shard, transport, decoder, unread, .. } = door;
-    let New { connect, client, assigned, claim, will, known } = new;
+    let New { connect, client, assigned, claim, will, known, rights } = new;
     let version = connect.version;
     let window = connect.properties.receive_maximum.unwrap_or(u16::MAX).min(edge.options.receive_maximum.max(1));
     let most = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
     let wants_reasons = connect.properties.request_problem_information;
     let clock = Arc::clone(edge.hub.clock());
-    let delivery = Delivery::new(version, window, most);
-    let connection = Rc::new(Connection::new(transport, version, signed_in.role, wants_reasons, delivery, clock));
+    let delivery = Delivery::new(version, window, most, connect.properties.topic_alias_maximum);
+    let person = Person { role: signed_in.role, rights };
+    let connection = Rc::new(Connection::new(transport, version, person, wants_reasons, delivery, clock));
     let peer: Rc<dyn Peer> = Rc::clone(&connection) as Rc<dyn Peer>;
     let conf = signed_in.who.conf;
     let proof = signed_in.proof;
@@ -432,7 +437,8 @@ impl Task {
                 continue;
             }
             // What the user may not read any more is not sent again.
-            let Ok(Some(event)) = reader.in_flight(who.conf, &who.uid, &sent) else {
+            let event = reader.in_flight(who.conf, &who.uid, &sent).ok().flatten();
+            let Some(event) = event.filter(|event| self.connection.person.may_read_event(event)) else {
                 delivery.drop_unsent(sent.pos);
                 continue;
             };
@@ -440,15 +446,15 @@ impl Task {
             topic_of(who.conference.as_str(), &event, &mut topic);
             let identifiers = delivery.subscriptions.grant(&topic, sent.pos, false).map_or(Vec::new(), |grant| grant.identifiers.to_vec());
             let qos = Qos::from_bits(sent.qos).unwrap_or(Qos::AtLeastOnce);
-            let flags = Flags { dup: true, qos, retain: false, packet_id: id, identifiers: &identifiers };
+            let stamp = Stamp { dup: true, qos, packet_id: id, identifiers: &identifiers, ..Stamp::default() };
             match &event.entry.body {
                 Body::Publication(publication) => {
-                    write_publication(version, publication, &flags, self.edge.hub.clock().now_ms(), &mut bytes);
+                    write_publication(version, publication, &stamp, self.edge.hub.clock().now_ms(), &mut bytes);
                 }
                 _ => {
                     let mut payload = Vec::new();
                     canonical::write_event(&event, &reader.ids(), &mut payload);
-                    write_json(version, &topic, &payload, &flags, &mut bytes);
+                    write_json(version, &topic, &payload, &stamp, &mut bytes);
                 }
             }
         }

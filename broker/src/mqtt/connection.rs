@@ -12,9 +12,10 @@ use super::delivery::Delivery;
 use super::refusal;
 use super::transport::Transport;
 use super::wire::wire_of;
+use crate::allowances::TopicRights;
 use crate::clock::Clock;
 use crate::ids::ConversationId;
-use crate::model::{Publication, UserRole};
+use crate::model::{Body, Event, Publication, Realm, UserRole};
 use crate::outbox::{Link, Stamped};
 use crate::queue::Answer;
 use crate::recent::Published;
@@ -32,12 +33,33 @@ const MAX_SHARES_BYTES: usize = 262_144;
 /// Capacity that an empty line of acknowledgements may keep.
 const IDLE_CAPACITY: usize = 16;
 
+/// What the user was when they signed in: another role ends the session.
+pub(super) struct Person {
+    pub role: UserRole,
+    /// What they may do with applications' topics, if there are rules.
+    pub rights: Option<Arc<TopicRights>>,
+}
+
+impl Person {
+    /// Whether they may read what was published.
+    pub fn may_read(&self, publication: &Publication) -> bool {
+        publication.realm != Realm::Apps || self.rights.as_ref().is_none_or(|rights| rights.may_read(&publication.topic))
+    }
+
+    /// The same of an event; a conversation's are not judged here.
+    pub fn may_read_event(&self, event: &Event) -> bool {
+        match &event.entry.body {
+            Body::Publication(publication) => self.may_read(publication),
+            _ => true,
+        }
+    }
+}
+
 /// See the module's text.
 pub(super) struct Connection {
     pub transport: Transport,
     pub version: Version,
-    /// The user's role when they signed in.
-    pub role: UserRole,
+    pub person: Person,
     /// The client wants reason strings.
     pub wants_reasons: bool,
     pub delivery: RefCell<Delivery>,
@@ -62,7 +84,7 @@ impl Connection {
     pub fn new(
         transport: Transport,
         version: Version,
-        role: UserRole,
+        person: Person,
         wants_reasons: bool,
         delivery: Delivery,
         clock: Arc<dyn Clock>,
@@ -70,7 +92,7 @@ impl Connection {
         Self {
             transport,
             version,
-            role,
+            person,
             wants_reasons,
             delivery: RefCell::new(delivery),
             acks: RefCell::default(),
@@ -149,6 +171,9 @@ impl Link for Connection {
     fn stamp_share(&self, share: &Share, form: &[u8], into: &mut Vec<u8>) -> Stamped {
         self.delivery.borrow_mut().stamp_share(share, form, self.clock.now_ms(), into)
     }
+    fn may_read(&self, publication: &Publication) -> bool {
+        self.person.may_read(publication)
+    }
     fn keep_share(&self, share: Arc<Share>) -> bool {
         let mut shares = self.shares.borrow_mut();
         let bytes: usize = shares.iter().chain([&share]).filter_map(|share| Some(share.message.publication()?.bytes())).sum();
@@ -160,7 +185,7 @@ impl Link for Connection {
         fits
     }
     fn stamps(&self) -> usize {
-        self.delivery.borrow().len()
+        self.delivery.borrow_mut().stamps()
     }
     fn unstamp(&self, since: usize) {
         self.delivery.borrow_mut().unstamp(since);

@@ -9,9 +9,10 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::aliases::Aliases;
 use super::codec::{Qos, Stamp, Version, restamp, topic_in};
 use super::subscriptions::{Subscription, Subscriptions};
-use super::wire::{Flags, topic_of, write_publication, write_signal};
+use super::wire::{topic_of, write_publication, write_signal};
 use crate::model::{Body, Event, InFlight, Signal};
 use crate::outbox::Stamped;
 use crate::recent::Published;
@@ -57,6 +58,8 @@ pub struct Delivery {
     /// How many may be in flight (MQTT 5 §4.9).
     window: usize,
     max_packet_bytes: usize,
+    /// The numbers of topics on this connection.
+    aliases: Aliases,
     /// What was in flight when the session came back, ascending.
     resent: Vec<u64>,
     /// What is at or below this pos may have been sent by a server that was killed.
@@ -68,9 +71,9 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// For a client that takes packets of `max_packet_bytes`, of which `window` may be in flight.
+    /// For a client that takes packets of `max_packet_bytes`, of which `window` may be in flight, and so many topic aliases.
     #[must_use]
-    pub fn new(version: Version, window: u16, max_packet_bytes: u32) -> Self {
+    pub fn new(version: Version, window: u16, max_packet_bytes: u32, topic_aliases: u16) -> Self {
         Self {
             version,
             session: 0,
@@ -81,6 +84,7 @@ impl Delivery {
             span: (u64::MAX, 0),
             window: window.into(),
             max_packet_bytes: usize::try_from(max_packet_bytes).unwrap_or(usize::MAX),
+            aliases: Aliases::new(topic_aliases),
             resent: Vec::new(),
             dup_through: 0,
             blocked: false,
@@ -163,10 +167,10 @@ impl Delivery {
         self.blocked = !self.in_flight.is_empty();
     }
 
-    /// Whether the client takes packets of any length.
+    /// Whether the client takes copies that all receivers share: packets of any length, with their topics.
     #[must_use]
-    pub fn takes_any_length(&self) -> bool {
-        self.max_packet_bytes >= u32::MAX as usize
+    pub fn takes_shared(&self) -> bool {
+        self.max_packet_bytes >= u32::MAX as usize && self.aliases.most == 0
     }
 
     /// Whether the client does not take packets of so many bytes [MQTT-3.1.2-24].
@@ -216,14 +220,16 @@ impl Delivery {
             return Stamped::NoRoom;
         }
         let retain = grant.retain_as_published && publication.is_some_and(|publication| publication.retain); // [MQTT-3.3.1-13]
-        let stamp = Stamp { dup: pos <= self.dup_through, qos, retain, packet_id: packet_id(pos), identifiers: grant.identifiers };
-        let start = into.len();
+        let (start, names) = (into.len(), self.aliases.len());
+        let (dup, packet_id, identifiers) = (pos <= self.dup_through, packet_id(pos), grant.identifiers);
+        let stamp = Stamp { dup, qos, retain, packet_id, identifiers, alias: self.aliases.of(topic_in(form)) };
         match expiring {
-            Some((publication, now_ms)) => write_publication(self.version, publication, &flags(&stamp), now_ms, into),
+            Some((publication, now_ms)) => write_publication(self.version, publication, &stamp, now_ms, into),
             None => restamp(self.version, form, &stamp, into),
         }
         if into.len() - start > self.max_packet_bytes {
             into.truncate(start); // [MQTT-3.1.2-25]: as if it had been sent
+            self.aliases.truncate(names);
             return Stamped::Unwanted;
         }
         if qos != Qos::AtMostOnce {
@@ -241,16 +247,18 @@ impl Delivery {
         };
         let topic = topic_in(form);
         let Some(grant) = self.subscriptions.grant(topic, u64::MAX, is_own) else { return Stamped::Unwanted };
-        let flags = Flags { retain: grant.retain_as_published && retain, identifiers: grant.identifiers, ..Flags::default() };
-        let start = into.len();
+        let (start, names) = (into.len(), self.aliases.len());
+        let retain = grant.retain_as_published && retain;
+        let stamp = Stamp { retain, identifiers: grant.identifiers, alias: self.aliases.of(topic), ..Stamp::default() };
         // The form has QoS 0: it is written anew when there is something to add.
         match &telling.signal {
-            _ if !flags.retain && flags.identifiers.is_empty() => into.extend_from_slice(form),
-            Signal::Published { publication, .. } => write_publication(self.version, publication, &flags, 0, into),
-            signal => write_signal(self.version, topic, signal, &flags, into),
+            _ if stamp == Stamp::default() => into.extend_from_slice(form),
+            Signal::Published { publication, .. } => write_publication(self.version, publication, &stamp, 0, into),
+            signal => write_signal(self.version, topic, signal, &stamp, into),
         }
         if into.len() - start > self.max_packet_bytes {
             into.truncate(start);
+            self.aliases.truncate(names);
             return Stamped::Unwanted;
         }
         Stamped::Given
@@ -280,17 +288,15 @@ impl Delivery {
             self.block();
             return Stamped::NoRoom;
         }
-        let start = into.len();
-        let flags = Flags { qos, packet_id: packet_id(pos), identifiers, ..Flags::default() };
+        let (start, names) = (into.len(), self.aliases.len());
+        let stamp = Stamp { qos, packet_id: packet_id(pos), identifiers, alias: self.aliases.of(&publication.topic), ..Stamp::default() };
         match event {
-            Some(_) if publication.expires_ms == u64::MAX => {
-                let Flags { dup, qos, retain, packet_id, identifiers } = flags;
-                restamp(self.version, form, &Stamp { dup, qos, retain, packet_id, identifiers }, into);
-            }
-            _ => write_publication(self.version, publication, &flags, now_ms, into),
+            Some(_) if publication.expires_ms == u64::MAX => restamp(self.version, form, &stamp, into),
+            _ => write_publication(self.version, publication, &stamp, now_ms, into),
         }
         if self.is_too_large(into.len() - start) {
             into.truncate(start);
+            self.aliases.truncate(names);
             return Stamped::Unwanted;
         }
         if let Some(event) = event.filter(|_| qos != Qos::AtMostOnce) {
@@ -299,10 +305,17 @@ impl Delivery {
         Stamped::Given
     }
 
-    /// Takes back what was stamped when as many were in flight.
+    /// Where the stamping is: how many messages are in flight. Next comes [`Delivery::unstamp`] at most.
+    pub fn stamps(&mut self) -> usize {
+        self.aliases.mark = self.aliases.len();
+        self.in_flight.len()
+    }
+
+    /// Takes back what was stamped since [`Delivery::stamps`], when as many were in flight.
     pub fn unstamp(&mut self, len: usize) {
         self.changes += 1;
         self.in_flight.truncate(len);
+        self.aliases.truncate(self.aliases.mark);
     }
 
     /// Of messages that are about to be stamped, puts those on the list of what is to be on record first that have to be. Whether there are any
@@ -390,11 +403,6 @@ impl Delivery {
         }
         true
     }
-}
-
-fn flags<'a>(stamp: &Stamp<'a>) -> Flags<'a> {
-    let Stamp { dup, qos, retain, packet_id, identifiers } = *stamp;
-    Flags { dup, qos, retain, packet_id, identifiers }
 }
 
 /// A message that is sent from now on.

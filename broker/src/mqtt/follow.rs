@@ -142,7 +142,7 @@ impl Task {
     fn is_stamped(&self, names: &[String], from: u64) -> bool {
         let (delivery, from) = (self.connection.delivery.borrow(), self.lowest(from));
         let mut selecting = names.iter().flat_map(|name| delivery.subscriptions.selecting(name));
-        !delivery.takes_any_length() || selecting.any(|subscription| self.needs_stamp(subscription, from))
+        !delivery.takes_shared() || selecting.any(|subscription| self.needs_stamp(subscription, from))
     }
 
     fn how_of_inbox(&self, from: u64) -> How {
@@ -174,7 +174,7 @@ impl Task {
     /// How the session reads everything: as it is when one plain filter selects all of it, otherwise the filters say for each message.
     fn how_of_all(&self, from: u64) -> How {
         let (delivery, from) = (self.connection.delivery.borrow(), self.lowest(from));
-        let (mut parts, mut filters, mut stamped) = (Parts::NONE, 0, !delivery.takes_any_length());
+        let (mut parts, mut filters, mut stamped) = (Parts::NONE, 0, !delivery.takes_shared());
         for subscription in delivery.subscriptions.iter().filter(|subscription| !subscription.everywhere.is_empty()) {
             parts |= subscription.everywhere;
             filters += 1;
@@ -187,7 +187,7 @@ impl Task {
     fn how_of_topics(&self, from: u64) -> How {
         let (delivery, from) = (self.connection.delivery.borrow(), self.lowest(from));
         let stamped = delivery.subscriptions.iter().any(|subscription| self.needs_stamp(subscription, from));
-        how(Parts::ALL, stamped || !delivery.takes_any_length())
+        how(Parts::ALL, stamped || !delivery.takes_shared())
     }
 
     /// Conversations that are followed by name are read by the filters over all of them, too.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::codec::{Ack, AckKind, Auth, Code, Disconnect, Packet, Publish, Qos, Raw, Violation, write_ack, write_pingresp};
-use super::connection::About;
+use super::connection::{About, Person};
 use super::delivery::Received;
 use super::publish::{Deed, Incoming, Publisher};
 use super::session::{End, Task};
@@ -198,8 +198,10 @@ impl Task {
     }
 
     fn deed(&self, incoming: &Incoming<'_>) -> Result<Deed, Reject> {
-        let (who, role, session) = (&self.session.who, self.connection.role, self.session.id);
-        Publisher { hub: &self.edge.hub, who, role, plain_topics: self.edge.options.plain_topics, session }.deed(incoming)
+        let (who, session) = (&self.session.who, self.session.id);
+        let Person { role, rights } = &self.connection.person;
+        let (plain_topics, rights) = (self.edge.options.plain_topics, rights.as_deref());
+        Publisher { hub: &self.edge.hub, who, role: *role, plain_topics, rights, session }.deed(incoming)
     }
 
     /// Carries a deed out, or has it carried out.

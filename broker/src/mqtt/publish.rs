@@ -6,6 +6,7 @@ use super::codec::{MessageProperties, Qos, Will};
 use super::payload::{self, Amendment, BadPayload};
 use super::topic::{Place, check_name, place};
 use crate::admit;
+use crate::allowances::TopicRights;
 use crate::command::{Action, Draft, Reuse};
 use crate::hub::Hub;
 use crate::ids::Uid;
@@ -64,6 +65,8 @@ pub struct Publisher<'a> {
     pub role: UserRole,
     /// Whether topics outside `conf/` may be used.
     pub plain_topics: bool,
+    /// What they may do with applications' topics, if there are rules.
+    pub rights: Option<&'a TopicRights>,
     /// Their session; 0 for none.
     pub session: u64,
 }
@@ -136,7 +139,9 @@ impl Publisher<'_> {
                 Deed::Presence(Presence { status: presence.status, text: text.into() })
             }
             Place::Rpc => Deed::Rpc,
-            Place::Generic => self.publication(incoming, Realm::Apps, limits)?,
+            Place::Generic if self.rights.is_none_or(|rights| rights.may_publish(incoming.topic)) => {
+                self.publication(incoming, Realm::Apps, limits)?
+            }
             Place::Plain if self.plain_topics => self.publication(incoming, Realm::Plain, limits)?,
             Place::BadgeScan(reader) if reader == *uid && self.role == UserRole::Device => {
                 self.publication(incoming, Realm::Badges, limits)?

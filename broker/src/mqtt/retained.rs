@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::codec::Qos;
+use super::codec::{Qos, Stamp};
+use super::connection::Person;
 use super::delivery::{in_flight, packet_id};
 use super::session::{SYS_EVERY, Task};
 use super::subscriptions::Subscription;
 use super::topic::{Selection, Which, matches};
-use super::wire::{Flags, topic_of, topic_of_signal, write_json, write_publication, write_signal, write_text};
+use super::wire::{topic_of, topic_of_signal, write_json, write_publication, write_signal, write_text};
 use crate::canonical;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys::{self, Key};
@@ -95,6 +96,13 @@ enum Message {
 }
 
 impl Message {
+    fn is_for(&self, person: &Person) -> bool {
+        match self {
+            Self::Event(_) => true,
+            Self::Publication(retained) => person.may_read(&retained.publication),
+        }
+    }
+
     fn pos(&self) -> u64 {
         match self {
             Self::Event(event) => event.entry.pos,
@@ -141,7 +149,8 @@ impl Task {
             self.jobs.push_front(job);
             return false;
         };
-        messages.retain(|message| message.pos() <= job.through && message.pos() > job.after);
+        let person = &self.connection.person;
+        messages.retain(|message| message.pos() <= job.through && message.pos() > job.after && message.is_for(person));
         let unsent = self.send_retained(messages, subscription).await;
         let is_stuck = !unsent.is_empty();
         job.put_back(unsent);
@@ -193,11 +202,11 @@ impl Task {
         }
         let identifiers = Subscription::identifiers(&subscription.identifier);
         // [MQTT-3.3.1-8]
-        let flags = Flags { dup: false, qos, retain: true, packet_id: packet_id(message.pos()), identifiers };
+        let stamp = Stamp { qos, retain: true, packet_id: packet_id(message.pos()), identifiers, ..Stamp::default() };
         let start = bytes.len();
         let sent = match message {
             Message::Publication(retained) => {
-                write_publication(version, &retained.publication, &flags, now_ms, bytes);
+                write_publication(version, &retained.publication, &stamp, now_ms, bytes);
                 crate::model::InFlight {
                     pos: retained.pos,
                     conversation: ConversationId::topics(),
@@ -210,7 +219,7 @@ impl Task {
                 let (mut topic, mut payload) = (String::new(), Vec::new());
                 topic_of(self.session.who.conference.as_str(), event, &mut topic);
                 canonical::write_event(event, &self.edge.hub.reader().ids(), &mut payload);
-                write_json(version, &topic, &payload, &flags, bytes);
+                write_json(version, &topic, &payload, &stamp, bytes);
                 in_flight(event, qos)
             }
         };
@@ -224,7 +233,7 @@ impl Task {
 
     fn tell_presence(&self, people: Vec<Uid>, subscription: &Subscription) {
         let who = &self.session.who;
-        let flags = Flags { retain: true, identifiers: Subscription::identifiers(&subscription.identifier), ..Flags::default() };
+        let stamp = Stamp { retain: true, identifiers: Subscription::identifiers(&subscription.identifier), ..Stamp::default() };
         let mut bytes = Vec::new();
         for uid in people {
             let Ok(Some(user)) = self.edge.hub.reader().user(who.conf, &uid) else { continue };
@@ -233,7 +242,7 @@ impl Task {
             let mut topic = String::new();
             topic_of_signal(who.conference.as_str(), &signal, &mut topic);
             let start = bytes.len();
-            write_signal(self.connection.version, &topic, &signal, &flags, &mut bytes);
+            write_signal(self.connection.version, &topic, &signal, &stamp, &mut bytes);
             if self.connection.delivery.borrow().is_too_large(bytes.len() - start) {
                 bytes.truncate(start);
             }
@@ -249,8 +258,8 @@ impl Task {
         let mut delivery = self.connection.delivery.borrow_mut();
         for (topic, value) in self.edge.hub.about() {
             if let Some(grant) = delivery.subscriptions.grant(topic, u64::MAX, false) {
-                let flags = Flags { retain: true, identifiers: grant.identifiers, ..Flags::default() };
-                write_text(version, topic, &value, &flags, &mut bytes);
+                let stamp = Stamp { retain: true, identifiers: grant.identifiers, ..Stamp::default() };
+                write_text(version, topic, &value, &stamp, &mut bytes);
             }
         }
         drop(delivery);

@@ -10,7 +10,7 @@ use super::follow::{AT_ONCE, Start};
 use super::refusal;
 use super::retained::Job;
 use super::session::Task;
-use super::subscriptions::Subscription;
+use super::subscriptions::{Subscription, is_wild};
 use super::topic::{Selection, Shared, Which, check_filter};
 use crate::command::Action;
 use crate::ids::{ConversationId, Uid};
@@ -129,7 +129,9 @@ impl Task {
         let selection = self.selection(inner);
         // Conversations are not shared out: everybody reads all of them.
         let is_apps = Selection { generic: selection.generic, plain: selection.plain, ..Selection::default() } == selection;
-        if selection.is_empty() || (shared.is_some() && !is_apps) {
+        let rights = self.connection.person.rights.as_ref().filter(|_| selection.generic && !is_wild(inner));
+        let is_forbidden = rights.is_some_and(|rights| !rights.may_read(inner));
+        if selection.is_empty() || is_forbidden || (shared.is_some() && !is_apps) {
             return Err(Code::NOT_AUTHORIZED);
         }
         let before = self.connection.delivery.borrow().subscriptions.get(request.filter).cloned();
@@ -182,7 +184,7 @@ impl Task {
         if who.uid == Uid::anonymous() {
             return Selection { plain: selection.plain, ..Selection::default() };
         }
-        let role = self.connection.role;
+        let role = self.connection.person.role;
         if !role.is_staff() {
             selection.sys = false;
             selection.badge_scans = None;

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::codec::{MessageProperties, Outgoing, Qos, UserProperties, Version, write_publish};
+use super::codec::{MessageProperties, Outgoing, Qos, Stamp, UserProperties, Version, write_publish};
 use super::topic::{event_topic, inbox_topic, message_topic, presence_topic, read_topic, typing_topic};
 use crate::canonical;
 use crate::clock::Clock;
@@ -81,7 +81,7 @@ impl Wire for MqttWire {
         let mut out = Vec::new();
         match &event.entry.body {
             Body::Publication(publication) => {
-                let of = Flags { qos: self.qos, ..Flags::default() };
+                let of = Stamp { qos: self.qos, ..Stamp::default() };
                 write_publication(self.version, publication, &of, self.clock.now_ms(), &mut out);
             }
             _ => {
@@ -89,7 +89,7 @@ impl Wire for MqttWire {
                 canonical::write_event(event, &self.ids, &mut payload);
                 let mut topic = String::with_capacity(64);
                 topic_of(&self.conferences.id(event.place.conf), event, &mut topic);
-                write_json(self.version, &topic, &payload, &Flags { qos: self.qos, ..Flags::default() }, &mut out);
+                write_json(self.version, &topic, &payload, &Stamp { qos: self.qos, ..Stamp::default() }, &mut out);
             }
         }
         out.into()
@@ -98,12 +98,12 @@ impl Wire for MqttWire {
     fn signal(&self, telling: &Telling) -> Bytes {
         let mut out = Vec::new();
         if let Signal::Published { publication, .. } = &telling.signal {
-            write_publication(self.version, publication, &Flags::default(), self.clock.now_ms(), &mut out);
+            write_publication(self.version, publication, &Stamp::default(), self.clock.now_ms(), &mut out);
             return out.into();
         }
         let mut topic = String::with_capacity(64);
         topic_of_signal(&self.conferences.id(telling.conf), &telling.signal, &mut topic);
-        write_signal(self.version, &topic, &telling.signal, &Flags::default(), &mut out);
+        write_signal(self.version, &topic, &telling.signal, &Stamp::default(), &mut out);
         out.into()
     }
 }
@@ -119,42 +119,23 @@ pub fn topic_of(conference: &str, event: &Event, out: &mut String) {
     }
 }
 
-/// What differs between copies of one message.
-#[derive(Debug, Clone, Copy)]
-pub struct Flags<'a> {
-    /// Sent again.
-    pub dup: bool,
-    /// How surely.
-    pub qos: Qos,
-    /// It is the topic's retained one.
-    pub retain: bool,
-    /// The packet id; unused with QoS 0.
-    pub packet_id: u16,
-    /// The subscriptions that select it.
-    pub identifiers: &'a [u32],
-}
-
-impl Default for Flags<'_> {
-    fn default() -> Self {
-        Self { dup: false, qos: Qos::AtMostOnce, retain: false, packet_id: 0, identifiers: &[] }
-    }
-}
-
-fn packet<'a>(topic: &'a str, payload: &'a [u8], message: MessageProperties<'a>, flags: &Flags<'a>) -> Outgoing<'a> {
-    let Flags { dup, qos, retain, packet_id, identifiers } = *flags;
-    Outgoing { dup, qos, retain, topic, packet_id, topic_alias: None, subscription_identifiers: identifiers, message, payload }
+fn packet<'a>(topic: &'a str, payload: &'a [u8], message: MessageProperties<'a>, stamp: &Stamp<'a>) -> Outgoing<'a> {
+    let Stamp { dup, qos, retain, packet_id, identifiers, alias } = *stamp;
+    let topic = if alias.is_some_and(|alias| alias.is_known) { "" } else { topic };
+    let topic_alias = alias.map(|alias| alias.number);
+    Outgoing { dup, qos, retain, topic, packet_id, topic_alias, subscription_identifiers: identifiers, message, payload }
 }
 
 /// Appends a PUBLISH of canonical JSON.
-pub fn write_json(version: Version, topic: &str, payload: &[u8], flags: &Flags<'_>, out: &mut Vec<u8>) {
+pub fn write_json(version: Version, topic: &str, payload: &[u8], stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     let message = MessageProperties { payload_is_utf8: true, content_type: Some("application/json"), ..MessageProperties::default() };
-    write_publish(version, &packet(topic, payload, message, flags), out);
+    write_publish(version, &packet(topic, payload, message, stamp), out);
 }
 
 /// Appends a PUBLISH of text.
-pub fn write_text(version: Version, topic: &str, text: &str, flags: &Flags<'_>, out: &mut Vec<u8>) {
+pub fn write_text(version: Version, topic: &str, text: &str, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     let message = MessageProperties { payload_is_utf8: true, ..MessageProperties::default() };
-    write_publish(version, &packet(topic, text.as_bytes(), message, flags), out);
+    write_publish(version, &packet(topic, text.as_bytes(), message, stamp), out);
 }
 
 /// The topic under which a signal is published.
@@ -168,14 +149,14 @@ pub fn topic_of_signal(conference: &str, signal: &Signal, out: &mut String) {
 }
 
 /// Appends the PUBLISH of a signal that is not a publication.
-pub fn write_signal(version: Version, topic: &str, signal: &Signal, flags: &Flags<'_>, out: &mut Vec<u8>) {
+pub fn write_signal(version: Version, topic: &str, signal: &Signal, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     let mut payload = Vec::with_capacity(128);
     canonical::write_signal(signal, &mut payload);
-    write_json(version, topic, &payload, flags, out);
+    write_json(version, topic, &payload, stamp, out);
 }
 
 /// Appends the PUBLISH of an application's message, as it came, with what is left of its time [MQTT-3.3.2-6].
-pub fn write_publication(version: Version, publication: &Publication, flags: &Flags<'_>, now_ms: u64, out: &mut Vec<u8>) {
+pub fn write_publication(version: Version, publication: &Publication, stamp: &Stamp<'_>, now_ms: u64, out: &mut Vec<u8>) {
     let mut message = MessageProperties::default();
     let user;
     if let Some(properties) = publication.properties.as_deref().filter(|_| version == Version::V5) {
@@ -190,5 +171,5 @@ pub fn write_publication(version: Version, publication: &Publication, flags: &Fl
         let left_s = publication.expires_ms.saturating_sub(now_ms).div_ceil(1000);
         message.expiry_s = Some(u32::try_from(left_s).unwrap_or(u32::MAX));
     }
-    write_publish(version, &packet(&publication.topic, &publication.payload, message, flags), out);
+    write_publish(version, &packet(&publication.topic, &publication.payload, message, stamp), out);
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::walk::{offer_signal, shared};
 use super::{LEFT, Registry};
+use crate::model::Publication;
 use crate::outbox::{Link, Offered, Piece, Stamped};
 use crate::recent::WIRES;
 use crate::shares::{Message, Share};
@@ -29,13 +30,14 @@ impl<L: Link> Registry<L> {
         }
     }
 
-    /// The places among the topic's readers of those whose filters select the name, in ascending order.
-    pub(super) fn selected(&self, topic: &Topic, name: &str) -> Vec<u32> {
+    /// The places among the topic's readers of those whose filters select the publication and who may read it, in ascending order.
+    pub(super) fn selected(&self, topic: &Topic, publication: &Publication) -> Vec<u32> {
         let Topic::Named(conf, realm) = topic else { return Vec::new() };
         let Some(tree) = self.filters.get(&(*conf, *realm)) else { return Vec::new() };
         let mut places = Vec::new();
-        tree.for_each_match(name, |slot| {
-            places.extend(self.sessions.get(*slot as usize).and_then(|session| session.topics.get(topic)));
+        tree.for_each_match(&publication.topic, |slot| {
+            let session = self.sessions.get(*slot as usize).filter(|session| session.link.may_read(publication));
+            places.extend(session.and_then(|session| session.topics.get(topic)));
         });
         // Whoever has two filters that match is given it once.
         places.sort_unstable();
@@ -44,8 +46,8 @@ impl<L: Link> Registry<L> {
     }
 
     /// Gives a publication that nobody keeps to those whose filters select it. Who has no room for it does not get it (MQTT 5 §4.3.1).
-    pub(super) fn tell_selected(&mut self, topic: &Topic, telling: &Arc<Telling>, name: &str) {
-        let places = self.selected(topic, name);
+    pub(super) fn tell_selected(&mut self, topic: &Topic, telling: &Arc<Telling>, publication: &Publication) {
+        let places = self.selected(topic, publication);
         let Some(readers) = self.topics.get(topic) else { return };
         let mut encoded: [Option<Bytes>; WIRES] = Default::default();
         for reader in places.iter().filter_map(|at| readers.list.get(*at as usize)).filter(|reader| reader.slot != LEFT) {
@@ -65,6 +67,9 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(share.to.slot as usize).filter(|session| session.id == share.to.session) else {
             return false;
         };
+        if share.message.publication().is_none_or(|publication| !session.link.may_read(publication)) {
+            return false;
+        }
         let since = session.link.stamps();
         self.scratch.clear();
         let stamped = match &share.message {

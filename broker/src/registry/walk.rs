@@ -52,7 +52,7 @@ impl<L: Link> Registry<L> {
                 let only = match &published.event.entry.body {
                     Body::Publication(publication) => {
                         let name = &publication.topic;
-                        Some(selected.entry(Arc::clone(name)).or_insert_with(|| self.selected(&topic, name)).clone())
+                        Some(selected.entry(Arc::clone(name)).or_insert_with(|| self.selected(&topic, publication)).clone())
                     }
                     _ => None,
                 };
@@ -201,7 +201,7 @@ impl<L: Link> Registry<L> {
     pub fn tell(&mut self, telling: &Arc<Telling>) {
         let Some(topic) = telling.topic() else { return };
         if let Signal::Published { publication, .. } = &telling.signal {
-            return self.tell_selected(&topic, telling, &publication.topic);
+            return self.tell_selected(&topic, telling, publication);
         }
         let mut encoded: [Option<Bytes>; WIRES] = Default::default();
         for topic in std::iter::once(topic).chain(telling.everybodys()) {
@@ -238,13 +238,16 @@ pub(super) fn offer_signal<L: Link>(
     scratch: &mut Vec<u8>,
     bounds: &Bounds,
 ) {
+    if !stamped {
+        session.outbox.offer(&session.link, Piece::Shared(form), 1, bounds);
+        return;
+    }
+    let since = session.link.stamps();
     scratch.clear();
-    let piece = match stamped {
-        false => Piece::Shared(form),
-        true if session.link.stamp_signal(telling, form, scratch) == Stamped::Given => Piece::Own(scratch),
-        true => return,
-    };
-    session.outbox.offer(&session.link, piece, 1, bounds);
+    let given = session.link.stamp_signal(telling, form, scratch) == Stamped::Given;
+    if given && session.outbox.offer(&session.link, Piece::Own(scratch), 1, bounds) != Offered::Taken {
+        session.link.unstamp(since);
+    }
 }
 
 /// A signal that waits for a lagging session, and whether it is stamped.

@@ -273,23 +273,28 @@ proptest! {
     fn copies_are_as_if_written(
         content_type in proptest::option::of("[a-z/]{0,100}"), identifiers in prop::collection::vec(1..268_435_455u32, 0..4),
         qos in 0..3u8, retain: bool, dup: bool, packet_id in 1..=u16::MAX, payload in prop::collection::vec(any::<u8>(), 0..300),
+        alias in proptest::option::of((1..=16u16, any::<bool>())),
     ) {
         let qos = Qos::from_bits(qos).unwrap();
         let message = MessageProperties { content_type: content_type.as_deref(), ..MessageProperties::default() };
         for version in [Version::V4, Version::V5] {
             let identifiers = if version == Version::V5 { &identifiers[..] } else { &[] };
+            let alias = alias.filter(|_| version == Version::V5).map(|(number, is_known)| Alias { number, is_known });
             let plain = Outgoing { qos: Qos::AtLeastOnce, retain: false, packet_id: 0, payload: &payload, ..outgoing(message, &[], qos) };
             let mut form = Vec::new();
             write_publish(version, &plain, &mut form);
             let mut copy = Vec::new();
-            restamp(version, &form, &Stamp { dup, qos, retain, packet_id, identifiers }, &mut copy);
+            restamp(version, &form, &Stamp { dup, qos, retain, packet_id, identifiers, alias }, &mut copy);
             let (first, body) = (copy[0], &copy[copy.len() - (copy.len() - 1 - varint_bytes(&copy))..]);
             prop_assert_eq!(first, 0x30 | u8::from(dup && qos != Qos::AtMostOnce) << 3 | u8::from(qos) << 1 | u8::from(retain));
             let mut wanted = Vec::new();
-            write_publish(version, &Outgoing { dup, qos, retain, packet_id, subscription_identifiers: identifiers, ..plain }, &mut wanted);
+            let topic = if alias.is_some_and(|alias| alias.is_known) { "" } else { plain.topic };
+            let topic_alias = alias.map(|alias| alias.number);
+            let wanted_packet = Outgoing { dup, qos, retain, packet_id, topic, topic_alias, subscription_identifiers: identifiers, ..plain };
+            write_publish(version, &wanted_packet, &mut wanted);
             // Properties may stand in another order.
             prop_assert_eq!((copy.len(), body.len()), (wanted.len(), wanted.len() - 1 - varint_bytes(&wanted)));
-            if identifiers.is_empty() {
+            if identifiers.is_empty() && alias.is_none() {
                 prop_assert_eq!(copy, wanted);
             }
         }

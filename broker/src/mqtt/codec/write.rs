@@ -274,6 +274,23 @@ pub struct Stamp<'a> {
     pub packet_id: u16,
     /// The subscriptions that select it.
     pub identifiers: &'a [u32],
+    /// A number for its topic.
+    pub alias: Option<Alias>,
+}
+
+/// A number for a topic (§3.3.2.3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alias {
+    /// The number, from 1.
+    pub number: u16,
+    /// The receiver has it already: the topic is left out.
+    pub is_known: bool,
+}
+
+impl Default for Stamp<'_> {
+    fn default() -> Self {
+        Self { dup: false, qos: Qos::AtMostOnce, retain: false, packet_id: 0, identifiers: &[], alias: None }
+    }
 }
 
 /// The topic of a PUBLISH that was written here.
@@ -289,9 +306,9 @@ fn header_len(publish: &[u8]) -> usize {
 
 /// Appends a copy of a PUBLISH that was written here with QoS 1, with another stamp.
 pub fn restamp(version: Version, form: &[u8], stamp: &Stamp<'_>, out: &mut Vec<u8>) {
-    let Stamp { dup, qos, retain, packet_id, identifiers } = *stamp;
+    let Stamp { dup, qos, retain, packet_id, identifiers, alias } = *stamp;
     let id_at = packet_id_at(form);
-    if qos != Qos::AtMostOnce && identifiers.is_empty() {
+    if qos != Qos::AtMostOnce && identifiers.is_empty() && alias.is_none() {
         let start = out.len();
         out.extend_from_slice(form);
         out[start] = first_byte(dup, qos, retain);
@@ -300,8 +317,9 @@ pub fn restamp(version: Version, form: &[u8], stamp: &Stamp<'_>, out: &mut Vec<u
     }
     let header = header_len(form);
     let (topic, rest) = (&form[header..id_at], &form[id_at + 2..]);
+    let topic = if alias.is_some_and(|alias| alias.is_known) { &[0, 0] } else { topic };
     let properties = if version == Version::V5 { split_properties(rest) } else { (&[][..], rest) };
-    let added: usize = identifiers.iter().map(|id| 1 + varint_len(*id as usize)).sum();
+    let added = identifiers.iter().map(|id| 1 + varint_len(*id as usize)).sum::<usize>() + if alias.is_some() { 3 } else { 0 };
     let properties_len = properties.0.len() + added;
     let properties_bytes = if version == Version::V5 { varint_len(properties_len) + properties_len } else { 0 };
     let id_bytes = 2 * usize::from(qos != Qos::AtMostOnce);
@@ -316,6 +334,10 @@ pub fn restamp(version: Version, form: &[u8], stamp: &Stamp<'_>, out: &mut Vec<u
         for id in identifiers {
             out.push(0x0B);
             put_varint(*id as usize, out);
+        }
+        if let Some(alias) = alias {
+            out.push(0x23);
+            put_u16(alias.number, out);
         }
         out.extend_from_slice(properties.0);
     }

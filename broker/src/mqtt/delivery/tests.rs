@@ -31,22 +31,19 @@ fn published(pos: u64, qos: u8, origin: u64) -> Arc<Published> {
 fn form(published: &Published) -> Vec<u8> {
     let Body::Publication(publication) = &published.event.entry.body else { return Vec::new() };
     let mut form = Vec::new();
-    write_publication(Version::V5, publication, &Flags { qos: Qos::AtLeastOnce, ..Flags::default() }, 0, &mut form);
+    write_publication(Version::V5, publication, &Stamp { qos: Qos::AtLeastOnce, ..Stamp::default() }, 0, &mut form);
     form
 }
 
+fn subscription(qos: Qos) -> Subscription {
+    let (no_local, retain_as_published) = (false, false);
+    Subscription { filter: "a/+".into(), qos, no_local, retain_as_published, identifier: 0, since_pos: 0, everywhere: Parts::NONE }
+}
+
 fn delivery(qos: Qos, change: impl FnOnce(&mut Subscription)) -> Delivery {
-    let mut delivery = Delivery::new(Version::V5, WINDOW, 1000);
+    let mut delivery = Delivery::new(Version::V5, WINDOW, 1000, 0);
     delivery.begin(9, false, Vec::new(), 0);
-    let mut subscription = Subscription {
-        filter: "a/+".into(),
-        qos,
-        no_local: false,
-        retain_as_published: false,
-        identifier: 0,
-        since_pos: 0,
-        everywhere: Parts::NONE,
-    };
+    let mut subscription = subscription(qos);
     change(&mut subscription);
     delivery.subscriptions.insert(subscription);
     delivery
@@ -73,17 +70,9 @@ fn a_message_has_the_lower_qos_of_both_and_the_flags_that_were_asked_for() {
 
 #[test]
 fn what_may_have_been_sent_before_is_marked_and_what_is_too_long_is_not_sent() {
-    let mut delivery = Delivery::new(Version::V5, WINDOW, 12);
+    let mut delivery = Delivery::new(Version::V5, WINDOW, 12, 0);
     delivery.begin(9, true, Vec::new(), 7);
-    delivery.subscriptions.insert(Subscription {
-        filter: "a/b".into(),
-        qos: Qos::AtLeastOnce,
-        no_local: false,
-        retain_as_published: false,
-        identifier: 0,
-        since_pos: 0,
-        everywhere: Parts::NONE,
-    });
+    delivery.subscriptions.insert(subscription(Qos::AtLeastOnce));
     assert_eq!(stamp(&mut delivery, &published(7, 1, 0)).1[0], 0x3A);
     assert_eq!(stamp(&mut delivery, &published(8, 1, 0)).1[0], 0x32);
     delivery.max_packet_bytes = 5;
@@ -108,6 +97,22 @@ fn qos_2_of_a_kept_session_is_on_record_before_it_is_sent() {
     assert_eq!(delivery.received(packet_id(1), false), Received::Release);
     assert!(!delivery.acknowledged(packet_id(1)) && delivery.completed(packet_id(1)) && !delivery.completed(packet_id(1)));
     assert!(delivery.reserve("demo", &events[5..]) && stamp(&mut delivery, &events[5]).0 == Stamped::Given);
+}
+
+#[test]
+fn topics_are_numbered_and_numbers_that_were_not_told_are_taken_back() {
+    let mut delivery = Delivery::new(Version::V5, WINDOW, 1000, 1);
+    delivery.begin(9, false, Vec::new(), 0);
+    delivery.subscriptions.insert(subscription(Qos::AtMostOnce));
+    assert!(!delivery.takes_shared());
+    let since = delivery.stamps();
+    // The topic in full, with its number.
+    let first = b"\x30\x0a\x00\x03a/b\x03\x23\x00\x01x";
+    assert_eq!(stamp(&mut delivery, &published(1, 1, 0)).1, first);
+    delivery.unstamp(since);
+    assert_eq!(stamp(&mut delivery, &published(1, 1, 0)).1, first);
+    // The number alone.
+    assert_eq!(stamp(&mut delivery, &published(2, 1, 0)).1, b"\x30\x07\x00\x00\x03\x23\x00\x01x");
 }
 
 #[test]

@@ -38,7 +38,12 @@ pub fn run(kills: usize, seed: u64, report: &mut Report) {
 
 /// A server with conference `demo` of staff `sam`, devices `gate` and `door` and the people who register, and conference `other` of `eve`.
 fn story(tell: impl FnOnce(&Server) -> Result<String>) -> Result<String> {
-    let mut server = Server::start(Options::new())?;
+    story_with(Options::new(), tell)
+}
+
+/// The same with other settings.
+fn story_with(options: Options, tell: impl FnOnce(&Server) -> Result<String>) -> Result<String> {
+    let mut server = Server::start(options)?;
     server.cli_ok(&["conference", "add", "other"])?;
     for (user, role) in [("demo/sam", "staff"), ("demo/gate", "device"), ("demo/door", "device"), ("other/eve", "attendee")] {
         let uid = user.split_once('/').map_or(user, |(_, uid)| uid);

@@ -10,7 +10,7 @@ use crate::mqtt::Version;
 use crate::mqtt::client::{Client, Seen};
 use crate::mqtt::packet::{Connect, PUBACK, Publish, ack};
 use crate::mqtt::parse::Packet;
-use crate::mqtt::property::{MESSAGE_EXPIRY, RECEIVE_MAXIMUM, SUBSCRIPTION_ID, USER, Value};
+use crate::mqtt::property::{ALIAS_MAXIMUM, MESSAGE_EXPIRY, RECEIVE_MAXIMUM, SUBSCRIPTION_ID, TOPIC_ALIAS, USER, Value};
 use crate::server::Server;
 use crate::suite::{Report, load};
 
@@ -26,6 +26,7 @@ pub fn run(report: &mut Report) {
     report.check("sessions: one that is not kept any more", || story(given_up));
     report.check("sessions: shares of a member that goes", || story(shares));
     report.check("sessions: expired while away", || story(expired));
+    report.check("sessions: topic aliases towards the client", || story(aliases));
 }
 
 /// A kept MQTT 5 session of which so many messages may be unacknowledged.
@@ -233,4 +234,30 @@ fn expired(server: &Server) -> Result<String> {
         ensure!(hello.version == Version::V4 || is_less, "what is left of its time is {left:?}");
     }
     Ok("the one that had time left".into())
+}
+
+/// A client that takes one alias is told one topic's name once, and every other topic's always.
+fn aliases(server: &Server) -> Result<String> {
+    for uid in ["alice", "bob"] {
+        load::token(server, uid)?;
+    }
+    let mut from = join(server, Version::V5, "alice")?;
+    let mut hello = hello(Version::V5, "bob", "bob", false);
+    hello.properties.push((ALIAS_MAXIMUM, Value::Two(1)));
+    let (mut bob, _) = connect(server, &hello)?;
+    bob.subscribe("conf/demo/topic/#", 1)?;
+    let topics = ["conf/demo/topic/a", "conf/demo/topic/a", "conf/demo/topic/b", "conf/demo/topic/a", "conf/demo/topic/b"];
+    for (number, topic) in topics.into_iter().enumerate() {
+        // Kept ones and others, on one connection.
+        from.publish(Publish::new(topic, u8::from(number % 2 == 0), "x"))?;
+        let message = bob.receive()?;
+        let alias = message.properties.iter().find(|(id, _)| *id == TOPIC_ALIAS).map(|(_, value)| value.clone());
+        let (name, wanted) = match (topic.ends_with('a'), number) {
+            (true, 0) => (topic, Some(Value::Two(1))),
+            (true, _) => ("", Some(Value::Two(1))),
+            (false, _) => (topic, None),
+        };
+        ensure!(message.topic == name.as_bytes() && alias == wanted, "message {number} on {topic} came as {message:?}");
+    }
+    Ok(format!("{} messages", topics.len()))
 }

@@ -6,19 +6,35 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{connect, drain, hello, join, story};
+use super::{connect, drain, hello, join, story, story_with};
 use crate::client;
 use crate::mqtt::Version;
 use crate::mqtt::client::Client;
 use crate::mqtt::packet::Publish;
 use crate::mqtt::property::{USER, Value};
-use crate::server::Server;
+use crate::server::{Options, Server};
 use crate::suite::{Report, load};
 
 /// How long nothing must come.
 const QUIET: Duration = Duration::from_millis(500);
 /// A refusal in a SUBACK: of 3.1.1, and of MQTT 5 for what one may not read.
 const REFUSED: [u8; 2] = [0x80, 0x87];
+
+/// Everybody has topics of their own; what devices measure is for staff.
+const RULES: &str = r#"
+[server]
+mode = "demo"
+[[conference.demo.topics]]
+filter = "own/{uid}/#"
+[[conference.demo.topics]]
+filter = "own/#"
+publish = []
+subscribe = []
+[[conference.demo.topics]]
+filter = "sensors/#"
+publish = ["device"]
+subscribe = ["staff"]
+"#;
 
 /// All stories.
 pub fn run(report: &mut Report) {
@@ -28,6 +44,7 @@ pub fn run(report: &mut Report) {
     report.check("silence: badge topics", || story(badges));
     report.check("silence: a member who was removed", || story(removed));
     report.check("silence: the server's own topics", || story(server_topics));
+    report.check("silence: topics with rules", || story_with(Options::new().config(RULES), ruled));
 }
 
 fn refused(client: &mut Client, filter: &str) -> Result<()> {
@@ -223,4 +240,46 @@ fn server_topics(server: &Server) -> Result<String> {
     sam.subscribe("$SYS/broker/#", 0)?;
     let given = only_to(&mut sam, &mut mallory, "$SYS")?;
     Ok(format!("{given} figures for staff"))
+}
+
+fn ruled(server: &Server) -> Result<String> {
+    let mut given = 0;
+    for version in [Version::V4, Version::V5] {
+        let mut gate = join(server, version, "gate")?;
+        let mut sam = join(server, version, "sam")?;
+        let mut mallory = join(server, version, "mallory")?;
+        let mut helper = connect(server, &hello(version, "mallory", "helper", false))?.0;
+        let away = hello(version, "mallory", "away", true);
+        let (mut gone, _) = connect(server, &away)?;
+        gone.subscribe("conf/demo/topic/#", 1)?;
+        gone.leave(0, &Vec::new())?;
+        sam.subscribe("conf/demo/topic/sensors/+", 1)?;
+        for filter in ["conf/demo/topic/sensors/door", "conf/demo/topic/own/gate/x"] {
+            refused(&mut mallory, filter)?;
+        }
+        mallory.subscribe("conf/demo/topic/#", 1)?;
+        mallory.subscribe("conf/demo/topic/own/mallory/x", 1)?;
+        if version == Version::V5 {
+            helper.subscribe("$share/group/conf/demo/topic/sensors/#", 1)?;
+        }
+        for qos in [1, 0] {
+            gate.publish(Publish::new("conf/demo/topic/sensors/door", qos, "open").retained())?;
+            gate.publish(Publish::new("conf/demo/topic/own/gate/x", qos, "mine"))?;
+        }
+        given += only_to(&mut sam, &mut mallory, "sensors/")?;
+        let (mut back, _) = connect(server, &away)?;
+        let mut late = connect(server, &hello(version, "mallory", "late", false))?.0;
+        late.subscribe("conf/demo/topic/#", 1)?;
+        gate.publish(Publish::new("conf/demo/topic/own/mallory/x", 0, "not mine"))?;
+        helper.publish(Publish::new("conf/demo/topic/sensors/door", 0, "forged"))?;
+        helper.publish(Publish::new("conf/demo/topic/own/mallory/x", 0, "my own"))?;
+        for (who, client) in [("back", &mut back), ("late", &mut late), ("helper", &mut helper), ("gate", &mut gate)] {
+            let heard = drain(client, QUIET)?;
+            ensure!(about(&heard, "sensors/").is_empty() && about(&heard, "own/gate").is_empty(), "{who} got {heard:?}");
+        }
+        let own = drain(&mut mallory, QUIET)?;
+        ensure!(own.len() == 1 && own[0].payload == b"my own", "one's own topic carried {own:?}");
+        ensure!(drain(&mut sam, QUIET)?.is_empty(), "who is no device measured something");
+    }
+    Ok(format!("{given} measurements, none to the stranger"))
 }
