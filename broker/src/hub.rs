@@ -25,7 +25,7 @@ use crate::limits::Limits;
 use crate::log::segment::{SegmentLog, SegmentOptions};
 use crate::mailbox::{Job, Mailbox};
 use crate::metrics::{Gauges, Metrics};
-use crate::model::UserRole;
+use crate::model::{Signal, UserRole};
 use crate::outbox::Budget;
 use crate::queue::{Queue, ReplyTo, Submission};
 use crate::recent::Recent;
@@ -313,7 +313,8 @@ impl Hub {
 
     /// Tells a signal to its topic's readers. Signals may be dropped.
     pub fn tell(&self, telling: &Telling) {
-        if !telling.topic().into_iter().chain(telling.everybodys()).any(|topic| self.interest.has(&topic)) {
+        let is_shared = matches!(telling.signal, Signal::Published { .. }) && !self.shares.is_empty();
+        if !is_shared && !telling.topic().into_iter().chain(telling.everybodys()).any(|topic| self.interest.has(&topic)) {
             return;
         }
         let (conf, payload) = telling_payload(telling);

@@ -53,6 +53,11 @@ pub trait Link {
         false
     }
 
+    /// Whether such messages wait already.
+    fn keeps_shares(&self) -> bool {
+        false
+    }
+
     /// Where the stamping is, for [`Link::unstamp`].
     fn stamps(&self) -> usize {
         0

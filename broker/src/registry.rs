@@ -335,23 +335,24 @@ impl<L: Link> Registry<L> {
     /// The session no longer follows the topic, unless it follows everything; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
-        if session.everything.is_none() {
-            return self.drop_reader(slot, topic);
-        }
-        let reader = session.topics.get(topic).and_then(|at| self.topics.get_mut(topic)?.list.get_mut(*at as usize));
-        reader.is_some_and(|reader| !std::mem::replace(&mut reader.implied, true))
+        if session.everything.is_some() { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
     }
 
     fn drop_reader(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
-        let Some(at) = session.topics.remove(topic) else { return false };
-        if let Topic::Chat(_, conv) = topic {
-            session.chats -= 1;
+        if let (Topic::Chat(_, conv), true) = (topic, session.topics.contains_key(topic)) {
             let source = self.topics.get(topic).and_then(|readers| readers.source.as_ref());
             if let Some(everything) = session.everything.as_mut().filter(|_| source.is_some_and(|source| source.kind.is_public())) {
                 everything.put_out(*conv);
             }
         }
+        self.take_reader_out(slot, topic)
+    }
+
+    fn take_reader_out(&mut self, slot: u32, topic: &Topic) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        let Some(at) = session.topics.remove(topic) else { return false };
+        session.chats -= usize::from(matches!(topic, Topic::Chat(..)));
         self.leave(topic, at);
         true
     }

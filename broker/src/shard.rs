@@ -70,6 +70,9 @@ impl Link for Rc<dyn Peer> {
     fn keep_share(&self, share: Arc<Share>) -> bool {
         (**self).keep_share(share)
     }
+    fn keeps_shares(&self) -> bool {
+        (**self).keeps_shares()
+    }
     fn stamps(&self) -> usize {
         (**self).stamps()
     }

@@ -70,6 +70,12 @@ pub struct Shares {
 }
 
 impl Shares {
+    /// Whether there is no group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
     /// A session joins the group of `filter`, whose filter inside is `inner`.
     pub fn join(&self, conf: ConfNo, realm: Realm, filter: &Arc<str>, inner: &str, member: Member) {
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +105,7 @@ impl Shares {
 
     /// One member of each group whose filter selects `topic`, with the message for it.
     pub fn share_out(&self, conf: ConfNo, publication: &Publication, message: &Message, mut give: impl FnMut(Arc<Share>)) {
-        if self.count.load(Relaxed) == 0 {
+        if self.is_empty() {
             return;
         }
         let mut all = self.groups.lock().unwrap_or_else(PoisonError::into_inner);

@@ -346,8 +346,16 @@ async fn open(door: Door, new: New<'_>, signed_in: SignedIn) -> Option<Box<Task>
         &mut ack,
     );
     task.session.push(|into| into.extend_from_slice(&ack));
-    task.send_again();
-    task.resume(subscriptions, cursor).await;
+    let resumed = match task.send_again() {
+        Ok(()) => task.resume(subscriptions, cursor).await,
+        Err(reject) => Err(reject),
+    };
+    if let Err(reject) = resumed {
+        // It ends at once, and what is on record of it stays: the client comes again.
+        tracing::warn!(%reject, "a kept session could not be resumed");
+        task.connection.must_retry.set(true);
+        task.is_on_record = false;
+    }
     Some(task)
 }
 
@@ -424,7 +432,7 @@ impl Task {
     }
 
     /// Sends again what was not acknowledged, in its order [MQTT-4.4.0-1] [MQTT-4.6.0-1].
-    fn send_again(&self) {
+    fn send_again(&self) -> Result<(), Reject> {
         let who = &self.session.who;
         let (version, reader) = (self.connection.version, self.edge.hub.reader());
         let mut delivery = self.connection.delivery.borrow_mut();
@@ -437,7 +445,7 @@ impl Task {
                 continue;
             }
             // What the user may not read any more is not sent again.
-            let event = reader.in_flight(who.conf, &who.uid, &sent).ok().flatten();
+            let event = reader.in_flight(who.conf, &who.uid, &sent)?;
             let Some(event) = event.filter(|event| self.connection.person.may_read_event(event)) else {
                 delivery.drop_unsent(sent.pos);
                 continue;
@@ -462,5 +470,6 @@ impl Task {
         if !bytes.is_empty() {
             self.session.push(|into| into.extend_from_slice(&bytes));
         }
+        Ok(())
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Connection {
     pub reports: RefCell<Vec<(Arc<str>, &'static str)>>,
     /// Messages that it was given as one of a group, and has no room for.
     pub shares: RefCell<VecDeque<Arc<Share>>>,
+    /// Those that wait are given now.
+    pub gives_shares: Cell<bool>,
     pub wake: Notify,
     clock: Arc<dyn Clock>,
 }
@@ -103,6 +105,7 @@ impl Connection {
             waits: Cell::new(false),
             reports: RefCell::default(),
             shares: RefCell::default(),
+            gives_shares: Cell::new(false),
             wake: Notify::new(),
             clock,
         }
@@ -180,9 +183,14 @@ impl Link for Connection {
         let fits = shares.len() < MAX_SHARES && bytes <= MAX_SHARES_BYTES;
         if fits {
             shares.push_back(share);
-            self.wake.notify_one();
+            if !self.gives_shares.get() {
+                self.wake.notify_one();
+            }
         }
         fits
+    }
+    fn keeps_shares(&self) -> bool {
+        !self.gives_shares.get() && !self.shares.borrow().is_empty()
     }
     fn stamps(&self) -> usize {
         self.delivery.borrow_mut().stamps()

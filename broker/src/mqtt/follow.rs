@@ -10,9 +10,9 @@ use super::subscriptions::Subscription;
 use super::topic::{
     Selection, Shared, Which, badge_result_topic, event_topic, inbox_topic, message_topic, presence_topic, read_topic, typing_topic,
 };
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, Uid};
 use crate::model::{Kind, Realm};
-use crate::reject::{Reason, Reject};
+use crate::reject::{Class, Reason, Reject};
 use crate::topic::{How, Parts, Source, Topic};
 use crate::view::Found;
 
@@ -65,7 +65,11 @@ impl Task {
 
     /// Follows a conversation, or reads it in another way if it is followed.
     fn follow_conversation(&self, found: &Found, start: Start) -> Result<(), Reject> {
-        let (topic, how) = (Topic::Chat(found.conf, found.record.no), self.how_of(&found.id, start.pos));
+        let topic = Topic::Chat(found.conf, found.record.no);
+        // Who follows everything goes on from where that is.
+        let follows_all = self.session.shard.registry(|registry| registry.follows_all(self.session.slot));
+        let from = if follows_all { start.pos.min(self.session.cursor()) } else { start.pos };
+        let how = self.how_of(&found.id, from);
         let source = Source { id: found.id.clone(), kind: found.record.kind };
         let end = self.edge.hub.end(found.conf);
         if !start.anew && self.session.shard.registry(|registry| registry.name(self.session.slot, &topic, &source, how, end)) {
@@ -85,18 +89,37 @@ impl Task {
     }
 
     fn follow_people(&self, selection: &Selection) {
-        let conf = self.session.who.conf;
-        let (topic, stamped) = match &selection.presence {
-            Some(Which::One(uid)) => {
-                let mut name = String::new();
-                presence_topic(&mut name, self.session.who.conference.as_str(), uid);
-                (Topic::Presence(conf, uid.clone()), self.is_stamped(&[name], u64::MAX))
+        match &selection.presence {
+            Some(Which::One(uid)) => self.follow_person(uid),
+            Some(Which::All) => {
+                let topic = Topic::Presences(self.session.who.conf);
+                self.follow_signals(&topic, self.how_of_topics(u64::MAX));
+                // Who is followed by name is heard of by that alone.
+                self.named_people().iter().for_each(|uid| self.follow_person(uid));
             }
-            Some(Which::All) => (Topic::Presences(conf), self.how_of_topics(u64::MAX).stamped),
-            None => return,
-        };
-        // Signals need no catch-up: it is never settled.
-        self.session.shard.registry(|registry| registry.register(self.session.slot, &topic, None, how(Parts::ALL, stamped)));
+            None => {}
+        }
+    }
+
+    fn follow_person(&self, uid: &Uid) {
+        let mut name = String::new();
+        presence_topic(&mut name, self.session.who.conference.as_str(), uid);
+        let how = how(Parts::ALL, self.is_stamped(&[name], u64::MAX));
+        self.follow_signals(&Topic::Presence(self.session.who.conf, uid.clone()), how);
+    }
+
+    fn named_people(&self) -> Vec<Uid> {
+        let delivery = self.connection.delivery.borrow();
+        let named = delivery.subscriptions.iter().filter_map(|one| match self.selection(&one.filter).presence {
+            Some(Which::One(uid)) => Some(uid),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    /// Signals need no catch-up: their reader is never settled.
+    fn follow_signals(&self, topic: &Topic, how: How) {
+        self.session.shard.registry(|registry| registry.register(self.session.slot, topic, None, how));
     }
 
     fn follow_topic(&self, topic: &Topic, source: Option<Source>, how: How, from: u64) -> Result<(), Reject> {
@@ -299,18 +322,26 @@ impl Task {
     }
 
     /// A session that comes back follows what it followed, from where it was.
-    pub(super) async fn resume(&mut self, subscriptions: Vec<Subscription>, cursor: u64) {
+    ///
+    /// # Errors
+    /// The state's: then nothing was lost, and it may come back once more.
+    pub(super) async fn resume(&mut self, subscriptions: Vec<Subscription>, cursor: u64) -> Result<(), Reject> {
         let start = Start { pos: cursor, anew: false };
         for (at, subscription) in subscriptions.into_iter().enumerate() {
             if at % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
-            if let Err(reject) = self.resume_one(&subscription.filter, start).await {
-                // The right to read it is gone.
-                tracing::debug!(%reject, "a subscription of a kept session is not resumed");
-                self.connection.delivery.borrow_mut().subscriptions.remove(&subscription.filter);
+            match self.resume_one(&subscription.filter, start).await {
+                Ok(()) => {}
+                Err(reject) if reject.reason.class() == Class::Unavailable => return Err(reject),
+                Err(reject) => {
+                    // The right to read it is gone.
+                    tracing::debug!(%reject, "a subscription of a kept session is not resumed");
+                    self.connection.delivery.borrow_mut().subscriptions.remove(&subscription.filter);
+                }
             }
         }
+        Ok(())
     }
 
     async fn resume_one(&mut self, filter: &Arc<str>, start: Start) -> Result<(), Reject> {

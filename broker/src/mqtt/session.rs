@@ -155,11 +155,10 @@ impl Task {
             is_empty = self.session.flush() == Flushed::Empty && self.connection.transport.flush().map_err(|_| End::GONE)?;
         }
         if is_empty && !self.connection.shares.borrow().is_empty() && self.connection.delivery.borrow().has_room() {
-            let shares = self.connection.shares.take();
-            shares.iter().for_each(|share| self.session.shard.share(share));
-            if self.connection.delivery.borrow().has_room() {
+            if self.give_shares() {
                 return Ok(());
             }
+            is_empty = self.session.flush() == Flushed::Empty && self.connection.transport.flush().map_err(|_| End::GONE)?;
         }
         let is_unread = self.unread || self.connection.transport.has_unread();
         if (is_unread && self.has_room()) || self.wait(is_empty).await? {
@@ -171,7 +170,7 @@ impl Task {
     /// Waits until there is something to do; whether it is to read.
     async fn wait(&mut self, is_empty: bool) -> Result<bool, End> {
         let now = Instant::now();
-        let waits = self.session.lags() || !self.jobs.is_empty();
+        let waits = self.session.lags() || !self.jobs.is_empty() || !self.connection.shares.borrow().is_empty();
         let retries = is_empty && waits && self.connection.delivery.borrow().has_room();
         let until = if retries { now + REFILL_RETRY } else { self.next_look(now) };
         // One timer for the connection's life, set back when it is too late: one that rings too early costs little.
@@ -259,6 +258,22 @@ impl Task {
             return false;
         }
         self.session.give(&events, through)
+    }
+
+    /// Gives the session what waits of its groups, in order; whether any of it went.
+    fn give_shares(&self) -> bool {
+        let mut shares = self.connection.shares.take();
+        let before = shares.len();
+        self.connection.gives_shares.set(true);
+        while self.connection.shares.borrow().is_empty()
+            && let Some(share) = shares.pop_front()
+        {
+            self.session.shard.share(&share);
+        }
+        self.connection.gives_shares.set(false);
+        let mut kept = self.connection.shares.borrow_mut();
+        kept.append(&mut shares);
+        kept.len() < before
     }
 
     /// Puts on record where the session is. `is_over`: its connection has ended.

@@ -4,6 +4,7 @@ use super::Reader;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys::{self, Key};
 use crate::model::{Event, InFlight, KeptSession, KeptSubscription, Retained};
+use crate::reject::{Class, Reject};
 use crate::state::{Direction, StateError};
 use crate::view::decode;
 
@@ -102,11 +103,14 @@ impl Reader {
     ///
     /// # Errors
     /// The state's.
-    pub fn in_flight(&self, conf: ConfNo, uid: &Uid, sent: &InFlight) -> Result<Option<Event>, StateError> {
+    pub fn in_flight(&self, conf: ConfNo, uid: &Uid, sent: &InFlight) -> Result<Option<Event>, Reject> {
         let found = if sent.conversation == ConversationId::topics() {
             self.conversation(conf, &sent.conversation)?
         } else {
-            self.readable(conf, uid, &sent.conversation).ok()
+            match self.readable(conf, uid, &sent.conversation) {
+                Err(reject) if reject.reason.class() == Class::Unavailable => return Err(reject),
+                found => found.ok(),
+            }
         };
         let Some(found) = found else { return Ok(None) };
         let entry = self.entry(&found, sent.seq)?.filter(|entry| entry.pos == sent.pos);

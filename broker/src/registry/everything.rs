@@ -1,9 +1,9 @@
 //! Following everything that one may read, now and later: the conversations that are open to all are one topic, so that one more of
 //! them costs nothing; each of the others is a reader of its own, as if it had been subscribed to by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::{PENDING, Registry, Session};
+use super::{PENDING, Readers, Registry, Session};
 use crate::ids::{ConvNo, ConversationId, Uid};
 use crate::model::{Body, Change, Event};
 use crate::outbox::Link;
@@ -80,10 +80,26 @@ impl<L> Session<L> {
         self.topics.contains_key(&Topic::of(event)) || self.everything.as_ref().is_none_or(|everything| everything.keeps_back(event))
     }
 
-    /// The same of a signal.
-    pub(super) fn hears_otherwise(&self, telling: &Telling) -> bool {
+    /// The same of a signal, whose own topic is `named`.
+    pub(super) fn hears_otherwise(&self, telling: &Telling, named: &Topic) -> bool {
         let is_banned = |conv| self.everything.as_ref().is_none_or(|everything| everything.bans.contains_key(&conv));
-        telling.conv.is_none_or(|conv| self.topics.contains_key(&Topic::Chat(telling.conf, conv)) || is_banned(conv))
+        self.topics.contains_key(named) || telling.conv.is_some_and(is_banned)
+    }
+
+    /// Whether the event lets the user into a conversation again that is open to all, for a session that follows everything.
+    pub(super) fn is_let_in_by(&self, event: &Event) -> bool {
+        let is_in = |user: &Uid, change| *user == self.uid && change != Change::Banned && event.place.kind.is_public();
+        self.everything.is_some() && matches!(&event.entry.body, Body::Member { user, change } if is_in(user, *change))
+    }
+
+    /// The user is in again: for the session's own reader of the conversation no removal from before counts any more.
+    pub(super) fn come_back(&mut self, topics: &mut HashMap<Topic, Readers>, event: &Event) {
+        let topic = Topic::of(event);
+        let Some(at) = self.topics.get(&topic) else { return };
+        if let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
+            (reader.checked, reader.ended) = (reader.checked.max(event.entry.pos), 0);
+            self.ended.retain(|ended| *ended != topic);
+        }
     }
 
     /// The topic by which the session reads the event, and its place among that topic's readers.
@@ -205,6 +221,25 @@ impl<L: Link> Registry<L> {
         true
     }
 
+    /// A conversation that the session followed by name, it follows with everything else from now on; whether it did.
+    pub(super) fn unname(&mut self, slot: u32, topic: &Topic) -> bool {
+        let Some(session) = self.sessions.get(slot as usize) else { return false };
+        let all = Topic::Public(session.conf);
+        let all = session.topics.get(&all).and_then(|at| self.topics.get(&all)?.list.get(*at as usize)).map(|reader| reader.floor);
+        let lags = session.lag.is_some();
+        let Some(at) = session.topics.get(topic) else { return false };
+        let Some(readers) = self.topics.get_mut(topic) else { return false };
+        let is_public = readers.source.as_ref().is_some_and(|source| source.kind.is_public());
+        let Some(reader) = readers.list.get_mut(*at as usize) else { return false };
+        let was_named = !std::mem::replace(&mut reader.implied, true);
+        // When the reader of all that is open has had as much, that one does for it.
+        let is_even = !lags && !self.walking && reader.ended == 0 && all.is_some_and(|all| reader.floor <= all);
+        if is_public && is_even {
+            self.take_reader_out(slot, topic);
+        }
+        was_named
+    }
+
     /// Stops following everything; what was subscribed to by name goes on. Whether it did.
     pub fn unfollow_all(&mut self, slot: u32) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
@@ -252,8 +287,12 @@ impl<L: Link> Registry<L> {
             return;
         }
         for slot in self.slots_of(&Topic::Joins(event.place.conf, user.clone())) {
-            if let Some(everything) = self.sessions.get_mut(slot as usize).and_then(|session| session.everything.as_mut()) {
+            let Some(session) = self.sessions.get_mut(slot as usize) else { continue };
+            if let Some(everything) = session.everything.as_mut() {
                 everything.note(user, event);
+            }
+            if session.is_let_in_by(event) {
+                session.come_back(&mut self.topics, event);
             }
         }
     }

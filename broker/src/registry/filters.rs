@@ -70,6 +70,10 @@ impl<L: Link> Registry<L> {
         if share.message.publication().is_none_or(|publication| !session.link.may_read(publication)) {
             return false;
         }
+        if session.link.keeps_shares() {
+            // In their order.
+            return session.link.keep_share(Arc::clone(share));
+        }
         let since = session.link.stamps();
         self.scratch.clear();
         let stamped = match &share.message {
@@ -88,9 +92,13 @@ impl<L: Link> Registry<L> {
             Stamped::NoRoom => session.link.keep_share(Arc::clone(share)),
             Stamped::Given => match session.outbox.offer(&session.link, Piece::Own(&self.scratch), 1, &self.bounds) {
                 Offered::Taken => true,
-                Offered::Full | Offered::Gone => {
+                Offered::Full => {
                     session.link.unstamp(since);
                     session.link.keep_share(Arc::clone(share))
+                }
+                Offered::Gone => {
+                    session.link.unstamp(since);
+                    false
                 }
             },
         }

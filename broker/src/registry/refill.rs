@@ -92,6 +92,8 @@ impl<L: Link> Registry<L> {
             if reader.is_some_and(|reader| reader.ended > cursor) { session.ended.push(topic) } else { ended.push(topic) }
         }
         if cursor >= session.passed {
+            // It may be ahead of the walk.
+            session.passed = cursor;
             end_lag(session, &self.wires, &mut self.scratch, &self.bounds);
         } else if let Some(lag) = session.lag.as_mut() {
             lag.cursor = cursor;
@@ -143,6 +145,10 @@ fn pick<'e, L: Link>(
     for published in events {
         if let Some(everything) = session.everything.as_mut() {
             everything.note(&session.uid, &published.event);
+        }
+        if session.is_let_in_by(&published.event) {
+            session.come_back(topics, &published.event);
+            picked.ended.retain(|ended| *ended != Topic::of(&published.event));
         }
         let Some((topic, at)) = session.reads_by(&published.event) else { continue };
         let Some(reader) = topics.get_mut(&topic).and_then(|readers| readers.list.get_mut(at as usize)) else { continue };

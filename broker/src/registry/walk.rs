@@ -204,17 +204,19 @@ impl<L: Link> Registry<L> {
             return self.tell_selected(&topic, telling, publication);
         }
         let mut encoded: [Option<Bytes>; WIRES] = Default::default();
-        for topic in std::iter::once(topic).chain(telling.everybodys()) {
-            self.tell_topic(&topic, telling, &mut encoded);
+        self.tell_topic(&topic, None, telling, &mut encoded);
+        if let Some(everybodys) = telling.everybodys() {
+            self.tell_topic(&everybodys, Some(&topic), telling, &mut encoded);
         }
     }
 
-    fn tell_topic(&mut self, topic: &Topic, telling: &Arc<Telling>, encoded: &mut [Option<Bytes>; WIRES]) {
+    /// Tells those who follow `topic`; but not, if it is a topic of many, those who follow the signal's own, `named`.
+    fn tell_topic(&mut self, topic: &Topic, named: Option<&Topic>, telling: &Arc<Telling>, encoded: &mut [Option<Bytes>; WIRES]) {
         let Some(readers) = self.topics.get(topic) else { return };
-        let (part, public) = (Parts::of_signal(&telling.signal), matches!(topic, Topic::Public(_)));
+        let part = Parts::of_signal(&telling.signal);
         for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
             let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
-            if session.uid == *telling.author() || (public && session.hears_otherwise(telling)) {
+            if session.uid == *telling.author() || named.is_some_and(|named| session.hears_otherwise(telling, named)) {
                 continue;
             }
             if session.lag.is_some() {

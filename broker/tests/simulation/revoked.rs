@@ -18,8 +18,12 @@ fn ann() -> Uid {
 }
 
 fn event(pos: u64, body: Body) -> Arc<Published> {
-    let place =
-        Place { conf: ConfNo(1), conv: ConvNo(1), conversation: ConversationId::parse("crew").unwrap(), kind: Kind::Group, seq: pos };
+    event_in(Kind::Group, pos, body)
+}
+
+/// The crew's conversation, of this kind.
+fn event_in(kind: Kind, pos: u64, body: Body) -> Arc<Published> {
+    let place = Place { conf: ConfNo(1), conv: ConvNo(1), conversation: ConversationId::parse("crew").unwrap(), kind, seq: pos };
     let entry = Entry { pos, n: 0, ts_ms: 0, from: Uid::parse("ben").unwrap(), name: "Ben".into(), via: Via::Ws, body };
     Published::new(Event { place, entry, origin: 0 })
 }
@@ -32,14 +36,20 @@ fn put_out(pos: u64) -> Arc<Published> {
     event(pos, Body::Member { user: ann(), change: Change::Removed })
 }
 
-/// A registry in which ann follows the crew; her catch-up covered `covered` of what was there up to `until`.
-fn following(covered: u64, until: u64) -> (Registry<SimLink>, SimLink, u32) {
+/// A registry with ann's session.
+fn registry() -> (Registry<SimLink>, SimLink, u32) {
     let mut wires: Wires = [const { None }; WIRES];
     wires[0] = Some(Arc::new(SimWire { padding: 0 }) as Arc<dyn Wire>);
     let bounds = Bounds { events: 100, bytes: 10_000, budget: Budget::new(100_000) };
     let (mut registry, link) = (Registry::new(Arc::new(wires), bounds, 10), SimLink::default());
     link.0.room.set(10_000);
     let slot = registry.add(7, ConfNo(1), ann(), link.clone());
+    (registry, link, slot)
+}
+
+/// A registry in which ann follows the crew; her catch-up covered `covered` of what was there up to `until`.
+fn following(covered: u64, until: u64) -> (Registry<SimLink>, SimLink, u32) {
+    let (mut registry, link, slot) = registry();
     let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Group };
     assert!(registry.register(slot, &CREW, Some(source), How::plain(true)));
     assert!(registry.settle(slot, &CREW, covered, until));
@@ -146,4 +156,79 @@ fn an_ended_session_is_given_nothing() {
     registry.silence(slot, 7);
     walk(&mut registry, &[said(6)]);
     assert!(seen(&link).is_empty());
+}
+
+/// A registry in which ann follows everything, and by name the crew, which is open to all.
+fn following_all() -> (Registry<SimLink>, SimLink, u32) {
+    let (mut registry, link, slot) = registry();
+    assert!(registry.follow_all(slot, 0, How::plain(true)));
+    registry.follow_known(slot, Vec::new());
+    registry.settle_all(slot, 0);
+    let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Channel };
+    assert!(registry.name(slot, &CREW, &source, How::plain(true), 0));
+    (registry, link, slot)
+}
+
+fn said_openly(pos: u64) -> Arc<Published> {
+    event_in(Kind::Channel, pos, Body::Message(Message::default()))
+}
+
+fn changed(pos: u64, change: Change) -> Arc<Published> {
+    event_in(Kind::Channel, pos, Body::Member { user: ann(), change })
+}
+
+#[test]
+fn who_is_banned_and_let_in_at_once_goes_on() {
+    let story = [said_openly(1), changed(2, Change::Banned), changed(3, Change::Invited), said_openly(4)];
+    for at_once in [1, 2, 3, 4] {
+        let (mut registry, link, _) = following_all();
+        story.chunks(at_once).for_each(|batch| walk(&mut registry, batch));
+        walk(&mut registry, &[said_openly(5)]);
+        assert_eq!(seen(&link), [1, 2, 3, 4, 5], "{at_once} at once");
+    }
+}
+
+#[test]
+fn who_is_banned_and_let_in_while_lagging_goes_on() {
+    for (walked, refilled) in [(13, 13), (10, 13)] {
+        let (mut registry, link, slot) = following_all();
+        link.0.room.set(0);
+        let mut events: Vec<_> = (1..=10).map(said_openly).collect();
+        events.extend([changed(11, Change::Banned), changed(12, Change::Invited), said_openly(13)]);
+        for event in &events[..walked] {
+            walk(&mut registry, std::slice::from_ref(event));
+        }
+        link.0.room.set(10_000);
+        registry.flush(slot);
+        while let Some(wanted) = registry.wants_refill(slot) {
+            registry.refill(slot, 7, &events[wanted.after as usize..refilled], refilled as u64);
+        }
+        for event in &events[walked..] {
+            walk(&mut registry, std::slice::from_ref(event));
+        }
+        walk(&mut registry, &[said_openly(14)]);
+        assert_eq!(seen(&link), (1..=14).collect::<Vec<_>>(), "walked to {walked}");
+    }
+}
+
+#[test]
+fn a_session_goes_on_from_what_a_refill_gave_that_was_ahead_of_the_walk() {
+    let (mut registry, link, slot) = following(1, 2);
+    assert!(registry.wants_refill(slot).is_some());
+    registry.refill(slot, 7, &[said(2), said(3), said(4)], 4);
+    assert_eq!((seen(&link), registry.lags(slot), registry.cursor(slot)), (vec![2, 3, 4], false, 4));
+}
+
+#[test]
+fn conversations_named_one_after_the_other_leave_nothing_behind() {
+    let (mut registry, link, slot) = following_all();
+    walk(&mut registry, &[said_openly(1)]);
+    assert!(registry.unsubscribe(slot, &CREW) && !registry.reads(slot, &CREW));
+    walk(&mut registry, &[said_openly(2)]);
+    assert_eq!(seen(&link), [1, 2]);
+    for number in 2..100 {
+        let topic = Topic::Chat(ConfNo(1), ConvNo(number));
+        let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Channel };
+        assert!(registry.name(slot, &topic, &source, How::plain(true), 2) && registry.unsubscribe(slot, &topic), "{number}");
+    }
 }

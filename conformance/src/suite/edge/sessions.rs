@@ -25,6 +25,8 @@ pub fn run(report: &mut Report) {
     report.check("sessions: signals by wildcard and identifier", || story(signals));
     report.check("sessions: one that is not kept any more", || story(given_up));
     report.check("sessions: shares of a member that goes", || story(shares));
+    report.check("sessions: shares of members that die", || story(dead_members));
+    report.check("sessions: presence by name and by wildcard", || story(presence));
     report.check("sessions: expired while away", || story(expired));
     report.check("sessions: topic aliases towards the client", || story(aliases));
 }
@@ -260,4 +262,49 @@ fn aliases(server: &Server) -> Result<String> {
         ensure!(message.topic == name.as_bytes() && alias == wanted, "message {number} on {topic} came as {message:?}");
     }
     Ok(format!("{} messages", topics.len()))
+}
+
+/// Members of a group that die with unread messages: what was theirs is for others, and the server has done with them. With QoS 0, and with nobody
+/// who subscribes otherwise.
+fn dead_members(server: &Server) -> Result<String> {
+    for uid in ["alice", "bob"] {
+        load::token(server, uid)?;
+    }
+    let mut from = join(server, Version::V5, "alice")?;
+    let message = Publish::new("conf/demo/topic/work", 0, "x".repeat(60)).bytes(Version::V5);
+    let flood = message.repeat(500);
+    for number in 0..100 {
+        let (mut member, _) = connect(server, &hello(Version::V5, "bob", &format!("member-{number}"), false))?;
+        member.subscribe("$share/workers/conf/demo/topic/work", 1)?;
+        from.send(&flood)?;
+        member.receive().context("a group without other subscribers gets nothing with QoS 0")?;
+        // With the rest unread, the end is a reset.
+        drop(member);
+        from.send(&flood)?;
+    }
+    // More than there are shards.
+    for number in 0..8 {
+        let (mut probe, _) = connect(server, &hello(Version::V5, "bob", &format!("probe-{number}"), false))?;
+        probe.ping().context("the server hangs")?;
+    }
+    Ok("100 members died".into())
+}
+
+/// Somebody's presence comes once, by both subscriptions.
+fn presence(server: &Server) -> Result<String> {
+    for uid in ["alice", "bob"] {
+        load::token(server, uid)?;
+    }
+    let mut alice = join(server, Version::V5, "alice")?;
+    let mut bob = join(server, Version::V5, "bob")?;
+    for (filter, id) in [("conf/demo/presence/alice", 3), ("conf/demo/presence/+", 4)] {
+        bob.subscribe_with(&[(filter, 0)], &vec![(SUBSCRIPTION_ID, Value::Variable(id))])?;
+    }
+    drain(&mut bob, QUIET)?;
+    alice.publish(Publish::new("conf/demo/presence/alice", 1, "away"))?;
+    let heard = drain(&mut bob, QUIET)?;
+    ensure!(heard.len() == 1, "alice's presence came as {heard:?}");
+    let ids = heard[0].properties.iter().filter(|(id, _)| *id == SUBSCRIPTION_ID).count();
+    ensure!(ids == 2, "{ids} identifiers in {heard:?}");
+    Ok("once, with both identifiers".into())
 }
