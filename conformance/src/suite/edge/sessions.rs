@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{connect, drain, hello, join, story};
+use super::{connect, drain, hello, join, story, story_with};
 use crate::mqtt::Version;
 use crate::mqtt::client::{Client, Seen};
 use crate::mqtt::packet::{Connect, PUBACK, Publish, ack};
 use crate::mqtt::parse::Packet;
 use crate::mqtt::property::{ALIAS_MAXIMUM, MESSAGE_EXPIRY, RECEIVE_MAXIMUM, SUBSCRIPTION_ID, TOPIC_ALIAS, USER, Value};
-use crate::server::Server;
+use crate::server::{Options, Server};
 use crate::suite::{Report, load};
 
 /// How long nothing must come.
@@ -25,7 +25,7 @@ pub fn run(report: &mut Report) {
     report.check("sessions: signals by wildcard and identifier", || story(signals));
     report.check("sessions: one that is not kept any more", || story(given_up));
     report.check("sessions: shares of a member that goes", || story(shares));
-    report.check("sessions: shares of members that die", || story(dead_members));
+    report.check("sessions: shares of members that die", || story_with(Options::new().without_rates(), dead_members));
     report.check("sessions: presence by name and by wildcard", || story(presence));
     report.check("sessions: expired while away", || story(expired));
     report.check("sessions: topic aliases towards the client", || story(aliases));
