@@ -54,5 +54,6 @@ pub mod shares;
 pub mod state;
 pub mod tls;
 pub mod topic;
+pub mod transport;
 pub mod tree;
 pub mod view;

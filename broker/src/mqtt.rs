@@ -25,7 +25,6 @@ mod signin;
 mod subscribe;
 pub mod subscriptions;
 pub mod topic;
-pub mod transport;
 mod will;
 pub mod wire;
 

@@ -151,6 +151,17 @@ pub fn verify_proof(hash: Hash, kept: &ScramKeys, auth_message: &[u8], proof: &[
     digest::digest(hash.digest(), &client_key).as_ref().ct_eq(&kept.stored_key).into()
 }
 
+impl Credentials {
+    /// The form of a hash.
+    #[must_use]
+    pub fn of(&self, hash: Hash) -> &ScramKeys {
+        match hash {
+            Hash::Sha1 => &self.sha1,
+            Hash::Sha256 => &self.sha256,
+        }
+    }
+}
+
 /// What shows the client that the server knows its keys. [RFC 5802 §3]
 #[must_use]
 pub fn server_signature(hash: Hash, kept: &ScramKeys, auth_message: &[u8]) -> Vec<u8> {

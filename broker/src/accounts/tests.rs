@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::exchange::{ChannelBinding, Mechanism, Terms};
 use super::*;
 use crate::command::{Action, Actor, Outcome};
 use crate::hub::HubOptions;
@@ -271,21 +272,31 @@ async fn a_token_made_while_the_password_changed_is_taken_back() {
     story.hub.close();
 }
 
-/// The client's side of an exchange: what comes of it, with the server's final message.
-fn exchanges(story: &Story, name: &str, password: &str, binding: &str) -> Result<(Identity, String), Reject> {
+/// SCRAM-SHA-256 without a channel to bind.
+const PLAIN: Terms<'_> = Terms { mechanism: Mechanism { hash: scram::Hash::Sha256, plus: false }, bindings: &[], conference: "demo" };
+
+/// The client's side of an exchange: what comes of it, with the server's final message. `header` begins its first message, `bound` is what it binds.
+fn exchanges(
+    story: &Story,
+    terms: &Terms<'_>,
+    (name, password): (&str, &str),
+    header: &str,
+    bound: &[u8],
+) -> Result<(Identity, String), Reject> {
     let (accounts, reader) = (&story.accounts, story.hub.reader());
     let bare = format!("n={name},r=abc");
-    let exchange = accounts.begin_scram(reader, "demo", format!("n,,{bare}").as_bytes(), HERE)?;
+    let exchange = accounts.begin_scram(reader, terms, format!("{header}{bare}").as_bytes(), HERE)?;
     let challenge = exchange.challenge().to_owned();
     let mut parts = challenge.split(',');
     let nonce = parts.next().unwrap().to_owned();
     assert!(nonce.starts_with("r=abc") && nonce.len() > 20);
-    let without_proof = format!("c={binding},{nonce}");
+    let without_proof = format!("c={},{nonce}", data_encoding::BASE64.encode(bound));
     let message = format!("{bare},{challenge},{without_proof}");
     let uid = name.split('@').next().unwrap();
     let proof = match reader.user(story.conf, &self::uid(uid)).unwrap().and_then(|user| user.credentials) {
         Some(kept) => {
-            scram::client_proof(scram::Hash::Sha256, &scram::Password::parse(password).unwrap(), &kept.sha256, message.as_bytes())
+            let (hash, password) = (terms.mechanism.hash, scram::Password::parse(password).unwrap());
+            scram::client_proof(hash, &password, kept.of(hash), message.as_bytes())
         }
         None => vec![0; 32],
     };
@@ -298,12 +309,35 @@ async fn a_password_is_shown_without_being_sent() {
     let story = story(|_| ()).await;
     story.registers("alice", "pencil").await.unwrap();
     for name in ["alice", "alice@demo"] {
-        let (identity, signature) = exchanges(&story, name, "pencil", "biws").unwrap();
+        let (identity, signature) = exchanges(&story, &PLAIN, (name, "pencil"), "n,,", b"n,,").unwrap();
         assert_eq!((identity.uid.as_str(), identity.conference.as_str()), ("alice", "demo"));
         assert!(signature.starts_with("v=") && signature.len() > 40);
     }
-    for (name, password, binding) in [("alice", "pen", "biws"), ("alice", "pencil", "eSws"), ("nobody", "pencil", "biws")] {
-        assert_eq!(reason(exchanges(&story, name, password, binding)), Some(Reason::BadCredentials), "{name} {password} {binding}");
+    for (name, password, bound) in [("alice", "pen", b"n,,"), ("alice", "pencil", b"y,,"), ("nobody", "pencil", b"n,,")] {
+        let refused = exchanges(&story, &PLAIN, (name, password), "n,,", bound);
+        assert_eq!(reason(refused), Some(Reason::BadCredentials), "{name} {password} {bound:?}");
+    }
+    story.hub.close();
+}
+
+#[tokio::test]
+async fn a_channel_is_bound() {
+    let story = story(|_| ()).await;
+    story.registers("alice", "pencil").await.unwrap();
+    let bindings =
+        [ChannelBinding { name: "tls-exporter", data: vec![1, 2, 3] }, ChannelBinding { name: "tls-server-end-point", data: vec![4, 5] }];
+    for mechanism in Mechanism::ALL {
+        assert_eq!(Mechanism::from_name(mechanism.name()), Some(mechanism));
+        let terms = Terms { mechanism, bindings: &bindings, conference: "demo" };
+        let tries = |header: &str, bound: &[u8]| exchanges(&story, &terms, ("alice", "pencil"), header, bound).is_ok();
+        assert_eq!(tries("p=tls-exporter,,", b"p=tls-exporter,,\x01\x02\x03"), mechanism.plus);
+        assert_eq!(tries("p=tls-server-end-point,a=alice,", b"p=tls-server-end-point,a=alice,\x04\x05"), mechanism.plus);
+        assert_eq!(tries("n,,", b"n,,"), !mechanism.plus);
+        // Another channel's data; no such type; somebody took the mechanisms with binding out of the list.
+        assert!(!tries("p=tls-exporter,,", b"p=tls-exporter,,\x01\x02") && !tries("p=tls-unique,,", b"p=tls-unique,,"));
+        assert!(!tries("y,,", b"y,,"));
+        let without = Terms { bindings: &[], ..terms };
+        assert_eq!(exchanges(&story, &without, ("alice", "pencil"), "y,,", b"y,,").is_ok(), !mechanism.plus);
     }
     story.hub.close();
 }
@@ -314,13 +348,13 @@ async fn an_exchange_does_not_tell_who_has_an_account() {
     story.registers("alice", "pencil").await.unwrap();
     let salt = |name: &str| {
         let first = format!("n,,n={name},r=abc");
-        let exchange = story.accounts.begin_scram(story.hub.reader(), "demo", first.as_bytes(), HERE).unwrap();
+        let exchange = story.accounts.begin_scram(story.hub.reader(), &PLAIN, first.as_bytes(), HERE).unwrap();
         exchange.challenge().split(',').nth(1).unwrap().to_owned()
     };
     assert_eq!((salt("alice"), salt("nobody")), (salt("alice"), salt("nobody")));
     assert_ne!(salt("nobody"), salt("nobody-else"));
     for bad in ["", "n,,", "p=tls-unique,,n=alice,r=x", "n,a=bob,n=alice,r=x", "n,,n=alice", "n,,n=alice,r="] {
-        let begun = story.accounts.begin_scram(story.hub.reader(), "demo", bad.as_bytes(), HERE);
+        let begun = story.accounts.begin_scram(story.hub.reader(), &PLAIN, bad.as_bytes(), HERE);
         assert_eq!(reason(begun), Some(Reason::BadCredentials), "{bad}");
     }
     story.hub.close();

@@ -20,7 +20,6 @@ use super::session::{self, Task};
 use super::signin::{self, SCRAM, SignedIn};
 use super::subscriptions::Subscription;
 use super::topic::rpc_answer_topic;
-use super::transport::Transport;
 use super::will::LastWill;
 use super::wire::{topic_of, write_json, write_publication};
 use crate::allowances::TopicRights;
@@ -31,6 +30,7 @@ use crate::peers::Unauthenticated;
 use crate::reject::Reject;
 use crate::session::Session;
 use crate::shard::{Peer, Shard};
+use crate::transport::Transport;
 
 /// How long a connection may take until it has a session.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -10,7 +10,6 @@ use tokio::sync::Notify;
 use super::codec::{AckKind, Code, Qos, Version, write_ack, write_pingresp};
 use super::delivery::Delivery;
 use super::refusal;
-use super::transport::Transport;
 use super::wire::wire_of;
 use crate::allowances::TopicRights;
 use crate::clock::Clock;
@@ -24,6 +23,7 @@ use crate::sending::Sending;
 use crate::shard::{Ending, Peer};
 use crate::shares::Share;
 use crate::topic::Telling;
+use crate::transport::Transport;
 
 /// Refusals that wait to be reported; more are not.
 const MAX_REPORTS: usize = 64;

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 
 use super::clients::Clients;
 use super::connect;
-use super::transport::{Tls, Transport, WebSocket};
 use crate::accept::accept;
 use crate::edges::{InWebSocket, JsonRpc, SignIns, Upgraded};
 use crate::hub::Hub;
@@ -19,6 +18,7 @@ use crate::ids::ConferenceId;
 use crate::peers::Unauthenticated;
 use crate::shard::Shard;
 use crate::tls::Certificates;
+use crate::transport::{Tls, Transport, WebSocket};
 
 /// The MQTT edge's part of the configuration.
 #[derive(Debug, Clone)]

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::codec::{Code, Connect, Packet, Raw, Version, write_auth};
 use super::connect::{Door, Refused};
+use crate::accounts::exchange::{Mechanism, Terms};
+use crate::accounts::scram::Hash;
 use crate::accounts::{Identity, tokens};
 use crate::ids::{ConferenceId, Uid};
 use crate::model::{SignIn, UserRole};
@@ -33,7 +35,9 @@ async fn by_scram(door: &mut Door, connect: &Connect<'_>) -> Result<SignedIn, Re
     let edge = Arc::clone(&door.edge);
     let (accounts, reader) = (&edge.sign_ins.accounts, edge.hub.reader());
     let first = connect.properties.authentication_data.unwrap_or_default();
-    let begun = accounts.begin_scram(reader, edge.options.conference.as_str(), first, door.address);
+    let mechanism = Mechanism { hash: Hash::Sha256, plus: false };
+    let terms = Terms { mechanism, bindings: &[], conference: edge.options.conference.as_str() };
+    let begun = accounts.begin_scram(reader, &terms, first, door.address);
     let exchange = begun.map_err(refused)?;
     let mut challenge = Vec::new();
     write_auth(Code::CONTINUE_AUTHENTICATION, SCRAM, exchange.challenge().as_bytes(), &mut challenge);

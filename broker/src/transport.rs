@@ -1,5 +1,5 @@
-//! What MQTT is spoken over: TCP, a unix socket, TLS, WebSocket. One way to read and write for all of them, without waiting: whoever waits does so
-//! for readiness. Everything takes `&self`, since the shard writes while the connection's task may wait.
+//! What protocols with lasting connections are spoken over: TCP, a unix socket, TLS, WebSocket. One way to read and write for all of them, without
+//! waiting: whoever waits does so for readiness. Everything takes `&self`, since the shard writes while the connection's task may wait.
 
 mod pending;
 #[cfg(test)]
