@@ -1,0 +1,176 @@
+//! Addresses: from JIDs (RFC 7622) to what the hub knows, and back. A user is `alice@<domain>`, a conversation `lobby@rooms.<domain>`; a direct
+//! conversation has no address of its own: it is what is said between the bare JIDs of two people. Ids are lower case ASCII, so nothing is escaped.
+
+mod nick;
+mod occupant;
+
+#[cfg(test)]
+mod tests;
+
+use hallway_broker::ids::{ConversationId, Uid};
+use jid::{DomainPart, Jid};
+
+pub use nick::{NickOwner, nick_of, nick_owner};
+pub use occupant::OccupantIds;
+
+/// The address cannot be what was meant. Each is a stanza error of its own (RFC 6120 §8.3.3).
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnAddress {
+    /// Not a JID at all: `jid-malformed`.
+    #[error("not a JID: {0}")]
+    Malformed(jid::Error),
+    /// Of another domain: `remote-server-not-found` as long as there is no way to it.
+    #[error("{0} is not served here")]
+    Foreign(String),
+    /// Of our domain, but no user can have this name: `item-not-found`.
+    #[error("no user is called {0:?}")]
+    NoUser(String),
+    /// Of our rooms, but no conversation can have this id, or it is not one that is joined: `item-not-found`.
+    #[error("no room is called {0:?}")]
+    NoRoom(String),
+    /// A conversation with oneself: `not-acceptable`.
+    #[error("nobody talks with themselves")]
+    Oneself,
+    /// The server or the rooms as a whole, where somebody is meant: `service-unavailable`.
+    #[error("{0} takes no messages")]
+    Service(String),
+}
+
+impl NotAnAddress {
+    /// The defined condition of the stanza error (RFC 6120 §8.3.3).
+    #[must_use]
+    pub fn condition(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "jid-malformed",
+            Self::Foreign(_) => "remote-server-not-found",
+            Self::NoUser(_) | Self::NoRoom(_) => "item-not-found",
+            Self::Oneself => "not-acceptable",
+            Self::Service(_) => "service-unavailable",
+        }
+    }
+}
+
+/// What a JID of this conference means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// The conference's server.
+    Server,
+    /// The rooms as a service.
+    Rooms,
+    /// A user, or one of their sessions.
+    User {
+        /// Who.
+        uid: Uid,
+        /// The session's resource.
+        resource: Option<String>,
+    },
+    /// A room, or one of its occupants.
+    Room {
+        /// Which.
+        conversation: ConversationId,
+        /// The occupant's nick.
+        nick: Option<String>,
+    },
+}
+
+/// The domains of one conference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    domain: String,
+    rooms: String,
+}
+
+impl Names {
+    /// The names under `domain`, and `rooms.` before it for rooms.
+    ///
+    /// # Errors
+    /// [`NotAnAddress::Malformed`] when it cannot be a JID's domain.
+    pub fn new(domain: &str) -> Result<Self, NotAnAddress> {
+        let part = |domain: &str| DomainPart::new(domain).map(|part| part.as_str().to_owned()).map_err(NotAnAddress::Malformed);
+        Ok(Self { domain: part(domain)?, rooms: part(&format!("rooms.{domain}"))? })
+    }
+
+    /// The conference's domain.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The rooms' domain.
+    #[must_use]
+    pub fn rooms(&self) -> &str {
+        &self.rooms
+    }
+
+    /// A user's bare JID.
+    #[must_use]
+    pub fn user(&self, uid: &Uid) -> String {
+        format!("{uid}@{}", self.domain)
+    }
+
+    /// A room's bare JID; `None` for a direct conversation, an inbox or topics, which are no rooms.
+    #[must_use]
+    pub fn room(&self, conversation: &ConversationId) -> Option<String> {
+        is_room(conversation).then(|| format!("{conversation}@{}", self.rooms))
+    }
+
+    /// The bare JIDs of the two people of a direct conversation.
+    #[must_use]
+    pub fn direct(&self, conversation: &ConversationId) -> Option<(String, String)> {
+        let (a, b) = conversation.direct_pair()?;
+        Some((self.user(&a), self.user(&b)))
+    }
+
+    /// What a JID means.
+    ///
+    /// # Errors
+    /// [`NotAnAddress`] when it is not one of ours.
+    pub fn parse(&self, jid: &str) -> Result<Address, NotAnAddress> {
+        self.address(&Jid::new(jid).map_err(NotAnAddress::Malformed)?)
+    }
+
+    /// What a JID means.
+    ///
+    /// # Errors
+    /// [`NotAnAddress`] when it is not one of ours.
+    pub fn address(&self, jid: &Jid) -> Result<Address, NotAnAddress> {
+        let (domain, resource) = (jid.domain().as_str(), jid.resource().map(|resource| resource.as_str().to_owned()));
+        let in_rooms = domain == self.rooms;
+        if !in_rooms && domain != self.domain {
+            return Err(NotAnAddress::Foreign(domain.to_owned()));
+        }
+        let Some(node) = jid.node().map(|node| node.as_str()) else {
+            return Ok(if in_rooms { Address::Rooms } else { Address::Server });
+        };
+        if !in_rooms {
+            let uid = Uid::parse(node).map_err(|_| NotAnAddress::NoUser(node.to_owned()))?;
+            return Ok(Address::User { uid, resource });
+        }
+        match ConversationId::parse(node) {
+            Ok(conversation) if is_room(&conversation) => Ok(Address::Room { conversation, nick: resource }),
+            _ => Err(NotAnAddress::NoRoom(node.to_owned())),
+        }
+    }
+
+    /// The conversation that `me` means by an address. An occupant's is the direct one when the nick tells the uid; other nicks are the
+    /// caller's to look up, and here stand for the room.
+    ///
+    /// # Errors
+    /// [`NotAnAddress`] when no conversation is meant.
+    pub fn conversation(&self, me: &Uid, address: &Address) -> Result<ConversationId, NotAnAddress> {
+        match address {
+            Address::Server => Err(NotAnAddress::Service(self.domain.clone())),
+            Address::Rooms => Err(NotAnAddress::Service(self.rooms.clone())),
+            Address::User { uid, .. } => ConversationId::direct(me, uid).ok_or(NotAnAddress::Oneself),
+            Address::Room { conversation, nick } => match nick.as_deref().map(nick_owner) {
+                Some(NickOwner::Uid(uid)) => ConversationId::direct(me, &uid).ok_or(NotAnAddress::Oneself),
+                _ => Ok(conversation.clone()),
+            },
+        }
+    }
+}
+
+/// Rooms are the conversations with slugs; those with `~` in their ids are not.
+fn is_room(conversation: &ConversationId) -> bool {
+    !conversation.as_str().contains('~')
+}
