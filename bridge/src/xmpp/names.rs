@@ -10,6 +10,8 @@ mod tests;
 use hallway_broker::ids::{ConversationId, Uid};
 use jid::{DomainPart, Jid};
 
+use super::stanza::Condition;
+
 pub use nick::{NickOwner, nick_of, nick_owner};
 pub use occupant::OccupantIds;
 
@@ -39,13 +41,13 @@ pub enum NotAnAddress {
 impl NotAnAddress {
     /// The defined condition of the stanza error (RFC 6120 §8.3.3).
     #[must_use]
-    pub fn condition(&self) -> &'static str {
+    pub fn condition(&self) -> Condition {
         match self {
-            Self::Malformed(_) => "jid-malformed",
-            Self::Foreign(_) => "remote-server-not-found",
-            Self::NoUser(_) | Self::NoRoom(_) => "item-not-found",
-            Self::Oneself => "not-acceptable",
-            Self::Service(_) => "service-unavailable",
+            Self::Malformed(_) => Condition::JidMalformed,
+            Self::Foreign(_) => Condition::RemoteServerNotFound,
+            Self::NoUser(_) | Self::NoRoom(_) => Condition::ItemNotFound,
+            Self::Oneself => Condition::NotAcceptable,
+            Self::Service(_) => Condition::ServiceUnavailable,
         }
     }
 }
@@ -70,6 +72,20 @@ pub enum Address {
         conversation: ConversationId,
         /// The occupant's nick.
         nick: Option<String>,
+    },
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressee {
+    /// Those of this conversation; a direct one need not exist yet.
+    Conversation(ConversationId),
+    /// In private, the occupant of a room with this display name: whose it is, and so the direct conversation, is the caller's to find.
+    Occupant {
+        /// The room.
+        conversation: ConversationId,
+        /// The display name.
+        name: String,
     },
 }
 
@@ -152,19 +168,21 @@ impl Names {
         }
     }
 
-    /// The conversation that `me` means by an address. An occupant's is the direct one when the nick tells the uid; other nicks are the
-    /// caller's to look up, and here stand for the room.
+    /// What `me` means by an address that a message goes to.
     ///
     /// # Errors
-    /// [`NotAnAddress`] when no conversation is meant.
-    pub fn conversation(&self, me: &Uid, address: &Address) -> Result<ConversationId, NotAnAddress> {
+    /// [`NotAnAddress`] when nobody is meant, or oneself.
+    pub fn addressee(&self, me: &Uid, address: Address) -> Result<Addressee, NotAnAddress> {
+        let direct = |uid: &Uid| ConversationId::direct(me, uid).map(Addressee::Conversation).ok_or(NotAnAddress::Oneself);
         match address {
             Address::Server => Err(NotAnAddress::Service(self.domain.clone())),
             Address::Rooms => Err(NotAnAddress::Service(self.rooms.clone())),
-            Address::User { uid, .. } => ConversationId::direct(me, uid).ok_or(NotAnAddress::Oneself),
-            Address::Room { conversation, nick } => match nick.as_deref().map(nick_owner) {
-                Some(NickOwner::Uid(uid)) => ConversationId::direct(me, &uid).ok_or(NotAnAddress::Oneself),
-                _ => Ok(conversation.clone()),
+            Address::User { uid, .. } => direct(&uid),
+            Address::Room { conversation, nick: None } => Ok(Addressee::Conversation(conversation)),
+            // XEP-0045 §7.5
+            Address::Room { conversation, nick: Some(nick) } => match nick_owner(&nick) {
+                NickOwner::Uid(uid) => direct(&uid),
+                NickOwner::Name(_) => Ok(Addressee::Occupant { conversation, name: nick }),
             },
         }
     }

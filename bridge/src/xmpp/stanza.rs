@@ -5,13 +5,15 @@
 //! 1. the way in: [`incoming`] ([`read_message`] gives what is [`Said`]), of the extensions that [`payloads`] finds, without the [`fallback`] text, and
 //!    with each [`mention`];
 //! 2. the way out: [`outgoing`] ([`Stanzas`] writes events), its [`content`] with a [`quote`], and what [`wrap`]s it for archives and carbons;
-//! 3. beneath both: [`ns`], the namespaces, and [`write`], the escaping.
+//! 3. the way back: [`error`], for what is refused;
+//! 4. beneath all: [`ns`], the namespaces, and [`write`], the escaping.
 //!
 //! What names a message is not the same everywhere: a correction names the id that its sender gave it, everything else in a room the room's
 //! stanza-id, everything else between two people the sender's id ([`IdKind`]). The public id of an event is its stanza-id, its id in archives,
 //! and the stanza's own id when its sender gave none.
 
 pub mod content;
+pub mod error;
 pub mod fallback;
 pub mod incoming;
 pub mod mention;
@@ -25,6 +27,7 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
+pub use error::{Condition, Returned, StanzaError, write_error};
 pub use incoming::{BadMessage, Draft, IdKind, Incoming, MessageType, Said, Target, read_message, read_moderation};
 pub use mention::Mention;
 pub use outgoing::{

@@ -2,7 +2,8 @@ use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use jid::ResourcePart;
 use proptest::prelude::*;
 
-use super::{Address, Names, NickOwner, NotAnAddress, OccupantIds, nick_of, nick_owner};
+use super::{Address, Addressee, Names, NickOwner, NotAnAddress, OccupantIds, nick_of, nick_owner};
+use crate::xmpp::stanza::Condition;
 
 fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
@@ -36,15 +37,15 @@ fn users_and_rooms_have_addresses() {
 fn what_is_not_ours_says_why() {
     let names = Names::new("demo.example").unwrap();
     for (jid, condition) in [
-        ("", "jid-malformed"),
-        ("@demo.example", "jid-malformed"),
-        ("a@b@demo.example", "jid-malformed"),
-        ("alice@elsewhere.example", "remote-server-not-found"),
-        ("x.demo.example", "remote-server-not-found"),
-        ("älice@demo.example", "item-not-found"),
-        ("lobby.x@rooms.demo.example", "item-not-found"),
-        ("dm~alice~bob@rooms.demo.example", "item-not-found"),
-        ("inbox~alice@rooms.demo.example", "item-not-found"),
+        ("", Condition::JidMalformed),
+        ("@demo.example", Condition::JidMalformed),
+        ("a@b@demo.example", Condition::JidMalformed),
+        ("alice@elsewhere.example", Condition::RemoteServerNotFound),
+        ("x.demo.example", Condition::RemoteServerNotFound),
+        ("älice@demo.example", Condition::ItemNotFound),
+        ("lobby.x@rooms.demo.example", Condition::ItemNotFound),
+        ("dm~alice~bob@rooms.demo.example", Condition::ItemNotFound),
+        ("inbox~alice@rooms.demo.example", Condition::ItemNotFound),
     ] {
         assert_eq!(names.parse(jid).map_err(|error| error.condition()), Err(condition), "{jid}");
     }
@@ -54,12 +55,15 @@ fn what_is_not_ours_says_why() {
 #[test]
 fn a_direct_conversation_is_between_two_bare_jids() {
     let names = Names::new("demo.example").unwrap();
-    let meant = |jid: &str| names.conversation(&uid("bob"), &names.parse(jid).unwrap());
-    assert_eq!(meant("alice@demo.example/phone"), Ok(conversation("dm~alice~bob")));
+    let meant = |jid: &str| names.addressee(&uid("bob"), names.parse(jid).unwrap());
+    let all_of = |id: &str| Ok(Addressee::Conversation(conversation(id)));
+    assert_eq!(meant("alice@demo.example/phone"), all_of("dm~alice~bob"));
     assert_eq!(meant("bob@demo.example"), Err(NotAnAddress::Oneself));
-    assert_eq!(meant("lobby@rooms.demo.example"), Ok(conversation("lobby")));
-    assert_eq!(meant("lobby@rooms.demo.example/Zoë (zoe)"), Ok(conversation("dm~bob~zoe")));
-    assert_eq!(meant("demo.example").unwrap_err().condition(), "service-unavailable");
+    assert_eq!(meant("lobby@rooms.demo.example"), all_of("lobby"));
+    assert_eq!(meant("lobby@rooms.demo.example/Zoë (zoe)"), all_of("dm~bob~zoe"));
+    let alice = Addressee::Occupant { conversation: conversation("lobby"), name: "Alice".into() };
+    assert_eq!(meant("lobby@rooms.demo.example/Alice"), Ok(alice));
+    assert_eq!(meant("demo.example").unwrap_err().condition(), Condition::ServiceUnavailable);
     let direct = names.direct(&conversation("dm~alice~bob"));
     assert_eq!(direct, Some(("alice@demo.example".into(), "bob@demo.example".into())));
     assert_eq!(names.room(&conversation("dm~alice~bob")), None);
@@ -146,7 +150,7 @@ fn occupant_ids_are_stable_and_differ_by_room_person_conference_and_key() {
     let of = |ids: OccupantIds, conf: u32, room: &str, who: &str| ids.encode(ConfNo(conf), &conversation(room), &uid(who));
     let alice = of(ids, 1, "lobby", "alice");
     assert_eq!(alice, of(ids, 1, "lobby", "alice"));
-    assert_eq!(alice.len(), 26); // XEP-0421 §4.3: at most 128
+    assert_eq!(alice.len(), 26); // XEP-0421 §4.1: at most 128
     for other in [
         of(ids, 1, "lobby", "bob"),
         of(ids, 1, "help", "alice"),

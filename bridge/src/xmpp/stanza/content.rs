@@ -22,7 +22,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The id by which reactions, replies and retractions name a message (XEP-0424 §5.1, XEP-0444 §5.2, XEP-0461 §4.1).
+    /// The id by which reactions, replies and retractions name a message (XEP-0424 §5.1, XEP-0444 §4.2, XEP-0461 §4.1).
     fn id_of<'a>(self, original: &Original<'a>) -> &'a str {
         match self {
             Self::Groupchat => original.id,
@@ -62,7 +62,7 @@ fn write_message(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<'_
     }
     for uid in message.mentions.iter().filter_map(|mention| Uid::parse(mention).ok()) {
         let uri = ["xmpp:", uid.as_str(), "@", stanzas.names.domain()];
-        xml.open("reference", ns::REFERENCE).attr("type", "mention").attr_of("uri", &uri).empty(); // XEP-0372 §4.2
+        xml.open("reference", ns::REFERENCE).attr("type", "mention").attr_of("uri", &uri).empty(); // XEP-0372 §3.2
     }
     if outgoing.event.entry.via == Via::Xmpp && !message.client_id.is_empty() {
         xml.open("origin-id", ns::STANZA_IDS).attr("id", &message.client_id).empty();
@@ -141,7 +141,7 @@ fn write_retraction(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing
     xml.close("retract");
     xml.child("body", RETRACTED);
     write_fallback(xml, ns::RETRACT, None);
-    xml.open("store", ns::HINTS).empty(); // XEP-0334 §4.5
+    xml.open("store", ns::HINTS).empty(); // XEP-0334 §4.4
     Some(())
 }
 
@@ -170,7 +170,7 @@ fn write_moderated(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<
     xml.close("moderated");
 }
 
-/// XEP-0444 §4: all reactions of this person to the message; none when the last was taken back.
+/// XEP-0444 §3.2: all reactions of this person to the message; none when the last was taken back.
 fn write_reactions(xml: &mut Writer<'_>, outgoing: &Outgoing<'_>, shape: Shape) -> Option<()> {
     let target = outgoing.target?;
     xml.open("reactions", ns::REACTIONS).attr("id", shape.id_of(&target)).inside();
@@ -178,6 +178,6 @@ fn write_reactions(xml: &mut Writer<'_>, outgoing: &Outgoing<'_>, shape: Shape) 
         xml.child("reaction", emoji);
     }
     xml.close("reactions");
-    xml.open("store", ns::HINTS).empty(); // XEP-0444 §5
+    xml.open("store", ns::HINTS).empty(); // XEP-0444 §4
     Some(())
 }

@@ -1,16 +1,17 @@
 //! What a client says: from a `<message/>` to what the hub can be asked. Who says it comes from the stream; `from`, stanza-ids, occupant ids and
-//! delays in what a client sends are forged and not looked at (XEP-0359 §3, XEP-0421 §3.3). Payloads that are not known are passed over. How
+//! delays in what a client sends are forged and not looked at (XEP-0359 §3, XEP-0421 §4). Payloads that are not known are passed over. How
 //! long texts may be is decided where all protocols meet, in admission.
 
 use hallway_broker::limits::{MAX_CLIENT_ID_BYTES, MAX_EMOJI_BYTES, MAX_REACTIONS};
 use minidom::Element;
 
+use super::error::Condition;
 use super::mention::Mention;
 use super::ns;
 use super::payloads::Payloads;
 use crate::xmpp::names::Names;
 
-/// The stanza is not what the extension in it takes; the text is for the error's `<text/>`. Its type is `modify`.
+/// The stanza is not what the extension in it takes; its text is for the error's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadMessage {
     /// An element that must name a message does not.
@@ -25,13 +26,13 @@ pub enum BadMessage {
     /// Two elements of which only one can be meant.
     #[error("<{0}/> and <{1}/> in one message")]
     Contradiction(&'static str, &'static str),
-    /// A correction that leaves nothing (XEP-0308 §3): that would be a retraction.
+    /// A correction that leaves nothing (XEP-0308 §4): that would be a retraction.
     #[error("a correction needs a body")]
     EmptyCorrection,
     /// A fallback's region is not given in numbers (XEP-0428 §2.2).
     #[error("the region of a fallback is not given in numbers")]
     Region,
-    /// More reactions than are kept, or longer ones (XEP-0444 §4.3).
+    /// More reactions than are kept, or longer ones (XEP-0444 §3.3).
     #[error("at most {MAX_REACTIONS} reactions of at most {MAX_EMOJI_BYTES} bytes")]
     Reactions,
     /// A moderator's request for something other than a retraction (XEP-0425 §3).
@@ -42,11 +43,11 @@ pub enum BadMessage {
 impl BadMessage {
     /// The defined condition of the stanza error (RFC 6120 §8.3.3).
     #[must_use]
-    pub fn condition(self) -> &'static str {
+    pub fn condition(self) -> Condition {
         match self {
-            Self::Reactions => "not-acceptable", // XEP-0444 §4.3
-            Self::Moderation => "feature-not-implemented",
-            _ => "bad-request",
+            Self::Reactions => Condition::NotAcceptable, // XEP-0444 §3.3
+            Self::Moderation => Condition::FeatureNotImplemented,
+            _ => Condition::BadRequest,
         }
     }
 }
@@ -174,9 +175,9 @@ pub struct Incoming {
     pub id: Option<String>,
     /// XEP-0359's origin id.
     pub origin_id: Option<String>,
-    /// A receipt is asked for (XEP-0184 §5.1).
+    /// A receipt is asked for (XEP-0184 §7).
     pub wants_receipt: bool,
-    /// No copies for the sender's and receiver's other sessions (XEP-0280 §8, XEP-0334 §4.4).
+    /// No copies for the sender's and receiver's other sessions (XEP-0280 §9, XEP-0334 §4.3).
     pub no_copy: bool,
     /// What is said, in the order in which to do it; empty when nothing here concerns the hub.
     pub said: Vec<Said>,
@@ -226,7 +227,7 @@ pub fn read_moderation(payload: &Element) -> Result<Option<Said>, BadMessage> {
 }
 
 fn said(payloads: &Payloads<'_>, kind: MessageType, names: &Names) -> Result<Vec<Said>, BadMessage> {
-    // XEP-0333 §4.3, XEP-0424 §5.1, XEP-0444 §5.2, XEP-0461 §4.1: in rooms the room's id, elsewhere the sender's
+    // XEP-0333 §4.3, XEP-0424 §5.1, XEP-0444 §4.2, XEP-0461 §4.1: in rooms the room's id, elsewhere the sender's
     let of_others = if kind == MessageType::Groupchat { IdKind::StanzaId } else { IdKind::MessageId };
     let mut said = Vec::new();
     if let Some(element) = payloads.retract {
@@ -270,7 +271,7 @@ fn bounded(id: &str, name: &'static str) -> Result<String, BadMessage> {
     if id.len() > MAX_CLIENT_ID_BYTES { Err(BadMessage::LongId(name)) } else { Ok(id.to_owned()) }
 }
 
-/// The reactions in an element, each once (XEP-0444 §5).
+/// The reactions in an element, each once (XEP-0444 §4).
 fn emojis(reactions: &Element) -> Result<Vec<String>, BadMessage> {
     let mut emojis: Vec<String> = Vec::new();
     for reaction in reactions.children().filter(|child| child.is("reaction", ns::REACTIONS)) {

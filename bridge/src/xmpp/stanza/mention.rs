@@ -14,10 +14,10 @@ pub enum Mention {
     Name(String),
 }
 
-/// Whom a `<reference/>` names; `None` when it names nobody of this conference (XEP-0372 §4.2).
+/// Whom a `<reference/>` names; `None` when it names nobody of this conference (XEP-0372 §3.2).
 #[must_use]
 pub fn mention(reference: &Element, names: &Names) -> Option<Mention> {
-    // With an anchor it is about another message (XEP-0372 §4.1).
+    // With an anchor it is about another message (XEP-0372 §3.1).
     if reference.attr("type") != Some("mention") || reference.attr("anchor").is_some() {
         return None;
     }

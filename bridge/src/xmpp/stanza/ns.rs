@@ -2,6 +2,8 @@
 
 /// Stanzas between client and server (RFC 6120 §4.8.2).
 pub const CLIENT: &str = "jabber:client";
+/// Conditions of stanza errors (RFC 6120 §8.3.2).
+pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// Out-of-band data (XEP-0066).
 pub const OOB: &str = "jabber:x:oob";
 /// Chat states (XEP-0085).

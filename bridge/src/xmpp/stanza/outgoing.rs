@@ -70,7 +70,7 @@ pub struct Outgoing<'a> {
     pub target: Option<Original<'a>>,
     /// The message that is answered: by this one, or by the one that is edited.
     pub reply_to: Option<Original<'a>>,
-    /// For a reaction: all reactions of its author to that message, as of then (XEP-0444 §4.2).
+    /// For a reaction: all reactions of its author to that message, as of then (XEP-0444 §3.2).
     pub reactions: &'a [Arc<str>],
     /// For a message that is deleted. Without it that message is not told.
     pub retraction: Option<Retraction<'a>>,
@@ -215,7 +215,7 @@ impl Stanzas {
 
     /// Who an occupant is beside their nick.
     fn write_identity(&self, xml: &mut Writer<'_>, occupant: &Occupant<'_>) {
-        self.write_occupant_id(xml, occupant); // XEP-0421 §3.3: on every message
+        self.write_occupant_id(xml, occupant); // XEP-0421 §4: on every message
         if nick_of(occupant.name, occupant.uid) != occupant.name {
             write_nick(xml, occupant.name);
         }
@@ -227,7 +227,7 @@ impl Stanzas {
     }
 }
 
-/// Appends somebody's typing to the other of a direct conversation, or stopping to (XEP-0085 §5.2). Copies for the sender's other sessions
+/// Appends somebody's typing to the other of a direct conversation, or stopping to (XEP-0085 §5.4). Copies for the sender's other sessions
 /// are the caller's.
 pub fn write_chat_typing(ends: &Ends<'_>, on: bool, out: &mut Vec<u8>) {
     write_chat_signal(ends, out, |xml| write_typing(xml, on));
@@ -268,7 +268,7 @@ fn write_chat_signal(ends: &Ends<'_>, out: &mut Vec<u8>, content: impl FnOnce(&m
 
 fn write_typing(xml: &mut Writer<'_>, on: bool) {
     xml.open(if on { "composing" } else { "paused" }, ns::CHAT_STATES).empty();
-    xml.open("no-store", ns::HINTS).empty(); // XEP-0334 §4.3
+    xml.open("no-store", ns::HINTS).empty(); // XEP-0334 §4.2
 }
 
 fn write_displayed(xml: &mut Writer<'_>, id: &str) {

@@ -78,7 +78,7 @@ impl<'m> Payloads<'m> {
             "displayed" if is(ns::MARKERS) => once(&mut self.displayed, child, "displayed")?,
             "origin-id" if is(ns::STANZA_IDS) => once(&mut self.origin_id, child, "origin-id")?,
             "retract" if is(ns::RETRACT) => once(&mut self.retract, child, "retract")?,
-            "reactions" if is(ns::REACTIONS) => once(&mut self.reactions, child, "reactions")?, // XEP-0444 §5
+            "reactions" if is(ns::REACTIONS) => once(&mut self.reactions, child, "reactions")?, // XEP-0444 §4
             "reply" if is(ns::REPLY) => once(&mut self.reply, child, "reply")?,
             _ => {}
         }

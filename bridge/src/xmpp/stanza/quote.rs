@@ -1,4 +1,4 @@
-//! The quotation before an answer, for those whose client knows no replies (XEP-0461 §3.1, XEP-0393 §5.1.3).
+//! The quotation before an answer, for those whose client knows no replies (XEP-0461 §3.1, XEP-0393 §6.1.3).
 
 /// Most lines that are quoted.
 const MAX_LINES: usize = 4;

@@ -1,3 +1,4 @@
+mod error;
 mod incoming;
 mod outgoing;
 mod properties;

@@ -28,7 +28,7 @@ pub fn write_archive_result(result: &ArchiveResult<'_>, message: &[u8], out: &mu
     }
     xml.attr("id", result.id).inside();
     xml.open("forwarded", ns::FORWARD).inside();
-    xml.open("delay", ns::DELAY).time_attr("stamp", result.ts_ms).empty(); // XEP-0297 §4
+    xml.open("delay", ns::DELAY).time_attr("stamp", result.ts_ms).empty(); // XEP-0297 §3.2
     xml.written(message).close("forwarded").close("result").close("message");
 }
 
@@ -42,7 +42,7 @@ pub enum Carbon {
 }
 
 /// Appends a copy of `message`, of the type `chat`, for the session `to` of `account`, a bare JID, from which alone clients take copies
-/// (XEP-0280 §6, §7).
+/// (XEP-0280 §7, §8).
 pub fn write_carbon(carbon: Carbon, account: &str, to: &str, message: &[u8], out: &mut Vec<u8>) {
     let name = match carbon {
         Carbon::Sent => "sent",

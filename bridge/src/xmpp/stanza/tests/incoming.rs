@@ -1,7 +1,9 @@
 use minidom::Element;
 
 use super::{names, uid};
-use crate::xmpp::stanza::{BadMessage, Draft, IdKind, Incoming, Mention, MessageType, Said, Target, read_message, read_moderation};
+use crate::xmpp::stanza::{
+    BadMessage, Condition, Draft, IdKind, Incoming, Mention, MessageType, Said, Target, read_message, read_moderation,
+};
 
 fn element(xml: &str) -> Element {
     xml.parse().unwrap_or_else(|error| panic!("{error}: {xml}"))
@@ -87,7 +89,7 @@ fn a_moderator_retracts_by_iq() {
     let no_id = "<moderate xmlns='urn:xmpp:message-moderate:1'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>";
     assert_eq!(read_moderation(&element(no_id)), Err(BadMessage::NoId("moderate")));
     let other = read_moderation(&element("<moderate xmlns='urn:xmpp:message-moderate:1' id='s1'><edit xmlns='urn:x'/></moderate>"));
-    assert_eq!(other.unwrap_err().condition(), "feature-not-implemented");
+    assert_eq!(other.unwrap_err().condition(), Condition::FeatureNotImplemented);
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn reactions_are_a_set() {
     let long = "🎉".repeat(9);
     for refused in [many, format!("<reaction>{long}</reaction>")] {
         let refused = try_read("chat", &format!("<reactions xmlns='urn:xmpp:reactions:0' id='s1'>{refused}</reactions>"));
-        assert_eq!(refused.map_err(BadMessage::condition), Err("not-acceptable"));
+        assert_eq!(refused.map_err(BadMessage::condition), Err(Condition::NotAcceptable));
     }
 }
 
@@ -255,7 +257,7 @@ fn ill_formed_extensions_are_bad_requests() {
         ),
     ] {
         let refused = try_read("chat", children).unwrap_err();
-        assert_eq!((refused.condition(), refused.to_string().as_str()), ("bad-request", text), "{children}");
+        assert_eq!((refused.condition(), refused.to_string().as_str()), (Condition::BadRequest, text), "{children}");
     }
 }
 
