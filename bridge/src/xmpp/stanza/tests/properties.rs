@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use xmpp_parsers::message::Message as Typed;
 
 use super::{ends, names, parse, said, stanzas, uid};
+use crate::xmpp::names::{Address, NickOwner, nick_owner};
 use crate::xmpp::stanza::{
     ArchiveResult, Mention, Original, Outgoing, Retraction, Said, ns, read_message, read_moderation, write_addressed, write_archive_result,
 };
@@ -166,6 +167,12 @@ proptest! {
             let mut copy = Vec::new();
             write_addressed(&shared, "bob@demo.example/desk", &mut copy);
             let told = Typed::try_from(parse(&copy)).unwrap();
+            let Ok(Address::Room { nick, .. }) = names().address(&told.from.unwrap()) else { return Err(TestCaseError::fail("no room")) };
+            let is_authors = nick.as_deref().is_none_or(|nick| match nick_owner(nick) {
+                NickOwner::Name(name) => *name == *event.entry.name,
+                NickOwner::Uid(uid) => uid == event.entry.from,
+            });
+            prop_assert!(is_authors);
             prop_assert_eq!(told.to.unwrap().to_string(), "bob@demo.example/desk");
             let result = ArchiveResult { archive: "a@b", to: "c@d", query_id: Some(&name), id: "ev5", ts_ms: 1 };
             copy.clear();
