@@ -1,5 +1,6 @@
-//! Addresses: from JIDs (RFC 7622) to what the hub knows, and back. A user is `alice@<domain>`, a conversation `lobby@rooms.<domain>`; a direct
-//! conversation has no address of its own: it is what is said between the bare JIDs of two people. Ids are lower case ASCII, so nothing is escaped.
+//! Addresses: from JIDs (RFC 7622) to what the hub knows, and back. A user is `alice@<domain>`, a conversation `lobby@rooms.<domain>`; a
+//! direct conversation has no address of its own: it is what is said between the bare JIDs of two people. Ids are lower case ASCII, so
+//! nothing is escaped.
 
 mod nick;
 mod occupant;

@@ -2,15 +2,16 @@
 //!
 //! In reading order:
 //!
-//! 1. the way in: [`incoming`] ([`read_message`] gives what is [`Said`]), of the extensions that [`payloads`] finds, without the [`fallback`] text, and
-//!    with each [`mention`];
-//! 2. the way out: [`outgoing`] ([`Stanzas`] writes events), its [`content`] with a [`quote`], and what [`wrap`]s it for archives and carbons;
+//! 1. the way in: [`incoming`] ([`read_message`] gives what is [`Said`]), of the extensions that [`payloads`] finds, without the
+//!    [`fallback`] text, and with each [`mention`];
+//! 2. the way out: [`outgoing`] ([`Stanzas`] writes events), its [`content`] with a [`quote`], and what [`wrap`]s it for archives and
+//!    carbons;
 //! 3. the way back: [`error`], for what is refused;
 //! 4. beneath all: [`ns`], the namespaces, and [`mod@write`], the escaping.
 //!
 //! What names a message is not the same everywhere: a correction names the id that its sender gave it, everything else in a room the room's
-//! stanza-id, everything else between two people the sender's id ([`IdKind`]). The public id of an event is its stanza-id, its id in archives,
-//! and the stanza's own id when its sender gave none.
+//! stanza-id, everything else between two people the sender's id ([`IdKind`]). The public id of an event is its stanza-id, its id in
+//! archives, and the stanza's own id when its sender gave none.
 
 pub mod content;
 pub mod error;

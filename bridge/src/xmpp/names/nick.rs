@@ -1,7 +1,7 @@
-//! Nicks of occupants. A nick is the display name, which is unique in a conference, wherever a resourcepart can hold it (RFC 7622 §3.4, as the
-//! `jid` crate prepares it). Of a name that it cannot hold (emoji, some mixtures of directions, what normalises to something else) it is what
-//! can be kept of it, and the uid in parentheses: `Zoë (zoe)`. Names that look like that get the parentheses too, so that no two people ever
-//! have the same nick and a nick tells whose it is. The true name goes along as XEP-0172's.
+//! Nicks of occupants. A nick is the display name, which is unique in a conference, wherever a resourcepart can hold it (RFC 7622 §3.4, as
+//! the `jid` crate prepares it). Of a name that it cannot hold (emoji, some mixtures of directions, what normalises to something else) it
+//! is what can be kept of it, and the uid in parentheses: `Zoë (zoe)`. Names that look like that get the parentheses too, so that no two
+//! people ever have the same nick and a nick tells whose it is. The true name goes along as XEP-0172's.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
-//! What a client says: from a `<message/>` to what the hub can be asked. Who says it comes from the stream; `from`, stanza-ids, occupant ids and
-//! delays in what a client sends are forged and not looked at (XEP-0359 §3, XEP-0421 §4). Payloads that are not known are passed over. How
-//! long texts may be is decided where all protocols meet, in admission.
+//! What a client says: from a `<message/>` to what the hub can be asked. Who says it comes from the stream; `from`, stanza-ids, occupant
+//! ids and delays in what a client sends are forged and not looked at (XEP-0359 §3, XEP-0421 §4). Payloads that are not known are passed
+//! over. How long texts may be is decided where all protocols meet, in admission.
 
 use hallway_broker::limits::{MAX_CLIENT_ID_BYTES, MAX_EMOJI_BYTES, MAX_REACTIONS};
 use minidom::Element;

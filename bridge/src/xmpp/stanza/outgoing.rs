@@ -96,7 +96,7 @@ impl<'a> Outgoing<'a> {
 /// Between whom a message of a direct conversation goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends<'a> {
-    /// The JID it comes from: bare, or full when it is known.
+    /// The JID it comes from: bare, or full when it is known. Clients take a retraction from the message's author only (XEP-0424 §5).
     pub from: &'a str,
     /// The JID it goes to.
     pub to: &'a str,
@@ -137,8 +137,8 @@ impl Stanzas {
         &self.names
     }
 
-    /// Appends the shared form of an event in a room: without `to`, which goes to [`TO_AT`]. False, and nothing appended, when it is not told
-    /// by a message (members' changes are presence) or something is missing that it takes.
+    /// Appends the shared form of an event in a room: without `to`, which goes to [`TO_AT`]. False, and nothing appended, when it is not
+    /// told by a message (members' changes are presence) or something is missing that it takes.
     pub fn write_groupchat(&self, outgoing: &Outgoing<'_>, out: &mut Vec<u8>) -> bool {
         let begin = out.len();
         let (place, entry) = (&outgoing.event.place, &outgoing.event.entry);
@@ -164,8 +164,8 @@ impl Stanzas {
         true
     }
 
-    /// Appends an event of a direct conversation. False, and nothing appended, when it is not told by a message or something is missing that it
-    /// takes.
+    /// Appends an event of a direct conversation. False, and nothing appended, when it is not told by a message or something is missing
+    /// that it takes.
     pub fn write_chat(&self, outgoing: &Outgoing<'_>, ends: &Ends<'_>, out: &mut Vec<u8>) -> bool {
         let begin = out.len();
         let entry = &outgoing.event.entry;

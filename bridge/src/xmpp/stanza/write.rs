@@ -1,5 +1,5 @@
-//! Writing XML straight into a buffer: escaping, and nothing that knows of stanzas. What XML 1.0 cannot say at all (§2.2: control characters
-//! other than tab and line ends, U+FFFE, U+FFFF) becomes U+FFFD, here and nowhere else.
+//! Writing XML straight into a buffer: escaping, and nothing that knows of stanzas. What XML 1.0 cannot say at all (§2.2: control
+//! characters other than tab and line ends, U+FFFE, U+FFFF) becomes U+FFFD, here and nowhere else.
 
 use hallway_broker::canonical;
 

@@ -200,7 +200,8 @@ proptest! {
         let original = Original { id: "ev1", client_id: "bobs-1", author: &author, name: &name, text: &quoted };
         let outgoing = Outgoing { reply_to: replies.then_some(original), ..Outgoing::new(&event, "ev5") };
         let mut out = Vec::new();
-        let told = if in_room { stanzas().write_groupchat(&outgoing, &mut out) } else { stanzas().write_chat(&outgoing, &ends(), &mut out) };
+        let stanzas = stanzas();
+        let told = if in_room { stanzas.write_groupchat(&outgoing, &mut out) } else { stanzas.write_chat(&outgoing, &ends(), &mut out) };
         prop_assert!(told);
         let read = read_message(&parse(&out), &names()).unwrap();
         let Some(Said::Draft(draft)) = read.said.first() else { return Err(TestCaseError::fail("no draft")) };
