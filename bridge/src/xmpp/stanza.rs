@@ -4,8 +4,8 @@
 //!
 //! 1. the way in: [`incoming`] ([`read_message`] gives what is [`Said`]), of the extensions that [`payloads`] finds, without the
 //!    [`fallback`] text, and with each [`mention`];
-//! 2. the way out: [`outgoing`] ([`Stanzas`] writes events), its [`content`] with a [`quote`], and what [`wrap`]s it for archives and
-//!    carbons;
+//! 2. the way out: [`outgoing`] ([`Stanzas`] writes events), its [`content`] with a [`quote`], what a [`room`] says by itself, and what
+//!    [`wrap`]s messages for archives and carbons;
 //! 3. the way back: [`error`], for what is refused;
 //! 4. beneath all: [`ns`], the namespaces, and [`mod@write`], the escaping.
 //!
@@ -22,6 +22,7 @@ pub mod ns;
 pub mod outgoing;
 pub mod payloads;
 pub mod quote;
+pub mod room;
 pub mod wrap;
 pub mod write;
 

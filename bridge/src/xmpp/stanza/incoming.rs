@@ -2,14 +2,15 @@
 //! ids and delays in what a client sends are forged and not looked at (XEP-0359 §3, XEP-0421 §4). Payloads that are not known are passed
 //! over. How long texts may be is decided where all protocols meet, in admission.
 
-use hallway_broker::limits::{MAX_CLIENT_ID_BYTES, MAX_EMOJI_BYTES, MAX_REACTIONS};
+use hallway_broker::ids::{ConversationId, Uid};
+use hallway_broker::limits::{MAX_CLIENT_ID_BYTES, MAX_EMOJI_BYTES, MAX_FIRST_MEMBERS, MAX_REACTIONS};
 use minidom::Element;
 
 use super::error::Condition;
 use super::mention::Mention;
 use super::ns;
 use super::payloads::Payloads;
-use crate::xmpp::names::Names;
+use crate::xmpp::names::{Address, Names};
 
 /// The stanza is not what the extension in it takes; its text is for the error's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum BadMessage {
     /// More reactions than are kept, or longer ones (XEP-0444 §3.3).
     #[error("at most {MAX_REACTIONS} reactions of at most {MAX_EMOJI_BYTES} bytes")]
     Reactions,
+    /// An invitation of nobody here, or into no room of ours.
+    #[error("only people of this conference are invited, and only into its rooms")]
+    Invitation,
     /// A moderator's request for something other than a retraction (XEP-0425 §3).
     #[error("moderation is retraction here")]
     Moderation,
@@ -46,6 +50,7 @@ impl BadMessage {
     pub fn condition(self) -> Condition {
         match self {
             Self::Reactions => Condition::NotAcceptable, // XEP-0444 §3.3
+            Self::Invitation => Condition::ItemNotFound,
             Self::Moderation => Condition::FeatureNotImplemented,
             _ => Condition::BadRequest,
         }
@@ -159,6 +164,16 @@ pub enum Said {
         /// The subject.
         text: String,
     },
+    /// The room is to invite these people (XEP-0045 §7.8.2); each once.
+    Invite {
+        /// Who.
+        users: Vec<Uid>,
+    },
+    /// Whom the message is for is invited into a room (XEP-0249).
+    InviteInto {
+        /// Which.
+        conversation: ConversationId,
+    },
     /// The speaker types, or does not (XEP-0085). The `active` of a message comes after its draft.
     Typing {
         /// Whether they do.
@@ -230,7 +245,10 @@ fn said(payloads: &Payloads<'_>, kind: MessageType, names: &Names) -> Result<Vec
     // XEP-0333 §4.3, XEP-0424 §5.1, XEP-0444 §4.2, XEP-0461 §4.1: in rooms the room's id, elsewhere the sender's
     let of_others = if kind == MessageType::Groupchat { IdKind::StanzaId } else { IdKind::MessageId };
     let mut said = Vec::new();
-    if let Some(element) = payloads.retract {
+    let invitation = invitation(payloads, names)?;
+    if invitation.is_some() {
+        said.extend(invitation); // its body can only be fallback
+    } else if let Some(element) = payloads.retract {
         let of_own = if kind == MessageType::Groupchat { IdKind::StanzaId } else { IdKind::OwnMessageId };
         said.push(Said::Retract { target: target(element, "retract", of_own)? }); // its body can only be fallback
     } else if let Some(element) = payloads.replace {
@@ -256,6 +274,27 @@ fn said(payloads: &Payloads<'_>, kind: MessageType, names: &Names) -> Result<Vec
         said.push(Said::Typing { on });
     }
     Ok(said)
+}
+
+fn invitation(payloads: &Payloads<'_>, names: &Names) -> Result<Option<Said>, BadMessage> {
+    let address = |jid: Option<&str>| jid.and_then(|jid| names.parse(jid).ok());
+    if let Some(x) = payloads.conference {
+        return match address(x.attr("jid")) {
+            Some(Address::Room { conversation, nick: None }) => Ok(Some(Said::InviteInto { conversation })),
+            _ => Err(BadMessage::Invitation),
+        };
+    }
+    let mut users = Vec::new();
+    for invite in payloads.invites() {
+        let Some(Address::User { uid, .. }) = address(invite.attr("to")) else { return Err(BadMessage::Invitation) };
+        if users.len() == MAX_FIRST_MEMBERS {
+            return Err(BadMessage::Invitation);
+        }
+        if !users.contains(&uid) {
+            users.push(uid);
+        }
+    }
+    Ok((!users.is_empty()).then_some(Said::Invite { users }))
 }
 
 fn target(element: &Element, name: &'static str, kind: IdKind) -> Result<Target, BadMessage> {

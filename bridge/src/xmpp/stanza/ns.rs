@@ -4,6 +4,8 @@
 pub const CLIENT: &str = "jabber:client";
 /// Conditions of stanza errors (RFC 6120 §8.3.2).
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// Multi-user chat, for users (XEP-0045 §7).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Out-of-band data (XEP-0066).
 pub const OOB: &str = "jabber:x:oob";
 /// Chat states (XEP-0085).
@@ -14,6 +16,8 @@ pub const NICK: &str = "http://jabber.org/protocol/nick";
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Delayed delivery (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
+/// Direct invitations (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
 /// Message carbons (XEP-0280).
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
 /// Forwarding (XEP-0297).

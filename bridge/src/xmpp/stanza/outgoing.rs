@@ -281,6 +281,6 @@ fn write_nick(xml: &mut Writer<'_>, name: &str) {
     }
 }
 
-fn write_delay(xml: &mut Writer<'_>, by: &[&str], ts_ms: u64) {
+pub(super) fn write_delay(xml: &mut Writer<'_>, by: &[&str], ts_ms: u64) {
     xml.open("delay", ns::DELAY).attr_of("from", by).time_attr("stamp", ts_ms).empty();
 }

@@ -18,6 +18,9 @@ pub struct Payloads<'m> {
     fallbacks: Vec<&'m Element>,
     references: Vec<&'m Element>,
     oob: Vec<&'m Element>,
+    muc_user: Option<&'m Element>,
+    /// XEP-0249: into this room.
+    pub conference: Option<&'m Element>,
     /// XEP-0085: whether the sender types.
     pub typing: Option<bool>,
     /// XEP-0184: a receipt is asked for.
@@ -68,6 +71,8 @@ impl<'m> Payloads<'m> {
             "fallback" if is(ns::FALLBACK) => self.fallbacks.push(child),
             "reference" if is(ns::REFERENCE) => self.references.push(child),
             "x" if is(ns::OOB) => self.oob.push(child),
+            "x" if is(ns::MUC_USER) => once(&mut self.muc_user, child, "x")?,
+            "x" if is(ns::CONFERENCE) => once(&mut self.conference, child, "x")?,
             "composing" if is(ns::CHAT_STATES) => self.typing = Some(true),
             "active" | "paused" | "inactive" | "gone" if is(ns::CHAT_STATES) => self.typing = Some(false),
             "request" if is(ns::RECEIPTS) => self.wants_receipt = true,
@@ -126,6 +131,11 @@ impl<'m> Payloads<'m> {
     fn urls(&self) -> impl Iterator<Item = String> {
         let urls = self.oob.iter().filter_map(|x| x.get_child("url", ns::OOB)).map(Element::text);
         urls.filter(|url| url.starts_with("https://") || url.starts_with("http://"))
+    }
+
+    /// XEP-0045 §7.8.2: those whom the room is asked to invite.
+    pub fn invites(&self) -> impl Iterator<Item = &'m Element> {
+        self.muc_user.into_iter().flat_map(Element::children).filter(|child| child.is("invite", ns::MUC_USER))
     }
 
     /// XEP-0045 §8.1: a subject is a change of the room's only without body and thread.

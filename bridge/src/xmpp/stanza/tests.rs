@@ -2,6 +2,7 @@ mod error;
 mod incoming;
 mod outgoing;
 mod properties;
+mod room;
 mod wrap;
 mod write;
 

@@ -1,3 +1,4 @@
+use hallway_broker::ids::ConversationId;
 use minidom::Element;
 
 use super::{names, uid};
@@ -258,6 +259,27 @@ fn ill_formed_extensions_are_bad_requests() {
     ] {
         let refused = try_read("chat", children).unwrap_err();
         assert_eq!((refused.condition(), refused.to_string().as_str()), (Condition::BadRequest, text), "{children}");
+    }
+}
+
+#[test]
+fn people_are_invited_by_the_room_or_directly() {
+    let mediated = |invites: &str| format!("<x xmlns='http://jabber.org/protocol/muc#user'>{invites}</x><body>come!</body>");
+    let two =
+        "<invite to='bob@demo.example/desk'><reason>cake</reason></invite><invite to='eve@demo.example'/><invite to='bob@demo.example'/>";
+    assert_eq!(read("normal", &mediated(two)), [Said::Invite { users: vec![uid("bob"), uid("eve")] }]);
+    assert_eq!(read("normal", &mediated("<decline to='bob@demo.example'/>")), [Said::Draft(draft("come!"))]);
+    let direct = |jid: &str| format!("<x xmlns='jabber:x:conference' jid='{jid}' reason='cake'/>");
+    let lobby = ConversationId::parse("lobby").unwrap();
+    assert_eq!(read("normal", &direct("lobby@rooms.demo.example")), [Said::InviteInto { conversation: lobby }]);
+    for bad in [
+        mediated("<invite to='eve@elsewhere.example'/>"),
+        mediated("<invite/>"),
+        direct("lobby@rooms.elsewhere.example"),
+        direct("lobby@rooms.demo.example/Bob"),
+        direct("alice@demo.example"),
+    ] {
+        assert_eq!(try_read("normal", &bad).map_err(BadMessage::condition), Err(Condition::ItemNotFound), "{bad}");
     }
 }
 

@@ -89,6 +89,8 @@ fn elements() -> impl Strategy<Value = Element> {
         ns::FALLBACK,
         ns::REACTIONS,
         ns::REPLY,
+        ns::MUC_USER,
+        ns::CONFERENCE,
         "urn:other",
     ];
     let names = vec![
@@ -114,6 +116,7 @@ fn elements() -> impl Strategy<Value = Element> {
         "reply",
         "moderate",
         "reason",
+        "invite",
         "other",
     ];
     let attribute = (
