@@ -1,2 +1,5 @@
-//! What joins other systems to the hub: XMPP, badge readers, a venue's own MQTT broker, push gateways. Nothing yet: the hub and the
-//! WebSocket edge come first.
+//! What joins other systems to the hub: XMPP today; badge readers, a venue's own MQTT broker and push gateways to come.
+//!
+//! In reading order, [`xmpp`]: who is who ([`xmpp::names`]), then what is said ([`xmpp::stanza`]).
+
+pub mod xmpp;

@@ -1,0 +1,4 @@
+//! XMPP: Jabber clients in the same conversations as everybody else.
+
+pub mod names;
+pub mod stanza;
