@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Identity, tokens};
 use crate::hub::Hub;
+use crate::ids::{ConferenceId, Uid};
+use crate::model::SignIn;
 use crate::peers::{Peers, Unauthenticated};
+use crate::reject::{Reason, Reject};
 use crate::sending::Sending;
 use crate::session::Session;
 use crate::shard::Shard;
@@ -31,6 +34,52 @@ impl SignIns {
         let limits = hub.limits();
         Self { accounts: Arc::new(Accounts::new(limits, Arc::clone(hub.clock()))), peers: Peers::new(limits.unauthenticated_per_address) }
     }
+}
+
+/// Somebody who shows a password, or a token in its place.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    /// Their uid; a token names its user itself.
+    pub name: Option<&'a str>,
+    /// The conference.
+    pub conference: &'a str,
+    /// The password or token.
+    pub secret: &'a str,
+    /// From where.
+    pub peer: IpAddr,
+    /// Whoever is not known there gets an account, if everybody may make their own: in demo mode.
+    pub makes_accounts: bool,
+}
+
+impl SignIns {
+    /// Signs somebody in.
+    ///
+    /// # Errors
+    /// [`Reason::BadCredentials`], [`Reason::BadToken`] (somebody else's, too), [`Reason::TokenExpired`], [`Reason::LoginRate`], [`Reason::Busy`], those of an
+    /// account that cannot be made, and those of the store.
+    pub async fn by_secret(&self, hub: &Hub, login: &Login<'_>) -> Result<Identity, Reject> {
+        let Login { name, conference, secret, peer, makes_accounts } = *login;
+        if tokens::hash(secret).is_some() {
+            let identity = self.accounts.by_token(hub.reader(), secret)?;
+            let is_theirs = name.is_none_or(|name| identity.uid.as_str() == name) && identity.conference.as_str() == conference;
+            return if is_theirs { Ok(identity) } else { Err(Reason::BadToken.into()) };
+        }
+        let name = name.ok_or(Reason::BadCredentials)?;
+        if makes_accounts && is_new(hub, conference, name)? {
+            match self.accounts.register(hub, conference, name, secret, None, peer).await {
+                // Another connection of the same user was quicker.
+                Err(reject) if reject.reason != Reason::Taken => return Err(reject),
+                _ => {}
+            }
+        }
+        self.accounts.authenticate(hub.reader(), conference, name, secret, peer).await
+    }
+}
+
+fn is_new(hub: &Hub, conference: &str, name: &str) -> Result<bool, Reject> {
+    let (Ok(conference), Ok(uid)) = (ConferenceId::parse(conference), Uid::parse(name)) else { return Ok(false) };
+    let Some(record) = hub.reader().conference(conference.as_str())? else { return Ok(false) };
+    Ok(record.sign_in == SignIn::Open && hub.reader().user(record.no, &uid)?.is_none())
 }
 
 /// The answer to a JSON-RPC message: its text, empty when there is none.

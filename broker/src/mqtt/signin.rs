@@ -81,31 +81,12 @@ async fn by_password(door: &Door, connect: &Connect<'_>) -> Result<SignedIn, Rej
         Some((uid, conference)) => (Some(uid), conference),
         None => (None, None),
     };
-    let (accounts, reader) = (&door.edge.sign_ins.accounts, door.edge.hub.reader());
-    if tokens::hash(password).is_some() {
-        let identity = accounts.by_token(reader, password)?;
-        let is_theirs = name.is_none_or(|name| identity.uid.as_str() == name);
-        let is_there = conference.is_none_or(|conference| identity.conference.as_str() == conference);
-        return if is_theirs && is_there { Ok(identity.into()) } else { Err(Reason::BadToken.into()) };
-    }
-    let name = name.ok_or(Reason::BadCredentials)?;
-    let conference = conference.unwrap_or(options.conference.as_str());
-    if options.demo && is_new(door, conference, name)? {
-        match accounts.register(&door.edge.hub, conference, name, password, None, door.address).await {
-            // Another connection of the same user was quicker.
-            Err(reject) if reject.reason != Reason::Taken => return Err(reject),
-            _ => {}
-        }
-    }
-    Ok(accounts.authenticate(reader, conference, name, password, door.address).await?.into())
-}
-
-/// Whether a login makes the account: in demo mode, where everybody makes their own anyway.
-fn is_new(door: &Door, conference: &str, name: &str) -> Result<bool, Reject> {
-    let reader = door.edge.hub.reader();
-    let (Ok(conference), Ok(uid)) = (ConferenceId::parse(conference), Uid::parse(name)) else { return Ok(false) };
-    let Some(record) = reader.conference(conference.as_str())? else { return Ok(false) };
-    Ok(record.sign_in == SignIn::Open && reader.user(record.no, &uid)?.is_none())
+    // A token alone names its conference itself.
+    let of_token = || door.edge.sign_ins.accounts.by_token(door.edge.hub.reader(), password);
+    let own = if name.is_none() && tokens::hash(password).is_some() { Some(of_token()?.conference) } else { None };
+    let conference = own.as_ref().map(ConferenceId::as_str).or(conference).unwrap_or(options.conference.as_str());
+    let login = Login { name, conference, secret: password, peer: door.address, makes_accounts: options.demo };
+    Ok(door.edge.sign_ins.by_secret(&door.edge.hub, &login).await?.into())
 }
 
 /// A client of a plain broker.
