@@ -1,2 +1,3 @@
-//! What joins other systems to the hub: XMPP, badge readers, a venue's own MQTT broker, push gateways. Nothing yet: the hub and the
-//! WebSocket edge come first.
+//! What joins other systems to the hub: XMPP; badge readers, a venue's own MQTT broker and push gateways are to come.
+
+pub mod xmpp;
