@@ -20,7 +20,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), StreamError> {
     let text = std::str::from_utf8(bytes).map_err(|_| StreamError::encoding("not UTF-8"))?;
     let text = text.strip_prefix("<?").and_then(|text| text.strip_suffix("?>")).ok_or(malformed)?;
     let mut rest = match text.strip_prefix("xml") {
-        Some(rest) if rest.starts_with(|char: char| char.is_ascii_whitespace()) => rest,
+        Some(rest) if rest.is_empty() || rest.starts_with(|char: char| char.is_ascii_whitespace()) => rest,
         _ => return Err(StreamError::restricted("a processing instruction")),
     };
     let mut expected = ["version", "encoding", "standalone"].into_iter();

@@ -112,8 +112,7 @@ impl StreamReader {
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, StreamError> {
         let result = self.read(input);
         if result.is_err() {
-            self.phase = Phase::Closed;
-            self.kept = Vec::new();
+            self.fail();
         }
         result
     }
@@ -124,12 +123,17 @@ impl StreamReader {
     /// It was not one whole element (RFC 7395 §3.3.3).
     pub fn end_message(&mut self) -> Result<(), StreamError> {
         self.message_is_full = false;
-        if self.scanner.is_between() || self.phase == Phase::Closed {
+        if self.scanner.is_between() {
             return Ok(());
         }
-        self.phase = Phase::Closed;
-        self.kept = Vec::new();
+        self.fail();
         Err(StreamError::not_well_formed("RFC 7395 §3.3.3", "a message that ends within an element"))
+    }
+
+    /// Whether a stanza or header has begun and is not whole: the peer may be given a time for the rest of it.
+    #[must_use]
+    pub fn is_within_item(&self) -> bool {
+        !self.scanner.is_between()
     }
 
     /// How the stream is framed.
@@ -142,6 +146,12 @@ impl StreamReader {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.kept.capacity() + size_of_val::<[_]>(&self.declarations) + self.root.len()
+    }
+
+    fn fail(&mut self) {
+        self.phase = Phase::Closed;
+        self.scanner = Scanner::new();
+        self.kept = Vec::new();
     }
 
     fn read(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, StreamError> {

@@ -1,5 +1,7 @@
 //! What a server sends, appended to a vector. Over WebSocket what one function writes is one message (RFC 7395 §3.3.3).
 
+use std::borrow::Cow;
+
 use minidom::{Element, Node};
 use rxml::{Namespace, XMLNS_XML};
 
@@ -126,17 +128,17 @@ fn put_assignment(name: &str, value: &str, out: &mut Vec<u8>) {
 
 fn put_attributes(element: &Element, out: &mut Vec<u8>) {
     // Attributes come in the order of their namespaces, each of which gets a prefix here.
-    let mut prefix = String::new();
+    let mut prefix = Cow::Borrowed("");
     let mut declared: Option<&Namespace<'_>> = None;
     let mut count = 0;
     for ((namespace, name), value) in element.attrs() {
         if namespace.is_some() && declared != Some(namespace) {
             declared = Some(namespace);
             if *namespace == *XMLNS_XML {
-                prefix = "xml:".to_owned();
+                prefix = "xml:".into();
             } else {
                 count += 1;
-                prefix = format!("a{count}:");
+                prefix = format!("a{count}:").into();
                 put_attribute(&format!("xmlns:a{count}"), namespace, out);
             }
         }

@@ -98,3 +98,15 @@ fn whitespace_is_not_kept() {
     let (condition, _, held) = flood("", " ", 1 << 20);
     assert!(condition.is_none() && held <= 256, "{held}");
 }
+
+#[test]
+fn bounds_are_tighter_before_the_login() {
+    let stanza = format!("<auth>{}</auth>", "x".repeat(20_000));
+    let tight = Bounds { stanza_bytes: 10_000, ..Bounds::default() };
+    let mut reader = StreamReader::new(Framing::Tcp, tight);
+    let error = read_pieces(&mut reader, [HEADER.as_bytes(), stanza.as_bytes()]).1;
+    assert_eq!(error.map(|error| error.condition), Some(Condition::PolicyViolation));
+    let mut reader = StreamReader::new(Framing::Tcp, tight);
+    reader.set_bounds(Bounds::default());
+    assert_eq!(read_pieces(&mut reader, [HEADER.as_bytes(), stanza.as_bytes()]).1, None);
+}
