@@ -1,8 +1,8 @@
 //! XML streams (RFC 6120 §4) and their framing over WebSocket (RFC 7395), without IO or clock: bytes in, headers and stanzas out,
 //! elements written into a vector.
 //!
-//! Read `reader.rs` first. Bytes go two ways through here: `scan.rs` finds where a stanza ends and holds every bound while its bytes come
-//! in, so that what is kept of an unfinished stanza is its bytes and no more; only when it is whole, `rxml` parses it and `tree.rs` resolves
+//! Read `reader.rs` first. Bytes go through here twice: `scan.rs` finds where a stanza ends and holds every bound while its bytes come in,
+//! so that what is kept of an unfinished stanza is its bytes and no more; only when it is whole, `rxml` parses it and `tree.rs` resolves
 //! its namespaces into an [`Element`]. Between stanzas nothing is kept but the header's namespace declarations. `write.rs` is the way back.
 //!
 //! Strict: what the XML of a stream may not have (RFC 6120 §11) ends it with the stream error of §4.9.3. What a stanza means, whether the
@@ -14,7 +14,8 @@
 //! let opening = Opening { id: "7f3k", from: Some("localhost"), to: None, lang: "en", namespace: ns::CLIENT };
 //! let mut reader = StreamReader::new(Framing::WebSocket, Bounds::default());
 //! let (mut sent, mut has_header) = (Vec::new(), false);
-//! for message in ["<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>", "<iq xmlns='jabber:client'/>", "<iq"] {
+//! let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>";
+//! for message in [open, "<iq xmlns='jabber:client'/>", "<iq"] {
 //!     let mut input = message.as_bytes();
 //!     let ended = loop {
 //!         match reader.next(&mut input) {

@@ -38,15 +38,16 @@ fn read(framing: Framing, pieces: &[&str]) -> (Vec<Incoming>, Option<StreamError
     read_pieces(&mut StreamReader::new(framing, Bounds::default()), pieces.iter().map(|piece| piece.as_bytes()))
 }
 
-/// The stanzas after a header.
-fn stanzas(framing: Framing, pieces: &[&str]) -> Vec<Element> {
-    let header = if framing == Framing::Tcp { HEADER } else { OPEN };
-    let (got, error) = read(framing, &[&[header], pieces].concat());
-    assert_eq!(error, None, "{pieces:?}");
-    let stanzas: Vec<_> =
-        got.into_iter().filter_map(|incoming| if let Incoming::Stanza(element) = incoming { Some(element) } else { None }).collect();
-    assert_eq!(stanzas.is_empty(), pieces.is_empty());
-    stanzas
+fn stanzas_of(got: Vec<Incoming>) -> Vec<Element> {
+    let stanza = |incoming| if let Incoming::Stanza(element) = incoming { Some(element) } else { None };
+    got.into_iter().filter_map(stanza).collect()
+}
+
+/// The first stanza after a header over TCP.
+fn stanza(bytes: &str) -> Element {
+    let (got, error) = read(Framing::Tcp, &[HEADER, bytes]);
+    assert_eq!(error, None, "{bytes}");
+    stanzas_of(got).remove(0)
 }
 
 #[test]
@@ -85,13 +86,13 @@ fn a_client_opens_speaks_and_closes_over_websocket() {
 
 #[test]
 fn namespaces_are_those_of_the_nearest_declaration() {
-    let of = |stanza: &str| stanzas(Framing::Tcp, &[stanza]).remove(0);
-    assert!(of("<x/>").has_ns(ns::CLIENT));
-    assert!(of("<x xmlns=''/>").has_ns(""));
-    assert!(of("<stream:features/>").is("features", ns::STREAMS));
-    assert!(of("<stream:a xmlns:stream='urn:b'/>").is("a", "urn:b"));
-    let message =
-        of("<message p:a='1' xml:lang='en' xmlns:p='urn:p'><p:a xmlns:p='urn:q'><b/></p:a><p:a/><c xmlns='urn:c'><d/></c><e/></message>");
+    assert!(stanza("<x/>").has_ns(ns::CLIENT));
+    assert!(stanza("<x xmlns=''/>").has_ns(""));
+    assert!(stanza("<stream:features/>").is("features", ns::STREAMS));
+    assert!(stanza("<stream:a xmlns:stream='urn:b'/>").is("a", "urn:b"));
+    let message = stanza(
+        "<message p:a='1' xml:lang='en' xmlns:p='urn:p'><p:a xmlns:p='urn:q'><b/></p:a><p:a/><c xmlns='urn:c'><d/></c><e/></message>",
+    );
     assert_eq!(message.attr_ns("urn:p", "a"), Some("1"));
     assert_eq!(message.attr_ns(rxml::XMLNS_XML, "lang"), Some("en"));
     let names: Vec<_> = message.children().map(|child| (child.name().to_owned(), child.ns())).collect();
@@ -102,21 +103,20 @@ fn namespaces_are_those_of_the_nearest_declaration() {
     let header = "<stream xmlns='http://etherx.jabber.org/streams' xmlns:c='jabber:client' version='1.0'>";
     let (got, error) = read(Framing::Tcp, &[header, "<c:iq/>", "</stream>"]);
     assert_eq!(error, None);
-    assert!(
-        matches!(&got[..], [Incoming::Open(Header { namespace: None, .. }), Incoming::Stanza(iq), Incoming::Close] if iq.is("iq", ns::CLIENT))
-    );
+    let [Incoming::Open(header), Incoming::Stanza(iq), Incoming::Close] = &got[..] else { panic!("{got:?}") };
+    assert!(header.namespace.is_none() && iq.is("iq", ns::CLIENT));
 }
 
 #[test]
 fn text_is_what_xml_says_it_is() {
-    let text = |stanza: &str| stanzas(Framing::Tcp, &[stanza]).remove(0).text();
+    let text = |bytes: &str| stanza(bytes).text();
     assert_eq!(text("<a>1 &lt; 2 &amp;&#38; &#x1F600;</a>"), "1 < 2 && \u{1F600}");
     assert_eq!(text("<a><![CDATA[<b> ]] ]> &amp; ]]]>&amp;c</a>"), "<b> ]] ]> &amp; ]&c");
 }
 
 #[test]
 fn line_ends_are_line_feeds() {
-    let element = stanzas(Framing::Tcp, &["<a b='1\r2\r\n3&#xD;\n4'>1\r\r2\r\n3&#xD;</a>"]).remove(0);
+    let element = stanza("<a b='1\r2\r\n3&#xD;\n4'>1\r\r2\r\n3&#xD;</a>");
     assert_eq!(element.attr("b"), Some("1 2 3\r 4"));
     assert_eq!(element.text(), "1\n\n2\n3\r");
 }
@@ -163,7 +163,7 @@ fn a_header_that_ends_at_once_is_both() {
 
 #[test]
 fn xmpp_parsers_takes_the_elements() {
-    let element = stanzas(Framing::Tcp, &["<message to='a@localhost' type='groupchat'><body>hi</body></message>"]).remove(0);
+    let element = stanza("<message to='a@localhost' type='groupchat'><body>hi</body></message>");
     let message = xmpp_parsers::message::Message::try_from(element).unwrap();
     assert_eq!(message.to.map(|jid| jid.to_string()).as_deref(), Some("a@localhost"));
     assert_eq!(message.bodies.values().next().map(String::as_str), Some("hi"));
