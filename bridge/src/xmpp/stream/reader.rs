@@ -105,7 +105,7 @@ impl StreamReader {
 
     /// The next of what came, `None` when more bytes are needed; then `input` is empty and what it held of a stanza is kept. Over
     /// WebSocket `input` is of one message, whole or in pieces, and [`Self::end_message`] follows. Whitespace between stanzas is passed
-    /// over: it keeps connections alive (RFC 6120 §4.6.1, RFC 7395 §3.8).
+    /// over: it keeps connections alive (RFC 6120 §11.7, RFC 7395 §3.8).
     ///
     /// # Errors
     /// What the peer did wrong; nothing can be read after it.

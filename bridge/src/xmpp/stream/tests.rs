@@ -99,7 +99,7 @@ fn namespaces_are_those_of_the_nearest_declaration() {
     assert_eq!(names, [("a", "urn:q"), ("a", "urn:p"), ("c", "urn:c"), ("e", ns::CLIENT)].map(|(name, ns)| (name.into(), ns.into())));
     assert!(message.children().next().unwrap().has_child("b", ns::CLIENT));
     assert!(message.get_child("c", "urn:c").unwrap().has_child("d", "urn:c"));
-    // The content namespace may have a prefix and the stream none (RFC 6120 §4.8.3).
+    // The content namespace may have a prefix and the stream none (RFC 6120 §4.8.2).
     let header = "<stream xmlns='http://etherx.jabber.org/streams' xmlns:c='jabber:client' version='1.0'>";
     let (got, error) = read(Framing::Tcp, &[header, "<c:iq/>", "</stream>"]);
     assert_eq!(error, None);
