@@ -1,4 +1,9 @@
-//! XMPP: Jabber clients in the same conversations as everybody else.
+//! XMPP: Jabber clients in the same conversations as everybody else. Not served yet; in reading order: bytes to stanzas and back ([`stream`]), who
+//! signs in and how ([`sasl`]), who is who ([`names`]), what is said ([`stanza`]). All of it without IO.
 
+pub mod escape;
 pub mod names;
+pub mod sasl;
 pub mod stanza;
+pub mod stream;
+pub mod write;

@@ -18,8 +18,6 @@ use minidom::Element;
 pub const NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// Longest message of a client, in bytes before its base64.
 const MAX_MESSAGE_BYTES: usize = 4096;
-/// What a client answers a bearer token's refusal with (RFC 7628 §3.2.3).
-const KVSEP: &[u8] = b"\x01";
 
 /// A mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! 2. the way out: [`outgoing`] ([`Stanzas`] writes events), its [`content`] with a [`quote`], what a [`room`] says by itself, and what
 //!    [`wrap`]s messages for archives and carbons;
 //! 3. the way back: [`error`], for what is refused;
-//! 4. beneath all: [`ns`], the namespaces, and [`mod@write`], the escaping.
+//! 4. beneath all: [`ns`], the namespaces.
 //!
 //! What names a message is not the same everywhere: a correction names the id that its sender gave it, everything else in a room the room's
 //! stanza-id, everything else between two people the sender's id ([`IdKind`]). The public id of an event is its stanza-id, its id in
@@ -24,7 +24,6 @@ pub mod payloads;
 pub mod quote;
 pub mod room;
 pub mod wrap;
-pub mod write;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,9 @@ use super::connect::{Door, Refused};
 use crate::accounts::exchange::{Mechanism, Terms};
 use crate::accounts::scram::Hash;
 use crate::accounts::{Identity, tokens};
+use crate::edges::Login;
 use crate::ids::{ConferenceId, Uid};
-use crate::model::{SignIn, UserRole};
+use crate::model::UserRole;
 use crate::reject::{Reason, Reject};
 use crate::session::Who;
 

@@ -6,8 +6,8 @@ use hallway_broker::model::{Body, Message, Via};
 use super::ns;
 use super::outgoing::{Occupant, Original, Outgoing, Stanzas};
 use super::quote::quote;
-use super::write::Writer;
 use crate::xmpp::names::nick_of;
+use crate::xmpp::write::Writer;
 
 /// What those read whose client knows no retractions.
 const RETRACTED: &str = "A message was taken back here, which this client cannot show.";

@@ -6,8 +6,8 @@ use hallway_broker::reject::{Class, Reason, Reject};
 
 use super::incoming::BadMessage;
 use super::ns;
-use super::write::Writer;
 use crate::xmpp::names::NotAnAddress;
+use crate::xmpp::write::Writer;
 
 /// The defined conditions (RFC 6120 §8.3.3) that are used here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,8 +11,9 @@ use hallway_broker::model::{Body, Event};
 
 use super::content::{Shape, write_content};
 use super::ns;
-use super::write::{In, Writer, write_escaped};
+use crate::xmpp::escape::escape_attribute;
 use crate::xmpp::names::{Names, OccupantIds, nick_of};
+use crate::xmpp::write::Writer;
 
 /// Where in every stanza written here the attribute `to` goes when it is not there yet, in bytes from its beginning.
 pub const TO_AT: usize = "<message".len();
@@ -244,7 +245,7 @@ pub fn write_addressed(shared: &[u8], to: &str, out: &mut Vec<u8>) {
     out.reserve(shared.len() + to.len() + 8);
     out.extend_from_slice(head);
     out.extend_from_slice(b" to=\"");
-    write_escaped(to, In::Attribute, out);
+    escape_attribute(to, out);
     out.push(b'"');
     out.extend_from_slice(tail);
 }

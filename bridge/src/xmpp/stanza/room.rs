@@ -4,7 +4,7 @@ use hallway_broker::ids::{ConversationId, Uid};
 
 use super::ns;
 use super::outgoing::{Stanzas, write_delay};
-use super::write::Writer;
+use crate::xmpp::write::Writer;
 
 impl Stanzas {
     /// Appends a room's subject as it is told to somebody who enters, after the history: without `to`, which goes to

@@ -4,7 +4,6 @@ mod outgoing;
 mod properties;
 mod room;
 mod wrap;
-mod write;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Messages in messages: results of archives and copies for one's other sessions. The message inside is one that was written before.
 
 use super::ns;
-use super::write::Writer;
+use crate::xmpp::write::Writer;
 
 /// A message out of an archive.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,11 @@
-//! Writing XML straight into a buffer: escaping, and nothing that knows of stanzas. What XML 1.0 cannot say at all (§2.2: control
-//! characters other than tab and line ends, U+FFFE, U+FFFF) becomes U+FFFD, here and nowhere else.
+//! Writing XML straight into a buffer: tags, attributes and text, and nothing that knows of stanzas.
+
+#[cfg(test)]
+mod tests;
 
 use hallway_broker::canonical;
+
+use super::escape::{escape_attribute, escape_text};
 
 /// Appends elements. Names and namespaces are ours and need no escapes.
 pub struct Writer<'o> {
@@ -15,7 +19,7 @@ impl<'o> Writer<'o> {
     }
 
     /// `<name xmlns="namespace"`
-    pub fn open(&mut self, name: &'static str, namespace: &'static str) -> &mut Self {
+    pub fn open(&mut self, name: &'static str, namespace: &str) -> &mut Self {
         self.open_child(name).attr("xmlns", namespace)
     }
 
@@ -60,11 +64,19 @@ impl<'o> Writer<'o> {
         self.attr_of(name, &[value])
     }
 
+    /// The same if there is a value.
+    pub fn attr_if(&mut self, name: &'static str, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.attr(name, value),
+            None => self,
+        }
+    }
+
     /// ` name="…"` with a value in several pieces.
     pub fn attr_of(&mut self, name: &'static str, pieces: &[&str]) -> &mut Self {
         self.begin_attr(name).push(b'"');
         for piece in pieces {
-            write_escaped(piece, In::Attribute, self.out);
+            escape_attribute(piece, self.out);
         }
         self.out.push(b'"');
         self
@@ -95,53 +107,7 @@ impl<'o> Writer<'o> {
 
     /// Character data.
     pub fn text(&mut self, text: &str) -> &mut Self {
-        write_escaped(text, In::Text, self.out);
+        escape_text(text, self.out);
         self
     }
-}
-
-/// Where a text stands: attributes lose their tabs and line feeds unless they are escaped (XML 1.0 §3.3.3).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum In {
-    /// Between tags.
-    Text,
-    /// Between quotation marks.
-    Attribute,
-}
-
-/// Appends `text` so that a parser reads it back as it is, but for characters that XML cannot say: those become U+FFFD.
-pub fn write_escaped(text: &str, place: In, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    let mut at = 0;
-    while at < bytes.len() {
-        let Some((instead, length)) = escape(&bytes[at..], place) else {
-            at += 1;
-            continue;
-        };
-        out.extend_from_slice(&bytes[from..at]);
-        out.extend_from_slice(instead.as_bytes());
-        at += length;
-        from = at;
-    }
-    out.extend_from_slice(&bytes[from..]);
-}
-
-/// What stands for the character at the beginning of `rest`, and its bytes; `None` when it stands for itself.
-fn escape(rest: &[u8], place: In) -> Option<(&'static str, usize)> {
-    const REPLACEMENT: &str = "\u{FFFD}";
-    let instead = match *rest.first()? {
-        b'&' => "&amp;",
-        b'<' => "&lt;",
-        b'>' => "&gt;", // so that no `]]>` is left (XML 1.0 §2.4)
-        b'"' if place == In::Attribute => "&quot;",
-        b'\t' if place == In::Attribute => "&#9;",
-        b'\n' if place == In::Attribute => "&#10;",
-        b'\t' | b'\n' => return None,
-        b'\r' => "&#13;", // a bare one is read as a line feed (XML 1.0 §2.11)
-        0x00..0x20 => REPLACEMENT,
-        0xEF if matches!(rest, [_, 0xBF, 0xBE | 0xBF, ..]) => return Some((REPLACEMENT, 3)), // U+FFFE, U+FFFF
-        _ => return None,
-    };
-    Some((instead, 1))
 }
