@@ -1,9 +1,13 @@
 //! XMPP: Jabber clients in the same conversations as everybody else. Not served yet; in reading order: bytes to stanzas and back ([`stream`]), who
-//! signs in and how ([`sasl`]), who is who ([`names`]), what is said ([`stanza`]). All of it without IO.
+//! signs in and how ([`negotiation`], [`sasl`]), who is who ([`names`]), what is said ([`stanza`]). All of it without IO.
 
 pub mod escape;
 pub mod names;
+pub mod negotiation;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
 pub mod write;
+
+#[cfg(test)]
+mod testing;

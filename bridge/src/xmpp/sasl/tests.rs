@@ -1,55 +1,14 @@
 //! Exchanges, element by element, on a hub of their own.
 
-use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use hallway_broker::accounts::scram::Hash;
-use hallway_broker::clock::{Clock, SystemClock};
-use hallway_broker::command::{Action, Actor};
-use hallway_broker::hub::{HubOptions, StoreOptions};
-use hallway_broker::ids::{ConfNo, ConferenceId};
-use hallway_broker::limits::Limits;
-use hallway_broker::model::SignIn;
 use ring::{digest, hmac, pbkdf2};
 
 use super::*;
-
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-struct Story {
-    hub: Arc<Hub>,
-    sign_ins: SignIns,
-    /// alice's, whose password is `pencil`.
-    token: String,
-    _dir: tempfile::TempDir,
-}
+use crate::xmpp::testing::{Story, auth, element};
 
 impl Story {
-    async fn begin() -> Self {
-        let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(SystemClock::start()) as Arc<dyn Clock>);
-        let options = HubOptions {
-            data_dir: dir.path().to_owned(),
-            store: StoreOptions::default(),
-            limits: Limits { disk_reserve_bytes: 0, ..Limits::default() },
-            shards: 1,
-            demo: true,
-            topic_rules: Default::default(),
-        };
-        let hub = Hub::open(options, clock).unwrap();
-        let id = ConferenceId::parse("demo").unwrap();
-        let action = Action::AddConference { id, title: "Demo".into(), sign_in: SignIn::Open, epoch: 7 };
-        hub.call(ConfNo(0), Actor::system(), action).await.unwrap();
-        let sign_ins = SignIns::new(&hub);
-        let token = sign_ins.accounts.register(&hub, "demo", "alice", "pencil", None, HERE).await.unwrap().token;
-        Self { hub, sign_ins, token, _dir: dir }
-    }
-
-    fn place(&self) -> Place<'_> {
-        let (conference, domain) = ("demo", "chat.example");
-        Place { sign_ins: &self.sign_ins, hub: &self.hub, conference, domain, peer: HERE, makes_accounts: true }
-    }
-
     /// Whom an initial response lets in.
     async fn tries(&self, mechanism: &str, message: &str) -> Result<String, Failure> {
         match private().element(self.place(), &auth(mechanism, message.as_bytes())).await {
@@ -62,15 +21,6 @@ impl Story {
 
 fn private() -> Sasl {
     Sasl::new(Vec::new(), true)
-}
-
-fn element(name: &str, message: &[u8]) -> Element {
-    Element::builder(name, NS).append(BASE64.encode(message)).build()
-}
-
-fn auth(mechanism: &str, message: &[u8]) -> Element {
-    let builder = Element::builder("auth", NS).attr(rxml::xml_ncname!("mechanism").to_owned(), mechanism);
-    builder.append(BASE64.encode(message)).build()
 }
 
 fn names(sasl: &Sasl) -> Vec<&'static str> {

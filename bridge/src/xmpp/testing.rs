@@ -1,0 +1,64 @@
+//! What tests of signing in share: a hub with one account, and SASL's elements.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use hallway_broker::clock::{Clock, SystemClock};
+use hallway_broker::command::{Action, Actor};
+use hallway_broker::edges::SignIns;
+use hallway_broker::hub::{Hub, HubOptions, StoreOptions};
+use hallway_broker::ids::{ConfNo, ConferenceId};
+use hallway_broker::limits::Limits;
+use hallway_broker::model::SignIn;
+use minidom::Element;
+
+use super::sasl::{NS, Place};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A hub of its own.
+pub struct Story {
+    pub hub: Arc<Hub>,
+    pub sign_ins: SignIns,
+    /// alice's, whose password is `pencil`.
+    pub token: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Story {
+    pub async fn begin() -> Self {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(SystemClock::start()) as Arc<dyn Clock>);
+        let options = HubOptions {
+            data_dir: dir.path().to_owned(),
+            store: StoreOptions::default(),
+            limits: Limits { disk_reserve_bytes: 0, ..Limits::default() },
+            shards: 1,
+            demo: true,
+            topic_rules: Default::default(),
+        };
+        let hub = Hub::open(options, clock).unwrap();
+        let id = ConferenceId::parse("demo").unwrap();
+        let action = Action::AddConference { id, title: "Demo".into(), sign_in: SignIn::Open, epoch: 7 };
+        hub.call(ConfNo(0), Actor::system(), action).await.unwrap();
+        let sign_ins = SignIns::new(&hub);
+        let token = sign_ins.accounts.register(&hub, "demo", "alice", "pencil", None, HERE).await.unwrap().token;
+        Self { hub, sign_ins, token, _dir: dir }
+    }
+
+    pub fn place(&self) -> Place<'_> {
+        let (conference, domain) = ("demo", "chat.example");
+        Place { sign_ins: &self.sign_ins, hub: &self.hub, conference, domain, peer: HERE, makes_accounts: true }
+    }
+}
+
+/// An element of SASL with a message.
+pub fn element(name: &str, message: &[u8]) -> Element {
+    Element::builder(name, NS).append(BASE64.encode(message)).build()
+}
+
+/// `<auth/>` with an initial response.
+pub fn auth(mechanism: &str, message: &[u8]) -> Element {
+    let builder = Element::builder("auth", NS).attr(rxml::xml_ncname!("mechanism").to_owned(), mechanism);
+    builder.append(BASE64.encode(message)).build()
+}
