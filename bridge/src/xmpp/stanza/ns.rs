@@ -1,7 +1,7 @@
 //! Namespaces, each with the document that defines it.
 
-/// Stanzas between client and server (RFC 6120 §4.8.2).
-pub const CLIENT: &str = "jabber:client";
+pub use crate::xmpp::stream::ns::CLIENT;
+
 /// Conditions of stanza errors (RFC 6120 §8.3.2).
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// Multi-user chat, for users (XEP-0045 §7).
