@@ -1,7 +1,9 @@
 //! XMPP: Jabber clients in the same conversations as everybody else. Not served yet; in reading order: bytes to stanzas and back ([`stream`]), who
-//! signs in and how ([`negotiation`], [`sasl`]), who is who ([`names`]), what is said ([`stanza`]). All of it without IO.
+//! signs in and how ([`negotiation`], [`sasl`]), what has arrived ([`management`]), who is who ([`names`]), what is
+//! said ([`stanza`]). All of it without IO.
 
 pub mod escape;
+pub mod management;
 pub mod names;
 pub mod negotiation;
 pub mod sasl;

@@ -1,0 +1,144 @@
+//! Stream management (XEP-0198) from the server's side: what of either direction has arrived. No IO, no clock.
+//!
+//! What a client sends is counted as handled when what it asks for is durable, in the order in which it came: an `h` never promises more than a
+//! crash would keep. What it is sent is remembered until it acknowledges it, events by their pos alone, since they are read from the store again.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+/// The namespace of stream management.
+pub const NS: &str = "urn:xmpp:sm:3";
+
+/// Stanzas of the client, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// How many were handled; counted modulo 2³² (XEP-0198 §4).
+    handled: u32,
+    /// The number of the first that waits, and of each whether it is done.
+    waiting: VecDeque<bool>,
+}
+
+impl Received {
+    /// A stanza came. Its number, to be said when it is done.
+    pub fn begin(&mut self) -> u32 {
+        let number = self.handled.wrapping_add(u32::try_from(self.waiting.len()).unwrap_or(0));
+        self.waiting.push_back(false);
+        number
+    }
+
+    /// What a stanza asked for is durable, or was refused: either way it is answered for.
+    pub fn done(&mut self, number: u32) {
+        if let Some(done) = self.waiting.get_mut(number.wrapping_sub(self.handled) as usize) {
+            *done = true;
+        }
+        while self.waiting.front() == Some(&true) {
+            self.waiting.pop_front();
+            self.handled = self.handled.wrapping_add(1);
+        }
+    }
+
+    /// The count for an acknowledgement.
+    #[must_use]
+    pub fn handled(&self) -> u32 {
+        self.handled
+    }
+
+    /// Stanzas that are not done: a bound on reading.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+/// A stanza that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// An event of the log, at this pos.
+    Event(u64),
+    /// What is nowhere else: an answer, a presence.
+    Own(Box<[u8]>),
+}
+
+/// A client acknowledged what it was not sent (XEP-0198 §4): the stream ends with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("handled count too high: {handled} of {sent}")]
+pub struct TooHigh {
+    /// What it says.
+    pub handled: u32,
+    /// How many there were.
+    pub sent: u32,
+}
+
+/// Stanzas for the client that it has not acknowledged.
+#[derive(Debug, Default)]
+pub struct Unacknowledged {
+    acknowledged: u32,
+    stanzas: VecDeque<Sent>,
+    /// Bytes of those that are nowhere else.
+    own_bytes: usize,
+}
+
+impl Unacknowledged {
+    /// A stanza was sent.
+    pub fn push(&mut self, sent: Sent) {
+        if let Sent::Own(bytes) = &sent {
+            self.own_bytes += bytes.len();
+        }
+        self.stanzas.push_back(sent);
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stanzas.len()
+    }
+
+    /// Whether the client has everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stanzas.is_empty()
+    }
+
+    /// Bytes that are kept for it.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes
+    }
+
+    /// The client has handled so many in all.
+    ///
+    /// # Errors
+    /// [`TooHigh`]; nothing is changed.
+    pub fn acknowledge(&mut self, handled: u32) -> Result<(), TooHigh> {
+        let more = handled.wrapping_sub(self.acknowledged) as usize;
+        if more > self.stanzas.len() {
+            let sent = self.acknowledged.wrapping_add(u32::try_from(self.stanzas.len()).unwrap_or(u32::MAX));
+            return Err(TooHigh { handled, sent });
+        }
+        for sent in self.stanzas.drain(..more) {
+            if let Sent::Own(bytes) = sent {
+                self.own_bytes -= bytes.len();
+            }
+        }
+        self.acknowledged = handled;
+        if self.stanzas.is_empty() {
+            // An idle stream keeps no room for them.
+            self.stanzas = VecDeque::new();
+        }
+        Ok(())
+    }
+
+    /// What is to be sent again, in its order, when the stream is resumed.
+    pub fn iter(&self) -> impl Iterator<Item = &Sent> {
+        self.stanzas.iter()
+    }
+
+    /// The pos from which a session that comes back without resuming goes on: what is at or below it was acknowledged, of what was sent up to `given`.
+    #[must_use]
+    pub fn cursor(&self, given: u64) -> u64 {
+        let events = self.stanzas.iter().filter_map(|sent| if let Sent::Event(pos) = sent { Some(pos - 1) } else { None });
+        events.min().map_or(given, |lowest| lowest.min(given))
+    }
+}
