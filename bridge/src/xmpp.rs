@@ -1,7 +1,8 @@
-//! XMPP: Jabber clients in the same conversations as everybody else. Not served yet; in reading order: bytes to stanzas and back ([`stream`]), who
-//! signs in and how ([`negotiation`], [`sasl`]), what has arrived ([`management`]), who is who ([`names`]), what is
-//! said ([`stanza`]). All of it without IO.
+//! XMPP: Jabber clients in the same conversations as everybody else. Not served yet; in reading order: bytes to stanzas and back
+//! ([`stream`]), who signs in and how ([`negotiation`], [`sasl`]), what has arrived ([`management`]), who is who ([`names`]), what is said
+//! ([`stanza`]), what there is ([`disco`]). All of it without IO.
 
+pub mod disco;
 pub mod escape;
 pub mod management;
 pub mod names;
