@@ -3,10 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Uid;
+use crate::ids::{ConferenceId, Uid};
 use crate::model::UserRole;
 use crate::mqtt::topic::{check_filter, generic_topic, matches};
-use crate::session::Who;
 
 /// Stands for the reader's or publisher's own uid in a rule's filter.
 const OWN_UID: &str = "{uid}";
@@ -91,12 +90,12 @@ struct Right {
 impl TopicRights {
     /// The rights of somebody; `None` when there are no rules.
     #[must_use]
-    pub fn of(rules: &[TopicRule], who: &Who, role: UserRole) -> Option<Self> {
-        let may = |allowed: &Option<Vec<Allowed>>| allowed.as_ref().is_none_or(|all| all.iter().any(|one| one.holds(&who.uid, role)));
+    pub fn of(rules: &[TopicRule], conference: &ConferenceId, uid: &Uid, role: UserRole) -> Option<Self> {
+        let may = |allowed: &Option<Vec<Allowed>>| allowed.as_ref().is_none_or(|all| all.iter().any(|one| one.holds(uid, role)));
         let right = |rule: &TopicRule| {
             let mut filter = String::new();
-            let own: Vec<&str> = rule.filter.split('/').map(|level| if level == OWN_UID { who.uid.as_str() } else { level }).collect();
-            generic_topic(&mut filter, who.conference.as_str(), &own.join("/"));
+            let own: Vec<&str> = rule.filter.split('/').map(|level| if level == OWN_UID { uid.as_str() } else { level }).collect();
+            generic_topic(&mut filter, conference.as_str(), &own.join("/"));
             (filter.into(), Right { publish: may(&rule.publish), subscribe: may(&rule.subscribe) })
         };
         (!rules.is_empty()).then(|| Self { rules: rules.iter().map(right).collect() })
@@ -123,7 +122,6 @@ impl TopicRights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{ConfNo, ConferenceId};
 
     fn rule(filter: &str, publish: Option<&[&str]>, subscribe: Option<&[&str]>) -> TopicRule {
         let allowed =
@@ -132,10 +130,7 @@ mod tests {
     }
 
     fn rights(rules: &[TopicRule], uid: &str, role: UserRole) -> TopicRights {
-        let conference = ConferenceId::parse("demo").unwrap();
-        let uid = Uid::parse(uid).unwrap();
-        let who = Who { conf: ConfNo(1), conference, uid, name: "".into(), version: 0, expires_ms: u64::MAX };
-        TopicRights::of(rules, &who, role).unwrap()
+        TopicRights::of(rules, &ConferenceId::parse("demo").unwrap(), &Uid::parse(uid).unwrap(), role).unwrap()
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::clock::{self, Clock};
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
 use crate::dispatch::{Dispatch, Ends, Interest, telling_payload};
-use crate::ids::ConfNo;
+use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::limits::Limits;
 use crate::log::segment::{SegmentLog, SegmentOptions};
 use crate::mailbox::{Job, Mailbox};
@@ -31,7 +31,6 @@ use crate::queue::{Queue, ReplyTo, Submission};
 use crate::recent::Recent;
 use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
-use crate::session::Who;
 use crate::sessions::{Live, Sessions};
 use crate::shard::Ending;
 use crate::shares::{Share, Shares};
@@ -353,9 +352,9 @@ impl Hub {
 
     /// What somebody may do with the applications' topics; `None`: everything.
     #[must_use]
-    pub fn topic_rights(&self, who: &Who, role: UserRole) -> Option<Arc<TopicRights>> {
-        let rules = self.options.topic_rules.get(who.conference.as_str())?;
-        TopicRights::of(rules, who, role).map(Arc::new)
+    pub fn topic_rights(&self, conference: &ConferenceId, uid: &Uid, role: UserRole) -> Option<Arc<TopicRights>> {
+        let rules = self.options.topic_rules.get(conference.as_str())?;
+        TopicRights::of(rules, conference, uid, role).map(Arc::new)
     }
 
     /// What the hub was opened with.
