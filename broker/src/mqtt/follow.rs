@@ -28,7 +28,7 @@ pub(super) struct Start {
 /// The realms whose topics are shared out.
 const SHARED_REALMS: [Realm; 2] = [Realm::Apps, Realm::Plain];
 /// Filters or conversations after which others get their turn.
-pub(super) const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 16;
 
 /// Writes the name of a conversation's topic.
 type WriteTopic = fn(&mut String, &str, &ConversationId);
@@ -217,9 +217,7 @@ impl Task {
     pub(super) async fn reread_named(&self) {
         let slot = self.session.slot;
         for (at, (topic, id)) in self.session.shard.registry(|registry| registry.named(slot)).into_iter().enumerate() {
-            if at % AT_ONCE == AT_ONCE - 1 {
-                yield_now().await;
-            }
+            take_turns(at).await;
             let how = self.how_of(&id, u64::MAX);
             self.session.shard.registry(|registry| registry.reread(slot, &topic, how));
         }
@@ -233,9 +231,7 @@ impl Task {
             unshared.map(|one| self.selection(&one.filter)).collect()
         };
         for (at, one) in gone.iter().enumerate() {
-            if at % AT_ONCE == AT_ONCE - 1 {
-                yield_now().await;
-            }
+            take_turns(at).await;
             self.unfollow_one(one, &left);
         }
         if gone.iter().any(|one| !one.everywhere.is_empty()) {
@@ -328,9 +324,7 @@ impl Task {
     pub(super) async fn resume(&mut self, subscriptions: Vec<Subscription>, cursor: u64) -> Result<(), Reject> {
         let start = Start { pos: cursor, anew: false };
         for (at, subscription) in subscriptions.into_iter().enumerate() {
-            if at % AT_ONCE == AT_ONCE - 1 {
-                yield_now().await;
-            }
+            take_turns(at).await;
             match self.resume_one(&subscription.filter, start).await {
                 Ok(()) => {}
                 Err(reject) if reject.reason.class() == Class::Unavailable => return Err(reject),
@@ -357,6 +351,13 @@ impl Task {
             _ => None,
         };
         self.follow(inner, &selection, named.as_ref(), start).await
+    }
+}
+
+/// Lets others go first now and then, before number `at` of many.
+pub(super) async fn take_turns(at: usize) {
+    if at % AT_ONCE == AT_ONCE - 1 {
+        yield_now().await;
     }
 }
 

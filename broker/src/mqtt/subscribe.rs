@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio::task::yield_now;
-
 use super::codec::{Code, FilterRequest, Subscribe, Unsubscribe, write_suback, write_unsuback};
-use super::follow::{AT_ONCE, Start};
+use super::follow::{Start, take_turns};
 use super::refusal;
 use super::retained::Job;
 use super::session::Task;
@@ -44,9 +42,7 @@ impl Task {
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         let mut granted = Vec::new();
         for (at, request) in subscribe.filters.iter().enumerate() {
-            if at % AT_ONCE == AT_ONCE - 1 {
-                yield_now().await;
-            }
+            take_turns(at).await;
             let one = match begin {
                 _ if at >= most => Err(Code::QUOTA_EXCEEDED),
                 Ok(begin) => self.subscribe_to(request, subscribe.identifier.unwrap_or(0), begin).await,
