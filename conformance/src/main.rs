@@ -11,7 +11,9 @@ use clap::{Parser, Subcommand};
 use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
-use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, interop, matrix, mqtt, scenarios, stall};
+use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, interop, matrix, mqtt, scenarios, stall, xmpp};
+use conformance::xmpp::script::prosody;
+use conformance::xmpp::script::world::Kind;
 
 #[derive(Debug, Parser)]
 #[command(about = "Checks Hallway from outside")]
@@ -69,6 +71,14 @@ enum Suite {
     },
     /// The MQTT clients that people use: paho, MQTT.js, mosquitto's programs, rumqttc.
     Interop,
+    /// The scripts of conformance/xmpp, all or those named.
+    Xmpp {
+        /// File names without `.txt`.
+        names: Vec<String>,
+        /// Which server: `hallway`, or a `prosody` to compare with.
+        #[arg(long, default_value = "hallway", value_parser = kind)]
+        target: Kind,
+    },
     /// The normative statements of MQTT on any broker; not part of `all`.
     Mqtt(Mqtt),
     /// All of them.
@@ -102,6 +112,10 @@ struct Mqtt {
     /// What every topic begins with, e.g. `topic/`.
     #[arg(long, default_value = "")]
     prefix: String,
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    Kind::of_prefix(&format!("{name}:")).0.ok_or_else(|| "it is hallway or prosody".into())
 }
 
 fn main() -> ExitCode {
@@ -144,7 +158,9 @@ fn mqtt_statements(options: &Mqtt) -> Result<bool> {
 }
 
 fn run(suite: &Suite, report: &mut Report) -> Result<()> {
-    server::binary()?;
+    if !matches!(suite, Suite::Xmpp { target: Kind::Prosody, .. }) {
+        server::binary()?;
+    }
     match suite {
         Suite::Scenarios { names } => scenarios::run(names, report),
         Suite::Matrix { method } => matrix::run(method.as_deref(), report),
@@ -177,6 +193,7 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             interop::run(report);
             Ok(())
         }
+        Suite::Xmpp { names, target } => xmpp::run(names, *target, report),
         Suite::Mqtt(_) => Ok(()),
         Suite::All { long } => {
             all(*long, report);
@@ -192,6 +209,17 @@ fn all(long: bool, report: &mut Report) {
     {
         if let Err(error) = result {
             report.check(name, || Err(error));
+        }
+    }
+    let mut scripts = vec![Kind::Hallway];
+    if prosody::is_installed() {
+        scripts.push(Kind::Prosody);
+    } else {
+        report.skip("xmpp on Prosody", "Prosody is not installed");
+    }
+    for kind in scripts {
+        if let Err(error) = xmpp::run(&[], kind, report) {
+            report.check(&format!("xmpp on {}", kind.name()), || Err(error));
         }
     }
     browser::run(report);

@@ -26,6 +26,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
+use crate::xmpp::client::Endpoints;
+
 /// A loopback address with whatever port is free.
 const FREE_PORT: &str = "127.0.0.1:0";
 /// How long a server may take to print `ready`, unless told otherwise.
@@ -40,12 +42,13 @@ pub struct Options {
     settings: Vec<(String, String)>,
     config: Option<String>,
     args: Vec<String>,
+    xmpp: bool,
     ready_within: Duration,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { data: None, settings: Vec::new(), config: None, args: Vec::new(), ready_within: READY_WITHIN }
+        Options { data: None, settings: Vec::new(), config: None, args: Vec::new(), xmpp: false, ready_within: READY_WITHIN }
     }
 }
 
@@ -89,6 +92,13 @@ impl Options {
     #[must_use]
     pub fn arg(mut self, arg: &str) -> Options {
         self.args.push(arg.to_owned());
+        self
+    }
+
+    /// With XMPP, which is off otherwise.
+    #[must_use]
+    pub fn xmpp(mut self) -> Options {
+        self.xmpp = true;
         self
     }
 
@@ -208,8 +218,9 @@ impl Server {
         if self.child.is_some() {
             self.kill()?;
         }
+        let xmpp = if self.options.xmpp { FREE_PORT } else { "none" };
         let mut child = self
-            .command(&["serve", "--http", FREE_PORT, "--mqtt", FREE_PORT, "--mqtts", FREE_PORT, "--xmpp", "none", "--xmpps", "none"])?
+            .command(&["serve", "--http", FREE_PORT, "--mqtt", FREE_PORT, "--mqtts", FREE_PORT, "--xmpp", xmpp, "--xmpps", xmpp])?
             .args(&self.options.args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -304,6 +315,15 @@ impl Server {
     /// It does not.
     pub fn mqtts(&self) -> Result<SocketAddr> {
         address(&self.ready, "mqtts")
+    }
+
+    /// Where XMPP listens, for the demo's domain.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn xmpp_endpoints(&self) -> Result<Endpoints> {
+        let (tcp, tls) = (address(&self.ready, "xmpp")?, address(&self.ready, "xmpps")?);
+        Ok(Endpoints { domain: "localhost".into(), tcp, tls, http: self.http })
     }
 
     /// The whole `ready` line.

@@ -10,6 +10,7 @@
 //! - [`browser`]: two windows of the web page.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`interop`]: the MQTT edge with the clients that people use.
+//! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!
 //! [`load`] is the talking that goes on meanwhile.
@@ -26,6 +27,7 @@ pub mod matrix;
 pub mod mqtt;
 pub mod scenarios;
 pub mod stall;
+pub mod xmpp;
 
 use std::time::Instant;
 
