@@ -47,7 +47,7 @@ pub enum Deed {
     IsRefused {
         /// `cancel`, `modify`, …; `*` for any.
         kind: String,
-        /// The condition.
+        /// The condition; `*` for any.
         condition: String,
     },
     /// After everybody's round trip nothing is unread, of that kind or any.

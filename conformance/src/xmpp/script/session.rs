@@ -170,7 +170,7 @@ impl Session {
             Ok(at.and_then(|at| unread.remove(at)))
         })?;
         let error = found.child("error").with_context(|| format!("expected {what}\n  came {found}"))?;
-        let names = error.child_of(condition, "urn:ietf:params:xml:ns:xmpp-stanzas").is_some();
+        let names = condition == "*" || error.child_of(condition, "urn:ietf:params:xml:ns:xmpp-stanzas").is_some();
         ensure!(names && (kind == "*" || error.attr("type") == Some(kind)), "expected {what}\n  came {found}");
         Ok(())
     }
@@ -223,14 +223,17 @@ impl Session {
 
 /// Whether an element is one that the pattern speaks of: a stanza of that kind and type, presence of the same address, the answer to the same IQ.
 fn is_of_kind(pattern: &Element, element: &Element, asked: Option<&str>) -> bool {
-    let bare = |element: &Element| element.attr("from").map(|from| from.split('/').next().unwrap_or_default().to_owned());
+    let subscribes = |element: &Element| element.attr("type").is_some_and(|kind| kind.contains("subscribe"));
     if !pattern.is_stanza() || !element.is_stanza() {
         return pattern.is_stanza() == element.is_stanza();
     }
     pattern.name == element.name
         && match pattern.name.as_str() {
             "message" => pattern.attr("type").is_none_or(|kind| is_blank(kind) || element.attr("type").unwrap_or("normal") == kind),
-            "presence" => pattern.attr("from").is_none_or(is_blank) || bare(pattern) == bare(element),
+            "presence" => {
+                let from = pattern.attr("from");
+                subscribes(pattern) == subscribes(element) && (from.is_none_or(is_blank) || from == element.attr("from"))
+            }
             _ => match pattern.attr("id").filter(|id| !is_blank(id)).or(asked) {
                 Some(id) => element.attr("id") == Some(id),
                 None => pattern.attr("type") == element.attr("type"),

@@ -99,7 +99,7 @@ impl World {
     pub fn log(&self) -> String {
         match &self.running {
             Running::Hallway(server) => server.stderr_tail(8),
-            Running::Prosody(prosody) => prosody.log_tail(8),
+            Running::Prosody(prosody) => prosody.log_tail(3),
         }
     }
 }
