@@ -17,13 +17,32 @@ pub type Vars = BTreeMap<String, String>;
 /// # Errors
 /// A name that stands for nothing.
 pub fn fill(text: &str, vars: &Vars) -> Result<String> {
+    fill_with(text, vars, escape)
+}
+
+/// The same within an element's values.
+///
+/// # Errors
+/// A name that stands for nothing.
+pub fn fill_element(element: &Element, vars: &Vars) -> Result<Element> {
+    let value = |text: &str| fill_with(text, vars, str::to_owned);
+    Ok(Element {
+        name: element.name.clone(),
+        ns: element.ns.clone(),
+        attrs: element.attrs.iter().map(|(name, text)| Ok((name.clone(), value(text)?))).collect::<Result<_>>()?,
+        children: element.children.iter().map(|child| fill_element(child, vars)).collect::<Result<_>>()?,
+        text: value(&element.text)?,
+    })
+}
+
+fn fill_with(text: &str, vars: &Vars, write: impl Fn(&str) -> String) -> Result<String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         let (name, after) = after.split_once('}').context("a '${' without '}'")?;
         let value = vars.get(name).with_context(|| format!("nothing is known as '${{{name}}}'"))?;
         filled.push_str(before);
-        filled.push_str(&escape(value));
+        filled.push_str(&write(value));
         rest = after;
     }
     Ok(filled + rest)

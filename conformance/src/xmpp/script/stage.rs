@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::pattern::{Vars, fill};
+use super::pattern::{Vars, fill, fill_element};
 use super::sentence::{Deed, Sentence};
 use super::session::Session;
 use super::world::World;
@@ -158,8 +158,8 @@ impl<'w> Stage<'w> {
         let mut vars = std::mem::take(&mut self.vars);
         let result = self.session(who).and_then(|session| {
             // Pattern by pattern, so that one may use what the one before has captured.
-            for pattern in Element::parse_all(&fill(xml, &vars)?)? {
-                get(session, &pattern, &mut vars)?;
+            for pattern in Element::parse_all(xml)? {
+                get(session, &fill_element(&pattern, &vars)?, &mut vars)?;
             }
             Ok(())
         });
