@@ -78,6 +78,9 @@ enum Suite {
         /// Which server: `hallway`, or a `prosody` to compare with.
         #[arg(long, default_value = "hallway", value_parser = kind)]
         target: Kind,
+        /// Bad XML and floods instead; Hallway alone.
+        #[arg(long, conflicts_with = "names")]
+        hostile: bool,
     },
     /// The normative statements of MQTT on any broker; not part of `all`.
     Mqtt(Mqtt),
@@ -193,7 +196,8 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             interop::run(report);
             Ok(())
         }
-        Suite::Xmpp { names, target } => xmpp::run(names, *target, report),
+        Suite::Xmpp { hostile: true, .. } => hostile::xmpp::run(report),
+        Suite::Xmpp { names, target, .. } => xmpp::run(names, *target, report),
         Suite::Mqtt(_) => Ok(()),
         Suite::All { long } => {
             all(*long, report);
@@ -210,6 +214,9 @@ fn all(long: bool, report: &mut Report) {
         if let Err(error) = result {
             report.check(name, || Err(error));
         }
+    }
+    if let Err(error) = hostile::xmpp::run(report) {
+        report.check("hostile XMPP", || Err(error));
     }
     let mut scripts = vec![Kind::Hallway];
     if prosody::is_installed() {

@@ -65,11 +65,7 @@ impl Scram {
     #[must_use]
     pub fn start(mechanism: Mechanism, user: &str, password: &str) -> (Scram, String) {
         let hash = if mechanism == Mechanism::ScramSha1 {
-            Hash {
-                hmac: hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-                pbkdf2: pbkdf2::PBKDF2_HMAC_SHA1,
-                digest: &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            }
+            Hash { hmac: hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, pbkdf2: pbkdf2::PBKDF2_HMAC_SHA1, digest: &digest::SHA1_FOR_LEGACY_USE_ONLY }
         } else {
             Hash { hmac: hmac::HMAC_SHA256, pbkdf2: pbkdf2::PBKDF2_HMAC_SHA256, digest: &digest::SHA256 }
         };

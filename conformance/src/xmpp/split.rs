@@ -92,7 +92,30 @@ fn tag_end(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever comes, in whatever chunks, is cut or refused; a header comes first and once.
+        #[test]
+        fn anything_is_cut_or_refused(chunks in proptest::collection::vec("[<>/?!'\"a ä]{0,12}", 0..20)) {
+            let mut splitter = Splitter::default();
+            let mut headers = 0;
+            'stream: for chunk in chunks {
+                splitter.feed(chunk.as_bytes());
+                loop {
+                    match splitter.next_piece() {
+                        Ok(None) => break,
+                        Ok(Some(Piece::Header(_))) => headers += 1,
+                        Ok(Some(Piece::Child(_))) => prop_assert_eq!(headers, 1),
+                        Ok(Some(Piece::End)) | Err(_) => break 'stream,
+                    }
+                }
+            }
+            prop_assert!(headers <= 1);
+        }
+    }
 
     fn pieces(text: &str, chunk: usize) -> Vec<Piece> {
         let mut splitter = Splitter::default();

@@ -4,10 +4,12 @@
 //! - [`input`]: single bad messages and frames, as a table.
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
+//! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
 mod flood;
 mod input;
+pub mod xmpp;
 
 use std::time::Duration;
 

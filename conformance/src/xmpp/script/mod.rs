@@ -200,7 +200,8 @@ mod tests {
     #[test]
     fn every_script_of_the_repository_parses() {
         let scripts = load_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("xmpp")).expect("scripts");
-        assert!(scripts.len() > 25, "only {} scripts", scripts.len());
+        let stories: usize = scripts.iter().map(|script| script.stories.len()).sum();
+        assert!(scripts.len() > 25 && stories > 80, "only {stories} stories in {} scripts", scripts.len());
     }
 
     #[test]
@@ -216,6 +217,8 @@ mod tests {
     #[test]
     fn lines_within_a_tag_stay_apart() {
         let stories = parse("story x\nalice sends\n  <a b='1'\n    c='2'>\n    <d/>\n  </a>\n").expect("stories");
-        assert!(matches!(&stories[0].sentences[0].sentence, Sentence::Deed(_, sentence::Deed::Sends(xml)) if xml == "<a b='1' c='2'><d/></a>"));
+        assert!(
+            matches!(&stories[0].sentences[0].sentence, Sentence::Deed(_, sentence::Deed::Sends(xml)) if xml == "<a b='1' c='2'><d/></a>")
+        );
     }
 }

@@ -244,3 +244,23 @@ fn is_of_kind(pattern: &Element, element: &Element, asked: Option<&str>) -> bool
 fn is_blank(value: &str) -> bool {
     matches!(value, "*" | "-") || value.starts_with('$')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_keep_apart_what_scripts_ask_for_separately() {
+        let kind =
+            |pattern, xml, asked| is_of_kind(&Element::parse(pattern).expect("a pattern"), &Element::parse(xml).expect("XML"), asked);
+        assert!(kind("<message type='chat'/>", "<message type='chat' from='a'/>", None));
+        assert!(!kind("<message type='chat'/>", "<message type='groupchat'/>", None));
+        assert!(kind("<presence from='a@b'/>", "<presence from='a@b' type='unavailable'/>", None));
+        assert!(!kind("<presence from='a@b'/>", "<presence from='a@b/c'/>", None));
+        assert!(!kind("<presence type='subscribe' from='a@b'/>", "<presence from='a@b'/>", None));
+        assert!(kind("<iq type='result'/>", "<iq type='error' id='q1'/>", Some("q1")), "the answer is looked at, whatever it is");
+        assert!(!kind("<iq type='result'/>", "<iq type='result' id='q2'/>", Some("q1")));
+        assert!(kind("<iq type='set'/>", "<iq type='set' id='push'/>", None));
+        assert!(!kind("<a xmlns='urn:xmpp:sm:3'/>", "<message/>", None));
+    }
+}
