@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -116,11 +118,16 @@ impl Drop for Prosody {
     }
 }
 
-/// Ports that were free a moment ago: Prosody cannot take whichever is.
+/// Ports that are free now: Prosody cannot be told to take whichever is. They lie below those that the kernel gives to others, and none is
+/// tried twice, so that several at a time do not meet.
 fn free_ports() -> Result<[SocketAddr; 3]> {
-    let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-    let [one, two, three] = &listeners;
-    Ok([one.local_addr()?, two.local_addr()?, three.local_addr()?])
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let next = NEXT.get_or_init(|| AtomicU16::new(rand::random_range(12_000..28_000)));
+    let mut free = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], next.fetch_add(1, Ordering::Relaxed))))
+        .take(1000)
+        .filter(|address| TcpListener::bind(address).is_ok());
+    let mut port = || free.next().context("no port is free");
+    Ok([port()?, port()?, port()?])
 }
 
 fn write_certificate(directory: &Path) -> Result<()> {
