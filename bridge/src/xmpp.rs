@@ -5,6 +5,7 @@
 pub mod disco;
 pub mod escape;
 pub mod management;
+pub mod muc;
 pub mod names;
 pub mod negotiation;
 pub mod rooms;

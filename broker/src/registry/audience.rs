@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn add(registry: &mut Registry<Nowhere>, id: u64) -> u32 {
-        registry.add(id, ConfNo(1), uid(["ann", "bob"][usize::from(id % 2 == 0)]), Via::Ws, Nowhere)
+        registry.add(id, ConfNo(1), uid(["ann", "bob"][usize::from(id.is_multiple_of(2))]), Via::Ws, Nowhere)
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         assert!(registry.take_moves().is_empty(), "nobody watches");
         let ann = Follower { uid: uid("ann"), session: 1, via: Via::Ws };
         let bob = Follower { uid: uid("bob"), session: 2, via: Via::Ws };
-        assert_eq!(registry.watch(&topic(1)), [ann.clone()]);
+        assert_eq!(registry.watch(&topic(1)), std::slice::from_ref(&ann));
         registry.register(two, &topic(1), Some(lobby.clone()), How::default());
         registry.register(two, &topic(1), Some(lobby.clone()), How::default());
         registry.register(two, &topic(2), Some(lobby), How::default());
