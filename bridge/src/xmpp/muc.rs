@@ -10,6 +10,7 @@ pub mod info;
 #[cfg(test)]
 mod tests;
 
+use hallway_broker::ids::Uid;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::Session;
 use hallway_broker::view::Found;
@@ -19,7 +20,6 @@ use super::disco;
 use super::names::{Address, Names, NickOwner, nick_owner};
 use super::rooms::{Affiliation, Role, RoomKey, Rooms, standing_of};
 use super::stanza::{Condition, StanzaError};
-use hallway_broker::ids::Uid;
 
 /// Multi-user chat (XEP-0045).
 pub const MUC: &str = "http://jabber.org/protocol/muc";

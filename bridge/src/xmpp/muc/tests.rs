@@ -1,16 +1,12 @@
-use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::model::{Kind, MemberRole, Standing, UserRole, Via};
-use hallway_broker::outbox::Link;
-use hallway_broker::queue::Answer;
 use hallway_broker::recent::WIRES;
-use hallway_broker::session::{Session, Who};
-use hallway_broker::shard::{Ending, Peer, Shard};
+use hallway_broker::session::Session;
+use hallway_broker::shard::Shard;
 use hallway_broker::view::Found;
 use minidom::Element;
 use xmpp_parsers::data_forms::DataForm;
@@ -21,27 +17,7 @@ use crate::xmpp::disco;
 use crate::xmpp::names::Names;
 use crate::xmpp::rooms::{Entering, Rooms, standing_of};
 use crate::xmpp::stanza::{Condition, StanzaError};
-use crate::xmpp::testing::Story;
-
-#[derive(Default)]
-struct Nowhere(Cell<usize>);
-
-impl Link for Nowhere {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-    fn wake(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-    fn wire(&self) -> usize {
-        0
-    }
-}
-
-impl Peer for Nowhere {
-    fn answer(&self, _: u32, _: Answer, _: &mut Vec<u8>) {}
-    fn end(&self, _: Ending) {}
-}
+use crate::xmpp::testing::{self, Story};
 
 fn uid(text: &str) -> Uid {
     Uid::parse(text).unwrap()
@@ -63,8 +39,7 @@ impl Rooming {
     async fn begin() -> Self {
         let story = Story::begin().await;
         for who in ["bob", "carol"] {
-            let here = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-            story.sign_ins.accounts.register(&story.hub, "demo", who, "pencil", None, here).await.unwrap();
+            story.register(who).await;
         }
         let shard = Shard::new(0, Arc::clone(&story.hub), Arc::default(), Arc::new([const { None }; WIRES]));
         let rooming = Self { story, shard, names: Names::new("chat.example").unwrap(), rooms: Rooms::new(10) };
@@ -81,22 +56,15 @@ impl Rooming {
     }
 
     async fn system(&self, action: Action) {
-        let conf = self.story.hub.reader().conference("demo").unwrap().unwrap().no;
-        self.story.hub.call(conf, Actor::system(), action).await.unwrap();
+        self.story.hub.call(self.story.conf(), Actor::system(), action).await.unwrap();
     }
 
     fn session(&self, who: &str) -> Session {
-        let reader = self.story.hub.reader();
-        let conf = reader.conference("demo").unwrap().unwrap().no;
-        let user = reader.user(conf, &uid(who)).unwrap().unwrap();
-        let conference = reader.conference_id(conf).unwrap().unwrap();
-        let who = Who { conf, conference, uid: uid(who), name: user.name, version: user.version, expires_ms: u64::MAX };
-        Session::open(&self.shard, who, Via::Xmpp, None, Rc::new(Nowhere::default())).unwrap()
+        testing::session(&self.shard, who, Via::Xmpp)
     }
 
     fn found(&self, room: &str) -> Found {
-        let reader = self.story.hub.reader();
-        reader.conversation(reader.conference("demo").unwrap().unwrap().no, &conversation(room)).unwrap().unwrap()
+        self.story.hub.reader().conversation(self.story.conf(), &conversation(room)).unwrap().unwrap()
     }
 
     fn standing(&self, room: &str, who: &str) -> Option<Standing> {

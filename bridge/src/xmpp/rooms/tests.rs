@@ -10,6 +10,7 @@ use hallway_broker::topic::Topic;
 use super::{Affiliation, Change, Changes, Departure, Entered, Entering, Role, RoomKey, Rooms, SPEAKER_MS, Shown, standing_of};
 
 mod property;
+mod shards;
 
 const KEY: RoomKey = (ConfNo(1), ConvNo(7));
 const MEMBER: (Affiliation, Role) = (Affiliation::Member, Role::Participant);
