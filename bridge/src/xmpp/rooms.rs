@@ -7,6 +7,7 @@
 //! Everything that is shown or no longer shown gets the room's next version, and a nick has its latest only. A session knows the room up
 //! to some version and is told what is above it. What everybody knows to be gone is forgotten, and so is who came and went unseen.
 
+mod audience;
 mod room;
 mod standing;
 

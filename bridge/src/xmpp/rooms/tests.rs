@@ -2,11 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hallway_broker::ids::{ConfNo, ConvNo, Uid};
-use hallway_broker::model::{Kind, MemberRole, Standing, UserRole};
+use hallway_broker::model::{Kind, MemberRole, Standing, UserRole, Via};
+use hallway_broker::registry::Follower;
+use hallway_broker::shard::Audience;
+use hallway_broker::topic::Topic;
 
 use super::{Affiliation, Change, Changes, Departure, Entered, Entering, Role, RoomKey, Rooms, SPEAKER_MS, Shown, standing_of};
 
 mod property;
+mod shards;
 
 const KEY: RoomKey = (ConfNo(1), ConvNo(7));
 const MEMBER: (Affiliation, Role) = (Affiliation::Member, Role::Participant);
@@ -137,6 +141,25 @@ fn followers_are_strangers_until_introduced() {
     assert_eq!(rooms.count(KEY), 4);
     rooms.unfollow(KEY, &uid("bob"), 71);
     assert_eq!(rooms.tick(0)[0].strangers, [uid("dave")]);
+}
+
+#[test]
+fn the_shards_tell_who_follows() {
+    let rooms = Rooms::new(10);
+    let topic = Topic::Chat(KEY.0, KEY.1);
+    let follower = |who: &str, session, via| Follower { uid: uid(who), session, via };
+    assert!(!rooms.wants(&topic) && !rooms.wants(&Topic::Public(KEY.0)));
+    rooms.enter(KEY, entering(1, "alice"));
+    assert!(rooms.wants(&topic));
+    rooms.came(&topic, &follower("bob", 70, Via::Ws));
+    rooms.came(&topic, &follower("bob", 70, Via::Ws));
+    rooms.came(&topic, &follower("carol", 71, Via::Socketio));
+    rooms.came(&topic, &follower("dave", 72, Via::Mqtt));
+    rooms.came(&topic, &follower("alice", 1, Via::Xmpp));
+    assert_eq!(rooms.count(KEY), 3);
+    rooms.went(&topic, &follower("bob", 70, Via::Ws));
+    rooms.went(&topic, &follower("alice", 1, Via::Xmpp));
+    assert_eq!((rooms.count(KEY), rooms.occupies(KEY, 1)), (2, true));
 }
 
 #[test]
