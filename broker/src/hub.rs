@@ -265,6 +265,13 @@ impl Hub {
         mailboxes[next].run(job);
     }
 
+    /// Runs a job on a shard: how something reaches the connections that live there.
+    pub fn run_on_shard(&self, shard: u16, job: Job) {
+        if let Some(mailbox) = self.mailboxes.get().and_then(|mailboxes| mailboxes.get(usize::from(shard))) {
+            mailbox.run(job);
+        }
+    }
+
     /// Runs a job on the first shard: where listeners live.
     pub fn run_on_first_shard(&self, job: Job) {
         if let Some(first) = self.mailboxes.get().and_then(|mailboxes| mailboxes.first()) {

@@ -237,6 +237,12 @@ pub fn users(conf: ConfNo) -> Key {
     conf_key(b'U', conf, b"")
 }
 
+/// A user's reactions to a message: an emoji follows.
+#[must_use]
+pub fn reactions(conf: ConfNo, conv: ConvNo, target: u64, uid: &Uid) -> Key {
+    reaction(conf, conv, target, uid, "")
+}
+
 /// A user's reaction to a message.
 #[must_use]
 pub fn reaction(conf: ConfNo, conv: ConvNo, target: u64, uid: &Uid, emoji: &str) -> Key {

@@ -3,10 +3,14 @@
 
 mod conversations;
 mod history;
+mod messages;
 mod people;
 mod topics;
 
+use std::hash::Hasher as _;
 use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::apply::{Idempotency, answer_of, draft_hash};
 use crate::command::Draft;
@@ -43,6 +47,15 @@ impl Reader {
     #[must_use]
     pub fn ids(&self) -> EventIds {
         EventIds::new(self.secret)
+    }
+
+    /// A secret key of this store for one purpose, from which neither the store's own nor another purpose's follows.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> [u8; 16] {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(b"key\0");
+        hasher.write(purpose.as_bytes());
+        hasher.finish128().as_bytes()
     }
 
     /// The state itself, for backups and exports.

@@ -29,7 +29,7 @@ use everything::Everything;
 use refill::{Lag, lag_from};
 
 pub use audience::Follower;
-pub use everything::{Join, Known};
+pub use everything::{Join, Known, Scope};
 pub use refill::Refill;
 use walk::Late;
 pub use walk::Walk;
@@ -352,7 +352,7 @@ impl<L: Link> Registry<L> {
     /// The session no longer follows the topic, unless it follows everything; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
-        if session.everything.is_some() { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
+        if session.follows_public() { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
     }
 
     fn drop_reader(&mut self, slot: u32, topic: &Topic) -> bool {
