@@ -24,7 +24,7 @@ use crate::reject::{Reason, Reject};
 use crate::state::{Direction, State, StateError};
 use crate::view::{ConferenceHead, Found, decode, read_head};
 
-pub use conversations::{Listed, Membership};
+pub use conversations::{Listed, Membership, UnreadDirect};
 pub use history::{Page, Toward};
 pub use people::Person;
 

@@ -15,11 +15,12 @@ use hallway_broker::shard::{Ending, Peer};
 use hallway_broker::topic::Telling;
 use hallway_broker::transport::Transport;
 use slab::Slab;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::deliver::{self, Catching};
 use super::edge::{Domain, Edge};
 use super::management::{self, Received, Sent, Unacknowledged};
+use super::resume::{Parcel, Returning};
 use super::rooms::RoomKey;
 use super::stanza::{Returned, StanzaError, write_error};
 use super::stream::Framing;
@@ -127,6 +128,10 @@ pub(super) struct Connection {
     pub catching: RefCell<Option<Box<Catching>>>,
     /// An event of a direct conversation was given since that was last put on record.
     pub touched: Cell<bool>,
+    /// Another link wants to go on with the session.
+    pub taken_over: RefCell<Option<oneshot::Sender<Parcel>>>,
+    /// What is to be followed again, of a session that was resumed.
+    pub returning: RefCell<Option<Box<Returning>>>,
     /// The task waits for answers, or for the room that they leave.
     pub waits: Cell<bool>,
     pub wake: Notify,
@@ -157,6 +162,8 @@ impl Connection {
             echoes: RefCell::default(),
             catching: RefCell::default(),
             touched: Cell::new(false),
+            taken_over: RefCell::default(),
+            returning: RefCell::default(),
             waits: Cell::new(false),
             wake: Notify::new(),
         }

@@ -21,7 +21,10 @@ use super::wire::Prepared;
 pub(super) struct Catching {
     /// What is at or below this pos is of the past.
     pub through: u64,
-    /// Of each conversation, the seq up to which the user has read: that is not told again.
+    /// What is at or below this one is not told.
+    pub from: u64,
+    /// Of each conversation with unread messages, the seq up to which the user has read: that is not told again, nor is what was said where
+    /// everything is read.
     pub read: HashMap<ConvNo, u64>,
 }
 
@@ -125,7 +128,9 @@ fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
     }
     let is_delayed = match connection.catching.borrow().as_deref() {
         Some(catching) if entry.pos <= catching.through => {
-            if catching.read.get(&event.place.conv).is_some_and(|read| event.place.seq <= *read) {
+            // A conversation in which everything is read is not in the list.
+            let Some(read) = catching.read.get(&event.place.conv) else { return };
+            if event.place.seq <= *read || entry.pos <= catching.from {
                 return;
             }
             true

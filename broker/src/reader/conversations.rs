@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Reader, Toward};
 use crate::apply::ReadMark;
-use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::keys;
 use crate::model::{Event, Head, Member, MemberRole, Standing, User};
 use crate::registry::Known;
@@ -41,6 +41,17 @@ pub struct Membership {
     pub role: MemberRole,
     /// Their account.
     pub user: Option<User>,
+}
+
+/// A direct conversation with messages that somebody has not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadDirect {
+    /// Its number.
+    pub conv: ConvNo,
+    /// The seq up to which they have read.
+    pub read: u64,
+    /// The pos of the first event after that.
+    pub first_pos: u64,
 }
 
 /// Conversations that are looked at for one list.
@@ -96,6 +107,24 @@ impl Reader {
             }
         }
         Ok(known)
+    }
+
+    /// The direct conversations in which messages lie above the user's read marker.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn unread_direct(&self, conf: ConfNo, uid: &Uid) -> Result<Vec<UnreadDirect>, StateError> {
+        let mut unread = Vec::new();
+        for id in self.ids_below(&keys::user_conversations(conf, uid))?.iter().filter(|id| id.partner(uid).is_some()) {
+            let Some(found) = self.conversation(conf, id)? else { continue };
+            let (head, mark) = (self.head(&found)?, self.read_mark(&found, uid)?);
+            if head.n > mark.n
+                && let Some(first) = self.entry(&found, mark.seq + 1)?
+            {
+                unread.push(UnreadDirect { conv: found.record.no, read: mark.seq, first_pos: first.pos });
+            }
+        }
+        Ok(unread)
     }
 
     /// The conversations that a user may read: their own and those open to all. At most [`LIST_SCAN`] of each are looked at.
