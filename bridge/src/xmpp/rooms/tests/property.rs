@@ -150,7 +150,7 @@ impl Test {
     fn new(most_shown: usize) -> Self {
         let names = std::array::from_fn(|who| NAMES[who]);
         let model = Model { most_shown, people: BTreeMap::new(), turn: 0, names, pos: 1, now_ms: 0 };
-        Self { room: Room::new(most_shown), model, clients: BTreeMap::new() }
+        Self { room: Room::new(most_shown, 0), model, clients: BTreeMap::new() }
     }
 
     fn apply(&mut self, op: Op) {
