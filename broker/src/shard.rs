@@ -130,7 +130,15 @@ impl Shard {
         drop(registry);
         if let Some(audience) = self.hub.audience().filter(|_| !moves.is_empty()) {
             for (topic, follower, came) in &moves {
-                if *came { audience.came(topic, follower) } else { audience.went(topic, follower) }
+                if *came {
+                    audience.came(topic, follower)
+                } else {
+                    audience.went(topic, follower)
+                }
+                // Whoever wants it again says so by a job, which comes after this.
+                if !audience.wants(topic) {
+                    self.registry.borrow_mut().unwatch(topic);
+                }
             }
         }
         result

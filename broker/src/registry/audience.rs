@@ -79,7 +79,7 @@ mod tests {
     use crate::model::Kind;
     use crate::outbox::{Bounds, Budget};
     use crate::recent::WIRES;
-    use crate::registry::{Known, Wires};
+    use crate::registry::{Known, Scope, Wires};
     use crate::topic::{How, Source};
 
     struct Nowhere;
@@ -142,7 +142,7 @@ mod tests {
         Register(usize, u32),
         Name(usize, u32),
         Unsubscribe(usize, u32),
-        FollowAll(usize),
+        FollowAll(usize, Scope),
         UnfollowAll(usize),
         Silence(usize),
         Replace(usize),
@@ -157,7 +157,8 @@ mod tests {
             3 => one.clone().prop_map(|(who, conv)| Op::Register(who, conv)),
             2 => one.clone().prop_map(|(who, conv)| Op::Name(who, conv)),
             2 => one.prop_map(|(who, conv)| Op::Unsubscribe(who, conv)),
-            2 => who.clone().prop_map(Op::FollowAll),
+            2 => who.clone().prop_map(|who| Op::FollowAll(who, Scope::All)),
+            1 => who.clone().prop_map(|who| Op::FollowAll(who, Scope::Direct)),
             1 => who.clone().prop_map(Op::UnfollowAll),
             1 => who.clone().prop_map(Op::Silence),
             1 => who.prop_map(Op::Replace),
@@ -184,9 +185,9 @@ mod tests {
                     Op::Register(who, conv) => drop(registry.register(slots[who].0, &topic(conv), Some(source(kind(conv))), How::default())),
                     Op::Name(who, conv) => drop(registry.name(slots[who].0, &topic(conv), &source(kind(conv)), How::default(), 0)),
                     Op::Unsubscribe(who, conv) => drop(registry.unsubscribe(slots[who].0, &topic(conv))),
-                    Op::FollowAll(who) => {
+                    Op::FollowAll(who, scope) => {
                         let slot = slots[who].0;
-                        if registry.follow_all(slot, 0, How::default()) {
+                        if registry.follow_all(slot, 0, How::default(), scope) {
                             registry.follow_known(slot, vec![Known::Member(topic(2), source(Kind::Group), 0)]);
                             registry.settle_all(slot, 0);
                         }

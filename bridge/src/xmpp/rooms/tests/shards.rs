@@ -5,6 +5,7 @@ use std::time::Duration;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::ids::ConversationId;
 use hallway_broker::recent::WIRES;
+use hallway_broker::session::CatchUp;
 use hallway_broker::topic::How;
 use tokio::sync::oneshot;
 
@@ -17,7 +18,7 @@ async fn follow(story: &Story, who: &'static str, via: Via) -> oneshot::Sender<(
     story.hub.run_on_next_shard(Box::new(move |shard| {
         let session = testing::session(shard, who, via);
         tokio::task::spawn_local(async move {
-            session.subscribe(&ConversationId::parse("lobby").unwrap(), None, How::default()).await.map(drop).unwrap();
+            session.subscribe(&ConversationId::parse("lobby").unwrap(), CatchUp::Live, How::default()).await.map(drop).unwrap();
             follows.send(()).unwrap();
             gone.await.ok();
         });
