@@ -1,6 +1,7 @@
 //! What the edges may ask of the state. Every call reads what is committed now; none writes. They may touch the disk: an edge calls the longer
 //! ones through [`tokio::task::spawn_blocking`].
 
+mod archive;
 mod conversations;
 mod history;
 mod messages;
@@ -24,6 +25,7 @@ use crate::reject::{Reason, Reject};
 use crate::state::{Direction, State, StateError};
 use crate::view::{ConferenceHead, Found, decode, read_head};
 
+pub use archive::Span;
 pub use conversations::{Listed, Membership, UnreadDirect};
 pub use history::{Page, Toward};
 pub use people::Person;

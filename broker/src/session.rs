@@ -86,7 +86,7 @@ impl Session {
     pub fn open(shard: &Rc<Shard>, who: Who, via: Via, device: Option<&str>, peer: Rc<dyn Peer>) -> Result<Self, Reject> {
         let hub = &shard.hub;
         let id = hub.next_session_id();
-        let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), peer));
+        let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), via, peer));
         let (version, since_ms) = (who.version, hub.clock().now_ms());
         let live = Live { id, shard: shard.index, slot, via, since_ms, version, device: device.map(Into::into) };
         let (first, oldest) = match hub.sessions().add(who.conf, &who.uid, live, hub.limits()) {

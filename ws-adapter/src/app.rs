@@ -17,9 +17,9 @@ use hallway_broker::sending::Sending;
 use hallway_broker::session::Who;
 use hallway_broker::shard::Shard;
 
-use crate::listen::Others;
 use crate::http::client::Client;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
+use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session;
@@ -126,7 +126,8 @@ impl App for Connection {
         let Upgraded { stream, leftover, client, route } = upgraded;
         if let Some(other) = self.shared.others.of(route) {
             let leftover = leftover.to_vec();
-            return other.enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
+            return other
+                .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
         let (accounts, shard) = (Arc::clone(&self.shared.sign_ins.accounts), Rc::clone(&self.shard));
         tokio::task::spawn_local(session::run(accounts, shard, stream, leftover.to_vec(), admitted));

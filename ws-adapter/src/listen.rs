@@ -85,13 +85,7 @@ pub fn wire(hub: &Hub) -> (usize, Arc<dyn Wire>) {
 ///
 /// # Errors
 /// An origin, URL or network that is none.
-pub fn start(
-    hub: &Arc<Hub>,
-    sign_ins: SignIns,
-    listener: TcpListener,
-    options: HttpOptions,
-    others: Others,
-) -> io::Result<Handle> {
+pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: HttpOptions, others: Others) -> io::Result<Handle> {
     let address = listener.local_addr()?;
     let site = Site::new(address, options.public_url.as_deref(), &options.origins).map_err(invalid)?;
     let network = |(address, bits): &(IpAddr, u8)| format!("{address}/{bits}").parse::<Network>();

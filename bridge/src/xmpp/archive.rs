@@ -97,7 +97,8 @@ async fn founds(task: &Task, room: Option<&Found>, with: Option<&ConversationId>
     if let Some(found) = room {
         return Ok(vec![found.clone()]);
     }
-    let (reader, conf, uid, with) = (task.edge.hub.reader().clone(), task.connection.me.conf, task.connection.me.uid.clone(), with.cloned());
+    let (reader, conf, uid, with) =
+        (task.edge.hub.reader().clone(), task.connection.me.conf, task.connection.me.uid.clone(), with.cloned());
     let founds = blocking(move || match with {
         Some(id) => Ok(reader.conversation(conf, &id)?.into_iter().collect()),
         None => Ok(reader.direct_of(conf, &uid)?),
@@ -195,13 +196,8 @@ impl Written<'_> {
                 connection.domain.stanzas.write_groupchat(&prepared.outgoing(event), &mut message)
             }
         };
-        let result = ArchiveResult {
-            archive: self.archive,
-            to: &connection.me.full,
-            query_id: self.query,
-            id: &id,
-            ts_ms: event.entry.ts_ms,
-        };
+        let result =
+            ArchiveResult { archive: self.archive, to: &connection.me.full, query_id: self.query, id: &id, ts_ms: event.entry.ts_ms };
         let mut out = Vec::with_capacity(message.len() + 384);
         is_told.then(|| write_archive_result(&result, &message, &mut out))?;
         Some(out)
@@ -250,7 +246,7 @@ async fn metadata(task: &mut Task, room: Option<&Found>) -> Answer {
     let founds = founds(task, room, None).await?;
     let reader = task.edge.hub.reader().clone();
     let ends = blocking(move || {
-        let mut end = |from_end| Ok::<_, Reject>(reader.archive(&founds, &Span { from_end, ..Span::default() }, 1, KINDS)?.0.pop());
+        let end = |from_end| Ok::<_, Reject>(reader.archive(&founds, &Span { from_end, ..Span::default() }, 1, KINDS)?.0.pop());
         Ok([end(false)?, end(true)?])
     });
     let ends = ends.await.map_err(|reject| by(&reject))?;

@@ -293,6 +293,7 @@ impl Door {
             }
         };
         connection.session.set(session.id);
+        connection.slot.set(session.slot);
         note_here(session.id, Some(&connection));
         let here = Resource {
             name: resource.into(),

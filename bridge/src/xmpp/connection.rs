@@ -107,8 +107,9 @@ pub(super) struct Connection {
     pub me: Me,
     /// ` to="…"`, as it goes into every copy.
     to_attr: Box<[u8]>,
-    /// The session's id, once it is open.
+    /// The session's id and its slot on its shard, once it is open.
     pub session: Cell<u64>,
+    pub slot: Cell<u32>,
     pub waiting: RefCell<Slab<Waiting>>,
     pub received: RefCell<Received>,
     pub managed: RefCell<Option<Box<Managed>>>,
@@ -149,6 +150,7 @@ impl Connection {
             me,
             to_attr: to_attr.into(),
             session: Cell::new(0),
+            slot: Cell::new(0),
             waiting: RefCell::default(),
             received: RefCell::default(),
             managed: RefCell::default(),
@@ -231,9 +233,8 @@ impl Connection {
 
     /// Whether the session takes events: not when too much is unacknowledged, nor while it has no link.
     pub fn takes_events(&self) -> bool {
-        let fits = |managed: &Managed| {
-            managed.unacknowledged.len() < MAX_UNACKNOWLEDGED && managed.unacknowledged.own_bytes() < MAX_KEPT_BYTES
-        };
+        let fits =
+            |managed: &Managed| managed.unacknowledged.len() < MAX_UNACKNOWLEDGED && managed.unacknowledged.own_bytes() < MAX_KEPT_BYTES;
         !self.detached.get() && self.managed.borrow().as_deref().is_none_or(fits)
     }
 

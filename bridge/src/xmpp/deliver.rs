@@ -10,10 +10,9 @@ use hallway_broker::sessions::Live;
 use hallway_broker::topic::Telling;
 
 use super::connection::Connection;
-use super::names::Address;
 use super::presence;
-use super::roster;
 use super::rooms::Departure;
+use super::roster;
 use super::stanza::{self, Carbon, Ends, message_id, write_carbon, write_chat_read, write_chat_typing};
 use super::wire::Prepared;
 
@@ -237,9 +236,4 @@ fn presence_of(connection: &Connection, user: &Uid, status: Status, text: &str, 
     presence::write_of_service(connection, user, status, text, &mut stanza);
     connection.emit(&stanza, into);
     Stamped::Given
-}
-
-/// Whether an address is a room's.
-pub(super) fn is_room(address: &Address) -> bool {
-    matches!(address, Address::Room { .. })
 }

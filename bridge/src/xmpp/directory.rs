@@ -92,6 +92,13 @@ impl Directory {
         self.find(conf, uid, resource).is_some()
     }
 
+    /// How a session is; `None` when it is not available.
+    #[must_use]
+    pub fn presence(&self, conf: ConfNo, uid: &Uid, session: u64) -> Option<Arc<[u8]>> {
+        let state = self.lock();
+        state.users.get(&(conf, uid.clone()))?.iter().find(|other| other.session == session)?.presence.clone()
+    }
+
     /// The resource of a session.
     #[must_use]
     pub fn resource(&self, conf: ConfNo, uid: &Uid, session: u64) -> Option<Arc<str>> {

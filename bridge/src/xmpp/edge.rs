@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use hallway_broker::accept::accept;
 use hallway_broker::edges::{InWebSocket, SignIns, Upgraded};
 use hallway_broker::hub::Hub;
-use hallway_broker::ids::{ConfNo, EventIds};
+use hallway_broker::ids::{ConfNo, ConversationId, EventIds};
 use hallway_broker::peers::Unauthenticated;
-use hallway_broker::shard::Shard;
+use hallway_broker::shard::{Audience, Shard};
 use hallway_broker::tls::{Certificates, Current};
 use hallway_broker::transport::{Tls, Transport};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -24,7 +25,7 @@ use super::directory::Directory;
 use super::names::{Names, NotAnAddress, OccupantIds};
 use super::negotiation::Host;
 use super::resume::Resumable;
-use super::rooms::Rooms;
+use super::rooms::{RoomKey, Rooms};
 use super::stanza::Stanzas;
 use super::stream::{Bounds, Framing};
 
@@ -48,9 +49,11 @@ pub struct XmppOptions {
 }
 
 /// A service beside this one (XEP-0215 §3).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
     /// `stun`, `turn`, …
+    #[serde(rename = "type")]
     pub kind: String,
     /// Where.
     pub host: String,
@@ -101,7 +104,9 @@ pub struct Edge {
     pub(super) options: XmppOptions,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) domains: Domains,
-    pub(super) rooms: Rooms,
+    pub(super) rooms: Arc<Rooms>,
+    /// The conversations of rooms that somebody is in.
+    pub(super) open_rooms: Mutex<HashMap<RoomKey, ConversationId>>,
     pub(super) directory: Directory,
     pub(super) resumable: Resumable,
     stopped: watch::Sender<bool>,
@@ -181,7 +186,8 @@ pub(super) fn note_here(session: u64, connection: Option<&Rc<Connection>>) {
 #[must_use]
 pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listeners: Listeners, options: XmppOptions, domains: Domains) -> Arc<Edge> {
     let Listeners { tcp, tls, certificates } = listeners;
-    let rooms = Rooms::new(options.room_presence_max);
+    let rooms = Arc::new(Rooms::new(options.room_presence_max));
+    hub.set_audience(Arc::clone(&rooms) as Arc<dyn Audience>);
     let edge = Arc::new(Edge {
         hub: Arc::clone(hub),
         sign_ins,
@@ -189,6 +195,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listeners: Listeners, options: X
         certificates,
         domains,
         rooms,
+        open_rooms: Mutex::default(),
         directory: Directory::default(),
         resumable: Resumable::default(),
         stopped: watch::Sender::new(false),

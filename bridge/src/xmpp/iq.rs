@@ -1,7 +1,6 @@
 //! Requests: each to who answers it. What the server, a room or an account answers is here or a file away; what is for a session goes there.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::view::Found;
@@ -10,6 +9,7 @@ use minidom::Element;
 use super::disco::{self, Info, Item};
 use super::edge::Service;
 use super::inbound::{Refused, by, refused};
+use super::muc::{self, Asking};
 use super::names::{Address, NickOwner, nick_owner};
 use super::presence::{follow_direct, from_session, route};
 use super::stanza::ns::{CARBONS, CLIENT, MODERATE};
@@ -218,12 +218,8 @@ fn write_services(services: &[Service], kind: Option<&str>, out: &mut Vec<u8>) {
     for service in services.iter().filter(|service| kind.is_none_or(|kind| kind == service.kind)) {
         xml.open_child("service").attr("type", &service.kind).attr("host", &service.host);
         xml.attr_if("port", service.port.map(|port| port.to_string()).as_deref());
-        let texts = [
-            ("transport", &service.transport),
-            ("name", &service.name),
-            ("username", &service.username),
-            ("password", &service.password),
-        ];
+        let texts =
+            [("transport", &service.transport), ("name", &service.name), ("username", &service.username), ("password", &service.password)];
         for (name, text) in texts {
             xml.attr_if(name, text.as_deref());
         }
@@ -234,8 +230,19 @@ fn write_services(services: &[Service], kind: Option<&str>, out: &mut Vec<u8>) {
 
 /// The rooms as a service.
 async fn of_rooms(task: &mut Task, payload: &Element) -> Answer {
-    let _ = (task, payload);
-    Err(unknown())
+    let asking = asking(task);
+    let mut out = Vec::new();
+    match (payload.ns().as_str(), payload.name()) {
+        (disco::INFO, "query") => muc::info::of_service("Rooms").write(payload.attr("node"), &mut out),
+        (disco::ITEMS, "query") => return muc::info::rooms(&asking, payload).await,
+        (PING, "ping") => {}
+        _ => return Err(unknown()),
+    }
+    Ok(out)
+}
+
+fn asking(task: &Task) -> Asking<'_> {
+    Asking { session: &task.session, names: task.connection.domain.names(), rooms: &task.edge.rooms }
 }
 
 /// A room.
@@ -252,7 +259,7 @@ async fn of_room(task: &mut Task, is_set: bool, payload: &Element, room: &Conver
     if payload.has_ns(super::stanza::ns::ARCHIVE) {
         return archive::answer(task, is_set, payload, Some(&found)).await;
     }
-    Err(unknown())
+    muc::answer(&asking(task), &found, is_set, payload).await.unwrap_or_else(|| Err(unknown()))
 }
 
 /// An account: the user's own, or somebody else's.
@@ -295,9 +302,4 @@ fn account_info(is_own: bool) -> Info {
         features.extend([super::stanza::ns::ARCHIVE, "urn:xmpp:mam:2#extended", CARBONS]);
     }
     Info { identities: vec![identity("account", "registered"), identity("pubsub", "pep")], features }
-}
-
-/// The features by their edge, for `<c/>` in presence.
-pub(super) fn services_of(edge: &Arc<super::edge::Edge>) -> &[Service] {
-    &edge.options.services
 }

@@ -274,10 +274,14 @@ impl Negotiation {
     /// RFC 6120 §5.4.2.
     fn begin_tls(&self, out: &mut Vec<Vec<u8>>) -> Next {
         if self.starttls() {
-            out.push(written(|out| drop(Writer::new(out).open("proceed", TLS).empty())));
+            out.push(written(|out| {
+                Writer::new(out).open("proceed", TLS).empty();
+            }));
             return Next::StartTls;
         }
-        out.push(written(|out| drop(Writer::new(out).open("failure", TLS).empty())));
+        out.push(written(|out| {
+            Writer::new(out).open("failure", TLS).empty();
+        }));
         out.push(written(|out| super::stream::write_close(self.framing, out)));
         Next::Close
     }

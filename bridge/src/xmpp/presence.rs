@@ -19,7 +19,7 @@ use super::deliver::Catching;
 use super::directory::Resource;
 use super::edge::{Edge, connection_here};
 use super::inbound::{Refused, by, refused};
-use super::muc;
+use super::muc::enter as muc;
 use super::names::Address;
 use super::roster;
 use super::stanza::Condition;
@@ -99,7 +99,10 @@ async fn subscribe(task: &mut Task, uid: &Uid) -> Result<(), Refused> {
 pub(super) fn content(element: &Element) -> Result<Arc<[u8]>, Refused> {
     let mut out = Vec::new();
     for child in element.children().filter(|child| !child.ns().starts_with("http://jabber.org/protocol/muc")) {
-        if child.is("occupant-id", "urn:xmpp:occupant-id:0") || child.is("delay", "urn:xmpp:delay") || child.is("nick", "http://jabber.org/protocol/nick") {
+        if child.is("occupant-id", "urn:xmpp:occupant-id:0")
+            || child.is("delay", "urn:xmpp:delay")
+            || child.is("nick", "http://jabber.org/protocol/nick")
+        {
             continue;
         }
         write_element(Framing::Tcp, child, &mut out);
@@ -248,7 +251,12 @@ pub(super) async fn gone(task: &Task) {
 async fn broadcast_unavailable(connection: Rc<Connection>, content: Arc<[u8]>) {
     let mut stanza = Vec::new();
     let mut xml = Writer::new(&mut stanza);
-    xml.open("presence", ns::CLIENT).attr("from", &connection.me.full).attr("type", "unavailable").inside().written(&content).close("presence");
+    xml.open("presence", ns::CLIENT)
+        .attr("from", &connection.me.full)
+        .attr("type", "unavailable")
+        .inside()
+        .written(&content)
+        .close("presence");
     send_to_contacts(&connection, stanza.into()).await;
 }
 
@@ -318,10 +326,10 @@ pub(super) fn write_of_service(connection: &Connection, uid: &Uid, status: Statu
 /// Appends `<show/>` and `<status/>` (RFC 6121 §4.7.2).
 pub(super) fn write_show(xml: &mut Writer<'_>, status: Status, text: &str) {
     match status {
-        Status::Away => drop(xml.child("show", "away")),
-        Status::Dnd => drop(xml.child("show", "dnd")),
-        Status::Online | Status::Offline => {}
-    }
+        Status::Away => xml.child("show", "away"),
+        Status::Dnd => xml.child("show", "dnd"),
+        Status::Online | Status::Offline => xml,
+    };
     if !text.is_empty() {
         xml.child("status", text);
     }
@@ -336,13 +344,19 @@ pub(super) fn route_to_user(task: &Task, element: &Element, uid: &Uid, resource:
     }
 }
 
-/// A stanza of this session as others get it, without `to`; `None` when what it holds is too deep to be written.
+/// A stanza of this session as others get it, without `to`; `None` when it is none.
 pub(super) fn from_session(connection: &Connection, element: &Element) -> Option<Arc<[u8]>> {
-    let mut stanza = element.clone();
-    stanza.set_attr("to", None::<String>);
-    stanza.set_attr("from", connection.me.full.to_string());
+    let kind = ["message", "presence", "iq"].into_iter().find(|kind| *kind == element.name())?;
     let mut out = Vec::new();
-    write_element(Framing::WebSocket, &stanza, &mut out);
+    let mut xml = Writer::new(&mut out);
+    xml.open(kind, ns::CLIENT)
+        .attr("from", &connection.me.full)
+        .attr_if("id", element.attr("id"))
+        .attr_if("type", element.attr("type"))
+        .inside();
+    let mut content = Vec::new();
+    element.children().for_each(|child| write_element(Framing::Tcp, child, &mut content));
+    xml.written(&content).close(kind);
     Some(out.into())
 }
 

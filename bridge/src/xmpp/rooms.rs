@@ -7,6 +7,7 @@
 //! Everything that is shown or no longer shown gets the room's next version, and a nick has its latest only. A session knows the room up
 //! to some version and is told what is above it. What everybody knows to be gone is forgotten, and so is who came and went unseen.
 
+mod audience;
 mod room;
 mod standing;
 
@@ -14,6 +15,8 @@ mod standing;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use hallway_broker::ids::{ConfNo, ConvNo, Uid};
@@ -160,11 +163,20 @@ pub struct Changes {
     /// (and [`Change::Here`] only), and whoever is not in it is gone. A client cannot be told that; it has to be put out with status 332
     /// or 333 (XEP-0045 §9.1.3, §8.6), so that it enters again.
     pub resync: bool,
+    /// The session's own occupant is in the list, or was left out of it: others who knew the room up to the same version, and know it up to the
+    /// same now, are told something else. Those for whom this is `false` are all told the same.
+    pub is_personal: bool,
 }
+
+/// Versions of each room that was opened, more than it can ever have: a session that knew a room which was closed meanwhile is too far behind
+/// in the next one.
+const VERSIONS: u64 = 1 << 40;
 
 /// See the module's text.
 pub struct Rooms {
     most_shown: usize,
+    /// How many rooms were opened so far.
+    opened: AtomicU64,
     rooms: RwLock<HashMap<RoomKey, Arc<Mutex<Room>>>>,
     /// Rooms that want something.
     wanting: Mutex<BTreeSet<RoomKey>>,
@@ -181,7 +193,12 @@ impl Rooms {
     /// No rooms, of which each will show up to `most_shown` occupants.
     #[must_use]
     pub fn new(most_shown: usize) -> Self {
-        Self { most_shown, rooms: RwLock::default(), wanting: Mutex::default(), due: Mutex::default() }
+        Self { most_shown, opened: AtomicU64::new(0), rooms: RwLock::default(), wanting: Mutex::default(), due: Mutex::default() }
+    }
+
+    fn first_version(&self) -> u64 {
+        // It wraps after 16 million rooms, to versions that nobody knows any more.
+        self.opened.fetch_add(1, Relaxed).wrapping_mul(VERSIONS)
     }
 
     fn room(&self, key: RoomKey) -> Option<Arc<Mutex<Room>>> {
@@ -237,7 +254,7 @@ impl Rooms {
         loop {
             let shared = {
                 let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(rooms.entry(key).or_insert_with(|| Arc::new(Mutex::new(Room::new(self.most_shown)))))
+                Arc::clone(rooms.entry(key).or_insert_with(|| Arc::new(Mutex::new(Room::new(self.most_shown, self.first_version())))))
             };
             let mut room = lock(&shared);
             if !room.is_closed() {
@@ -254,6 +271,17 @@ impl Rooms {
     /// A session leaves. `None` when it was not in.
     pub fn leave(&self, key: RoomKey, session: u64, how: Departure) -> Option<Leaving> {
         self.with(key, |room| room.leave(session, how)).flatten()
+    }
+
+    /// A session goes on as another (XEP-0198 §5): the same occupant, of whom nobody is told anything, and it knows what the other one knew; the
+    /// next [`Rooms::tick`] has it look. `false` when the old one is not in, or the new one is: then it has to enter.
+    pub fn replace(&self, key: RoomKey, old: u64, new: u64, shard: u16) -> bool {
+        self.with(key, |room| room.replace(old, new, shard)).unwrap_or(false)
+    }
+
+    /// A session could not be told of the changes: the next [`Rooms::tick`] has it look again, whether or not there are more.
+    pub fn look_again(&self, key: RoomKey, session: u64) {
+        self.with(key, |room| room.look_again(session));
     }
 
     /// A session has other presence; `false` when it is not in.

@@ -294,13 +294,7 @@ async fn change(task: &mut Task, incoming: &Incoming, target: u64, action: &Acti
 }
 
 /// One's reactions to a message are these from now on (XEP-0444 §3.2).
-async fn react(
-    task: &mut Task,
-    incoming: &Incoming,
-    conversation: &ConversationId,
-    target: u64,
-    emojis: &[String],
-) -> Result<(), Refused> {
+async fn react(task: &mut Task, incoming: &Incoming, conversation: &ConversationId, target: u64, emojis: &[String]) -> Result<(), Refused> {
     let found = readable(task, conversation)?;
     let (reader, me) = (task.edge.hub.reader().clone(), task.connection.me.uid.clone());
     let given = blocking(move || Ok(reader.reactions_by(found.conf, found.record.no, target, &me)?));
@@ -316,4 +310,3 @@ async fn react(
     }
     Ok(())
 }
-

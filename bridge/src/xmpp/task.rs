@@ -23,8 +23,9 @@ use tokio::time::{Instant, Sleep};
 use super::connection::Connection;
 use super::edge::{Edge, note_here};
 use super::input::{Fault, Got, Input};
+use super::muc::enter;
 use super::presence;
-use super::resume::RESUME_WITHIN_S;
+use super::resume::{RESUME_WITHIN_S, Returning};
 use super::rooms::Departure;
 use super::stream::{Condition, Framing, Incoming, StreamError, write_close, write_error};
 use super::write::Writer;
@@ -250,7 +251,9 @@ impl Task {
             }
             let mut ping = Vec::new();
             let mut xml = Writer::new(&mut ping);
-            xml.open("iq", super::stream::ns::CLIENT).attr("from", &self.connection.domain.host.domain).attr("to", &self.connection.me.full);
+            xml.open("iq", super::stream::ns::CLIENT)
+                .attr("from", &self.connection.domain.host.domain)
+                .attr("to", &self.connection.me.full);
             xml.attr("type", "get").attr("id", "ping").inside().open("ping", "urn:xmpp:ping").empty().close("iq");
             self.connection.emit(&ping, into);
         });
@@ -347,6 +350,21 @@ impl Task {
             }
         }
         Ok(Next::More)
+    }
+
+    /// A session that was resumed follows again what it did, from where it was.
+    async fn come_back(&mut self) {
+        let Some(returning) = self.connection.returning.take() else { return };
+        let Returning { cursor, rooms, presence, follows, release } = *returning;
+        let me = &self.connection.me;
+        if let Some((content, priority)) = presence {
+            self.edge.directory.set_presence(me.conf, &me.uid, self.session.id, Some(content), priority);
+        }
+        if follows && let Err(error) = presence::follow_direct_from(self, cursor).await {
+            tracing::debug!(text = %error.text, "a resumed session does not follow its conversations");
+        }
+        enter::come_back(self, rooms, cursor).await;
+        drop(release);
     }
 
     /// The link is gone: waits for the next one, for the session's end, or for its time to be over.

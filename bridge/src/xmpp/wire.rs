@@ -1,7 +1,7 @@
 //! The wire form of the XMPP edge: a room's events as stanzas without `to`, made once for all occupants. Of a direct conversation each
 //! session has a form of its own, which [`super::deliver`] makes of the same parts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hallway_broker::hub::Hub;
@@ -23,7 +23,7 @@ pub const XMPP_WIRE: usize = 5;
 /// What this edge adds to the hub's wire forms, with its number.
 #[must_use]
 pub fn wire(hub: &Arc<Hub>, domains: &Domains) -> (usize, Arc<XmppWire>) {
-    let edge = Arc::default();
+    let edge = OnceLock::new();
     (XMPP_WIRE, Arc::new(XmppWire { reader: hub.reader().clone(), domains: domains.clone(), edge }))
 }
 
@@ -31,7 +31,7 @@ pub fn wire(hub: &Arc<Hub>, domains: &Domains) -> (usize, Arc<XmppWire>) {
 pub struct XmppWire {
     reader: Reader,
     domains: Domains,
-    edge: std::sync::OnceLock<Arc<Edge>>,
+    edge: OnceLock<Arc<Edge>>,
 }
 
 impl XmppWire {
@@ -44,7 +44,7 @@ impl XmppWire {
         let Some(edge) = self.edge.get() else { return };
         let (key, entry) = ((event.place.conf, event.place.conv), &event.entry);
         match &entry.body {
-            Body::Message(_) if entry.from != Uid::system() => edge.rooms.spoke(key, &entry.from, &entry.name, event.place.kind),
+            Body::Message(_) if entry.from != Uid::system() => edge.rooms.spoke(key, &entry.from, &entry.name, entry.ts_ms),
             Body::Member { user, change } => {
                 let out = match change {
                     Change::Removed => Departure::Kicked,
@@ -149,16 +149,6 @@ impl Prepared {
             _ => {}
         }
         Ok(prepared)
-    }
-
-    /// The event's public id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The author of the message that is changed.
-    pub fn author_of_target(&self) -> Option<&Uid> {
-        self.target.as_ref().map(|(_, entry)| &entry.from)
     }
 
     /// The event with all that.

@@ -228,7 +228,10 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
         if let Some(at) = session.topics.get(topic) {
             if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
-                (reader.how, reader.implied) = (how, false);
+                reader.how = how;
+                if std::mem::replace(&mut reader.implied, false) {
+                    self.note_follower(slot, topic, true);
+                }
             }
             return true;
         }
@@ -260,6 +263,9 @@ impl<L: Link> Registry<L> {
         let was_named = !std::mem::replace(&mut reader.implied, true);
         // When the reader of all that is open has had as much, that one does for it.
         let is_even = !lags && !self.walking && reader.ended == 0 && all.is_some_and(|all| reader.floor <= all);
+        if was_named {
+            self.note_follower(slot, topic, false);
+        }
         if is_public && is_even {
             self.take_reader_out(slot, topic);
         }

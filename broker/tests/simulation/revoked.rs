@@ -43,7 +43,7 @@ fn registry() -> (Registry<SimLink>, SimLink, u32) {
     let bounds = Bounds { events: 100, bytes: 10_000, budget: Budget::new(100_000) };
     let (mut registry, link) = (Registry::new(Arc::new(wires), bounds, 10), SimLink::default());
     link.0.room.set(10_000);
-    let slot = registry.add(7, ConfNo(1), ann(), link.clone());
+    let slot = registry.add(7, ConfNo(1), ann(), Via::Ws, link.clone());
     (registry, link, slot)
 }
 

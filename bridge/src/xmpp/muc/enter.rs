@@ -1,6 +1,5 @@
-//! Multi-user chat (XEP-0045): conversations with slugs are rooms, whoever follows one is in it, and its nicks are display names, locked.
-
-pub(super) mod occupants;
+//! Entering rooms and leaving them (XEP-0045 §7.2, §7.14): conversations with slugs are rooms, whoever follows one is in it, and its nicks
+//! are display names, locked.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,18 +13,17 @@ use hallway_broker::topic::Topic;
 use hallway_broker::view::Found;
 use minidom::Element;
 
-use super::connection::{Connection, InRoom};
-use super::edge::Edge;
-use super::inbound::{Refused, by, refused};
-use super::names::nick_of;
-use super::presence::{HOW, content};
-use super::rooms::{Departure, Entering, RoomKey, standing_of};
-use super::stanza::{Condition, Outgoing};
-use super::task::Task;
-use super::wire::Prepared;
+use super::{MUC, occupants};
+use crate::xmpp::connection::{Connection, InRoom};
+use crate::xmpp::edge::Edge;
+use crate::xmpp::inbound::{Refused, by, refused};
+use crate::xmpp::names::nick_of;
+use crate::xmpp::presence::{HOW, content};
+use crate::xmpp::rooms::{Departure, Entering, RoomKey, standing_of};
+use crate::xmpp::stanza::{Condition, Outgoing};
+use crate::xmpp::task::Task;
+use crate::xmpp::wire::Prepared;
 
-/// The namespace of entering rooms.
-pub(super) const MUC: &str = "http://jabber.org/protocol/muc";
 /// Messages of the past that somebody gets who does not say how many, and at most.
 const HISTORY: usize = 20;
 const MAX_HISTORY: usize = 250;
@@ -33,7 +31,12 @@ const MAX_HISTORY: usize = 250;
 const MESSAGES: &[&str] = &["message"];
 
 /// Carries out a presence that is for a room.
-pub(super) async fn presence(task: &mut Task, element: &Element, room: ConversationId, nick: Option<String>) -> Result<(), Refused> {
+pub(in crate::xmpp) async fn presence(
+    task: &mut Task,
+    element: &Element,
+    room: ConversationId,
+    nick: Option<String>,
+) -> Result<(), Refused> {
     if element.attr("type") == Some("unavailable") {
         leave(task, &room);
         return Ok(());
@@ -80,7 +83,7 @@ impl History {
     fn of(x: &Element) -> Self {
         let Some(history) = x.get_child("history", MUC) else { return Self::default() };
         let number = |name| history.attr(name).and_then(|number| number.parse::<u64>().ok());
-        let since = history.attr("since").and_then(super::archive::time::parse);
+        let since = history.attr("since").and_then(crate::xmpp::archive::time::parse);
         let bounded = number("maxstanzas").or(since.or(number("seconds")).map(|_| MAX_HISTORY as u64));
         let stanzas = bounded.map_or(HISTORY, |most| usize::try_from(most).unwrap_or(MAX_HISTORY).min(MAX_HISTORY));
         let chars = number("maxchars").map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
@@ -155,7 +158,7 @@ async fn enter(task: &mut Task, element: &Element, id: &ConversationId, history:
     connection.forget_room(key);
     connection.rooms.borrow_mut().push(InRoom { key, id: id.clone(), version: entered.version });
     if entered.is_first_of_room {
-        occupants::watch(&task.edge, key);
+        occupants::watch(&task.edge, key, Some(id));
     }
     let past = past(&subscribed, history, hub.clock().now_ms());
     let prepared: Vec<(&Event, Prepared)> = {
@@ -213,14 +216,14 @@ fn leave(task: &mut Task, room: &ConversationId) {
 }
 
 /// A session is in a room no more.
-pub(super) fn left(edge: &Arc<Edge>, key: RoomKey, session: u64) {
+pub(in crate::xmpp) fn left(edge: &Arc<Edge>, key: RoomKey, session: u64) {
     if edge.rooms.leave(key, session, Departure::Left).is_some_and(|leaving| leaving.was_last_of_room) {
-        occupants::unwatch(edge, key);
+        occupants::watch(edge, key, None);
     }
 }
 
 /// A session that was resumed is in its rooms again, from where it was; from those that it may not read any more it is put out.
-pub(super) async fn come_back(task: &mut Task, rooms: Vec<(RoomKey, ConversationId, u64)>, cursor: u64) {
+pub(in crate::xmpp) async fn come_back(task: &mut Task, rooms: Vec<(RoomKey, ConversationId, u64)>, cursor: u64) {
     for (key, id, version) in rooms {
         let (reader, me) = (task.edge.hub.reader().clone(), &task.connection.me);
         let (conf, uid, name) = (me.conf, me.uid.clone(), id.clone());
@@ -255,7 +258,7 @@ pub(super) async fn come_back(task: &mut Task, rooms: Vec<(RoomKey, Conversation
 
 impl Connection {
     /// The room with this number that the session is in, and what it has been told of it.
-    pub(super) fn in_room(&self, key: RoomKey) -> Option<(ConversationId, u64)> {
+    pub(in crate::xmpp) fn in_room(&self, key: RoomKey) -> Option<(ConversationId, u64)> {
         self.rooms.borrow().iter().find(|room| room.key == key).map(|room| (room.id.clone(), room.version))
     }
 }

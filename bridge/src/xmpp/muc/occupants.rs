@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::session::blocking;
 use hallway_broker::shard::Shard;
-use hallway_broker::view::Found;
+use hallway_broker::topic::Topic;
 
 use crate::xmpp::connection::Connection;
 use crate::xmpp::edge::{Edge, connection_here};
@@ -38,10 +38,11 @@ pub async fn tell_rooms(edge: Arc<Edge>) {
 
 /// Says who people are that are known by their uid alone.
 async fn introduce(edge: &Arc<Edge>, key: RoomKey, strangers: Vec<Uid>) {
-    let (hub, (conf, conv)) = (Arc::clone(&edge.hub), key);
+    let (hub, conf) = (Arc::clone(&edge.hub), key.0);
+    let Some(id) = edge.open_rooms.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned() else { return };
     let found = blocking(move || {
         let (reader, pos) = (hub.reader(), hub.end(conf));
-        let Some(found) = reader.conversation_no(conf, conv)? else { return Ok(Vec::new()) };
+        let Some(found) = reader.conversation(conf, &id)? else { return Ok(Vec::new()) };
         let mut known = Vec::new();
         for uid in strangers {
             let Some(user) = reader.user(conf, &uid)? else { continue };
@@ -63,8 +64,7 @@ fn look(edge: &Arc<Edge>, shard: &Rc<Shard>, key: RoomKey, sessions: &[u64]) {
         let Some(connection) = connection_here(*session).filter(|connection| !connection.detached.get()) else { continue };
         let Some((id, since)) = connection.in_room(key) else { continue };
         let Changes { version, list, resync } = edge.rooms.changes(key, *session, since);
-        let slot = shard.registry(|registry| registry.slot_of(*session));
-        let Some(slot) = slot else { continue };
+        let slot = connection.slot.get();
         let has_own = list.iter().any(|change| uid_of(change) == &connection.me.uid);
         let own;
         let stanzas = if has_own {
@@ -211,13 +211,16 @@ fn write_who(connection: &Connection, room: &ConversationId, shown: &Shown, xml:
     connection.domain.stanzas.write_identity(xml, &occupant);
 }
 
-/// From now on the room is told who follows its conversation by other protocols.
-pub fn watch(_edge: &Arc<Edge>, _key: RoomKey) {}
-
-/// It is not any more: nobody is in it.
-pub fn unwatch(_edge: &Arc<Edge>, _key: RoomKey) {}
-
-/// Whether somebody may be told of the room at all: it is one of theirs, or open to all.
-pub fn is_listed(found: &Found) -> bool {
-    found.record.kind.is_public()
+/// Somebody is in the room, or (`None`) nobody any more: as long as somebody is, it is told who follows its conversation by other protocols.
+pub fn watch(edge: &Edge, key: RoomKey, id: Option<&ConversationId>) {
+    let mut open = edge.open_rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    match id {
+        Some(id) => drop(open.insert(key, id.clone())),
+        // Another may have come in between.
+        None if edge.rooms.is_open(key) => {}
+        None => drop(open.remove(&key)),
+    }
+    drop(open);
+    let (conf, conv) = key;
+    edge.hub.watch(&Topic::Chat(conf, conv));
 }

@@ -44,6 +44,8 @@ pub struct Room {
     strangers: BTreeSet<Uid>,
     /// Somebody who is not shown has to be told of themselves.
     own_news: bool,
+    /// Sessions that could not be told.
+    late: BTreeSet<u64>,
     /// It is on the list of rooms that want something.
     wants: bool,
     /// When its next speaker is no longer recent, as noted outside.
@@ -52,7 +54,7 @@ pub struct Room {
 }
 
 impl Room {
-    pub fn new(most_shown: usize) -> Self {
+    pub fn new(most_shown: usize, version: u64) -> Self {
         Self {
             most_shown,
             most_speakers: (most_shown / 4).clamp(1, MOST_SPEAKERS),
@@ -61,13 +63,14 @@ impl Room {
             front: BTreeMap::new(),
             behind: BTreeMap::new(),
             places: 0,
-            news: News::default(),
+            news: News::above(version),
             sessions: BTreeMap::new(),
             known: BTreeSet::new(),
             speakers: BTreeMap::new(),
             turns: 0,
             strangers: BTreeSet::new(),
             own_news: false,
+            late: BTreeSet::new(),
             wants: false,
             armed_ms: None,
             closed: false,
@@ -104,7 +107,7 @@ impl Room {
 
     /// Whether it has to be put on the list of rooms that want something.
     pub fn begins_to_want(&mut self) -> bool {
-        let wants = !self.closed && (self.own_news || !self.strangers.is_empty() || self.news.is_fresh());
+        let wants = !self.closed && (self.own_news || !self.late.is_empty() || !self.strangers.is_empty() || self.news.is_fresh());
         let begins = wants && !self.wants;
         self.wants |= wants;
         begins
@@ -126,10 +129,10 @@ impl Room {
     pub fn look(&mut self) -> (Vec<(u16, Vec<u64>)>, Vec<Uid>) {
         self.wants = false;
         let mut by_shard: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
-        if self.news.take_fresh() | std::mem::take(&mut self.own_news) {
-            for (session, known) in &self.sessions {
-                by_shard.entry(known.shard).or_default().push(*session);
-            }
+        let all = self.news.take_fresh() | std::mem::take(&mut self.own_news);
+        let late = std::mem::take(&mut self.late);
+        for (session, known) in self.sessions.iter().filter(|(session, _)| all || late.contains(session)) {
+            by_shard.entry(known.shard).or_default().push(*session);
         }
         (by_shard.into_iter().collect(), std::mem::take(&mut self.strangers).into_iter().collect())
     }
@@ -178,11 +181,35 @@ impl Room {
     fn drop_session(&mut self, session: u64) -> Option<Uid> {
         let known = self.sessions.remove(&session)?;
         self.known.remove(&(known.since, session));
+        self.late.remove(&session);
         Some(known.uid)
     }
 
     fn close_if_empty(&mut self) {
         self.closed = self.sessions.is_empty();
+    }
+
+    pub fn look_again(&mut self, session: u64) {
+        if self.occupies(session) {
+            self.late.insert(session);
+        }
+    }
+
+    pub fn replace(&mut self, old: u64, new: u64, shard: u16) -> bool {
+        if self.occupies(new) {
+            return false;
+        }
+        let Some(known) = self.sessions.remove(&old) else { return false };
+        self.known.remove(&(known.since, old));
+        self.known.insert((known.since, new));
+        self.late.remove(&old);
+        self.late.insert(new);
+        let seats = self.people.get_mut(&known.uid).map(|person| &mut person.seats);
+        if let Some(seat) = seats.and_then(|seats| seats.iter_mut().find(|seat| seat.session == old)) {
+            (seat.session, seat.shard) = (new, shard);
+        }
+        self.sessions.insert(new, Known { shard, ..known });
+        true
     }
 
     pub fn update(&mut self, session: u64, presence: Arc<[u8]>) -> bool {
@@ -280,16 +307,16 @@ impl Room {
             self.news.forget_through(*least);
         }
         let resync = self.news.has_forgotten_after(since);
-        let mut list: Vec<Change> = if resync {
-            self.all_shown().into_iter().map(Change::Here).collect()
-        } else {
-            // Nobody is told that they are gone while they are there: they may only be hidden from the others.
-            self.news.after(since).filter(|change| !matches!(change, Change::Gone(who, Departure::Left) if who.uid == uid)).collect()
-        };
+        let mut list: Vec<Change> =
+            if resync { self.all_shown().into_iter().map(Change::Here).collect() } else { self.news.after(since).collect() };
+        let mut is_personal = list.iter().any(|change| matches!(change, Change::Here(who) | Change::Gone(who, _) if who.uid == uid));
+        // Nobody is told that they are gone while they are there: they may only be hidden from the others.
+        list.retain(|change| !matches!(change, Change::Gone(who, Departure::Left) if who.uid == uid));
         if let Some(person) = self.people.get(&uid).filter(|person| !person.is_in_front && (resync || person.own_at > since)) {
             list.extend(person.shown.clone().map(Change::Here));
+            is_personal = true;
         }
-        Changes { version, list, resync }
+        Changes { version, list, resync, is_personal }
     }
 
     /// Gives somebody a name. Whoever was there under the nick that it makes has another by now, which has to be asked for.
@@ -438,6 +465,7 @@ impl Room {
         assert!(self.nicks.len() <= self.people.len() && self.speakers.len() <= self.most_speakers);
         assert_eq!(self.sessions.len(), self.people.values().map(|person| person.seats.len()).sum::<usize>());
         assert_eq!(self.known.len(), self.sessions.len());
+        assert!(self.late.iter().all(|session| self.occupies(*session)));
         assert!(self.strangers.iter().all(|uid| self.people.get(uid).is_some_and(|person| person.shown.is_none())));
         self.news.check();
     }

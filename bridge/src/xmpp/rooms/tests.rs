@@ -2,11 +2,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hallway_broker::ids::{ConfNo, ConvNo, Uid};
-use hallway_broker::model::{Kind, MemberRole, Standing, UserRole};
+use hallway_broker::model::{Kind, MemberRole, Standing, UserRole, Via};
+use hallway_broker::registry::Follower;
+use hallway_broker::shard::Audience;
+use hallway_broker::topic::Topic;
 
 use super::{Affiliation, Change, Changes, Departure, Entered, Entering, Role, RoomKey, Rooms, SPEAKER_MS, Shown, standing_of};
 
 mod property;
+mod shards;
 
 const KEY: RoomKey = (ConfNo(1), ConvNo(7));
 const MEMBER: (Affiliation, Role) = (Affiliation::Member, Role::Participant);
@@ -140,6 +144,25 @@ fn followers_are_strangers_until_introduced() {
 }
 
 #[test]
+fn the_shards_tell_who_follows() {
+    let rooms = Rooms::new(10);
+    let topic = Topic::Chat(KEY.0, KEY.1);
+    let follower = |who: &str, session, via| Follower { uid: uid(who), session, via };
+    assert!(!rooms.wants(&topic) && !rooms.wants(&Topic::Public(KEY.0)));
+    rooms.enter(KEY, entering(1, "alice"));
+    assert!(rooms.wants(&topic));
+    rooms.came(&topic, &follower("bob", 70, Via::Ws));
+    rooms.came(&topic, &follower("bob", 70, Via::Ws));
+    rooms.came(&topic, &follower("carol", 71, Via::Socketio));
+    rooms.came(&topic, &follower("dave", 72, Via::Mqtt));
+    rooms.came(&topic, &follower("alice", 1, Via::Xmpp));
+    assert_eq!(rooms.count(KEY), 3);
+    rooms.went(&topic, &follower("bob", 70, Via::Ws));
+    rooms.went(&topic, &follower("alice", 1, Via::Xmpp));
+    assert_eq!((rooms.count(KEY), rooms.occupies(KEY, 1)), (2, true));
+}
+
+#[test]
 fn occupants_and_speakers_go_before_followers() {
     let (rooms, entered) = room(2, &["alice"]);
     rooms.follow(KEY, &uid("bob"), 70);
@@ -218,7 +241,66 @@ fn who_is_too_far_behind_is_told_so() {
     rooms.leave(KEY, 8, Departure::Left);
     let changes = rooms.changes(KEY, 1, since);
     assert!(changes.resync && told(&changes) == ["+alice"]);
-    assert_eq!(rooms.changes(KEY, 1, changes.version), Changes { version: changes.version, list: vec![], resync: false });
+    assert_eq!(
+        rooms.changes(KEY, 1, changes.version),
+        Changes { version: changes.version, list: vec![], resync: false, is_personal: false }
+    );
+}
+
+#[test]
+fn who_could_not_be_told_looks_again() {
+    let (rooms, entered) = room(10, &["alice", "bob"]);
+    rooms.tick(0);
+    rooms.look_again(KEY, 1);
+    rooms.look_again(KEY, 9);
+    assert_eq!(rooms.tick(0)[0].sessions, [(1, vec![1])]);
+    assert_eq!(told(&rooms.changes(KEY, 1, entered[0].version)), ["+bob"]);
+    assert!(rooms.tick(0).is_empty());
+}
+
+#[test]
+fn a_session_goes_on_as_another() {
+    let (rooms, entered) = room(10, &["alice", "bob", "carol"]);
+    let since = rooms.changes(KEY, 1, entered[0].version).version;
+    rooms.leave(KEY, 3, Departure::Left);
+    rooms.tick(0);
+    // Bob has seen that Carol is gone, Alice has not.
+    let bobs = rooms.changes(KEY, 2, entered[2].version).version;
+    rooms.changes(KEY, 2, bobs);
+    assert!(!rooms.replace(KEY, 1, 2, 0) && !rooms.replace(KEY, 7, 8, 0) && rooms.replace(KEY, 1, 20, 5));
+    assert_eq!((rooms.occupies(KEY, 1), rooms.sessions_of(KEY, &uid("alice"))), (false, vec![(5, 20)]));
+    assert_eq!(rooms.tick(0)[0].sessions, [(5, vec![20])]);
+    assert_eq!(told(&rooms.changes(KEY, 20, since)), ["-carol Left"]);
+    assert!(rooms.changes(KEY, 2, bobs).list.is_empty());
+}
+
+#[test]
+fn who_knew_a_room_that_was_closed_is_too_far_behind() {
+    let (rooms, entered) = room(10, &["alice"]);
+    for session in 2..40 {
+        rooms.enter(KEY, entering(session, "bob"));
+    }
+    let since = rooms.changes(KEY, 1, entered[0].version).version;
+    for session in 1..40 {
+        rooms.leave(KEY, session, Departure::Left);
+    }
+    assert!(!rooms.is_open(KEY));
+    rooms.enter(KEY, entering(50, "carol"));
+    rooms.enter(KEY, entering(51, "alice"));
+    assert!(rooms.changes(KEY, 51, since).resync);
+}
+
+#[test]
+fn what_is_told_to_one_alone_says_so() {
+    let (rooms, entered) = room(2, &["alice", "bob"]);
+    rooms.enter(KEY, entering(3, "carol"));
+    let since = rooms.changes(KEY, 1, entered[1].version).version;
+    rooms.changes(KEY, 2, since);
+    rooms.spoke(KEY, &uid("carol"), &"Carol".into(), 1);
+    let of = |session| rooms.changes(KEY, session, since);
+    // Bob is not shown any more, and is not told so.
+    assert_eq!((told(&of(1)), told(&of(2))), (vec!["-bob Left".into(), "+carol".into()], vec!["+carol".into()]));
+    assert_eq!((of(1).is_personal, of(2).is_personal, of(3).is_personal), (false, true, true));
 }
 
 #[test]
@@ -227,7 +309,7 @@ fn nobody_is_in_a_room_that_is_not_there() {
     rooms.follow(KEY, &uid("bob"), 1);
     rooms.spoke(KEY, &uid("bob"), &"Bob".into(), 1);
     assert!(!rooms.is_open(KEY) && rooms.count(KEY) == 0 && rooms.tick(u64::MAX).is_empty());
-    assert_eq!(rooms.changes(KEY, 1, 5), Changes { version: 5, list: vec![], resync: false });
+    assert_eq!(rooms.changes(KEY, 1, 5), Changes { version: 5, list: vec![], resync: false, is_personal: false });
     // A room that was closed leaves nothing behind, not even its speakers' time.
     rooms.enter(KEY, entering(1, "alice"));
     rooms.spoke(KEY, &uid("alice"), &"Alice".into(), 1);

@@ -36,6 +36,8 @@ pub enum Condition {
     PolicyViolation,
     /// Another domain that there is no way to.
     RemoteServerNotFound,
+    /// Become a member first.
+    RegistrationRequired,
     /// Too much, or not now.
     ResourceConstraint,
     /// Nothing here takes this.
@@ -59,6 +61,7 @@ impl Condition {
             Self::NotAuthorized => "not-authorized",
             Self::PolicyViolation => "policy-violation",
             Self::RemoteServerNotFound => "remote-server-not-found",
+            Self::RegistrationRequired => "registration-required",
             Self::ResourceConstraint => "resource-constraint",
             Self::ServiceUnavailable => "service-unavailable",
         }
@@ -69,7 +72,7 @@ impl Condition {
     pub fn error_type(self) -> &'static str {
         match self {
             Self::BadRequest | Self::JidMalformed | Self::NotAcceptable | Self::PolicyViolation => "modify",
-            Self::Forbidden | Self::NotAuthorized => "auth",
+            Self::Forbidden | Self::NotAuthorized | Self::RegistrationRequired => "auth",
             Self::ResourceConstraint | Self::InternalServerError => "wait",
             _ => "cancel",
         }

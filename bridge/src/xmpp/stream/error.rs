@@ -116,6 +116,8 @@ impl StreamError {
         Self::new(Condition::PolicyViolation, "RFC 6120 §4.9.3.14", text)
     }
 
+    /// A header where a stanza should be.
+    #[must_use]
     pub fn second_header() -> Self {
         Self::new(Condition::InvalidNamespace, "RFC 6120 §4.9.3.10", "a second stream header")
     }

@@ -30,6 +30,11 @@ pub struct News {
 }
 
 impl News {
+    /// Nothing yet, from this version on: of what is below, nothing is known.
+    pub fn above(version: u64) -> Self {
+        Self { version, told: version, seen: version, forgotten: version, ..Self::default() }
+    }
+
     /// Takes a version for something that is told to few.
     pub fn next(&mut self) -> u64 {
         self.version += 1;

@@ -14,6 +14,7 @@ const NAMES: [&str; 7] = ["A", "B", "C", "D", "E", "F", "G"];
 enum Op {
     Enter { session: u64, presence: u8 },
     Leave(u64),
+    Replace(u64),
     Update { session: u64, presence: u8 },
     Spoke { who: usize, after_ms: u64 },
     Follow { who: usize, session: u64 },
@@ -32,6 +33,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         4 => (session.clone(), presence.clone()).prop_map(|(session, presence)| Op::Enter { session, presence }),
         2 => session.clone().prop_map(Op::Leave),
+        1 => session.clone().prop_map(Op::Replace),
         1 => (session.clone(), presence).prop_map(|(session, presence)| Op::Update { session, presence }),
         2 => (who.clone(), 0..SPEAKER_MS / 2).prop_map(|(who, after_ms)| Op::Spoke { who, after_ms }),
         3 => (who.clone(), elsewhere.clone()).prop_map(|(who, session)| Op::Follow { who, session }),
@@ -79,7 +81,7 @@ impl Modelled {
             affiliation,
             role: Role::Participant,
             presence: newest.map_or(Arc::default(), |(_, presence)| Arc::from([*presence])),
-            jid: newest.map(|(session, _)| session.to_string().into()),
+            jid: newest.map(|(session, _)| owner(*session).to_string().into()),
         }))
     }
 }
@@ -150,7 +152,7 @@ impl Test {
     fn new(most_shown: usize) -> Self {
         let names = std::array::from_fn(|who| NAMES[who]);
         let model = Model { most_shown, people: BTreeMap::new(), turn: 0, names, pos: 1, now_ms: 0 };
-        Self { room: Room::new(most_shown), model, clients: BTreeMap::new() }
+        Self { room: Room::new(most_shown, 0), model, clients: BTreeMap::new() }
     }
 
     fn apply(&mut self, op: Op) {
@@ -196,6 +198,7 @@ impl Test {
                 }
             }
             Op::PutOut(who) => self.put_out(who),
+            Op::Replace(old) => self.replace(old),
             Op::Rename { who, name } => {
                 // No two people have the same name in the store.
                 if !self.model.names.contains(&NAMES[name]) {
@@ -220,7 +223,7 @@ impl Test {
     fn enter(&mut self, session: u64, presence: u8) {
         let (who, name, pos) = (owner(session), self.model.names[owner(session)], self.model.pos);
         let (affiliation, role) = MEMBER;
-        let (jid, presence_bytes) = (session.to_string().into(), Arc::from([presence]));
+        let (jid, presence_bytes) = (who.to_string().into(), Arc::from([presence]));
         let uid = uid(PEOPLE[who]);
         let entering = Entering { session, shard: 0, uid, name: name.into(), affiliation, role, pos, jid, presence: presence_bytes };
         let (was_in, was_empty) = (self.clients.contains_key(&session), self.clients.is_empty());
@@ -241,6 +244,19 @@ impl Test {
         self.clients.insert(session, (entered.version, believed));
     }
 
+    /// A session goes on as the user's other one.
+    fn replace(&mut self, old: u64) {
+        let new = if old > 6 { old - 6 } else { old + 6 };
+        let expected = self.clients.contains_key(&old) && !self.clients.contains_key(&new);
+        assert_eq!(self.room.replace(old, new, 0), expected);
+        if expected {
+            let client = self.clients.remove(&old).unwrap();
+            self.clients.insert(new, client);
+            let seats = &mut self.model.people.get_mut(&owner(old)).unwrap().seats;
+            seats.iter_mut().find(|seat| seat.0 == old).unwrap().0 = new;
+        }
+    }
+
     fn put_out(&mut self, who: usize) {
         self.model.pos += 1;
         let mut sessions: Vec<u64> = self.clients.keys().copied().filter(|session| owner(*session) == who).collect();
@@ -255,7 +271,7 @@ impl Test {
 
     fn introduce(&mut self) {
         let (sessions, strangers) = self.room.look();
-        assert!(sessions.iter().all(|(_, sessions)| sessions.iter().eq(self.clients.keys())));
+        assert!(sessions.iter().all(|(_, sessions)| sessions.iter().all(|session| self.clients.contains_key(session))));
         let expected = |test: &Self, who: usize| test.model.people.get(&who).is_some_and(|person| person.shown(who).is_none());
         for stranger in strangers {
             let who = PEOPLE.iter().position(|uid| *uid == stranger.as_str()).unwrap();
