@@ -205,6 +205,11 @@ impl Session {
         self.unread.clear();
     }
 
+    /// Drops what is unread from this address.
+    pub fn forget_from(&mut self, address: &str) {
+        self.unread.retain(|element| element.attr("from") != Some(address));
+    }
+
     /// Waits until the server ends the stream: the error's condition.
     ///
     /// # Errors
