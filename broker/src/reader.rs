@@ -1,6 +1,7 @@
 //! What the edges may ask of the state. Every call reads what is committed now; none writes. They may touch the disk: an edge calls the longer
 //! ones through [`tokio::task::spawn_blocking`].
 
+mod belongings;
 mod conversations;
 mod history;
 mod people;
@@ -170,7 +171,7 @@ impl Reader {
     pub fn may_post(&self, conf: ConfNo, uid: &Uid, id: &ConversationId) -> Result<(), Reject> {
         if let Some(partner) = id.partner(uid) {
             self.user(conf, &partner)?.ok_or(Reason::UnknownUser)?;
-            return Ok(());
+            return self.block_between(conf, uid, &partner)?.map_or(Ok(()), |reason| Err(reason.into()));
         }
         let found = self.conversation(conf, id)?.ok_or(Reason::UnknownConversation)?;
         let asker = Asker { uid, role: self.role(conf, uid)?, standing: self.standing(&found, uid)? };
