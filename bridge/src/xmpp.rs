@@ -7,6 +7,7 @@ pub mod escape;
 pub mod management;
 pub mod names;
 pub mod negotiation;
+pub mod profile;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
