@@ -126,12 +126,9 @@ pub(super) fn keep(
     if items - old_items.min(items) >= MAX_ITEMS || bytes - old_bytes.min(bytes) + weight(id, payload) > MAX_ITEMS_BYTES {
         return Err(Reason::TooManyItems.into());
     }
-    match &before {
-        Some(before) => {
-            shelf.take_out(view, id, before);
-            node.items = node.items.saturating_sub(1);
-        }
-        None => {}
+    if let Some(before) = &before {
+        shelf.take_out(view, id, before);
+        node.items = node.items.saturating_sub(1);
     }
     let room_for_one = node.settings.max_items.saturating_sub(1);
     shelf.trim(view, &mut node, room_for_one)?;
