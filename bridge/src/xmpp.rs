@@ -1,6 +1,6 @@
 //! XMPP: Jabber clients in the same conversations as everybody else. Not served yet; in reading order: bytes to stanzas and back
 //! ([`stream`]), who signs in and how ([`negotiation`], [`sasl`]), what has arrived ([`management`]), who is who ([`names`]), what is said
-//! ([`stanza`]), what there is ([`disco`]). All of it without IO.
+//! ([`stanza`]), what there is ([`disco`]), what people keep and show of themselves ([`profile`], which asks the hub). All else without IO.
 
 pub mod disco;
 pub mod escape;

@@ -15,7 +15,7 @@ use hallway_broker::command::{Action, Demanded};
 use hallway_broker::hub::Reader;
 use hallway_broker::ids::{ConfNo, Uid};
 use hallway_broker::limits::MAX_ITEMS;
-use hallway_broker::model::{Access, Item, Node, NodeSettings};
+use hallway_broker::model::{Access, Item, Node, NodeSettings, User};
 use hallway_broker::reject::{Reason, Reject};
 use minidom::Element;
 
@@ -164,10 +164,9 @@ fn payload_of(asking: &Asking<'_>, node: &str, item: &Element) -> Result<String,
         return Err(refused(Condition::InvalidPayload, "an item holds one element"));
     };
     // Others show a nick as the name; names are unique, and changed in the profile.
-    if node == ns::NICK && !payload.text().is_empty() {
-        if asking.user(asking.me())?.is_none_or(|user| *user.name != *payload.text()) {
-            return Err(refused(Condition::NotAcceptable, "the nick is the display name"));
-        }
+    let is_other_nick = |user: User| *user.name != *payload.text();
+    if node == ns::NICK && !payload.text().is_empty() && asking.user(asking.me())?.is_none_or(is_other_nick) {
+        return Err(refused(Condition::NotAcceptable, "the nick is the display name"));
     }
     Ok(as_text(payload))
 }
