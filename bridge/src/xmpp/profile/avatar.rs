@@ -5,6 +5,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use hallway_broker::command::{Action, Demanded};
 use hallway_broker::hub::Reader;
 use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::limits::MAX_ITEM_BYTES;
+use hallway_broker::model::Access;
 use hallway_broker::state::StateError;
 use minidom::Element;
 use ring::digest;
@@ -14,6 +16,8 @@ use super::{Asking, Push, as_element, ns, refused};
 use crate::xmpp::stanza::{Condition, StanzaError};
 use crate::xmpp::write::Writer;
 
+/// The longest image, in bytes of base64: with what is around it, it is an item.
+const MAX_PHOTO_BYTES: usize = MAX_ITEM_BYTES - 256;
 /// The longest media type, in bytes.
 const MAX_TYPE_BYTES: usize = 64;
 
@@ -46,6 +50,9 @@ impl Image {
         if media_type.len() > MAX_TYPE_BYTES {
             return Err(refused(Condition::BadRequest, "the photo's type is too long"));
         }
+        if base64.len() > MAX_PHOTO_BYTES {
+            return Err(refused(Condition::PolicyViolation, "the photo is too large"));
+        }
         let id = HEXLOWER.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes).as_ref());
         let media_type = if media_type.is_empty() { "image/png".into() } else { media_type };
         Ok(Some(Self { id, media_type, base64, bytes: bytes.len() }))
@@ -64,8 +71,15 @@ impl Image {
     }
 }
 
-/// What the newest metadata say: the image's id and type; `None` when there is no avatar.
-fn described(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Option<(String, String)>, StateError> {
+/// What the newest metadata say: the image's id and type; `None` when there is no avatar, or others are not to see it.
+fn described(reader: &Reader, conf: ConfNo, of: &Uid, for_others: bool) -> Result<Option<(String, String)>, StateError> {
+    if for_others {
+        for node in [ns::AVATAR, ns::AVATAR_DATA] {
+            if reader.item_node(conf, of, node)?.is_none_or(|node| node.settings.access == Access::Private) {
+                return Ok(None);
+            }
+        }
+    }
     let newest = reader.items(conf, of, ns::AVATAR, 1)?.pop();
     let metadata = newest.and_then(|(_, item)| as_element(&item.payload));
     let mut infos = metadata.iter().flat_map(Element::children);
@@ -74,12 +88,12 @@ fn described(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Option<(String, 
     Ok(info.and_then(|info| Some((info.attr("id")?.to_owned(), info.attr("type").unwrap_or("image/png").to_owned()))))
 }
 
-/// Somebody's avatar.
+/// Somebody's avatar, as others see it or they themselves.
 ///
 /// # Errors
 /// The state's.
-pub fn current(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Option<Image>, StateError> {
-    let Some((id, media_type)) = described(reader, conf, of)? else { return Ok(None) };
+pub fn current(reader: &Reader, conf: ConfNo, of: &Uid, for_others: bool) -> Result<Option<Image>, StateError> {
+    let Some((id, media_type)) = described(reader, conf, of, for_others)? else { return Ok(None) };
     let data = reader.item(conf, of, ns::AVATAR_DATA, &id)?.and_then(|item| as_element(&item.payload));
     let base64 = data.map(|data| without_space(&data.text())).filter(|base64| !base64.is_empty());
     // Three bytes are four characters.
@@ -92,7 +106,7 @@ pub fn current(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Option<Image>,
 /// The state's.
 pub fn photo_hash(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Option<String>, StateError> {
     let is_hash = |id: &str| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = described(reader, conf, of)?.map(|(id, _)| id.to_ascii_lowercase()).filter(|id| is_hash(id));
+    let id = described(reader, conf, of, true)?.map(|(id, _)| id.to_ascii_lowercase()).filter(|id| is_hash(id));
     let Some(id) = id else { return Ok(None) };
     // Without the image nobody could fetch what the hash says.
     Ok(reader.item_ids(conf, of, ns::AVATAR_DATA, usize::MAX)?.iter().any(|kept| **kept == *id).then_some(id))
@@ -101,7 +115,7 @@ pub fn photo_hash(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Option<Stri
 /// Makes an image the asker's avatar, or takes the avatar away; what changed is to be told.
 pub(super) async fn set(asking: &Asking<'_>, image: Option<Image>) -> Result<Vec<Push>, StanzaError> {
     let me = asking.me().clone();
-    let before = asking.read(move |reader, conf| Ok(current(reader, conf, &me)?)).await?;
+    let before = asking.read(move |reader, conf| Ok(current(reader, conf, &me, false)?)).await?;
     match (before, image) {
         (before, Some(image)) if before.as_ref().is_some_and(|before| before.id == image.id) => Ok(Vec::new()),
         (_, Some(image)) => publish(asking, &image).await,

@@ -22,7 +22,7 @@ impl World {
     async fn new() -> Self {
         let story = Story::begin().await;
         let here = std::net::IpAddr::from([127, 0, 0, 1]);
-        story.sign_ins.accounts.register(&story.hub, "demo", "bob", "pencil", Some("Bob Marley".into()), here).await.unwrap();
+        story.sign_ins.accounts.register(&story.hub, "demo", "bob", "pencil", Some("Bob Marley"), here).await.unwrap();
         Self { story, names: Names::new("chat.example").unwrap() }
     }
 

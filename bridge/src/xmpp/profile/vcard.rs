@@ -23,12 +23,12 @@ const FROM_THE_HUB: [&str; 4] = ["FN", "NICKNAME", "DESC", "PHOTO"];
 
 /// Somebody's vCard, for whoever may ask.
 pub(super) async fn get(asking: &Asking<'_>, owner: &Uid) -> Answer {
-    let of = owner.clone();
+    let (of, for_others) = (owner.clone(), asking.me() != owner);
     let (user, kept, image) = asking
         .read(move |reader, conf| {
             let user = reader.user(conf, &of)?.ok_or(Reason::UnknownUser)?;
             let kept = reader.item(conf, &of, NODE, ITEM)?;
-            Ok((user, kept, avatar::current(reader, conf, &of)?))
+            Ok((user, kept, avatar::current(reader, conf, &of, for_others)?))
         })
         .await?;
     let mut out = Vec::new();

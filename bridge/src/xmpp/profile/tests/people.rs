@@ -54,12 +54,23 @@ async fn the_avatar_is_one_in_every_protocol() {
     let of_bob = world.get("alice", "bob", GET).await;
     assert!(of_bob.contains("<PHOTO><TYPE>image/png</TYPE><BINVAL>QkFS</BINVAL></PHOTO>"), "{of_bob}");
     assert_eq!(world.hash("bob"), Some("a".repeat(40)));
+    // One that others are not to see is not in the vCard either.
+    for (access, seen) in [("whitelist", false), ("open", true)] {
+        let form = form(ns::NODE_CONFIG, &[("pubsub#access_model", access)]);
+        world.set("bob", &owners(&format!("<configure node='{}'>{form}</configure>", ns::AVATAR_DATA))).await;
+        assert_eq!((world.get("alice", "bob", GET).await.contains("PHOTO"), world.hash("bob").is_some()), (seen, seen));
+        assert!(world.get("bob", "bob", GET).await.contains("PHOTO"));
+    }
     let answered = world.set("bob", &vcard("<PHOTO/>")).await;
     let gone = format!("<metadata xmlns=\"{}\"/>", ns::AVATAR);
     assert!(told(&answered)[0].2.contains(&gone));
     assert_eq!(world.hash("bob"), None);
     assert!(!world.get("bob", "bob", GET).await.contains("PHOTO"));
     assert_eq!(world.refused("bob", "bob", true, &vcard("<PHOTO><BINVAL>?</BINVAL></PHOTO>")).await, Condition::BadRequest);
+    let large = vcard(&format!("<PHOTO><BINVAL>{}</BINVAL></PHOTO>", "AAAA".repeat(48 << 10)));
+    assert_eq!(world.refused("bob", "bob", true, &large).await, Condition::PolicyViolation);
+    let largest = vcard(&format!("<PHOTO><BINVAL>{}</BINVAL></PHOTO>", "AAAA".repeat((48 << 10) - 64)));
+    world.set("bob", &largest).await;
 }
 
 #[tokio::test]
