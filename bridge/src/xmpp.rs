@@ -23,6 +23,7 @@ pub mod management;
 pub mod muc;
 pub mod names;
 pub mod negotiation;
+mod notify;
 mod presence;
 pub mod profile;
 mod resume;
