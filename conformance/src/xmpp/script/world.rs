@@ -94,13 +94,15 @@ impl World {
         &self.people
     }
 
-    /// The end of what it logged.
+    /// What it complained of lately.
     #[must_use]
     pub fn log(&self) -> String {
-        match &self.running {
-            Running::Hallway(server) => server.stderr_tail(8),
-            Running::Prosody(prosody) => prosody.log_tail(3),
-        }
+        let log = match &self.running {
+            Running::Hallway(server) => server.stderr_tail(50),
+            Running::Prosody(prosody) => prosody.log_tail(50),
+        };
+        let complaints = log.lines().filter(|line| ["WARN", "ERROR", "warn", "error", "panicked"].iter().any(|word| line.contains(word)));
+        complaints.map(|line| format!("{line}\n")).collect()
     }
 }
 
