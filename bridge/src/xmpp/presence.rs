@@ -194,7 +194,9 @@ async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
         _ => Status::Online,
     };
     let mut said = text("status").unwrap_or_default();
-    said.truncate(said.floor_char_boundary(MAX_STATUS_BYTES));
+    while said.len() > MAX_STATUS_BYTES {
+        said.pop();
+    }
     task.session.set_presence(&Presence { status, text: said.as_str().into() });
     if is_first {
         begin(task, priority).await?;
