@@ -132,6 +132,8 @@ pub(super) struct Connection {
     pub echoes: RefCell<Vec<Echo>>,
     /// While direct conversations are caught up with.
     pub catching: RefCell<Option<Box<Catching>>>,
+    /// People with whom a conversation has begun: contacts from now on.
+    pub met: RefCell<Vec<Uid>>,
     /// An event of a direct conversation was given since that was last put on record.
     pub touched: Cell<bool>,
     /// Another link wants to go on with the session.
@@ -171,6 +173,7 @@ impl Connection {
             rooms: RefCell::default(),
             echoes: RefCell::default(),
             catching: RefCell::default(),
+            met: RefCell::default(),
             touched: Cell::new(false),
             taken_over: RefCell::default(),
             returning: RefCell::default(),

@@ -12,7 +12,6 @@ use hallway_broker::topic::Telling;
 use super::connection::Connection;
 use super::presence;
 use super::rooms::Departure;
-use super::roster;
 use super::stanza::{self, Carbon, Ends, message_id, write_carbon, write_chat_read, write_chat_typing};
 use super::wire::Prepared;
 
@@ -106,9 +105,8 @@ fn told(connection: &Connection, event: &Event, notice: &Notice, into: &mut Vec<
     let mut stanza = Vec::new();
     match conversation.partner(&connection.me.uid) {
         Some(partner) => {
-            if connection.interested.get() {
-                roster::write_push(connection, &partner, &id, &mut stanza);
-            }
+            connection.met.borrow_mut().push(partner);
+            connection.wake.notify_one();
         }
         None => connection.domain.stanzas.write_invitation(conversation, &event.entry.from, &connection.me.full, &id, &mut stanza),
     }
@@ -122,6 +120,10 @@ fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
     let (me, entry) = (&connection.me, &event.entry);
     let Some(partner) = event.place.conversation.partner(&me.uid) else { return };
     let is_own = entry.from == me.uid;
+    if event.place.seq == 1 {
+        connection.met.borrow_mut().push(partner.clone());
+        connection.wake.notify_one();
+    }
     if is_own && (event.origin == connection.session.get() || !connection.carbons.get()) {
         return;
     }

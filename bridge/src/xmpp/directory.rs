@@ -126,3 +126,44 @@ impl Directory {
         self.lock().addressed.get(&(sender, Box::from(id))).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(text: &str) -> Uid {
+        Uid::parse(text).unwrap()
+    }
+
+    fn resource(name: &str, session: u64) -> Resource {
+        Resource { name: name.into(), shard: 0, slot: 0, session, presence: None, priority: 0 }
+    }
+
+    #[test]
+    fn a_resource_is_taken_over() {
+        let (directory, conf, alice) = (Directory::default(), ConfNo(1), uid("alice"));
+        assert!(directory.add(conf, &alice, resource("phone", 1)).is_none());
+        assert_eq!(directory.add(conf, &alice, resource("phone", 2)).map(|before| before.session), Some(1));
+        directory.set_presence(conf, &alice, 2, Some(Arc::from(&b"<show/>"[..])), 5);
+        // The one before goes, and takes nothing with it.
+        assert!(directory.remove(conf, &alice, 1).is_none());
+        assert!(directory.has(conf, &alice, "phone") && directory.presence(conf, &alice, 2).is_some());
+        assert_eq!(directory.resource(conf, &alice, 2).as_deref(), Some("phone"));
+        assert!(!directory.has(ConfNo(2), &alice, "phone"), "another conference's");
+        assert!(directory.remove(conf, &alice, 2).is_some() && directory.of(conf, &alice).is_empty());
+    }
+
+    #[test]
+    fn what_is_for_one_session_is_remembered_for_a_while() {
+        let directory = Directory::default();
+        for number in 0..=MAX_ADDRESSED {
+            directory.address(1, &number.to_string(), "phone");
+            directory.address(1, &number.to_string(), "laptop");
+        }
+        assert_eq!(directory.addressed(1, &MAX_ADDRESSED.to_string()).as_deref(), Some("laptop"));
+        assert_eq!(directory.addressed(1, "0"), None);
+        assert_eq!(directory.addressed(2, "1"), None);
+        let state = directory.lock();
+        assert!(state.addressed.len() == MAX_ADDRESSED && state.order.len() == MAX_ADDRESSED);
+    }
+}

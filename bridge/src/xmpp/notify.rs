@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::directory::Resource;
 use super::disco;
 use super::edge::{Edge, connection_here};
-use super::presence::MAX_WAITING_BYTES;
+use super::presence::{self, MAX_WAITING_BYTES};
 use super::profile::{Push, pep};
 use super::roster::{self, push_id};
 use super::stream::ns;
@@ -90,7 +90,10 @@ pub(super) async fn tell(task: &Task, pushes: Vec<Push>) {
                 }
                 send(task, &to, push);
             }
-            Push::Blocklist { .. } => send(task, std::slice::from_ref(&task.connection.me.uid), push),
+            Push::Blocklist { users, on, .. } => {
+                presence::blocked(task, users, *on);
+                send(task, std::slice::from_ref(&task.connection.me.uid), push);
+            }
         }
     }
 }

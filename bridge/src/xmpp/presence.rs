@@ -37,6 +37,8 @@ pub(super) const SERVICE_RESOURCE: &str = "hallway";
 const MAX_PRESENCE_BYTES: usize = 8192;
 /// Bytes that wait for a session before more presence is held back.
 pub(super) const MAX_WAITING_BYTES: usize = 262_144;
+/// Blocked people who are kept from seeing the user: all that there can be.
+const MAX_BLOCKED: usize = 1000;
 /// Longest status text of presence that other protocols are told, in bytes.
 const MAX_STATUS_BYTES: usize = 256;
 
@@ -74,6 +76,55 @@ pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), R
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// People with whom a conversation has begun are contacts: in the roster, and seen.
+pub(super) fn meet(task: &Task) {
+    let connection = &task.connection;
+    let own = task.edge.directory.presence(connection.me.conf, &connection.me.uid, task.session.id);
+    for uid in connection.met.take() {
+        if let Some(content) = &own {
+            let topic = Topic::Presence(connection.me.conf, uid.clone());
+            task.session.shard.registry(|registry| registry.register(task.session.slot, &topic, None, HOW));
+            show_to(connection, &uid, Some(content));
+        }
+        task.session.push(|into| {
+            if connection.interested.get() {
+                let mut push = Vec::new();
+                roster::write_push(connection, &uid, &roster::push_id(), &mut push);
+                connection.emit(&push, into);
+            }
+            if own.is_some() {
+                write_presence_of(connection, &uid, into);
+            }
+        });
+    }
+}
+
+/// Shows a session's presence, or (`None`) that it is gone, to all sessions of somebody.
+fn show_to(connection: &Connection, uid: &Uid, content: Option<&[u8]>) {
+    let mut stanza = Vec::new();
+    match content {
+        Some(content) => write_available(&connection.me.bare, connection.me.resource(), content, &mut stanza),
+        None => {
+            let mut xml = Writer::new(&mut stanza);
+            xml.open("presence", ns::CLIENT).attr("from", &connection.me.full).attr("type", "unavailable").empty();
+        }
+    }
+    let stanza: Arc<[u8]> = stanza.into();
+    for resource in connection.edge.directory.of(connection.me.conf, uid).iter().filter(|resource| resource.presence.is_some()) {
+        route(&connection.edge, resource, Arc::clone(&stanza));
+    }
+}
+
+/// Who is blocked sees nothing of the user any more, and who is not any more sees it again (XEP-0191 §3.3, §3.4).
+pub(super) fn blocked(task: &Task, users: &[Uid], on: bool) {
+    let connection = &task.connection;
+    let own = task.edge.directory.presence(connection.me.conf, &connection.me.uid, task.session.id);
+    let Some(content) = own else { return };
+    for uid in users {
+        show_to(connection, uid, Some(&*content).filter(|_| !on));
     }
 }
 
@@ -143,7 +194,9 @@ async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
         _ => Status::Online,
     };
     let mut said = text("status").unwrap_or_default();
-    said.truncate(said.floor_char_boundary(MAX_STATUS_BYTES));
+    while said.len() > MAX_STATUS_BYTES {
+        said.pop();
+    }
     task.session.set_presence(&Presence { status, text: said.as_str().into() });
     if is_first {
         begin(task, priority).await?;
@@ -290,7 +343,13 @@ async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let (edge, conf, uid) = (Arc::clone(&connection.edge), connection.me.conf, connection.me.uid.clone());
     let session = connection.session.get();
     let reader = edge.hub.reader().clone();
-    let Ok(contacts) = blocking(move || Ok(roster::partners(&reader, conf, &uid)?)).await else { return };
+    let contacts = blocking(move || {
+        let mut contacts = roster::partners(&reader, conf, &uid)?;
+        let (blocked, _) = reader.blocked(conf, &uid, None, MAX_BLOCKED)?;
+        contacts.retain(|contact| !blocked.contains(contact));
+        Ok(contacts)
+    });
+    let Ok(contacts) = contacts.await else { return };
     for uid in contacts.iter().chain([&connection.me.uid]) {
         for resource in edge.directory.of(conf, uid) {
             if resource.session != session && resource.presence.is_some() {
@@ -309,6 +368,9 @@ pub(super) fn write_available(bare: &str, resource: &str, content: &[u8], out: &
 /// Appends how somebody is: each of their sessions that is available, and the service's for other protocols.
 pub(super) fn write_presence_of(connection: &Connection, uid: &Uid, into: &mut Vec<u8>) {
     let (conf, edge) = (connection.me.conf, &connection.edge);
+    if edge.hub.reader().has_blocked(conf, uid, &connection.me.uid).unwrap_or(true) {
+        return;
+    }
     let bare = connection.domain.names().user(uid);
     for resource in edge.directory.of(conf, uid) {
         if let Some(presence) = &resource.presence {

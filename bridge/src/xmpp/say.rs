@@ -254,7 +254,7 @@ fn tell(task: &Task, conversation: &ConversationId, on: bool) -> Result<(), Refu
 /// The seq of the message that is meant.
 async fn find(task: &Task, to: &To, target: &Target) -> Result<u64, Refused> {
     let found = readable(task, &to.conversation)?;
-    let (reader, ids) = (task.edge.hub.reader().clone(), task.edge.domains.ids.clone());
+    let (reader, ids) = (task.edge.hub.reader().clone(), task.edge.domains.ids);
     let (me, target) = (task.connection.me.uid.clone(), target.clone());
     let seq = blocking(move || {
         let own = |uid: &Uid| reader.said_as(&found, uid, &target.id);

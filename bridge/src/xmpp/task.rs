@@ -158,6 +158,9 @@ impl Task {
         if let Some(ending) = self.connection.ending.get() {
             return Err(ending.into());
         }
+        if !self.connection.met.borrow().is_empty() {
+            presence::meet(self);
+        }
         let is_empty = flushed == Flushed::Empty && is_written;
         if is_empty && self.session.lags() && Box::pin(self.session.refill()).await {
             return Ok(());

@@ -256,3 +256,26 @@ impl Connection {
         self.rooms.borrow().iter().find(|room| room.key == key).map(|room| (room.id.clone(), room.version))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(attributes: &str) -> History {
+        let x = format!("<x xmlns='http://jabber.org/protocol/muc'><history {attributes}/></x>");
+        History::of(&x.parse().unwrap())
+    }
+
+    #[test]
+    fn how_much_of_the_past() {
+        assert_eq!(History::of(&"<x xmlns='http://jabber.org/protocol/muc'/>".parse().unwrap()), History::default());
+        assert_eq!(history("maxstanzas='0'").stanzas, 0);
+        assert_eq!(history("maxstanzas='99999999'").stanzas, MAX_HISTORY);
+        assert_eq!(history("maxstanzas='-1'"), History::default());
+        assert_eq!(history("maxchars='10'").chars, 10);
+        let recent = history("seconds='60'");
+        assert_eq!((recent.stanzas, recent.begins_ms(100_000), recent.begins_ms(0)), (MAX_HISTORY, 40_000, 0));
+        assert_eq!(history("since='1970-01-01T00:00:05Z'").begins_ms(100_000), 5000);
+        assert_eq!(history("since='yesterday'"), History::default());
+    }
+}

@@ -69,6 +69,7 @@ fn write_message(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<'_
     }
     if shape == Shape::Chat {
         xml.open("markable", ns::MARKERS).empty(); // XEP-0333 §4.1; not in rooms (§4.3)
+        xml.open("request", ns::RECEIPTS).empty(); // XEP-0184 §5; nor in rooms (§5.3)
     }
     Some(())
 }
