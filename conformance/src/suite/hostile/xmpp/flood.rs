@@ -9,6 +9,7 @@ use crate::server::Server;
 use crate::suite::Report;
 use crate::suite::load::mib;
 use crate::xmpp::client::{Client, Endpoints, Over, Seen};
+use crate::xmpp::script::world::register;
 
 /// Connections that say nothing.
 const SILENT: usize = 50;
@@ -18,7 +19,7 @@ const SLOW: usize = 5;
 const STANZAS: usize = 20_000;
 /// Joins of one room.
 const JOINS: usize = 5_000;
-/// By how many sessions.
+/// By how many people.
 const JOINERS: usize = 50;
 /// In what time.
 const JOINS_WITHIN: Duration = Duration::from_secs(60);
@@ -124,23 +125,28 @@ fn unread(server: &Server, to: &Endpoints) -> Result<String> {
     Ok(format!("{sent} were taken; memory from {} to {}", mib(before), mib(during)))
 }
 
-/// Sessions that enter and leave as fast as they are let.
+/// People who enter and leave as fast as they are let; each hears of the others.
 fn joins(server: &Server, to: &Endpoints) -> Result<String> {
-    let mut clients = (0..JOINERS).map(|at| sign_in(to, "mallory", &format!("join{at}"))).collect::<Result<Vec<_>>>()?;
+    let mut clients = Vec::new();
+    for at in 0..JOINERS {
+        let name = format!("joiner{at}");
+        register(server, &name)?;
+        clients.push((sign_in(to, &name, "desk")?, name));
+    }
     let before = server.rss_bytes()?;
-    let (start, mut peak, mut refused) = (Instant::now(), before, 0);
+    let (start, mut peak, mut entered, mut refused) = (Instant::now(), before, 0, 0);
     for round in 0..JOINS / JOINERS {
-        for client in &mut clients {
-            client.throw(
-                b"<presence to='lobby@rooms.localhost/mallory'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>\
-                  <presence type='unavailable' to='lobby@rooms.localhost/mallory'/>",
-            );
+        let id = format!("r{round}");
+        for (client, name) in &mut clients {
+            let to_room = format!("to='lobby@rooms.localhost/{name}'");
+            let join = format!("<presence {to_room}><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>");
+            let ping = format!("<iq type='get' id='{id}' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+            client.throw(format!("{join}{ping}<presence type='unavailable' {to_room}/>").as_bytes());
         }
-        for client in &mut clients {
-            let id = format!("r{round}");
-            client.throw(format!("<iq type='get' id='{id}' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>").as_bytes());
+        for (client, _) in &mut clients {
             client.expect_where("the end of a join", |element| {
                 refused += usize::from(element.name == "presence" && element.attr("type") == Some("error"));
+                entered += usize::from(element.name == "message" && element.child("subject").is_some());
                 element.name == "iq" && element.attr("id") == Some(id.as_str())
             })?;
         }
@@ -150,22 +156,29 @@ fn joins(server: &Server, to: &Endpoints) -> Result<String> {
     let took = start.elapsed();
     ensure!(peak <= before + JOINS_BYTES, "memory rose from {} to {}", mib(before), mib(peak));
     is_served(to)?;
-    // Nobody is left behind.
-    for client in clients {
+    for (client, _) in clients {
         client.close()?;
     }
+    let ghosts = left_behind(to)?;
+    ensure!(ghosts.is_empty(), "who has left is still there: {ghosts:?}");
+    // The answer to a question may come before a room's last words, once for each.
+    ensure!(entered + refused + JOINERS >= JOINS, "of {JOINS} joins {entered} were answered and {refused} refused");
+    Ok(format!("in {:.1} s, {entered} entered, {refused} refused; memory from {} to {}", took.as_secs_f64(), mib(before), mib(peak)))
+}
+
+/// Joiners whom one who enters now is told of.
+fn left_behind(to: &Endpoints) -> Result<Vec<String>> {
     let mut last = sign_in(to, "alice", "looks")?;
     last.send("<presence to='lobby@rooms.localhost/alice'><x xmlns='http://jabber.org/protocol/muc'/></presence>")?;
     let mut ghosts = Vec::new();
     last.expect_where("the subject", |element| {
-        if element.name == "presence" && element.attr("from").is_some_and(|from| from.ends_with("/mallory")) {
+        if element.name == "presence" && element.attr("from").is_some_and(|from| from.contains("/joiner")) {
             ghosts.push(element.to_string());
         }
         element.name == "message" && element.child("subject").is_some()
     })?;
-    ensure!(ghosts.is_empty(), "somebody who has left is still there: {ghosts:?}");
     last.close()?;
-    Ok(format!("in {:.1} s, {refused} refused; memory from {} to {}", took.as_secs_f64(), mib(before), mib(peak)))
+    Ok(ghosts)
 }
 
 /// [RFC 6120 §6.4.4]: the stream ends after a few failures.
