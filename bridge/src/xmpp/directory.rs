@@ -1,12 +1,13 @@
-//! Who is connected over XMPP, by full JID, on all shards; and what is sent to one session of several.
+//! Who is connected over XMPP, by full JID, on all shards; and what of a fresh message or change its stanza alone said.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 
-/// Messages to one session of several that are remembered.
-const MAX_ADDRESSED: usize = 4096;
+/// Fresh messages and changes that are remembered.
+const MAX_FRESH: usize = 4096;
 
 /// A session that is connected.
 #[derive(Debug, Clone)]
@@ -25,12 +26,51 @@ pub struct Resource {
     pub priority: i8,
 }
 
+/// How a message goes to the receiver's sessions, as its sender's stanza said: known as long as it is fresh.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Going {
+    /// For one session alone (RFC 6121 §8.5.3).
+    pub resource: Option<Arc<str>>,
+    /// From occupant to occupant of this room (XEP-0045 §7.5).
+    pub room: Option<ConversationId>,
+    /// No copies for others (XEP-0280 §6.1).
+    pub is_private: bool,
+}
+
+/// A fresh message or change: the sender's session, the conversation, and the sender's id of a message, or the seq of what is changed (`None`
+/// for a room's subject).
+type Fresh<T> = (u64, ConversationId, T);
+
 #[derive(Default)]
 struct State {
     users: HashMap<(ConfNo, Uid), Vec<Resource>>,
-    /// By the sender's session and their id for the message.
-    addressed: HashMap<(u64, Box<str>), Arc<str>>,
-    order: VecDeque<(u64, Box<str>)>,
+    going: Lately<Fresh<Box<str>>, Going>,
+    changes: Lately<Fresh<Option<u64>>, Box<str>>,
+}
+
+/// The latest of something, as many as are remembered.
+struct Lately<K, V> {
+    known: HashMap<K, V>,
+    order: VecDeque<K>,
+}
+
+impl<K, V> Default for Lately<K, V> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Lately<K, V> {
+    fn insert(&mut self, key: K, value: V) {
+        if self.known.insert(key.clone(), value).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > MAX_FRESH
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
 }
 
 /// See the module's text.
@@ -106,24 +146,26 @@ impl Directory {
         state.users.get(&(conf, uid.clone()))?.iter().find(|other| other.session == session).map(|other| Arc::clone(&other.name))
     }
 
-    /// The message of a session with this id is for one session alone.
-    pub fn address(&self, sender: u64, id: &str, resource: &str) {
-        let mut state = self.lock();
-        let key: (u64, Box<str>) = (sender, id.into());
-        if state.addressed.insert(key.clone(), resource.into()).is_none() {
-            state.order.push_back(key);
-        }
-        if state.order.len() > MAX_ADDRESSED
-            && let Some(oldest) = state.order.pop_front()
-        {
-            state.addressed.remove(&oldest);
-        }
+    /// A session sends a message that goes in a particular way.
+    pub fn send(&self, sender: u64, conversation: &ConversationId, id: &str, going: Going) {
+        self.lock().going.insert((sender, conversation.clone(), id.into()), going);
     }
 
-    /// The session that it is for.
+    /// How a fresh message goes.
     #[must_use]
-    pub fn addressed(&self, sender: u64, id: &str) -> Option<Arc<str>> {
-        self.lock().addressed.get(&(sender, Box::from(id))).cloned()
+    pub fn going(&self, sender: u64, conversation: &ConversationId, id: &str) -> Going {
+        self.lock().going.known.get(&(sender, conversation.clone(), id.into())).cloned().unwrap_or_default()
+    }
+
+    /// A session changes a message, or a room's subject, by a stanza with this id: it is told with that.
+    pub fn change(&self, sender: u64, conversation: &ConversationId, target: Option<u64>, id: &str) {
+        self.lock().changes.insert((sender, conversation.clone(), target), id.into());
+    }
+
+    /// The id of the stanza that asked for a fresh change.
+    #[must_use]
+    pub fn id_of_change(&self, sender: u64, conversation: &ConversationId, target: Option<u64>) -> Option<Box<str>> {
+        self.lock().changes.known.get(&(sender, conversation.clone(), target)).cloned()
     }
 }
 
@@ -154,16 +196,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_one_session_is_remembered_for_a_while() {
-        let directory = Directory::default();
-        for number in 0..=MAX_ADDRESSED {
-            directory.address(1, &number.to_string(), "phone");
-            directory.address(1, &number.to_string(), "laptop");
+    fn what_is_fresh_is_remembered_for_a_while() {
+        let (directory, lobby) = (Directory::default(), ConversationId::parse("lobby").unwrap());
+        let going = |resource: &str| Going { resource: Some(resource.into()), ..Going::default() };
+        for number in 0..=MAX_FRESH {
+            directory.send(1, &lobby, &number.to_string(), going("phone"));
+            directory.send(1, &lobby, &number.to_string(), going("laptop"));
         }
-        assert_eq!(directory.addressed(1, &MAX_ADDRESSED.to_string()).as_deref(), Some("laptop"));
-        assert_eq!(directory.addressed(1, "0"), None);
-        assert_eq!(directory.addressed(2, "1"), None);
+        assert_eq!(directory.going(1, &lobby, &MAX_FRESH.to_string()), going("laptop"));
+        assert_eq!(directory.going(1, &lobby, "0"), Going::default());
+        assert_eq!(directory.going(2, &lobby, "1"), Going::default());
+        directory.change(1, &lobby, Some(7), "c1");
+        assert_eq!(directory.id_of_change(1, &lobby, Some(7)).as_deref(), Some("c1"));
+        assert_eq!(directory.id_of_change(1, &lobby, None), None);
         let state = directory.lock();
-        assert!(state.addressed.len() == MAX_ADDRESSED && state.order.len() == MAX_ADDRESSED);
+        assert!(state.going.known.len() == MAX_FRESH && state.going.order.len() == MAX_FRESH);
     }
 }

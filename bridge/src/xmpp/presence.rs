@@ -341,7 +341,6 @@ async fn broadcast(task: &Task, content: Option<&Arc<[u8]>>) {
 
 async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let (edge, conf, uid) = (Arc::clone(&connection.edge), connection.me.conf, connection.me.uid.clone());
-    let session = connection.session.get();
     let reader = edge.hub.reader().clone();
     let contacts = blocking(move || {
         let mut contacts = roster::partners(&reader, conf, &uid)?;
@@ -352,7 +351,8 @@ async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let Ok(contacts) = contacts.await else { return };
     for uid in contacts.iter().chain([&connection.me.uid]) {
         for resource in edge.directory.of(conf, uid) {
-            if resource.session != session && resource.presence.is_some() {
+            // The session itself, too, as long as it is available (RFC 6121 §4.2.2, §4.4.2).
+            if resource.presence.is_some() {
                 route(&edge, &resource, Arc::clone(&stanza));
             }
         }

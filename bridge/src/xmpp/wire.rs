@@ -77,7 +77,11 @@ impl Wire for XmppWire {
         self.note(event);
         let Some(domain) = self.domains.of(event.place.conf) else { return Bytes::new() };
         let mut out = Vec::with_capacity(512);
-        match Prepared::of(&self.reader, &self.domains.ids, event) {
+        let prepared = match self.edge.get() {
+            Some(edge) => Prepared::fresh(edge, event),
+            None => Prepared::of(&self.reader, &self.domains.ids, event),
+        };
+        match prepared {
             Ok(prepared) => drop(domain.stanzas.write_groupchat(&prepared.outgoing(event), &mut out)),
             Err(error) => tracing::warn!(%error, "an event is not told over XMPP, since what it is about cannot be read"),
         }
@@ -119,6 +123,7 @@ type Known = (String, Entry);
 #[derive(Default)]
 pub(super) struct Prepared {
     id: String,
+    echo: Option<Box<str>>,
     target: Option<Known>,
     reply_to: Option<Known>,
     reactions: Vec<Arc<str>>,
@@ -126,6 +131,18 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// The same of a fresh event: a change has the id of the stanza that asked for it (XEP-0045 §7.4).
+    pub fn fresh(edge: &Edge, event: &Event) -> Result<Self, StateError> {
+        let prepared = Self::of(edge.hub.reader(), &edge.domains.ids, event)?;
+        let target = match event.entry.body {
+            Body::Edit { target, .. } | Body::Delete { target } | Body::React { target, .. } => Some(target),
+            Body::Settings { .. } => None,
+            _ => return Ok(prepared),
+        };
+        let echo = (event.origin != 0).then(|| edge.directory.id_of_change(event.origin, &event.place.conversation, target)).flatten();
+        Ok(Self { echo, ..prepared })
+    }
+
     /// Looks up what the event does not hold itself.
     pub fn of(reader: &Reader, ids: &EventIds, event: &Event) -> Result<Self, StateError> {
         let (conf, conv) = (event.place.conf, event.place.conv);
@@ -159,6 +176,7 @@ impl Prepared {
             reply_to: self.reply_to.as_ref().map(original),
             reactions: &self.reactions,
             retraction: self.retraction.as_ref().map(by),
+            echo: self.echo.as_deref(),
             ..Outgoing::new(event, &self.id)
         }
     }

@@ -92,6 +92,11 @@ async fn members(asking: &Asking<'_>, found: &Found, wanted: Affiliation) -> Res
                 }
             }
             if complete || after.is_none() || list.len() >= MAX_LISTED {
+                if wanted == Affiliation::Member {
+                    // Who may enter belongs to it.
+                    let invited = reader.standing_so(&found, Standing::Invited, None, MAX_LISTED)?.0;
+                    list.extend(invited.into_iter().map(|uid| Listed { uid, nick: None, affiliation: wanted, role: None }));
+                }
                 list.truncate(MAX_LISTED);
                 return Ok(list);
             }
@@ -102,7 +107,7 @@ async fn members(asking: &Asking<'_>, found: &Found, wanted: Affiliation) -> Res
 
 async fn outcasts(asking: &Asking<'_>, found: &Found) -> Result<Vec<Listed>, Reject> {
     let (reader, found) = (asking.session.shard.hub.reader().clone(), found.clone());
-    let banned = blocking(move || Ok(reader.banned(&found, None, MAX_LISTED)?.0)).await?;
+    let banned = blocking(move || Ok(reader.standing_so(&found, Standing::Banned, None, MAX_LISTED)?.0)).await?;
     Ok(banned.into_iter().map(|uid| Listed { uid, nick: None, affiliation: Affiliation::Outcast, role: None }).collect())
 }
 

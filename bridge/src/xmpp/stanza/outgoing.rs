@@ -103,6 +103,8 @@ pub struct Ends<'a> {
     pub to: &'a str,
     /// The bare JID of the account whose copy this is, which gives the stanza-id (XEP-0359 §3).
     pub archive: &'a str,
+    /// From occupant to occupant of a room, whose JIDs these are (XEP-0045 §7.5).
+    pub is_private: bool,
 }
 
 /// Somebody in a room.
@@ -175,6 +177,9 @@ impl Stanzas {
         if !write_content(&mut xml, self, outgoing, Shape::Chat) {
             out.truncate(begin);
             return false;
+        }
+        if ends.is_private {
+            xml.open("x", ns::MUC_USER).empty();
         }
         write_nick(&mut xml, &entry.name); // XEP-0172 §4.2
         xml.open("stanza-id", ns::STANZA_IDS).attr("id", outgoing.id).attr("by", ends.archive).empty();
