@@ -105,7 +105,8 @@ class Client(slixmpp.ClientXMPP):
 
     def recv_stanza(self, stanza):
         self.wire.append(f"recv {xml(stanza)}")
-        self.inbox.append(("stanza", stanza))
+        # Beside slixmpp's events, which leave some out: "message stanza", "presence stanza", "iq stanza".
+        self.inbox.append((f"{stanza.name} stanza", stanza))
         self.came.set()
         super().recv_stanza(stanza)
 
@@ -137,6 +138,10 @@ class Client(slixmpp.ClientXMPP):
         await self["xep_0199"].send_ping(self.where.domain, timeout=SOON)
         await asyncio.sleep(SILENCE)
 
+    async def expect_gone(self, occupant, what="the leaving"):
+        """The presence that says that an occupant of a room has left it."""
+        return await self.expect("presence stanza", what, lambda one: one["from"] == occupant and one["type"] == "unavailable")
+
     async def expect_text(self, text, sender=None):
         """The message with this body."""
         return await self.expect("message", f"message {text!r}", lambda one: one["body"] == text and (not sender or one["from"] == sender))
@@ -164,7 +169,7 @@ class Client(slixmpp.ClientXMPP):
         ensure(how == "session_start", f"{self.boundjid}: login over {self.way} ended with {how}")
         self.send_presence()
         # The server's own answer to that: afterwards this resource is available.
-        await self.expect("stanza", "the own presence", lambda one: one.name == "presence" and one["from"] == self.boundjid)
+        await self.expect("presence stanza", "the own presence", lambda one: one["from"] == self.boundjid)
         return self
 
     async def end(self):
@@ -178,6 +183,13 @@ class Client(slixmpp.ClientXMPP):
             return await self["xep_0045"].join_muc_wait(slixmpp.JID(room), nick or self.nick, timeout=SOON, **(options or {"maxstanzas": 0}))
         except asyncio.TimeoutError:
             raise Failure(f"{self.boundjid}: joining {room} came to no end (presences, own presence, history, subject)") from None
+
+    async def join_refused(self, room):
+        """Tries to join; the error."""
+        self["xep_0045"].make_join_stanza(slixmpp.JID(room), self.nick, maxstanzas=0).send()
+        answer = await self.expect("presence stanza", "an answer", lambda one: one["from"].bare == room)
+        ensure(answer["type"] == "error", f"instead of a refusal came {xml(answer)}")
+        return answer["error"]
 
     def say(self, to, text, kind="chat", **more):
         message = self.make_message(to, text, mtype=kind)

@@ -56,7 +56,7 @@ async def unknown_requests(where):
         with contextlib.suppress(Exception):
             answer = await iq.send(timeout=SOON)
             raise Failure(f"it was answered {xml(answer)}")
-        error = await anna.expect("stanza", "the error", lambda one: one.name == "iq" and one["type"] == "error")
+        error = await anna.expect("iq stanza", "the error", lambda one: one["type"] == "error")
         ensure(error["error"]["condition"] in ("service-unavailable", "feature-not-implemented"), xml(error))
         await anna["xep_0199"].send_ping(where.domain, timeout=SOON)
 
@@ -149,6 +149,8 @@ async def resends(where):
                 message = await bert.expect("message", "what was sent again", lambda one: one["body"])
                 came.append(message["body"])
             ensure(came == [*sent, last], f"came {came}")
+            await anna["xep_0199"].send_ping(where.domain, timeout=SOON)
+            anna["xep_0198"].request_ack()
             for text in (*sent, last):
                 await anna.expect("stanza_acked", f"the acknowledgement of {text!r}", lambda one: one["body"] == text)
     finally:
