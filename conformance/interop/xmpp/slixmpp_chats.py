@@ -163,7 +163,7 @@ async def archive(where):
             found = [got["mam_result"]["id"] for got in rest["mam"]["results"]]
             ensure(found == archived[5:] and rest["mam_fin"].xml.get("complete") == "true", f"{found} of {archived}: {xml(rest)}")
         fields = await anna["xep_0313"].get_fields(timeout=SOON)
-        ensure({"with", "start", "end"} <= set(fields["fields"]), xml(fields))
+        ensure({"with", "start", "end"} <= {one["var"] for one in fields["fields"]}, xml(fields))
 
 
 async def while_away(where):
