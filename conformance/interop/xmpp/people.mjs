@@ -140,8 +140,8 @@ export class Link {
   }
 }
 
-/** One line per check; ends the program. */
-export async function run(name, checks) {
+/** One line per check; ends the program, after `end`. */
+export async function run(name, checks, end = () => {}) {
   let failed = 0;
   for (const [label, check] of checks) {
     try {
@@ -153,5 +153,6 @@ export async function run(name, checks) {
       if (process.env.INTEROP_TRACE) console.error(error);
     }
   }
+  await end();
   process.exit(failed ? 1 : 0);
 }
