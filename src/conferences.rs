@@ -1,5 +1,6 @@
 //! Makes sure that the configured conferences exist, or in demo mode the demo.
 
+use hallway_bridge::xmpp::negotiation::Host;
 use hallway_broker::clock;
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
@@ -12,6 +13,8 @@ use crate::config::{ChannelKind, Conference, Config, FullChannel, Mode};
 
 /// The conference of demo mode.
 const DEMO: &str = "demo";
+/// Its XMPP domain.
+const DEMO_DOMAIN: &str = "localhost";
 /// Its title.
 const DEMO_TITLE: &str = "Demo conference";
 
@@ -41,6 +44,22 @@ pub fn default_sign_in(config: &Config) -> SignIn {
 /// It is no id.
 pub fn default_id(config: &Config) -> Result<ConferenceId, ConferencesError> {
     Ok(ConferenceId::parse(config.conference.keys().next().map_or(DEMO, String::as_str))?)
+}
+
+/// The domains that XMPP is spoken for: those that are configured; in demo mode the demo's is `localhost`, else that of the public URL is the
+/// `default` conference's.
+#[must_use]
+pub fn xmpp_hosts(config: &Config, default: &ConferenceId) -> Vec<Host> {
+    let configured = config.conference.iter().filter_map(|(id, conference)| {
+        let domain = conference.xmpp_domain.clone()?;
+        Some(Host { domain, conference: id.clone() })
+    });
+    let mut hosts: Vec<Host> = configured.collect();
+    if hosts.is_empty() {
+        let own = config.server.host_names().into_iter().next().filter(|_| config.server.mode != Mode::Demo);
+        hosts.push(Host { domain: own.unwrap_or_else(|| DEMO_DOMAIN.to_owned()), conference: default.to_string() });
+    }
+    hosts
 }
 
 /// Makes what is missing and changes what the configuration says otherwise. What it does not name is left alone. A store without any

@@ -10,6 +10,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hallway_bridge::xmpp::negotiation::Host;
+use hallway_bridge::xmpp::{self, XmppInWebSocket, XmppOptions};
 use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
@@ -18,9 +20,9 @@ use hallway_broker::hub::{Hub, HubOptions, OpenError};
 use hallway_broker::ids::ConferenceId;
 use hallway_broker::mqtt::{self, MqttInWebSocket, MqttOptions};
 use hallway_broker::recent::WIRES;
-use hallway_broker::registry::Wires;
+use hallway_broker::registry::{Wire, Wires};
 use hallway_broker::tls::{Certificates, TlsError};
-use hallway_ws_adapter::HttpOptions;
+use hallway_ws_adapter::{HttpOptions, Others};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task;
@@ -119,7 +121,7 @@ fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let spoken = ["listen.http", "listen.mqtt", "listen.mqtts"];
+    let spoken = ["listen.http", "listen.mqtt", "listen.mqtts", "listen.xmpp", "listen.xmpps"];
     for (key, address) in loaded.config.listen.all().into_iter().filter(|(key, _)| !spoken.contains(key)) {
         if address != Address::Off && loaded.origin(key) != Origin::Default {
             tracing::warn!("{key} is set, but this build does not listen there yet");
@@ -133,21 +135,24 @@ struct Running {
     control: ControlServer,
     http: Option<hallway_ws_adapter::Handle>,
     mqtt: Option<Arc<mqtt::Edge>>,
+    xmpp: Option<Arc<xmpp::Edge>>,
 }
 
 /// What is listened on, and what the ready line says of it.
 struct Bound {
     http: Option<TcpListener>,
     mqtt: mqtt::Listeners,
+    xmpp: xmpp::Listeners,
     /// Protocol and address.
     addresses: Vec<(String, String)>,
 }
 
 async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     let config = &loaded.config;
-    let certificates = match config.listen.mqtts {
-        Address::Off => None,
-        Address::At(_) => Some(Certificates::open(&config.store.path, config.tls.files(), &config.server.host_names())?),
+    let with_tls = [config.listen.mqtts, config.listen.xmpp, config.listen.xmpps];
+    let certificates = match with_tls.iter().any(|address| *address != Address::Off) {
+        false => None,
+        true => Some(Certificates::open(&config.store.path, config.tls.files(), &config.server.host_names())?),
     };
     let bound = bind_all(config, certificates.clone())?;
     conferences::ensure(hub, config, true).await?;
@@ -157,22 +162,29 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     for (protocol, address) in &bound.addresses {
         ready.push_str(&format!(" {protocol}={address}"));
     }
-    let (http, mqtt) = start_edges(hub, bound, config, conferences::default_id(config)?).map_err(ServeError::Start)?;
+    let edges = start_edges(hub, bound, config, conferences::default_id(config)?).map_err(ServeError::Start)?;
     say(&ready);
-    Ok(Running { signals, control, http, mqtt })
+    let Edges { http, mqtt, xmpp } = edges;
+    Ok(Running { signals, control, http, mqtt, xmpp })
+}
+
+/// The edges that run.
+struct Edges {
+    http: Option<hallway_ws_adapter::Handle>,
+    mqtt: Option<Arc<mqtt::Edge>>,
+    xmpp: Option<Arc<xmpp::Edge>>,
 }
 
 /// The one place where the edges are joined: their wire forms, who they sign in, and what one offers another.
-fn start_edges(
-    hub: &Arc<Hub>,
-    bound: Bound,
-    config: &Config,
-    conference: ConferenceId,
-) -> io::Result<(Option<hallway_ws_adapter::Handle>, Option<Arc<mqtt::Edge>>)> {
+fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: ConferenceId) -> io::Result<Edges> {
     let mut wires: Wires = [const { None }; WIRES];
     for (number, wire) in mqtt::wires(hub).into_iter().chain([hallway_ws_adapter::wire(hub)]) {
         wires[number] = Some(wire);
     }
+    let hosts = conferences::xmpp_hosts(config, &conference);
+    let domains = xmpp::Domains::new(hub, &hosts).map_err(io::Error::other)?;
+    let (number, xmpp_wire) = xmpp::wire(hub, &domains);
+    wires[number] = Some(Arc::clone(&xmpp_wire) as Arc<dyn Wire>);
     hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;
     let sign_ins = SignIns::new(hub);
     let is_demo = config.server.mode == Mode::Demo;
@@ -198,9 +210,32 @@ fn start_edges(
         plaintext_login,
         trusted_proxies: config.server.trusted_proxies.iter().map(|range| (range.address, range.prefix)).collect(),
     };
-    let in_websocket = mqtt.as_ref().map(|edge| Arc::new(MqttInWebSocket(Arc::clone(edge))) as Arc<dyn InWebSocket>);
-    let start_http = |listener| hallway_ws_adapter::start(hub, sign_ins, listener, options, in_websocket);
-    Ok((bound.http.map(start_http).transpose()?, mqtt))
+    let is_xmpp_on = [config.listen.xmpp, config.listen.xmpps].iter().any(|address| *address != Address::Off);
+    let xmpp = is_xmpp_on.then(|| {
+        let options = xmpp_options(config, hosts, is_demo, plaintext_login);
+        xmpp::start(hub, sign_ins.clone(), bound.xmpp, options, domains)
+    });
+    if let Some(edge) = &xmpp {
+        xmpp_wire.tell(edge);
+    }
+    let others = Others {
+        mqtt: mqtt.as_ref().map(|edge| Arc::new(MqttInWebSocket(Arc::clone(edge))) as Arc<dyn InWebSocket>),
+        xmpp: xmpp.as_ref().map(|edge| Arc::new(XmppInWebSocket(Arc::clone(edge))) as Arc<dyn InWebSocket>),
+    };
+    let start_http = |listener| hallway_ws_adapter::start(hub, sign_ins, listener, options, others);
+    Ok(Edges { http: bound.http.map(start_http).transpose()?, mqtt, xmpp })
+}
+
+fn xmpp_options(config: &Config, hosts: Vec<Host>, demo: bool, plaintext_login: bool) -> XmppOptions {
+    XmppOptions {
+        hosts,
+        room_presence_max: config.xmpp.room_presence_max.try_into().unwrap_or(usize::MAX),
+        stanza_bytes: config.xmpp.stanza_bytes,
+        depth_max: config.xmpp.depth_max,
+        demo,
+        plaintext_login,
+        services: config.xmpp.services.clone(),
+    }
 }
 
 fn bind_all(config: &Config, certificates: Option<Arc<Certificates>>) -> Result<Bound, ServeError> {
@@ -219,11 +254,16 @@ fn bind_all(config: &Config, certificates: Option<Arc<Certificates>>) -> Result<
     listening("mqtt", &tcp)?;
     let tls = bind("listen.mqtts", "--mqtts", config.listen.mqtts)?;
     listening("mqtts", &tls)?;
+    let xmpp_tcp = bind("listen.xmpp", "--xmpp", config.listen.xmpp)?;
+    listening("xmpp", &xmpp_tcp)?;
+    let xmpp_tls = bind("listen.xmpps", "--xmpps", config.listen.xmpps)?;
+    listening("xmpps", &xmpp_tls)?;
     let unix = config.listen.mqtt_unix.as_deref().map(bind_unix).transpose()?;
     if let Some(path) = &config.listen.mqtt_unix {
         addresses.push(("mqtt_unix".to_owned(), path.display().to_string()));
     }
-    Ok(Bound { http, mqtt: mqtt::Listeners { tcp, tls: tls.zip(certificates), unix }, addresses })
+    let mqtt = mqtt::Listeners { tcp, tls: tls.zip(certificates.clone()), unix };
+    Ok(Bound { http, mqtt, xmpp: xmpp::Listeners { tcp: xmpp_tcp, tls: xmpp_tls, certificates }, addresses })
 }
 
 fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
@@ -270,6 +310,9 @@ impl Running {
         }
         if let Some(mqtt) = self.mqtt {
             mqtt.stop();
+        }
+        if let Some(xmpp) = self.xmpp {
+            xmpp.stop();
         }
         self.control.stop();
         let drained = task::spawn_blocking(move || hub.drain());

@@ -118,6 +118,11 @@ impl Decoder {
         }
     }
 
+    /// Another bound on messages, from the next frame on.
+    pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
+        self.max_message_bytes = max_message_bytes;
+    }
+
     /// The next event in what is held and `input`, `None` when more bytes are needed; then `input` is empty and what it held of
     /// a frame is kept. What an event refers to is unmasked in place. To stop before `None`, give the rest to [`Self::hold`].
     ///
@@ -231,7 +236,7 @@ impl Decoder {
             return Ok(Some(head)); // RFC 6455 §5.5 bounds it already
         }
         let before = if head.opcode == Opcode::Continuation { self.message.len() } else { 0 };
-        if head.payload_bytes > (self.max_message_bytes - before) as u64 {
+        if head.payload_bytes > self.max_message_bytes.saturating_sub(before) as u64 {
             return Err(Violation::TooBig); // RFC 6455 §7.4.1, 1009; §10.4
         }
         Ok(Some(head))

@@ -32,11 +32,11 @@ use crate::recent::Recent;
 use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
 use crate::sessions::{Live, Sessions};
-use crate::shard::Ending;
+use crate::shard::{Audience, Ending};
 use crate::shares::{Share, Shares};
 use crate::state::State;
 use crate::state::sled::{SledOptions, SledState};
-use crate::topic::Telling;
+use crate::topic::{Telling, Topic};
 
 pub use crate::reader::Reader;
 
@@ -142,6 +142,7 @@ pub struct Hub {
     /// The state, as backups see it.
     snapshots: Arc<Snapshots>,
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
+    audience: OnceLock<Arc<dyn Audience>>,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -187,6 +188,7 @@ impl Hub {
             log: Arc::clone(&log),
             snapshots,
             mailboxes: OnceLock::new(),
+            audience: OnceLock::new(),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),
@@ -263,10 +265,37 @@ impl Hub {
         mailboxes[next].run(job);
     }
 
+    /// Runs a job on a shard: how something reaches the connections that live there.
+    pub fn run_on_shard(&self, shard: u16, job: Job) {
+        if let Some(mailbox) = self.mailboxes.get().and_then(|mailboxes| mailboxes.get(usize::from(shard))) {
+            mailbox.run(job);
+        }
+    }
+
     /// Runs a job on the first shard: where listeners live.
     pub fn run_on_first_shard(&self, job: Job) {
         if let Some(first) = self.mailboxes.get().and_then(|mailboxes| mailboxes.first()) {
             first.run(job);
+        }
+    }
+
+    /// Whom the shards tell of who follows the topics that are watched; once. `false` when there is somebody already.
+    pub fn set_audience(&self, audience: Arc<dyn Audience>) -> bool {
+        self.audience.set(audience).is_ok()
+    }
+
+    /// Whom the shards tell of who follows the topics that are watched.
+    #[must_use]
+    pub fn audience(&self) -> Option<&Arc<dyn Audience>> {
+        self.audience.get()
+    }
+
+    /// Tells the shards that a topic is now to be watched, or is not any more: what [`Audience::wants`] says when they come to it. Those who
+    /// follow it already are told of as if they came.
+    pub fn watch(&self, topic: &Topic) {
+        for mailbox in self.mailboxes.get().into_iter().flatten() {
+            let topic = topic.clone();
+            mailbox.run(Box::new(move |shard| shard.watch(&topic)));
         }
     }
 
@@ -314,6 +343,12 @@ impl Hub {
     pub fn tell(&self, telling: &Telling) {
         let is_shared = matches!(telling.signal, Signal::Published { .. }) && !self.shares.is_empty();
         if !is_shared && !telling.topic().into_iter().chain(telling.everybodys()).any(|topic| self.interest.has(&topic)) {
+            return;
+        }
+        // Who has blocked somebody is not told that they type.
+        if let Signal::Typing { conversation, from, .. } = &telling.signal
+            && !matches!(self.reader.block_in(telling.conf, from, conversation), Ok(None))
+        {
             return;
         }
         let (conf, payload) = telling_payload(telling);

@@ -1,12 +1,18 @@
 //! What the edges may ask of the state. Every call reads what is committed now; none writes. They may touch the disk: an edge calls the longer
 //! ones through [`tokio::task::spawn_blocking`].
 
+mod archive;
+mod belongings;
 mod conversations;
 mod history;
+mod messages;
 mod people;
 mod topics;
 
+use std::hash::Hasher as _;
 use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::apply::{Idempotency, answer_of, draft_hash};
 use crate::command::Draft;
@@ -20,7 +26,8 @@ use crate::reject::{Reason, Reject};
 use crate::state::{Direction, State, StateError};
 use crate::view::{ConferenceHead, Found, decode, read_head};
 
-pub use conversations::{Listed, Membership};
+pub use archive::Span;
+pub use conversations::{Listed, Membership, UnreadDirect};
 pub use history::{Page, Toward};
 pub use people::Person;
 
@@ -43,6 +50,15 @@ impl Reader {
     #[must_use]
     pub fn ids(&self) -> EventIds {
         EventIds::new(self.secret)
+    }
+
+    /// A secret key of this store for one purpose, from which neither the store's own nor another purpose's follows.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> [u8; 16] {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(b"key\0");
+        hasher.write(purpose.as_bytes());
+        hasher.finish128().as_bytes()
     }
 
     /// The state itself, for backups and exports.
@@ -170,7 +186,7 @@ impl Reader {
     pub fn may_post(&self, conf: ConfNo, uid: &Uid, id: &ConversationId) -> Result<(), Reject> {
         if let Some(partner) = id.partner(uid) {
             self.user(conf, &partner)?.ok_or(Reason::UnknownUser)?;
-            return Ok(());
+            return self.block_between(conf, uid, &partner)?.map_or(Ok(()), |reason| Err(reason.into()));
         }
         let found = self.conversation(conf, id)?.ok_or(Reason::UnknownConversation)?;
         let asker = Asker { uid, role: self.role(conf, uid)?, standing: self.standing(&found, uid)? };

@@ -5,6 +5,7 @@
 //! given nothing more until its lane is empty; then it is refilled from its cursor, the lowest pos that it may miss, until it has
 //! all that passed it by.
 
+mod audience;
 mod everything;
 mod filters;
 mod refill;
@@ -17,16 +18,18 @@ use bytes::Bytes;
 use slab::Slab;
 
 use crate::ids::{ConfNo, Uid};
-use crate::model::Realm;
+use crate::model::{Realm, Via};
 use crate::outbox::{Bounds, Flushed, Link, Outbox};
 use crate::recent::{Published, WIRES};
 use crate::topic::{How, Source, Telling, Topic};
 use crate::tree::Tree;
 
+use audience::Watched;
 use everything::Everything;
 use refill::{Lag, lag_from};
 
-pub use everything::{Join, Known};
+pub use audience::Follower;
+pub use everything::{Join, Known, Scope};
 pub use refill::Refill;
 use walk::Late;
 pub use walk::Walk;
@@ -77,6 +80,7 @@ struct Session<L> {
     id: u64,
     conf: ConfNo,
     uid: Uid,
+    via: Via,
     link: L,
     outbox: Outbox,
     /// Topic and the place among its readers.
@@ -117,6 +121,7 @@ pub struct Registry<L> {
     scratch: Vec<u8>,
     /// Topics gained and lost since last asked, for the map of shards by topic.
     interest: Vec<(Topic, bool)>,
+    watched: Watched,
     /// Counts for the metrics.
     pub counts: Counts,
 }
@@ -147,16 +152,18 @@ impl<L: Link> Registry<L> {
             untidy: Vec::new(),
             scratch: Vec::new(),
             interest: Vec::new(),
+            watched: Watched::default(),
             counts: Counts::default(),
         }
     }
 
     /// Adds a session; its slot.
-    pub fn add(&mut self, id: u64, conf: ConfNo, uid: Uid, link: L) -> u32 {
+    pub fn add(&mut self, id: u64, conf: ConfNo, uid: Uid, via: Via, link: L) -> u32 {
         let session = Session {
             id,
             conf,
             uid,
+            via,
             link,
             outbox: Outbox::default(),
             topics: HashMap::new(),
@@ -178,8 +185,10 @@ impl<L: Link> Registry<L> {
         if session.lag.is_some() {
             self.bounds.budget.lag_ends();
         }
-        for (topic, at) in session.topics {
-            self.leave(&topic, at);
+        for (topic, at) in std::mem::take(&mut session.topics) {
+            if self.leave(&topic, at) {
+                self.watched.note(&topic, &session, false);
+            }
         }
     }
 
@@ -229,7 +238,10 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         if let Some(at) = session.topics.get(topic) {
             if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
-                *reader = Reader { slot, how, implied: false, floor: PENDING, checked: 0, ended: 0 };
+                let before = std::mem::replace(reader, Reader { slot, how, implied: false, floor: PENDING, checked: 0, ended: 0 });
+                if before.implied {
+                    self.note_follower(slot, topic, true);
+                }
             }
             return true;
         }
@@ -251,6 +263,9 @@ impl<L: Link> Registry<L> {
         });
         session.topics.insert(topic.clone(), u32::try_from(readers.list.len()).unwrap_or(LEFT));
         readers.list.push(Reader { slot, how, implied, floor: PENDING, checked: 0, ended: 0 });
+        if !implied {
+            self.note_follower(slot, topic, true);
+        }
     }
 
     /// Changes how a reader reads from now on.
@@ -328,14 +343,16 @@ impl<L: Link> Registry<L> {
         session.chats = 0;
         session.everything = None;
         for (topic, at) in std::mem::take(&mut session.topics) {
-            self.leave(&topic, at);
+            if self.leave(&topic, at) {
+                self.note_follower(slot, &topic, false);
+            }
         }
     }
 
     /// The session no longer follows the topic, unless it follows everything; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
-        if session.everything.is_some() { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
+        if session.follows_public() { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
     }
 
     fn drop_reader(&mut self, slot: u32, topic: &Topic) -> bool {
@@ -353,18 +370,27 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         let Some(at) = session.topics.remove(topic) else { return false };
         session.chats -= usize::from(matches!(topic, Topic::Chat(..)));
-        self.leave(topic, at);
+        if self.leave(topic, at) {
+            self.note_follower(slot, topic, false);
+        }
         true
     }
 
-    /// Marks a reader's place as left, and takes places out when nobody walks and half are left.
-    fn leave(&mut self, topic: &Topic, at: u32) {
-        let Some(readers) = self.topics.get_mut(topic) else { return };
+    /// Marks a reader's place as left, and takes places out when nobody walks and half are left. Whether it followed the topic by name.
+    fn leave(&mut self, topic: &Topic, at: u32) -> bool {
+        let Some(readers) = self.topics.get_mut(topic) else { return false };
+        let mut was_named = false;
         if let Some(reader) = readers.list.get_mut(at as usize) {
             reader.slot = LEFT;
             readers.left += 1;
+            was_named = !reader.implied;
         }
-        if self.walking { self.untidy.push(topic.clone()) } else { self.tidy(topic) }
+        if self.walking {
+            self.untidy.push(topic.clone())
+        } else {
+            self.tidy(topic)
+        }
+        was_named
     }
 
     fn tidy(&mut self, topic: &Topic) {

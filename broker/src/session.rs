@@ -12,6 +12,7 @@ use crate::outbox::Flushed;
 use crate::queue::{ReplyTo, Submission, Ticket};
 use crate::reader::{Page, Toward};
 use crate::recent::Published;
+use crate::registry::Scope;
 use crate::reject::{Reason, Reject};
 use crate::sessions::{Live, Presence};
 use crate::shard::{Ending, Peer, Shard};
@@ -56,6 +57,17 @@ pub struct Session {
     pub via: Via,
 }
 
+/// What a new reader of a conversation is to have of what is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatchUp {
+    /// Nothing: live after its head.
+    Live,
+    /// Everything above a seq.
+    After(u64),
+    /// The newest events of these kinds, so many at most; all else is live.
+    Last(usize, &'static [&'static str]),
+}
+
 /// A conversation that was subscribed to, and what was missed of it.
 pub struct Subscribed {
     /// The conversation.
@@ -74,7 +86,7 @@ impl Session {
     pub fn open(shard: &Rc<Shard>, who: Who, via: Via, device: Option<&str>, peer: Rc<dyn Peer>) -> Result<Self, Reject> {
         let hub = &shard.hub;
         let id = hub.next_session_id();
-        let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), peer));
+        let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), via, peer));
         let (version, since_ms) = (who.version, hub.clock().now_ms());
         let live = Live { id, shard: shard.index, slot, via, since_ms, version, device: device.map(Into::into) };
         let (first, oldest) = match hub.sessions().add(who.conf, &who.uid, live, hub.limits()) {
@@ -136,11 +148,12 @@ impl Session {
         self.shard.hub.call(self.who.conf, self.actor(), action).await
     }
 
-    /// Follows a conversation: live after its head, or after `after` with what was missed.
+    /// Follows a conversation, with what is there already as far as `catch_up` asks for it. What comes after that is given when the caller lets
+    /// others of the shard run.
     ///
     /// # Errors
     /// The refusal.
-    pub async fn subscribe(&self, id: &ConversationId, after: Option<u64>, how: How) -> Result<Subscribed, Reject> {
+    pub async fn subscribe(&self, id: &ConversationId, catch_up: CatchUp, how: How) -> Result<Subscribed, Reject> {
         let Who { conf, uid, .. } = &self.who;
         let reader = self.shard.hub.reader().clone();
         let found = reader.readable(*conf, uid, id)?;
@@ -158,9 +171,10 @@ impl Session {
             blocking(move || {
                 let end = reader.conference_head(conf)?.pos;
                 let head = reader.head(&found)?;
-                let page = match after {
-                    Some(after) => reader.page(&found, Toward::Newer(after), MAX_PAGE, &[])?,
-                    None => Page { events: Vec::new(), complete: true },
+                let page = match catch_up {
+                    CatchUp::Live => Page { events: Vec::new(), complete: true },
+                    CatchUp::After(after) => reader.page(&found, Toward::Newer(after), MAX_PAGE, &[])?,
+                    CatchUp::Last(limit, kinds) => reader.page(&found, Toward::Older(u64::MAX), limit, kinds)?,
                 };
                 // Looked at last: then nothing that was read was said after a removal.
                 let found = reader.readable(conf, &uid, &id)?;
@@ -175,13 +189,13 @@ impl Session {
             }
         };
         // The head may be newer than `end`, and the page newer than the head: the floor is what the page surely covers.
-        let covered = match (after, page.complete, page.events.last()) {
-            (Some(_), false, Some(last)) => last.entry.pos,
-            (Some(_), true, Some(last)) => last.entry.pos.max(end),
-            (None, ..) => head.pos.max(end),
-            _ => end,
+        let last = page.events.last().map_or(0, |event| event.entry.pos);
+        let covered = match catch_up {
+            CatchUp::After(_) if !page.complete => last,
+            CatchUp::After(_) => last.max(end),
+            CatchUp::Live | CatchUp::Last(..) => last.max(head.pos).max(end),
         };
-        let until = if page.complete { covered } else { head.pos.max(end) };
+        let until = covered.max(head.pos).max(end);
         if !self.shard.registry(|registry| registry.settle(self.slot, &topic, covered, until)) {
             return Err(Reason::NotAMember.into());
         }
@@ -189,15 +203,15 @@ impl Session {
         Ok(Subscribed { found, head, page })
     }
 
-    /// Follows everything that the user may read, now and later: live from now on, or with what came after `from`.
+    /// Follows everything of the scope that the user may read, now and later: live from now on, or with what came after `from`.
     ///
     /// # Errors
     /// The state's.
-    pub async fn subscribe_all(&self, how: How, from: Option<u64>) -> Result<(), Reject> {
+    pub async fn subscribe_all(&self, scope: Scope, how: How, from: Option<u64>) -> Result<(), Reject> {
         let (reader, conf, uid) = (self.shard.hub.reader().clone(), self.who.conf, self.who.uid.clone());
         // First register, then read: what the user comes into in between is noted.
         let start = from.unwrap_or_else(|| self.shard.hub.end(conf));
-        if !self.shard.registry(|registry| registry.follow_all(self.slot, start, how)) {
+        if !self.shard.registry(|registry| registry.follow_all(self.slot, start, how, scope)) {
             return Ok(());
         }
         match blocking(move || Ok(reader.known(conf, &uid)?)).await {
@@ -232,6 +246,10 @@ impl Session {
     /// In a direct conversation the other's presence comes along.
     fn follow_presence(&self, id: &ConversationId, follow: bool) {
         let Some(partner) = id.partner(&self.who.uid) else { return };
+        // XEP-0191 §3.2: who is blocked is not shown it, from the next time on that they come; when it cannot be read, neither.
+        if follow && self.shard.hub.reader().has_blocked(self.who.conf, &partner, &self.who.uid).unwrap_or(true) {
+            return;
+        }
         let topic = Topic::Presence(self.who.conf, partner);
         self.shard.registry(|registry| {
             if follow {

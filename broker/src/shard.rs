@@ -14,9 +14,9 @@ use crate::model::{Event, Publication};
 use crate::outbox::{Bounds, Flushed, Link, Stamped};
 use crate::queue::Answer;
 use crate::recent::Published;
-use crate::registry::{Registry, Wires};
+use crate::registry::{Follower, Registry, Wires};
 use crate::shares::Share;
-use crate::topic::Telling;
+use crate::topic::{Telling, Topic};
 
 /// Writes of a walk before others get their turn.
 const WALK_STEP: usize = 256;
@@ -84,6 +84,18 @@ impl Link for Rc<dyn Peer> {
     }
 }
 
+/// Who wants to know who follows a topic by name, and over which protocol. Called from the shards' threads, those of one shard in order.
+pub trait Audience: Send + Sync {
+    /// Whether the topic is to be watched now.
+    fn wants(&self, topic: &Topic) -> bool;
+
+    /// A session follows the topic; it may have been told of before.
+    fn came(&self, topic: &Topic, follower: &Follower);
+
+    /// It does not any more.
+    fn went(&self, topic: &Topic, follower: &Follower);
+}
+
 /// See the module's text.
 pub struct Shard {
     /// Its number.
@@ -114,7 +126,34 @@ impl Shard {
         for (topic, has) in registry.take_interest() {
             self.hub.interest().set(topic, self.index, has);
         }
+        let moves = registry.take_moves();
+        drop(registry);
+        if let Some(audience) = self.hub.audience().filter(|_| !moves.is_empty()) {
+            for (topic, follower, came) in &moves {
+                if *came {
+                    audience.came(topic, follower)
+                } else {
+                    audience.went(topic, follower)
+                }
+                // Whoever wants it again says so by a job, which comes after this.
+                if !audience.wants(topic) {
+                    self.registry.borrow_mut().unwatch(topic);
+                }
+            }
+        }
         result
+    }
+
+    /// Watches who follows a topic, or stops it, as the audience wants it now.
+    pub fn watch(&self, topic: &Topic) {
+        let Some(audience) = self.hub.audience() else { return };
+        if !audience.wants(topic) {
+            self.registry(|registry| registry.unwatch(topic));
+            return;
+        }
+        for follower in self.registry(|registry| registry.watch(topic)) {
+            audience.came(topic, &follower);
+        }
     }
 
     /// Uses the read buffer that all connections of the shard share, between a read and the handling of what was read.

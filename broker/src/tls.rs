@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use ::ring::digest;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -57,11 +58,20 @@ pub enum TlsError {
     Make(#[from] rcgen::Error),
 }
 
+/// A certificate, as connections use it.
+#[derive(Clone)]
+pub struct Current {
+    /// What TLS is spoken with.
+    pub config: Arc<ServerConfig>,
+    /// What SCRAM binds to by `tls-server-end-point` (RFC 5929 §4): the certificate's hash; `None` when its signature has no hash of its own.
+    pub end_point: Option<Arc<[u8]>>,
+}
+
 /// See the module's text.
 pub struct Certificates {
     certificate: PathBuf,
     key: PathBuf,
-    config: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Current>,
 }
 
 impl Certificates {
@@ -75,14 +85,20 @@ impl Certificates {
             Some(files) => files,
             None => own(&data_dir.join("tls"), names)?,
         };
-        let config = RwLock::new(read(&certificate, &key)?);
-        Ok(Arc::new(Self { certificate, key, config }))
+        let current = RwLock::new(read(&certificate, &key)?);
+        Ok(Arc::new(Self { certificate, key, current }))
     }
 
     /// What new connections use.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        self.current().config
+    }
+
+    /// The same, with what such connections are bound by.
+    #[must_use]
+    pub fn current(&self) -> Current {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the files again, for new connections. When they are broken, what was read before stays.
@@ -90,8 +106,8 @@ impl Certificates {
     /// # Errors
     /// [`TlsError`].
     pub fn reload(&self) -> Result<(), TlsError> {
-        let config = read(&self.certificate, &self.key)?;
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let current = read(&self.certificate, &self.key)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(())
     }
 
@@ -106,11 +122,12 @@ fn contents(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error })
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
     let missing = |path: &Path, what| TlsError::Pem { path: path.to_owned(), what };
     let unusable = |error| TlsError::Unusable { path: certificate.to_owned(), error };
     let chain = CertificateDer::pem_slice_iter(&contents(certificate)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| missing(certificate, "certificate"))?;
+    let end_point = chain.first().and_then(|certificate| end_point(certificate));
     let secret = PrivateKeyDer::from_pem_slice(&contents(key)?).map_err(|_| missing(key, "private key"))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
@@ -119,7 +136,25 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = ring::Ticketer::new().map_err(unusable)?;
     config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok(Current { config: Arc::new(config), end_point })
+}
+
+/// Where in a certificate its signature's algorithm is named, at the latest: after version and serial number (RFC 5280 §4.1).
+const ALGORITHM_WITHIN: usize = 96;
+
+/// The hash of a certificate by the hash function of its signature, or SHA-256 in place of the broken ones (RFC 5929 §4.1).
+fn end_point(certificate: &[u8]) -> Option<Arc<[u8]>> {
+    let head = certificate.get(..ALGORITHM_WITHIN.min(certificate.len()))?;
+    let names = |oid: &[u8]| head.windows(oid.len()).any(|part| part == oid);
+    let (rsa, ecdsa): (&[u8], &[u8]) = (b"\x2a\x86\x48\x86\xf7\x0d\x01\x01", b"\x2a\x86\x48\xce\x3d\x04\x03");
+    let by = |rsa_number: u8, ecdsa_number: u8| names(&[rsa, &[rsa_number]].concat()) || names(&[ecdsa, &[ecdsa_number]].concat());
+    let algorithm = match () {
+        () if by(12, 3) => &digest::SHA384,
+        () if by(13, 4) => &digest::SHA512,
+        () if by(11, 2) || names(&[rsa, &[5]].concat()) || names(&[rsa, &[4]].concat()) => &digest::SHA256,
+        () => return None,
+    };
+    Some(digest::digest(algorithm, certificate).as_ref().into())
 }
 
 /// The certificate and key that the server made itself, made now when they are not there.

@@ -25,6 +25,8 @@ pub enum Transport {
     Tls(Box<Tls>),
     /// WebSocket over TCP; TLS is in front of it, if any.
     WebSocket(Box<WebSocket>),
+    /// None any more.
+    Closed,
 }
 
 impl Transport {
@@ -46,6 +48,7 @@ impl Transport {
             }
             Self::Tls(tls) => tls.try_read(buffer),
             Self::WebSocket(socket) => socket.try_read(buffer),
+            Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -59,6 +62,7 @@ impl Transport {
             Self::Unix(stream) => stream.try_write(bytes),
             Self::Tls(tls) => tls.try_write(bytes),
             Self::WebSocket(socket) => socket.try_write(bytes),
+            Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
@@ -68,7 +72,7 @@ impl Transport {
     /// The connection is broken.
     pub fn flush(&self) -> io::Result<bool> {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => Ok(true),
+            Self::Tcp(_) | Self::Unix(_) | Self::Closed => Ok(true),
             Self::Tls(tls) => tls.flush(),
             Self::WebSocket(socket) => socket.flush(),
         }
@@ -78,7 +82,7 @@ impl Transport {
     #[must_use]
     pub fn has_pending(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tcp(_) | Self::Unix(_) | Self::Closed => false,
             Self::Tls(tls) => tls.has_pending(),
             Self::WebSocket(socket) => socket.has_pending(),
         }
@@ -88,7 +92,7 @@ impl Transport {
     #[must_use]
     pub fn has_unread(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tcp(_) | Self::Unix(_) | Self::Closed => false,
             Self::Tls(tls) => tls.has_unread(),
             Self::WebSocket(socket) => socket.has_unread(),
         }
@@ -107,13 +111,14 @@ impl Transport {
             Self::Unix(stream) => stream.ready(interest).await,
             Self::Tls(tls) => tls.socket().ready(interest).await,
             Self::WebSocket(socket) => socket.socket().ready(interest).await,
+            Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     /// Says goodbye in the transport's own way, as far as the socket takes it.
     pub fn shutdown(&self) {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => {}
+            Self::Tcp(_) | Self::Unix(_) | Self::Closed => {}
             Self::Tls(tls) => tls.shutdown(),
             Self::WebSocket(socket) => socket.shutdown(),
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hallway_broker::accounts;
 use hallway_broker::admit::Rate;
-use hallway_broker::edges::{self, InWebSocket, SignIns};
+use hallway_broker::edges::{self, SignIns};
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, Uid};
@@ -19,6 +19,7 @@ use hallway_broker::shard::Shard;
 
 use crate::http::client::Client;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
+use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session;
@@ -37,7 +38,7 @@ pub(crate) struct Shared {
     pub hub: Arc<Hub>,
     pub sign_ins: SignIns,
     /// MQTT in WebSocket, when it is spoken here.
-    pub mqtt: Option<Arc<dyn InWebSocket>>,
+    pub others: Others,
     /// Protocol and address of each listener, for the page.
     pub listeners: Vec<(String, String)>,
     /// Whether passwords are taken on connections without TLS.
@@ -106,7 +107,7 @@ impl App for Connection {
     }
 
     fn speaks(&self, socket: Socket) -> bool {
-        socket == Socket::Hallway || self.shared.mqtt.is_some()
+        socket == Socket::Hallway || self.shared.others.of(socket).is_some()
     }
 
     fn admits(&self, client: &Client) -> Result<(), Fault> {
@@ -123,13 +124,10 @@ impl App for Connection {
     fn upgraded(&self, upgraded: Upgraded) {
         let Some(admitted) = self.admitted.take() else { return };
         let Upgraded { stream, leftover, client, route } = upgraded;
-        if route == Socket::Mqtt {
-            let upgraded =
-                edges::Upgraded { stream, leftover: leftover.to_vec(), address: client.address, is_secure: client.secure, admitted };
-            if let Some(mqtt) = &self.shared.mqtt {
-                mqtt.enter(&self.shard, upgraded);
-            }
-            return;
+        if let Some(other) = self.shared.others.of(route) {
+            let leftover = leftover.to_vec();
+            return other
+                .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
         let (accounts, shard) = (Arc::clone(&self.shared.sign_ins.accounts), Rc::clone(&self.shard));
         tokio::task::spawn_local(session::run(accounts, shard, stream, leftover.to_vec(), admitted));

@@ -92,6 +92,8 @@ pub enum Socket {
     Hallway,
     /// `/mqtt`: MQTT.
     Mqtt,
+    /// `/xmpp-websocket`: XMPP.
+    Xmpp,
 }
 
 /// A connection that has become a WebSocket: the 101 is written.

@@ -18,4 +18,4 @@ pub mod types;
 pub mod wire;
 
 pub use json_rpc::json_rpc;
-pub use listen::{Handle, HttpOptions, start, wire};
+pub use listen::{Handle, HttpOptions, Others, start, wire};

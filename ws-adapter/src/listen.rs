@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
 use crate::http::client::Network;
-use crate::http::{self, Settings};
+use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
 use crate::wire::{WS_WIRE, WsWire};
 
@@ -35,6 +35,27 @@ pub struct HttpOptions {
     pub plaintext_login: bool,
     /// Networks whose `X-Forwarded-*` is believed: address and prefix bits.
     pub trusted_proxies: Vec<(IpAddr, u8)>,
+}
+
+/// The other edges that are spoken inside WebSocket.
+#[derive(Clone, Default)]
+pub struct Others {
+    /// At `/mqtt`.
+    pub mqtt: Option<Arc<dyn InWebSocket>>,
+    /// At `/xmpp-websocket`.
+    pub xmpp: Option<Arc<dyn InWebSocket>>,
+}
+
+impl Others {
+    /// The edge that a socket is for.
+    #[must_use]
+    pub fn of(&self, socket: Socket) -> Option<&Arc<dyn InWebSocket>> {
+        match socket {
+            Socket::Hallway => None,
+            Socket::Mqtt => self.mqtt.as_ref(),
+            Socket::Xmpp => self.xmpp.as_ref(),
+        }
+    }
 }
 
 /// A listener that runs.
@@ -60,17 +81,11 @@ pub fn wire(hub: &Hub) -> (usize, Arc<dyn Wire>) {
     (WS_WIRE, Arc::new(WsWire::new(hub.reader().ids())))
 }
 
-/// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `mqtt` takes what comes at `/mqtt`.
+/// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `others` take what comes at their paths.
 ///
 /// # Errors
 /// An origin, URL or network that is none.
-pub fn start(
-    hub: &Arc<Hub>,
-    sign_ins: SignIns,
-    listener: TcpListener,
-    options: HttpOptions,
-    mqtt: Option<Arc<dyn InWebSocket>>,
-) -> io::Result<Handle> {
+pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: HttpOptions, others: Others) -> io::Result<Handle> {
     let address = listener.local_addr()?;
     let site = Site::new(address, options.public_url.as_deref(), &options.origins).map_err(invalid)?;
     let network = |(address, bits): &(IpAddr, u8)| format!("{address}/{bits}").parse::<Network>();
@@ -79,7 +94,7 @@ pub fn start(
         settings: Settings { site, trusted_proxies, body_bytes: hub.limits().frame_bytes },
         hub: Arc::clone(hub),
         sign_ins,
-        mqtt,
+        others,
         listeners: options.listeners,
         plaintext_login: options.plaintext_login,
         http_rates: Mutex::new(HttpRates::new(HTTP_SENDERS)),

@@ -44,6 +44,11 @@ pub struct Item {
 impl Info {
     /// Appends `<query/>`, for the node that was asked for, if any (§3.2).
     pub fn write(&self, node: Option<&str>, out: &mut Vec<u8>) {
+        self.write_with(node, &[], out);
+    }
+
+    /// The same with data forms (XEP-0128), as written before.
+    pub fn write_with(&self, node: Option<&str>, forms: &[u8], out: &mut Vec<u8>) {
         let mut xml = Writer::new(out);
         xml.open("query", INFO).attr_if("node", node).inside();
         for Identity { category, kind, name } in &self.identities {
@@ -53,7 +58,7 @@ impl Info {
         for feature in &self.features {
             xml.open_child("feature").attr("var", feature).empty();
         }
-        xml.close("query");
+        xml.written(forms).close("query");
     }
 
     /// The verification string's SHA-1 in base64 (XEP-0115 §5.1), which clients ask once for and remember.

@@ -21,9 +21,21 @@ pub struct Received {
 }
 
 impl Received {
+    /// Of a stream that goes on: so many were handled before.
+    #[must_use]
+    pub fn resumed(handled: u32) -> Self {
+        Self { handled, waiting: VecDeque::new() }
+    }
+
+    /// The number that the next stanza gets.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.handled.wrapping_add(u32::try_from(self.waiting.len()).unwrap_or(0))
+    }
+
     /// A stanza came. Its number, to be said when it is done.
     pub fn begin(&mut self) -> u32 {
-        let number = self.handled.wrapping_add(u32::try_from(self.waiting.len()).unwrap_or(0));
+        let number = self.next();
         self.waiting.push_back(false);
         number
     }
@@ -76,6 +88,8 @@ pub struct TooHigh {
 pub struct Unacknowledged {
     acknowledged: u32,
     stanzas: VecDeque<Sent>,
+    /// Events that were acknowledged before others of a lower pos.
+    ahead: Vec<u64>,
     /// Bytes of those that are nowhere else.
     own_bytes: usize,
 }
@@ -107,32 +121,51 @@ impl Unacknowledged {
         self.own_bytes
     }
 
-    /// The client has handled so many in all.
+    /// Takes back what was pushed last, so that `len` are left: it was not sent after all.
+    pub fn truncate(&mut self, len: usize) {
+        for sent in self.stanzas.drain(len.min(self.stanzas.len())..) {
+            if let Sent::Own(bytes) = sent {
+                self.own_bytes -= bytes.len();
+            }
+        }
+    }
+
+    /// The client has handled so many in all. `given`: every event at or below this pos was sent that is for it.
     ///
     /// # Errors
     /// [`TooHigh`]; nothing is changed.
-    pub fn acknowledge(&mut self, handled: u32) -> Result<(), TooHigh> {
+    pub fn acknowledge(&mut self, handled: u32, given: u64) -> Result<(), TooHigh> {
         let more = handled.wrapping_sub(self.acknowledged) as usize;
         if more > self.stanzas.len() {
             let sent = self.acknowledged.wrapping_add(u32::try_from(self.stanzas.len()).unwrap_or(u32::MAX));
             return Err(TooHigh { handled, sent });
         }
         for sent in self.stanzas.drain(..more) {
-            if let Sent::Own(bytes) = sent {
-                self.own_bytes -= bytes.len();
+            match sent {
+                Sent::Own(bytes) => self.own_bytes -= bytes.len(),
+                Sent::Event(pos) => self.ahead.push(pos),
             }
         }
+        let cursor = self.cursor(given);
+        self.ahead.retain(|pos| *pos > cursor);
         self.acknowledged = handled;
         if self.stanzas.is_empty() {
             // An idle stream keeps no room for them.
             self.stanzas = VecDeque::new();
+            self.ahead.shrink_to_fit();
         }
         Ok(())
     }
 
-    /// What is to be sent again, in its order, when the stream is resumed.
-    pub fn iter(&self) -> impl Iterator<Item = &Sent> {
-        self.stanzas.iter()
+    /// When the stream is resumed: what is nowhere else and is to be sent again, in its order, and the events above the cursor that are not. Events
+    /// that are come from the store, from the cursor on. Nothing is unacknowledged then.
+    pub fn take_up(&mut self) -> (Vec<Box<[u8]>>, Vec<u64>) {
+        let own = std::mem::take(&mut self.stanzas).into_iter().filter_map(|sent| match sent {
+            Sent::Own(bytes) => Some(bytes),
+            Sent::Event(_) => None,
+        });
+        self.own_bytes = 0;
+        (own.collect(), std::mem::take(&mut self.ahead))
     }
 
     /// The pos from which a session that comes back without resuming goes on: what is at or below it was acknowledged, of what was sent up to `given`.

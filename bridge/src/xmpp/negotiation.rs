@@ -1,6 +1,7 @@
 //! From the first header to a bound resource (RFC 6120 §4.3): TLS, signing in, a resource; in that order, one feature at a time. No IO: what comes
 //! in is handed in, what goes out is appended, and what the connection has to do is said by [`Next`].
 
+mod register;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use hallway_broker::accounts::Identity;
 use hallway_broker::accounts::exchange::ChannelBinding;
 use minidom::Element;
 
+use super::management;
 use super::sasl::{self, Answer, Failure, Place, Sasl};
 use super::stream::{Condition, Framing, Header, Incoming, Opening, StreamError, failure, ns, write_features, write_header};
 use super::write::Writer;
@@ -23,6 +25,10 @@ const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 const BINDINGS: &str = "urn:xmpp:sasl-cb:0";
 /// Failed logins after which the stream ends (RFC 6120 §6.4.4 wants two at least and five at most).
 const MOST_FAILURES: u8 = 5;
+/// The namespace of client state indication (XEP-0352).
+pub const CSI: &str = "urn:xmpp:csi:0";
+/// The namespace by which roster versions are offered (RFC 6121 §2.6.1).
+const ROSTER_VERSIONS: &str = "urn:xmpp:features:rosterver";
 /// The language of what we say.
 const LANG: &str = "en";
 
@@ -62,6 +68,19 @@ pub struct Bound {
     pub id: String,
 }
 
+/// Somebody who is in and wants to go on with a session (XEP-0198 §5).
+#[derive(Debug)]
+pub struct Resume {
+    /// Who.
+    pub identity: Box<Identity>,
+    /// Where.
+    pub host: Host,
+    /// The session, as they were told when it began.
+    pub previous: String,
+    /// How many stanzas of it they have had.
+    pub handled: u32,
+}
+
 /// What the connection does next, when what was appended is written.
 #[derive(Debug)]
 pub enum Next {
@@ -73,6 +92,8 @@ pub enum Next {
     Restart,
     /// The session begins.
     Bound(Bound),
+    /// The session of before goes on, if it is there; else the client binds a resource.
+    Resume(Resume),
     /// Closes.
     Close,
 }
@@ -94,6 +115,8 @@ pub struct Negotiation {
     /// Our header is out for the stream that is open.
     is_open: bool,
     failures: u8,
+    /// Anybody may make an account.
+    registers: bool,
     random: fn() -> [u8; 16],
 }
 
@@ -102,7 +125,14 @@ impl Negotiation {
     #[must_use]
     pub fn new(framing: Framing, security: Security, hosts: Vec<Host>, random: fn() -> [u8; 16]) -> Self {
         let phase = Phase::Stranger(sasl(&security));
-        Self { framing, security, hosts, host: None, phase, is_open: false, failures: 0, random }
+        Self { framing, security, hosts, host: None, phase, is_open: false, failures: 0, registers: false, random }
+    }
+
+    /// Accounts can be made, too (XEP-0077).
+    #[must_use]
+    pub fn registering(mut self, registers: bool) -> Self {
+        self.registers = registers;
+        self
     }
 
     /// The connection has TLS from now on; a header is to come.
@@ -112,12 +142,12 @@ impl Negotiation {
         self.is_open = false;
     }
 
-    /// Takes what was read. `place` says where clients of a host sign in.
-    pub async fn take<'p>(&mut self, incoming: Incoming, place: impl Fn(&Host) -> Place<'p>, out: &mut Vec<u8>) -> Next {
+    /// Takes what was read; appends what goes out, each a message of its own over WebSocket. `place` says where clients of a host sign in.
+    pub async fn take<'p>(&mut self, incoming: Incoming, place: impl Fn(&Host) -> Place<'p>, out: &mut Vec<Vec<u8>>) -> Next {
         let taken = match incoming {
             Incoming::Open(header) => self.open(&header, out).map(|()| Next::Read),
             Incoming::Close => {
-                super::stream::write_close(self.framing, out);
+                out.push(written(|out| super::stream::write_close(self.framing, out)));
                 return Next::Close;
             }
             Incoming::Stanza(element) => self.element(&element, place, out).await,
@@ -126,11 +156,11 @@ impl Negotiation {
     }
 
     /// Ends the stream with an error, of the reader's for example.
-    pub fn fail(&self, error: &StreamError, out: &mut Vec<u8>) -> Next {
+    pub fn fail(&self, error: &StreamError, out: &mut Vec<Vec<u8>>) -> Next {
         let id = self.stream_id();
         let from = self.host.as_ref().or(self.hosts.first()).map(|host| host.domain.as_str());
         let opening = Opening { id: &id, from, to: None, lang: LANG, namespace: ns::CLIENT };
-        out.extend(failure(self.framing, (!self.is_open).then_some(&opening), error).concat());
+        out.extend(failure(self.framing, (!self.is_open).then_some(&opening), error));
         Next::Close
     }
 
@@ -139,7 +169,7 @@ impl Negotiation {
     }
 
     /// The client's header: ours, and what there is to negotiate.
-    fn open(&mut self, header: &Header, out: &mut Vec<u8>) -> Result<(), StreamError> {
+    fn open(&mut self, header: &Header, out: &mut Vec<Vec<u8>>) -> Result<(), StreamError> {
         let wrong = |condition, clause, text| Err(StreamError::new(condition, clause, text));
         let of_client = self.framing == Framing::WebSocket || header.namespace.as_deref() == Some(ns::CLIENT);
         if !of_client {
@@ -157,10 +187,10 @@ impl Negotiation {
         }
         let id = self.stream_id();
         let opening = Opening { id: &id, from: Some(&host.domain), to: header.from.as_deref(), lang: LANG, namespace: ns::CLIENT };
-        write_header(self.framing, &opening, out);
+        out.push(written(|out| write_header(self.framing, &opening, out)));
         self.is_open = true;
         self.host = Some(host);
-        write_features(self.framing, &self.features(), out);
+        out.push(written(|out| write_features(self.framing, &self.features(), out)));
         Ok(())
     }
 
@@ -170,6 +200,9 @@ impl Negotiation {
         match &self.phase {
             Phase::SignedIn(_) => {
                 xml.open("bind", BIND).empty();
+                xml.open("sm", management::NS).empty();
+                xml.open("csi", CSI).empty(); // XEP-0352 §4.1
+                xml.open("ver", ROSTER_VERSIONS).empty(); // RFC 6121 §2.6.1
                 // Clients of RFC 3921 ask for it unless it is optional.
                 xml.open("session", SESSION).inside().open_child("optional").empty().close("session");
             }
@@ -183,6 +216,9 @@ impl Negotiation {
                 }
                 if self.takes_logins() {
                     write_mechanisms(sasl, &mut xml);
+                    if self.registers {
+                        xml.open("register", register::FEATURE).empty(); // XEP-0077 §4
+                    }
                 }
             }
         }
@@ -207,14 +243,24 @@ impl Negotiation {
         !matches!(self.security, Security::Plain { open: false, .. })
     }
 
-    async fn element<'p>(&mut self, element: &Element, place: impl Fn(&Host) -> Place<'p>, out: &mut Vec<u8>) -> Result<Next, StreamError> {
+    async fn element<'p>(
+        &mut self,
+        element: &Element,
+        place: impl Fn(&Host) -> Place<'p>,
+        out: &mut Vec<Vec<u8>>,
+    ) -> Result<Next, StreamError> {
         let not_yet = StreamError::new(Condition::NotAuthorized, "RFC 6120 §4.9.3.12", "sign in first");
         let Some(host) = self.host.clone().filter(|_| self.is_open) else { return Err(not_yet) };
         if matches!(self.phase, Phase::SignedIn(_)) {
-            return self.bind(element, host);
+            return self.begin_session(element, host);
         }
         if element.is("starttls", TLS) {
             return Ok(self.begin_tls(out));
+        }
+        if element.is("iq", ns::CLIENT) && self.registers && self.takes_logins() {
+            let (answer, failed) = register::answer(&place(&host), element).await;
+            out.push(answer);
+            return if failed { self.failed() } else { Ok(Next::Read) };
         }
         let is_sasl = element.has_ns(sasl::NS) && self.takes_logins();
         let Phase::Stranger(sasl) = &mut self.phase else { return Err(not_yet) };
@@ -226,19 +272,25 @@ impl Negotiation {
     }
 
     /// RFC 6120 §5.4.2.
-    fn begin_tls(&self, out: &mut Vec<u8>) -> Next {
+    fn begin_tls(&self, out: &mut Vec<Vec<u8>>) -> Next {
         if self.starttls() {
-            Writer::new(out).open("proceed", TLS).empty();
+            out.push(written(|out| {
+                Writer::new(out).open("proceed", TLS).empty();
+            }));
             return Next::StartTls;
         }
-        Writer::new(out).open("failure", TLS).empty();
-        super::stream::write_close(self.framing, out);
+        out.push(written(|out| {
+            Writer::new(out).open("failure", TLS).empty();
+        }));
+        out.push(written(|out| super::stream::write_close(self.framing, out)));
         Next::Close
     }
 
     /// What SASL came to (RFC 6120 §6.4).
-    fn signed(&mut self, answer: Answer, out: &mut Vec<u8>) -> Result<Next, StreamError> {
-        let mut xml = Writer::new(out);
+    fn signed(&mut self, answer: Answer, out: &mut Vec<Vec<u8>>) -> Result<Next, StreamError> {
+        out.push(Vec::new());
+        let Some(message) = out.last_mut() else { return Ok(Next::Read) };
+        let mut xml = Writer::new(message);
         match answer {
             Answer::Challenge(message) => {
                 xml.open("challenge", sasl::NS).inside().text(&encoded(&message)).close("challenge");
@@ -256,13 +308,30 @@ impl Negotiation {
             }
             Answer::Failure(failure) => {
                 xml.open("failure", sasl::NS).inside().open_child(failure.name()).empty().close("failure");
-                self.failures += u8::from(failure != Failure::Aborted);
-                if self.failures >= MOST_FAILURES {
-                    return Err(StreamError::new(Condition::PolicyViolation, "RFC 6120 §6.4.4", "too many logins failed"));
-                }
-                Ok(Next::Read)
+                if failure == Failure::Aborted { Ok(Next::Read) } else { self.failed() }
             }
         }
+    }
+
+    /// A login or registration failed: some more are let in.
+    fn failed(&mut self) -> Result<Next, StreamError> {
+        self.failures += 1;
+        if self.failures >= MOST_FAILURES {
+            return Err(StreamError::new(Condition::PolicyViolation, "RFC 6120 §6.4.4", "too many logins failed"));
+        }
+        Ok(Next::Read)
+    }
+
+    /// A resource of one's own, or the session of before (XEP-0198 §5).
+    fn begin_session(&mut self, element: &Element, host: Host) -> Result<Next, StreamError> {
+        if !element.is("resume", management::NS) {
+            return self.bind(element, host);
+        }
+        let handled = element.attr("h").and_then(|handled| handled.parse().ok());
+        let (Some(previous), Some(handled), Phase::SignedIn(identity)) = (element.attr("previd"), handled, &self.phase) else {
+            return Err(StreamError::new(Condition::BadFormat, "XEP-0198 §5", "which session is to be resumed is not said"));
+        };
+        Ok(Next::Resume(Resume { identity: identity.clone(), host, previous: previous.to_owned(), handled }))
     }
 
     /// RFC 6120 §7.6.
@@ -275,6 +344,12 @@ impl Negotiation {
         let Phase::SignedIn(identity) = phase else { return Err(not_yet) };
         Ok(Next::Bound(Bound { identity, host, resource, id: id.to_owned() }))
     }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out);
+    out
 }
 
 fn sasl(security: &Security) -> Sasl {

@@ -12,6 +12,7 @@ use super::topic::{
 };
 use crate::ids::{ConversationId, Uid};
 use crate::model::{Kind, Realm};
+use crate::registry::Scope;
 use crate::reject::{Class, Reason, Reject};
 use crate::topic::{How, Parts, Source, Topic};
 use crate::view::Found;
@@ -85,7 +86,7 @@ impl Task {
             self.session.shard.registry(|registry| registry.reread_all(slot, how));
             return Ok(());
         }
-        self.session.subscribe_all(how, Some(from)).await
+        self.session.subscribe_all(Scope::All, how, Some(from)).await
     }
 
     fn follow_people(&self, selection: &Selection) {

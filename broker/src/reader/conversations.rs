@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Reader, Toward};
 use crate::apply::ReadMark;
-use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::keys;
 use crate::model::{Event, Head, Member, MemberRole, Standing, User};
 use crate::registry::Known;
@@ -41,6 +41,17 @@ pub struct Membership {
     pub role: MemberRole,
     /// Their account.
     pub user: Option<User>,
+}
+
+/// A direct conversation with messages that somebody has not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadDirect {
+    /// Its number.
+    pub conv: ConvNo,
+    /// The seq up to which they have read.
+    pub read: u64,
+    /// The pos of the first event after that.
+    pub first_pos: u64,
 }
 
 /// Conversations that are looked at for one list.
@@ -96,6 +107,24 @@ impl Reader {
             }
         }
         Ok(known)
+    }
+
+    /// The direct conversations in which messages lie above the user's read marker.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn unread_direct(&self, conf: ConfNo, uid: &Uid) -> Result<Vec<UnreadDirect>, StateError> {
+        let mut unread = Vec::new();
+        for id in self.ids_below(&keys::user_conversations(conf, uid))?.iter().filter(|id| id.partner(uid).is_some()) {
+            let Some(found) = self.conversation(conf, id)? else { continue };
+            let (head, mark) = (self.head(&found)?, self.read_mark(&found, uid)?);
+            if head.n > mark.n
+                && let Some(first) = self.entry(&found, mark.seq + 1)?
+            {
+                unread.push(UnreadDirect { conv: found.record.no, read: mark.seq, first_pos: first.pos });
+            }
+        }
+        Ok(unread)
     }
 
     /// The conversations that a user may read: their own and those open to all. At most [`LIST_SCAN`] of each are looked at.
@@ -182,6 +211,28 @@ impl Reader {
 
     fn newest_messages(&self, found: &Found, limit: usize) -> Result<Vec<Event>, StateError> {
         Ok(self.scan(found, Toward::Older(u64::MAX), limit, &["message"], RECENT_SCAN)?.0.events)
+    }
+
+    /// Who is banned from a conversation, by uid, up to `limit` above `after`; whether these are all.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn banned(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<(Vec<Uid>, bool), StateError> {
+        let prefix = keys::members(found.conf, found.record.no);
+        let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
+        let mut banned = Vec::new();
+        let mut complete = true;
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
+            let member: Member = decode(value)?;
+            let uid = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
+            let Some(uid) = uid.ok().filter(|_| member.standing == Standing::Banned) else { return Ok(true) };
+            complete = banned.len() < limit;
+            if complete {
+                banned.push(uid);
+            }
+            Ok(complete)
+        })?;
+        Ok((banned, complete))
     }
 
     /// The members of a conversation whose accounts are not erased, by uid, up to `limit` above `after`; whether these are all.

@@ -107,12 +107,17 @@ impl Reader {
     }
 
     /// The lowest seq whose pos is above `pos`; the conversation's pos grows with its seq.
-    fn seq_above(&self, found: &Found, pos: u64) -> Result<u64, StateError> {
+    pub(super) fn seq_above(&self, found: &Found, pos: u64) -> Result<u64, StateError> {
+        self.first_seq(found, |entry| entry.pos > pos)
+    }
+
+    /// The lowest seq whose entry is one that all later ones are, too; one above the head when there is none.
+    pub(super) fn first_seq(&self, found: &Found, is_one: impl Fn(&Entry) -> bool) -> Result<u64, StateError> {
         let (mut low, mut high) = (1, self.head(found)?.seq + 1);
         while low < high {
             let middle = low + (high - low) / 2;
             // Every seq up to the head has an entry.
-            if self.entry(found, middle)?.is_some_and(|entry| entry.pos > pos) {
+            if self.entry(found, middle)?.is_some_and(|entry| is_one(&entry)) {
                 high = middle;
             } else {
                 low = middle + 1;

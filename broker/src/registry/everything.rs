@@ -5,14 +5,32 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{PENDING, Readers, Registry, Session};
 use crate::ids::{ConvNo, ConversationId, Uid};
-use crate::model::{Body, Change, Event};
+use crate::model::{Body, Change, Event, Kind};
 use crate::outbox::Link;
 use crate::topic::{How, Source, Telling, Topic};
+
+/// How much of what one may read is followed without being named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Everything.
+    #[default]
+    All,
+    /// One's direct conversations: the others are followed by name.
+    Direct,
+}
+
+impl Scope {
+    /// Whether a conversation of this kind, which is not open to all, is followed.
+    fn takes(self, kind: Kind) -> bool {
+        self == Self::All || kind == Kind::Direct
+    }
+}
 
 /// What is known of a session that follows everything.
 #[derive(Debug, Default)]
 pub(super) struct Everything {
     how: How,
+    scope: Scope,
     /// Where the conference was when it began: it is given what is above.
     start: u64,
     /// What it is in was read. Until then, who comes in may have been in before.
@@ -75,6 +93,11 @@ pub enum Known {
 }
 
 impl<L> Session<L> {
+    /// Whether it follows all that is open to all.
+    pub(super) fn follows_public(&self) -> bool {
+        self.everything.as_ref().is_some_and(|everything| everything.scope == Scope::All)
+    }
+
     /// Whether a reader of all that is open to all must not give the event to this session: another one does, or nobody may.
     pub(super) fn reads_otherwise(&self, event: &Event) -> bool {
         self.topics.contains_key(&Topic::of(event)) || self.everything.as_ref().is_none_or(|everything| everything.keeps_back(event))
@@ -117,17 +140,19 @@ impl<L: Link> Registry<L> {
     /// Whether the session follows everything.
     #[must_use]
     pub fn follows_all(&self, slot: u32) -> bool {
-        self.sessions.get(slot as usize).is_some_and(|session| session.everything.is_some())
+        self.sessions.get(slot as usize).is_some_and(Session::follows_public)
     }
 
-    /// Begins to follow everything above `start`, where the conference is: from now on, what the user comes into is noted. `false` when the session
-    /// does already. Next, read what there is and say it by [`Registry::follow_known`].
-    pub fn follow_all(&mut self, slot: u32, start: u64, how: How) -> bool {
+    /// Begins to follow everything of the scope above `start`, where the conference is: from now on, what the user comes into is noted. `false` when
+    /// the session does already. Next, read what there is and say it by [`Registry::follow_known`].
+    pub fn follow_all(&mut self, slot: u32, start: u64, how: How, scope: Scope) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.everything.is_none()) else { return false };
-        session.everything = Some(Box::new(Everything { how, start, ..Everything::default() }));
+        session.everything = Some(Box::new(Everything { how, scope, start, ..Everything::default() }));
         let (conf, uid) = (session.conf, session.uid.clone());
         // Nothing is ever given by the second: it is never settled.
-        self.enlist(slot, &Topic::Public(conf), None, how, true);
+        if scope == Scope::All {
+            self.enlist(slot, &Topic::Public(conf), None, how, true);
+        }
         self.enlist(slot, &Topic::Joins(conf, uid), None, how, true);
         true
     }
@@ -141,6 +166,7 @@ impl<L: Link> Registry<L> {
             match known {
                 Known::Banned(conv, pos) => drop(everything.bans.entry(conv).or_insert(pos)),
                 Known::Member(topic, ..) if session.topics.contains_key(&topic) || everything.has_joined(&topic) => {}
+                Known::Member(_, source, _) if !everything.scope.takes(source.kind) => {}
                 Known::Member(topic, source, since) => {
                     let how = everything.how;
                     if let Topic::Chat(_, conv) = topic {
@@ -202,7 +228,10 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
         if let Some(at) = session.topics.get(topic) {
             if let Some(reader) = self.topics.get_mut(topic).and_then(|readers| readers.list.get_mut(*at as usize)) {
-                (reader.how, reader.implied) = (how, false);
+                reader.how = how;
+                if std::mem::replace(&mut reader.implied, false) {
+                    self.note_follower(slot, topic, true);
+                }
             }
             return true;
         }
@@ -234,6 +263,9 @@ impl<L: Link> Registry<L> {
         let was_named = !std::mem::replace(&mut reader.implied, true);
         // When the reader of all that is open has had as much, that one does for it.
         let is_even = !lags && !self.walking && reader.ended == 0 && all.is_some_and(|all| reader.floor <= all);
+        if was_named {
+            self.note_follower(slot, topic, false);
+        }
         if is_public && is_even {
             self.take_reader_out(slot, topic);
         }
@@ -306,7 +338,10 @@ impl<L: Link> Registry<L> {
         let pos = event.entry.pos;
         let session = self.sessions.get_mut(slot as usize)?;
         let everything = session.everything.as_mut()?;
-        let Everything { how, start, settled, .. } = **everything;
+        let Everything { how, scope, start, settled, .. } = **everything;
+        if !scope.takes(event.place.kind) {
+            return None;
+        }
         let before = everything.joined.get(&event.place.conv).copied();
         if pos <= before.unwrap_or(start) {
             return None;

@@ -45,6 +45,7 @@ impl<L: Link> Registry<L> {
     /// What the session needs when it lags and its lane is empty. Answer with [`Registry::refill`] or [`Registry::refill_failed`].
     pub fn wants_refill(&mut self, slot: u32) -> Option<Refill> {
         let session = self.sessions.get_mut(slot as usize)?;
+        let everything = session.follows_public();
         let lag = session.lag.as_mut().filter(|lag| !lag.reading)?;
         if !session.outbox.has_no_events() || !session.link.has_room() {
             return None;
@@ -55,7 +56,6 @@ impl<L: Link> Registry<L> {
             topic => self.topics.get(topic).and_then(|readers| readers.source.clone()),
         };
         let topics = session.topics.keys().filter_map(|topic| Some((topic.clone(), source(topic)?))).collect();
-        let everything = session.everything.is_some();
         Some(Refill { conf: session.conf, uid: session.uid.clone(), after: lag.cursor, topics, everything })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hallway_broker::ids::ConfNo;
 use hallway_broker::model::Event;
-use hallway_broker::registry::Known;
+use hallway_broker::registry::{Known, Scope};
 use hallway_broker::topic::{How, Source, Topic};
 
 use crate::client::Device;
@@ -81,7 +81,7 @@ impl World {
         let Some(conn) = &mut self.devices[device].conn else { return };
         let (shard, slot, id) = (conn.shard, conn.slot, conn.id);
         conn.all = Some(Everything::begun(start));
-        assert!(self.node.registry(shard, |registry| registry.follow_all(slot, start, How::plain(true))));
+        assert!(self.node.registry(shard, |registry| registry.follow_all(slot, start, How::plain(true), Scope::All)));
         self.note(|| format!("session {id} follows everything"));
     }
 

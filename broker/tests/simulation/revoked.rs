@@ -6,7 +6,7 @@ use hallway_broker::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use hallway_broker::model::{Body, Change, Entry, Event, Kind, Message, Place, Via};
 use hallway_broker::outbox::{Bounds, Budget};
 use hallway_broker::recent::{Published, WIRES};
-use hallway_broker::registry::{Registry, Wire, Wires};
+use hallway_broker::registry::{Registry, Scope, Wire, Wires};
 use hallway_broker::topic::{How, Source, Topic};
 
 use crate::link::{Frame, SimLink, SimWire};
@@ -43,7 +43,7 @@ fn registry() -> (Registry<SimLink>, SimLink, u32) {
     let bounds = Bounds { events: 100, bytes: 10_000, budget: Budget::new(100_000) };
     let (mut registry, link) = (Registry::new(Arc::new(wires), bounds, 10), SimLink::default());
     link.0.room.set(10_000);
-    let slot = registry.add(7, ConfNo(1), ann(), link.clone());
+    let slot = registry.add(7, ConfNo(1), ann(), Via::Ws, link.clone());
     (registry, link, slot)
 }
 
@@ -161,7 +161,7 @@ fn an_ended_session_is_given_nothing() {
 /// A registry in which ann follows everything, and by name the crew, which is open to all.
 fn following_all() -> (Registry<SimLink>, SimLink, u32) {
     let (mut registry, link, slot) = registry();
-    assert!(registry.follow_all(slot, 0, How::plain(true)));
+    assert!(registry.follow_all(slot, 0, How::plain(true), Scope::All));
     registry.follow_known(slot, Vec::new());
     registry.settle_all(slot, 0);
     let source = Source { id: ConversationId::parse("crew").unwrap(), kind: Kind::Channel };

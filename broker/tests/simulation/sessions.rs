@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use hallway_broker::ids::{ConfNo, ConvNo, ConversationId};
-use hallway_broker::model::Kind;
+use hallway_broker::model::{Kind, Via};
 use hallway_broker::outbox::Flushed;
 use hallway_broker::reader::{Page, Toward};
 use hallway_broker::reject::Reject;
@@ -37,7 +37,7 @@ impl World {
         let link = SimLink::default();
         link.0.wire.set(self.rng.below(2));
         let mine = link.clone();
-        let slot = self.node.registry(shard, |registry| registry.add(id, conf, uid.clone(), mine));
+        let slot = self.node.registry(shard, |registry| registry.add(id, conf, uid.clone(), Via::Ws, mine));
         let topic = Topic::Inbox(conf, uid.clone());
         let source = Source { id: ConversationId::inbox(&uid), kind: Kind::Inbox };
         self.node.registry(shard, |registry| registry.register(slot, &topic, Some(source), How::plain(true)));

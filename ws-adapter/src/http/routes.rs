@@ -47,6 +47,7 @@ impl Route {
             "/rpc" => Self::Rpc,
             "/ws" => Self::Socket(Socket::Hallway),
             "/mqtt" => Self::Socket(Socket::Mqtt),
+            "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
             _ => return None,
         })
     }

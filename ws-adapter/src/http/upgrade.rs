@@ -1,4 +1,4 @@
-//! `GET /ws` and `GET /mqtt`: the opening handshake (RFC 6455 §4.2).
+//! `GET /ws`, `/mqtt` and `/xmpp-websocket`: the opening handshake (RFC 6455 §4.2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,7 @@ fn subprotocols(what: Socket) -> &'static [&'static str] {
     match what {
         Socket::Hallway => &["hallway.v1"],
         Socket::Mqtt => &["mqtt", "mqttv3.1"],
+        Socket::Xmpp => &["xmpp"], // RFC 7395 §3.1
     }
 }
 

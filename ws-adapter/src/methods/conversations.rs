@@ -6,8 +6,9 @@ use hallway_broker::ids::{ConversationId, EventIds};
 use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{Kind, Signal};
 use hallway_broker::reader::{Listed, Membership, Toward};
+use hallway_broker::registry::Scope;
 use hallway_broker::reject::{Reason, Reject};
-use hallway_broker::session::{Session, blocking};
+use hallway_broker::session::{CatchUp, Session, blocking};
 use hallway_broker::topic::How;
 use serde_json::value::RawValue;
 
@@ -133,7 +134,7 @@ pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> 
     if id.inbox_owner().is_some() {
         return Err(Reason::NotAllowed.into());
     }
-    let subscribed = session.subscribe(&id, wanted.after, How::plain(wanted.echo)).await?;
+    let subscribed = session.subscribe(&id, wanted.after.map_or(CatchUp::Live, CatchUp::After), How::plain(wanted.echo)).await?;
     // A cursor that nothing here has reached is not of this store.
     if wanted.after.is_some_and(|after| after > subscribed.head.seq) {
         session.unsubscribe(&id)?;
@@ -159,7 +160,7 @@ async fn subscribe_all(caller: &Caller<'_>, session: &Session, wanted: &Subscrib
     if wanted.after.is_some() {
         return Err(Reason::InvalidParams.into());
     }
-    session.subscribe_all(How::plain(wanted.echo), None).await?;
+    session.subscribe_all(Scope::All, How::plain(wanted.echo), None).await?;
     json(&Subscribed { conversation: EVERYTHING.into(), epoch: Epoch(epoch), seq: 0, events: Vec::new(), complete: true })
 }
 

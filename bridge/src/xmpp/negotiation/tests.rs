@@ -38,7 +38,7 @@ impl Talk {
 
     /// What the server says to `text`, with either kind of quotes, and what comes next.
     async fn says(&mut self, text: &str) -> (String, Next) {
-        let (mut input, mut out, mut next) = (text.as_bytes(), Vec::new(), Next::Read);
+        let (mut input, mut out, mut next) = (text.as_bytes(), Vec::<Vec<u8>>::new(), Next::Read);
         loop {
             match self.reader.next(&mut input) {
                 Ok(Some(incoming)) => next = self.negotiation.take(incoming, |_| self.story.place(), &mut out).await,
@@ -55,7 +55,7 @@ impl Talk {
         if self.framing == Framing::WebSocket {
             self.reader.end_message().unwrap();
         }
-        (String::from_utf8(out).unwrap().replace('"', "'"), next)
+        (String::from_utf8(out.concat()).unwrap().replace('"', "'"), next)
     }
 
     /// The condition of the stream error that `text` ends the stream with.

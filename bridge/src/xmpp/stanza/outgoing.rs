@@ -214,8 +214,8 @@ impl Stanzas {
         xml.attr("type", "groupchat")
     }
 
-    /// Who an occupant is beside their nick.
-    fn write_identity(&self, xml: &mut Writer<'_>, occupant: &Occupant<'_>) {
+    /// Appends who an occupant is beside their nick.
+    pub fn write_identity(&self, xml: &mut Writer<'_>, occupant: &Occupant<'_>) {
         self.write_occupant_id(xml, occupant); // XEP-0421 §4: on every message
         if nick_of(occupant.name, occupant.uid) != occupant.name {
             write_nick(xml, occupant.name);

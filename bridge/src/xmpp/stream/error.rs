@@ -116,7 +116,9 @@ impl StreamError {
         Self::new(Condition::PolicyViolation, "RFC 6120 §4.9.3.14", text)
     }
 
-    pub(super) fn second_header() -> Self {
+    /// A header where a stanza should be.
+    #[must_use]
+    pub fn second_header() -> Self {
         Self::new(Condition::InvalidNamespace, "RFC 6120 §4.9.3.10", "a second stream header")
     }
 }

@@ -1,0 +1,239 @@
+//! What a session is given of the hub's events and signals: a room's in the form that all occupants share, a direct conversation's in one
+//! of its own, since that depends on who looks.
+
+use std::collections::HashMap;
+
+use hallway_broker::ids::{ConvNo, Uid};
+use hallway_broker::model::{Body, Change, Event, Kind, Notice, Signal, Status, Via};
+use hallway_broker::outbox::Stamped;
+use hallway_broker::sessions::Live;
+use hallway_broker::topic::Telling;
+
+use super::connection::Connection;
+use super::presence;
+use super::rooms::Departure;
+use super::roster;
+use super::stanza::{self, Carbon, Ends, message_id, write_carbon, write_chat_read, write_chat_typing};
+use super::wire::Prepared;
+
+/// Direct conversations as they are while a session that comes back catches up with them.
+pub(super) struct Catching {
+    /// What is at or below this pos is of the past.
+    pub through: u64,
+    /// What is at or below this one is not told.
+    pub from: u64,
+    /// Of each conversation with unread messages, the seq up to which the user has read: that is not told again, nor is what was said where
+    /// everything is read.
+    pub read: HashMap<ConvNo, u64>,
+}
+
+/// Gives an event (see [`hallway_broker::outbox::Link::stamp`]).
+pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+    let pos = event.entry.pos;
+    if had_before(connection, pos) {
+        return Stamped::Unwanted;
+    }
+    if !connection.takes_events() {
+        return Stamped::NoRoom;
+    }
+    let begin = into.len();
+    match (event.place.kind, &event.entry.body) {
+        (Kind::Direct, _) => direct(connection, event, into),
+        (Kind::Inbox, Body::Notice(notice)) => told(connection, event, notice, into),
+        (Kind::Inbox | Kind::Topics, _) => {}
+        (_, Body::Member { user, change }) if *user == connection.me.uid => put_out(connection, event, *change, into),
+        _ if form.is_empty() => {}
+        _ => match echo_of(connection, event) {
+            Some(id) => reflected(connection, event, &id, into),
+            None => connection.emit_event(pos, form, into),
+        },
+    }
+    if into.len() > begin { Stamped::Given } else { Stamped::Unwanted }
+}
+
+fn had_before(connection: &Connection, pos: u64) -> bool {
+    connection.managed.borrow().as_ref().is_some_and(|managed| managed.had.binary_search(&pos).is_ok())
+}
+
+/// The id of the stanza by which this session asked for a change: the room reflects it with that (XEP-0045 §7.4).
+fn echo_of(connection: &Connection, event: &Event) -> Option<Box<str>> {
+    if event.origin != connection.session.get() {
+        return None;
+    }
+    let target = match event.entry.body {
+        Body::Edit { target, .. } | Body::Delete { target } | Body::React { target, .. } => Some(target),
+        Body::Settings { .. } => None,
+        _ => return None,
+    };
+    let echoes = connection.echoes.borrow();
+    echoes.iter().find(|echo| echo.target == target && echo.conversation == event.place.conversation).map(|echo| echo.id.clone())
+}
+
+fn reflected(connection: &Connection, event: &Event, id: &str, into: &mut Vec<u8>) {
+    let domains = &connection.edge.domains;
+    let Ok(prepared) = Prepared::of(connection.edge.hub.reader(), &domains.ids, event) else { return };
+    let outgoing = stanza::Outgoing { echo: Some(id), ..prepared.outgoing(event) };
+    let mut form = Vec::with_capacity(512);
+    if connection.domain.stanzas.write_groupchat(&outgoing, &mut form) {
+        connection.emit_event(event.entry.pos, &form, into);
+    }
+}
+
+/// The user's own standing in a room changed: who is put out is told by the room, and is no occupant any more (XEP-0045 §8.2, §9.1, §9.4).
+fn put_out(connection: &Connection, event: &Event, change: Change, into: &mut Vec<u8>) {
+    let how = match change {
+        Change::Removed => Departure::Kicked,
+        Change::Banned => Departure::Banned,
+        Change::Left if !event.place.kind.is_public() => Departure::NoLongerMember,
+        _ => return,
+    };
+    let key = (event.place.conf, event.place.conv);
+    if !connection.forget_room(key) {
+        return;
+    }
+    connection.edge.rooms.leave(key, connection.session.get(), how);
+    let mut stanza = Vec::new();
+    presence::write_own_departure(connection, &event.place.conversation, how, &mut stanza);
+    connection.emit_addressed(&stanza, into);
+    // The task lets go of the conversation.
+    connection.wake.notify_one();
+}
+
+/// A notice of the user's inbox: an invitation, and a contact who is new.
+fn told(connection: &Connection, event: &Event, notice: &Notice, into: &mut Vec<u8>) {
+    let Notice::Invited { conversation } = notice else { return };
+    let id = connection.edge.domains.ids.encode(event.place.conf, event.entry.pos);
+    let mut stanza = Vec::new();
+    match conversation.partner(&connection.me.uid) {
+        Some(partner) => {
+            if connection.interested.get() {
+                roster::write_push(connection, &partner, &id, &mut stanza);
+            }
+        }
+        None => connection.domain.stanzas.write_invitation(conversation, &event.entry.from, &connection.me.full, &id, &mut stanza),
+    }
+    if !stanza.is_empty() {
+        connection.emit_own_event(event.entry.pos, &stanza, into);
+    }
+}
+
+/// An event of a direct conversation, as it looks from here.
+fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
+    let (me, entry) = (&connection.me, &event.entry);
+    let Some(partner) = event.place.conversation.partner(&me.uid) else { return };
+    let is_own = entry.from == me.uid;
+    if is_own && (event.origin == connection.session.get() || !connection.carbons.get()) {
+        return;
+    }
+    let is_delayed = match connection.catching.borrow().as_deref() {
+        Some(catching) if entry.pos <= catching.through => {
+            // A conversation in which everything is read is not in the list.
+            let Some(read) = catching.read.get(&event.place.conv) else { return };
+            if event.place.seq <= *read || entry.pos <= catching.from {
+                return;
+            }
+            true
+        }
+        _ => false,
+    };
+    let addressed = if is_own { None } else { resource_of(connection, event) };
+    let for_other = addressed.is_some_and(|resource| *resource != *me.resource());
+    if for_other && !connection.carbons.get() {
+        return;
+    }
+    let partner = connection.domain.names().user(&partner);
+    let from = sender(connection, event);
+    let (to, carbon) = match (is_own, for_other) {
+        (true, _) => (&*partner, Some(Carbon::Sent)),
+        (false, true) => (&*me.bare, Some(Carbon::Received)),
+        (false, false) => (&*me.full, None),
+    };
+    let ends = Ends { from: &from, to, archive: &me.bare };
+    let mut stanza = Vec::with_capacity(512);
+    if !write_direct(connection, event, &ends, is_delayed, &mut stanza) {
+        return;
+    }
+    if let Some(carbon) = carbon {
+        let inner = std::mem::take(&mut stanza);
+        write_carbon(carbon, &me.bare, &me.full, &inner, &mut stanza);
+    }
+    connection.touched.set(true);
+    connection.emit_own_event(entry.pos, &stanza, into);
+}
+
+/// Appends an event of a direct conversation; false when it is not told by a message.
+pub(super) fn write_direct(connection: &Connection, event: &Event, ends: &Ends<'_>, is_delayed: bool, out: &mut Vec<u8>) -> bool {
+    let prepared = match Prepared::of(connection.edge.hub.reader(), &connection.edge.domains.ids, event) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            tracing::warn!(%error, "an event is not told over XMPP, since what it is about cannot be read");
+            return false;
+        }
+    };
+    let outgoing = stanza::Outgoing { is_delayed, ..prepared.outgoing(event) };
+    connection.domain.stanzas.write_chat(&outgoing, ends, out)
+}
+
+/// Whom it comes from: the session, as long as it is there, so that answers find it; else the account.
+fn sender(connection: &Connection, event: &Event) -> String {
+    let bare = connection.domain.names().user(&event.entry.from);
+    let session = (event.entry.via == Via::Xmpp && event.origin != 0).then_some(event.origin);
+    match session.and_then(|session| connection.edge.directory.resource(event.place.conf, &event.entry.from, session)) {
+        Some(resource) => format!("{bare}/{resource}"),
+        None => bare,
+    }
+}
+
+/// The session of ours that the message was for, if it was for one alone (RFC 6121 §8.5.3).
+fn resource_of(connection: &Connection, event: &Event) -> Option<std::sync::Arc<str>> {
+    let Body::Message(message) = &event.entry.body else { return None };
+    if event.entry.via != Via::Xmpp || event.origin == 0 {
+        return None;
+    }
+    let resource = connection.edge.directory.addressed(event.origin, &message.client_id)?;
+    // Who is not there any more cannot be meant alone.
+    connection.edge.directory.has(event.place.conf, &connection.me.uid, &resource).then_some(resource)
+}
+
+/// Gives a signal (see [`hallway_broker::outbox::Link::stamp_signal`]).
+pub(super) fn signal(connection: &Connection, telling: &Telling, form: &[u8], into: &mut Vec<u8>) -> Stamped {
+    if connection.detached.get() || !connection.takes_events() {
+        return Stamped::NoRoom;
+    }
+    let mut stanza = Vec::new();
+    match &telling.signal {
+        Signal::Presence { user, status, text, .. } => return presence_of(connection, user, *status, text, into),
+        Signal::Typing { .. } if connection.inactive.get() => return Stamped::Unwanted, // XEP-0352 §3
+        Signal::Typing { conversation, from, on, .. } if conversation.direct_pair().is_some() => {
+            let from = connection.domain.names().user(from);
+            write_chat_typing(&Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare }, *on, &mut stanza);
+        }
+        Signal::Read { conversation, from, seq } if conversation.direct_pair().is_some() => {
+            let (Some(conv), ids) = (telling.conv, &connection.edge.domains.ids) else { return Stamped::Unwanted };
+            let Ok(Some(entry)) = connection.edge.hub.reader().entry_of(telling.conf, conv, *seq) else { return Stamped::Unwanted };
+            let id = ids.encode(telling.conf, entry.pos);
+            let client_id = if let Body::Message(message) = &entry.body { &*message.client_id } else { "" };
+            let from = connection.domain.names().user(from);
+            let ends = Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare };
+            write_chat_read(&ends, message_id(client_id, &id), &mut stanza);
+        }
+        _ if form.is_empty() => return Stamped::Unwanted,
+        _ => {
+            connection.emit_addressed(form, into);
+            return Stamped::Given;
+        }
+    }
+    connection.emit(&stanza, into);
+    Stamped::Given
+}
+
+/// How somebody is who is here by another protocol than XMPP: a resource of the server's. Their XMPP sessions speak for themselves.
+fn presence_of(connection: &Connection, user: &Uid, status: Status, text: &str, into: &mut Vec<u8>) -> Stamped {
+    let live: Vec<Live> = connection.edge.hub.sessions().of(connection.me.conf, user);
+    let is_elsewhere = live.iter().any(|live| live.via != Via::Xmpp);
+    let status = if is_elsewhere { status } else { Status::Offline };
+    let mut stanza = Vec::new();
+    presence::write_of_service(connection, user, status, text, &mut stanza);
+    connection.emit(&stanza, into);
+    Stamped::Given
+}

@@ -1,0 +1,388 @@
+//! Presence: how people are, to those they talk with; and whom they are told of.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallway_broker::command::Action;
+use hallway_broker::ids::{ConversationId, Uid};
+use hallway_broker::model::Status;
+use hallway_broker::registry::Scope;
+use hallway_broker::session::blocking;
+use hallway_broker::sessions::Presence;
+use hallway_broker::shard::Shard;
+use hallway_broker::topic::{How, Parts, Topic};
+use minidom::Element;
+
+use super::connection::Connection;
+use super::deliver::Catching;
+use super::directory::Resource;
+use super::edge::{Edge, connection_here};
+use super::inbound::{Refused, by, refused};
+use super::muc::enter as muc;
+use super::names::Address;
+use super::roster;
+use super::stanza::Condition;
+use super::stream::{Framing, ns, write_element};
+use super::task::Task;
+use super::write::Writer;
+
+pub(super) use super::muc::occupants::{tell_rooms, write_own_departure};
+
+/// The resource that stands for all that somebody is connected by but XMPP.
+pub(super) const SERVICE_RESOURCE: &str = "hallway";
+/// Bytes of what a presence holds that goes to others.
+const MAX_PRESENCE_BYTES: usize = 8192;
+/// Bytes that wait for a session before more presence is held back.
+pub(super) const MAX_WAITING_BYTES: usize = 262_144;
+/// Longest status text of presence that other protocols are told, in bytes.
+const MAX_STATUS_BYTES: usize = 256;
+
+/// How the session's part of its user's conversations is read.
+pub(super) const HOW: How = How { echo: true, parts: Parts::ALL, acked: false, stamped: true };
+
+/// Carries out a `<presence/>`.
+pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), Refused> {
+    let kind = element.attr("type");
+    let Some(to) = element.attr("to") else {
+        return match kind {
+            None => available(task, element).await,
+            Some("unavailable") => {
+                unavailable(task, element);
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        };
+    };
+    let address = task.connection.domain.names().parse(to).map_err(|error| Refused::from(&error))?;
+    match (address, kind) {
+        (Address::Room { conversation, nick }, None | Some("unavailable")) => muc::presence(task, element, conversation, nick).await,
+        (Address::User { uid, resource: None }, Some("subscribe")) => subscribe(task, &uid).await,
+        (Address::User { uid, resource: None }, Some("probe")) => {
+            let connection = Rc::clone(&task.connection);
+            task.session.push(|into| write_presence_of(&connection, &uid, into));
+            Ok(())
+        }
+        (Address::User { uid, resource }, None | Some("unavailable")) => {
+            // Directed (RFC 6121 §4.6).
+            route_to_user(task, element, &uid, resource.as_deref());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asking to see somebody: people of a conference may, so it is granted at once, and the two have a direct conversation (RFC 6121 §3.1).
+async fn subscribe(task: &mut Task, uid: &Uid) -> Result<(), Refused> {
+    let me = &task.connection.me;
+    if *uid == me.uid {
+        return Ok(());
+    }
+    task.session.call(Action::Open { with: uid.clone() }).await.map_err(|reject| by(&reject))?;
+    let connection = Rc::clone(&task.connection);
+    let topic = Topic::Presence(me.conf, uid.clone());
+    task.session.shard.registry(|registry| registry.register(task.session.slot, &topic, None, HOW));
+    task.session.push(|into| {
+        let (mut push, mut granted) = (Vec::new(), Vec::new());
+        roster::write_push(&connection, uid, &roster::push_id(), &mut push);
+        let mut xml = Writer::new(&mut granted);
+        xml.open("presence", ns::CLIENT).attr("from", &connection.domain.names().user(uid)).attr("to", &connection.me.bare);
+        xml.attr("type", "subscribed").empty();
+        connection.emit(&push, into);
+        connection.emit(&granted, into);
+        write_presence_of(&connection, uid, into);
+    });
+    Ok(())
+}
+
+/// What is in a presence that others are told: everything but what the server says itself.
+pub(super) fn content(element: &Element) -> Result<Arc<[u8]>, Refused> {
+    let mut out = Vec::new();
+    for child in element.children().filter(|child| !child.ns().starts_with("http://jabber.org/protocol/muc")) {
+        if child.is("occupant-id", "urn:xmpp:occupant-id:0")
+            || child.is("delay", "urn:xmpp:delay")
+            || child.is("nick", "http://jabber.org/protocol/nick")
+        {
+            continue;
+        }
+        write_element(Framing::Tcp, child, &mut out);
+    }
+    if out.len() > MAX_PRESENCE_BYTES {
+        return Err(refused(Condition::PolicyViolation, "the presence is too long"));
+    }
+    Ok(out.into())
+}
+
+/// The user is here (RFC 6121 §4.2), or is so in another way (§4.4).
+async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
+    let content = content(element)?;
+    let text = |name| element.get_child(name, ns::CLIENT).map(Element::text);
+    let priority = text("priority").and_then(|priority| priority.trim().parse().ok()).unwrap_or(0i8);
+    let is_first = set(task, Some((Arc::clone(&content), priority)));
+    let status = match text("show").as_deref() {
+        Some("away" | "xa") => Status::Away,
+        Some("dnd") => Status::Dnd,
+        _ => Status::Online,
+    };
+    let mut said = text("status").unwrap_or_default();
+    said.truncate(said.floor_char_boundary(MAX_STATUS_BYTES));
+    task.session.set_presence(&Presence { status, text: said.as_str().into() });
+    if is_first {
+        begin(task, priority).await?;
+    }
+    for room in task.connection.rooms.borrow().iter() {
+        task.edge.rooms.update(room.key, task.session.id, Arc::clone(&content));
+    }
+    broadcast(task, Some(&content)).await;
+    Ok(())
+}
+
+/// Notes how the session is; whether it was not available before.
+fn set(task: &Task, presence: Option<(Arc<[u8]>, i8)>) -> bool {
+    let (me, session) = (&task.connection.me, task.session.id);
+    let directory = &task.edge.directory;
+    let was = directory.of(me.conf, &me.uid).into_iter().any(|resource| resource.session == session && resource.presence.is_some());
+    let (content, priority) = presence.map_or((None, 0), |(content, priority)| (Some(content), priority));
+    directory.set_presence(me.conf, &me.uid, session, content, priority);
+    !was
+}
+
+/// The first presence: direct conversations are followed from where they were last told, and contacts are told of.
+async fn begin(task: &mut Task, priority: i8) -> Result<(), Refused> {
+    if priority >= 0 {
+        follow_direct(task, true).await?;
+    }
+    let contacts = contacts(task).await?;
+    let (slot, conf) = (task.session.slot, task.connection.me.conf);
+    let connection = Rc::clone(&task.connection);
+    task.session.shard.registry(|registry| {
+        for uid in &contacts {
+            // Signals need no catch-up: it is never settled.
+            registry.register(slot, &Topic::Presence(conf, uid.clone()), None, HOW);
+        }
+    });
+    task.session.push(|into| {
+        for uid in &contacts {
+            write_presence_of(&connection, uid, into);
+        }
+        for resource in connection.edge.directory.of(conf, &connection.me.uid) {
+            if let (Some(presence), true) = (&resource.presence, resource.session != connection.session.get()) {
+                let mut stanza = Vec::new();
+                write_available(&connection.domain.names().user(&connection.me.uid), &resource.name, presence, &mut stanza);
+                connection.emit_addressed(&stanza, into);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Follows the user's direct conversations and inbox: with what came since they were last told over XMPP and is unread, if `from_past`.
+pub(super) async fn follow_direct(task: &mut Task, from_past: bool) -> Result<(), Refused> {
+    if std::mem::replace(&mut task.follows, true) {
+        return Ok(());
+    }
+    let (hub, me) = (Arc::clone(&task.edge.hub), &task.connection.me);
+    let end = hub.end(me.conf);
+    let from = if from_past {
+        let (reader, conf, uid, kept) = (hub.reader().clone(), me.conf, me.uid.clone(), task.kept_cursor());
+        let unread = blocking(move || Ok(reader.unread_direct(conf, &uid)?)).await.map_err(|reject| by(&reject))?;
+        let from = unread.iter().map(|unread| unread.first_pos - 1).min().unwrap_or(end).max(kept.unwrap_or(0)).min(end);
+        let read = unread.into_iter().map(|unread| (unread.conv, unread.read)).collect();
+        let catching = Catching { through: end, from, read };
+        task.connection.catching.replace(Some(Box::new(catching)));
+        from
+    } else {
+        end
+    };
+    follow_direct_from(task, from).await
+}
+
+/// The same from a pos on.
+pub(super) async fn follow_direct_from(task: &mut Task, from: u64) -> Result<(), Refused> {
+    task.follows = true;
+    task.session.subscribe_all(Scope::Direct, HOW, Some(from)).await.map_err(|reject| by(&reject))?;
+    let me = &task.connection.me;
+    let inbox = Topic::Inbox(me.conf, me.uid.clone());
+    task.session.follow(&inbox, None, HOW, from).map_err(|reject| by(&reject))?;
+    task.connection.touched.set(true);
+    Ok(())
+}
+
+/// The people that the user has direct conversations with.
+async fn contacts(task: &Task) -> Result<Vec<Uid>, Refused> {
+    let (reader, conf, uid) = (task.edge.hub.reader().clone(), task.connection.me.conf, task.connection.me.uid.clone());
+    blocking(move || Ok(roster::partners(&reader, conf, &uid)?)).await.map_err(|reject| by(&reject))
+}
+
+/// The user is not here any more, by this session.
+fn unavailable(task: &mut Task, element: &Element) {
+    if set(task, None) {
+        return;
+    }
+    leave_rooms(task);
+    let content = content(element).unwrap_or_else(|_| Arc::from([]));
+    tokio::task::spawn_local(broadcast_unavailable(Rc::clone(&task.connection), content));
+    if std::mem::take(&mut task.follows) && !task.connection.carbons.get() {
+        let me = &task.connection.me;
+        task.session.unsubscribe_all();
+        let inbox = Topic::Inbox(me.conf, me.uid.clone());
+        task.session.shard.registry(|registry| registry.unsubscribe(task.session.slot, &inbox));
+    }
+}
+
+fn leave_rooms(task: &mut Task) {
+    for room in task.connection.rooms.take() {
+        muc::left(&task.edge, room.key, task.session.id);
+        let _ = task.session.unsubscribe(&room.id);
+    }
+}
+
+/// The session has ended: everybody is told.
+pub(super) async fn gone(task: &Task) {
+    for room in task.connection.rooms.take() {
+        muc::left(&task.edge, room.key, task.session.id);
+    }
+    let me = &task.connection.me;
+    if task.edge.directory.remove(me.conf, &me.uid, task.session.id).is_some() {
+        broadcast_unavailable(Rc::clone(&task.connection), Arc::from([])).await;
+    }
+}
+
+async fn broadcast_unavailable(connection: Rc<Connection>, content: Arc<[u8]>) {
+    let mut stanza = Vec::new();
+    let mut xml = Writer::new(&mut stanza);
+    xml.open("presence", ns::CLIENT)
+        .attr("from", &connection.me.full)
+        .attr("type", "unavailable")
+        .inside()
+        .written(&content)
+        .close("presence");
+    send_to_contacts(&connection, stanza.into()).await;
+}
+
+/// Tells contacts, and the user's other sessions, how this one is.
+async fn broadcast(task: &Task, content: Option<&Arc<[u8]>>) {
+    let Some(content) = content else { return };
+    let mut stanza = Vec::new();
+    write_available(&task.connection.me.bare, task.connection.me.resource(), content, &mut stanza);
+    send_to_contacts(&task.connection, stanza.into()).await;
+}
+
+async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
+    let (edge, conf, uid) = (Arc::clone(&connection.edge), connection.me.conf, connection.me.uid.clone());
+    let session = connection.session.get();
+    let reader = edge.hub.reader().clone();
+    let Ok(contacts) = blocking(move || Ok(roster::partners(&reader, conf, &uid)?)).await else { return };
+    for uid in contacts.iter().chain([&connection.me.uid]) {
+        for resource in edge.directory.of(conf, uid) {
+            if resource.session != session && resource.presence.is_some() {
+                route(&edge, &resource, Arc::clone(&stanza));
+            }
+        }
+    }
+}
+
+/// Appends a session's available presence, without `to`.
+pub(super) fn write_available(bare: &str, resource: &str, content: &[u8], out: &mut Vec<u8>) {
+    let mut xml = Writer::new(out);
+    xml.open("presence", ns::CLIENT).attr_of("from", &[bare, "/", resource]).inside().written(content).close("presence");
+}
+
+/// Appends how somebody is: each of their sessions that is available, and the service's for other protocols.
+pub(super) fn write_presence_of(connection: &Connection, uid: &Uid, into: &mut Vec<u8>) {
+    let (conf, edge) = (connection.me.conf, &connection.edge);
+    let bare = connection.domain.names().user(uid);
+    for resource in edge.directory.of(conf, uid) {
+        if let Some(presence) = &resource.presence {
+            let mut stanza = Vec::new();
+            write_available(&bare, &resource.name, presence, &mut stanza);
+            connection.emit_addressed(&stanza, into);
+        }
+    }
+    let is_elsewhere = edge.hub.sessions().of(conf, uid).iter().any(|live| live.via != hallway_broker::model::Via::Xmpp);
+    if is_elsewhere {
+        let Presence { status, text } = edge.hub.sessions().presence(conf, uid);
+        let mut stanza = Vec::new();
+        write_of_service(connection, uid, status, &text, &mut stanza);
+        connection.emit(&stanza, into);
+    }
+}
+
+/// Appends the presence of somebody who is here by other protocols.
+pub(super) fn write_of_service(connection: &Connection, uid: &Uid, status: Status, text: &str, out: &mut Vec<u8>) {
+    let names = connection.domain.names();
+    let mut xml = Writer::new(out);
+    xml.open("presence", ns::CLIENT).attr_of("from", &[uid.as_str(), "@", names.domain(), "/", SERVICE_RESOURCE]);
+    xml.attr("to", &connection.me.full);
+    if status == Status::Offline {
+        xml.attr("type", "unavailable").empty();
+        return;
+    }
+    xml.inside();
+    write_show(&mut xml, status, text);
+    xml.close("presence");
+}
+
+/// Appends `<show/>` and `<status/>` (RFC 6121 §4.7.2).
+pub(super) fn write_show(xml: &mut Writer<'_>, status: Status, text: &str) {
+    match status {
+        Status::Away => xml.child("show", "away"),
+        Status::Dnd => xml.child("show", "dnd"),
+        Status::Online | Status::Offline => xml,
+    };
+    if !text.is_empty() {
+        xml.child("status", text);
+    }
+}
+
+/// Sends a stanza of this session to somebody's sessions, or to one, as it is: `from` is ours.
+pub(super) fn route_to_user(task: &Task, element: &Element, uid: &Uid, resource: Option<&str>) {
+    let Some(stanza) = from_session(&task.connection, element) else { return };
+    let resources = task.edge.directory.of(task.connection.me.conf, uid);
+    for other in resources.iter().filter(|other| resource.is_none_or(|name| *name == *other.name)) {
+        route(&task.edge, other, Arc::clone(&stanza));
+    }
+}
+
+/// A stanza of this session as others get it, without `to`; `None` when it is none.
+pub(super) fn from_session(connection: &Connection, element: &Element) -> Option<Arc<[u8]>> {
+    let kind = ["message", "presence", "iq"].into_iter().find(|kind| *kind == element.name())?;
+    let mut out = Vec::new();
+    let mut xml = Writer::new(&mut out);
+    xml.open(kind, ns::CLIENT)
+        .attr("from", &connection.me.full)
+        .attr_if("id", element.attr("id"))
+        .attr_if("type", element.attr("type"))
+        .inside();
+    let mut content = Vec::new();
+    element.children().for_each(|child| write_element(Framing::Tcp, child, &mut content));
+    xml.written(&content).close(kind);
+    Some(out.into())
+}
+
+/// Gives a stanza without `to` to a session on any shard. One that has too much waiting does not get it.
+pub(super) fn route(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
+    let Resource { shard, slot, session, .. } = *to;
+    edge.hub.run_on_shard(
+        shard,
+        Box::new(move |shard: &Rc<Shard>| {
+            let Some(connection) = connection_here(session).filter(|connection| !connection.detached.get()) else { return };
+            shard.registry(|registry| {
+                if let Some((outbox, _)) = registry.outbox(slot, session)
+                    && outbox.answers_bytes() < MAX_WAITING_BYTES
+                {
+                    connection.emit_addressed(&stanza, outbox.answers());
+                }
+                registry.flush(slot);
+            });
+        }),
+    );
+}
+
+/// A room's JID for a stanza.
+pub(super) fn room_jid<'a>(connection: &'a Connection, room: &'a ConversationId) -> [&'a str; 3] {
+    [room.as_str(), "@", connection.domain.names().rooms()]
+}
+
+/// How often rooms tell who came and went.
+pub(super) const ROOM_TICK: Duration = Duration::from_secs(1);
