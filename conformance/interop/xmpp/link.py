@@ -5,7 +5,7 @@
                         silence   from now on what either side sends is lost, and neither can know
                         cut       the same, and the clients are thrown off
 
-New connections go through. It ends with its stdin.
+New connections go through. It ends with its stdin. An HTTP request on it names the server's own address as the Host, as a proxy's does.
 """
 
 import asyncio
@@ -44,8 +44,11 @@ class Link:
         connection.append(asyncio.ensure_future(self._forward(there_reader, writer, connection)))
 
     async def _forward(self, reader, writer, connection):
+        own, target = self.address.encode(), b"%s:%d" % (self.target[0].encode(), self.target[1])
         try:
             while data := await reader.read(CHUNK_BYTES):
+                if data.startswith(b"GET /"):
+                    data = data.replace(b"Host: " + own, b"Host: " + target)
                 writer.write(data)
                 await writer.drain()
         except OSError:

@@ -168,8 +168,8 @@ class Client(slixmpp.ClientXMPP):
         how = await self.connected()
         ensure(how == "session_start", f"{self.boundjid}: login over {self.way} ended with {how}")
         self.send_presence()
-        # The server's own answer to that: afterwards this resource is available.
-        await self.expect("presence stanza", "the own presence", lambda one: one["from"] == self.boundjid)
+        # Stanzas are handled in order: afterwards this resource is available.
+        await self["xep_0199"].send_ping(self.where.domain, timeout=SOON)
         return self
 
     async def end(self):

@@ -28,9 +28,15 @@ export class Person {
     one.xmpp.streamManagement.on("resumed", () => one.events.put({ resumed: true }));
     one.xmpp.streamManagement.on("fail", (stanza) => one.events.put({ lost: stanza.toString() }));
     one.xmpp.reconnect.delay = 100;
-    one.address = await within(one.xmpp.start(), "the login");
-    await one.xmpp.send(xml("presence"));
-    await one.inbox.expect("the own presence", (stanza) => stanza.is("presence") && stanza.attrs.from === one.address.toString());
+    try {
+      one.address = await within(one.xmpp.start(), "the login");
+      await one.xmpp.send(xml("presence"));
+      // Stanzas are handled in order: afterwards this resource is available.
+      await within(one.xmpp.iqCaller.request(xml("iq", { type: "get", to: where.domain }, xml("ping", "urn:xmpp:ping"))), "the pong");
+    } catch (error) {
+      await one.end();
+      throw error;
+    }
     return one;
   }
 

@@ -41,6 +41,17 @@ async def same_resource(where):
             await first["xep_0199"].send_ping(where.domain, timeout=SOON)
 
 
+async def own_presence(where):
+    """Presence is sent to all of one's own resources, the one that it is of too (RFC 6121, 4.2.2)."""
+    async with where.online("anna/phone") as phone:
+        await phone.expect("presence stanza", "the own presence", lambda one: one["from"] == phone.boundjid)
+        async with where.online("anna/laptop") as laptop:
+            await phone.expect("presence stanza", "the other's presence", lambda got: got["from"] == laptop.boundjid)
+            seen = {str((await laptop.expect("presence stanza", "one of the two presences"))["from"]) for _ in range(2)}
+            ensure(seen == {phone.boundjid.full, laptop.boundjid.full}, f"it saw {seen}")
+        await phone.expect_gone(laptop.boundjid.full)
+
+
 async def pings(where):
     async with where.online("anna") as anna:
         for to in (where.domain, anna.boundjid.bare):
@@ -180,6 +191,7 @@ CHECKS = [
     ("a wrong password with SCRAM", wrong_password("SCRAM-SHA-256")),
     ("a wrong password with PLAIN", wrong_password("PLAIN")),
     ("a resource that is taken", same_resource),
+    ("one's own presence", own_presence),
     ("ping and version", pings),
     ("unknown requests are errors", unknown_requests),
     ("a client that is inactive", inactive),

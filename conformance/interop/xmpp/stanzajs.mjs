@@ -35,7 +35,8 @@ class Person {
     }
     await within(one.client.getRoster(), "the roster");
     one.client.sendPresence();
-    await one.expect("presence", "the own presence", (presence) => presence.from === one.client.jid);
+    // Stanzas are handled in order: afterwards this resource is available.
+    await within(one.client.ping(where.domain), "the pong");
     return one;
   }
 
