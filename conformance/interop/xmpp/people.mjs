@@ -42,6 +42,9 @@ export function trustCertificate() {
   process.exit(again.status ?? 1);
 }
 
+// A library's reconnecting that fails after a check is over fails nothing else.
+process.on("unhandledRejection", (error) => console.error(`unhandled: ${error}`));
+
 let numbers = 0;
 export const unique = (what) => `${what} ${prefix}.${(numbers += 1)}`;
 
