@@ -50,6 +50,12 @@ class Terminal:
     async def screen(self):
         return await self.tmux("capture-pane", "-p")
 
+    async def last_screen(self):
+        try:
+            return await self.screen()
+        except Failure:
+            return "the terminal has ended"
+
     async def shows(self, *texts, within=SHOWN_WITHIN):
         """Waits until all of them are on the screen, in this order."""
         end = time.monotonic() + within
@@ -230,7 +236,7 @@ async def run(where, kind):
                     await check()
                     print(f"ok {client.name}: {label}", flush=True)
                 except Exception as error:
-                    screen = await terminal.screen() if os.path.exists(terminal.socket) else "there is no terminal"
+                    screen = await terminal.last_screen()
                     print(f"FAIL {client.name}: {label}: {' '.join(str(error or repr(error)).split())}", flush=True)
                     print(f"-- {client.name}: {label}\n{screen.strip()}", file=sys.stderr)
                     failed += 1
