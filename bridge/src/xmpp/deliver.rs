@@ -66,7 +66,7 @@ fn put_out(connection: &Connection, event: &Event, change: Change, into: &mut Ve
     }
     connection.edge.rooms.leave(key, connection.session.get(), how);
     let mut stanza = Vec::new();
-    presence::write_own_departure(connection, &event.place.conversation, how, &mut stanza);
+    presence::write_own_departure(connection, (key, &event.place.conversation), how, &mut stanza);
     connection.emit_addressed(&stanza, into);
     // The task lets go of the conversation.
     connection.wake.notify_one();
@@ -149,6 +149,9 @@ pub(super) fn write_direct(connection: &Connection, event: &Event, ends: &Ends<'
             return false;
         }
     };
+    if prepared.is_hidden() {
+        return false;
+    }
     let outgoing = stanza::Outgoing { is_delayed, ..prepared.outgoing(event) };
     connection.domain.stanzas.write_chat(&outgoing, ends, out)
 }

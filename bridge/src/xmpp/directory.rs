@@ -1,13 +1,11 @@
 //! Who is connected over XMPP, by full JID, on all shards; and what of a fresh message or change its stanza alone said.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 
-/// Fresh messages and changes that are remembered.
-const MAX_FRESH: usize = 4096;
+use super::lately::Lately;
 
 /// A session that is connected.
 #[derive(Debug, Clone)]
@@ -37,6 +35,15 @@ pub struct Going {
     pub is_private: bool,
 }
 
+/// A stanza that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its id, which what is told has, too (XEP-0045 §7.4).
+    pub id: Box<str>,
+    /// Of one that makes several reactions, the last: it alone is told, since it says how they all are then.
+    pub last: Option<(Arc<str>, bool)>,
+}
+
 /// A fresh message or change: the sender's session, the conversation, and the sender's id of a message, or the seq of what is changed (`None`
 /// for a room's subject).
 type Fresh<T> = (u64, ConversationId, T);
@@ -45,32 +52,7 @@ type Fresh<T> = (u64, ConversationId, T);
 struct State {
     users: HashMap<(ConfNo, Uid), Vec<Resource>>,
     going: Lately<Fresh<Box<str>>, Going>,
-    changes: Lately<Fresh<Option<u64>>, Box<str>>,
-}
-
-/// The latest of something, as many as are remembered.
-struct Lately<K, V> {
-    known: HashMap<K, V>,
-    order: VecDeque<K>,
-}
-
-impl<K, V> Default for Lately<K, V> {
-    fn default() -> Self {
-        Self { known: HashMap::new(), order: VecDeque::new() }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V> Lately<K, V> {
-    fn insert(&mut self, key: K, value: V) {
-        if self.known.insert(key.clone(), value).is_none() {
-            self.order.push_back(key);
-        }
-        if self.order.len() > MAX_FRESH
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
+    changes: Lately<Fresh<Option<u64>>, Change>,
 }
 
 /// See the module's text.
@@ -154,18 +136,18 @@ impl Directory {
     /// How a fresh message goes.
     #[must_use]
     pub fn going(&self, sender: u64, conversation: &ConversationId, id: &str) -> Going {
-        self.lock().going.known.get(&(sender, conversation.clone(), id.into())).cloned().unwrap_or_default()
+        self.lock().going.get(&(sender, conversation.clone(), id.into())).cloned().unwrap_or_default()
     }
 
-    /// A session changes a message, or a room's subject, by a stanza with this id: it is told with that.
-    pub fn change(&self, sender: u64, conversation: &ConversationId, target: Option<u64>, id: &str) {
-        self.lock().changes.insert((sender, conversation.clone(), target), id.into());
+    /// A session changes a message, or a room's subject, by a stanza: it is told as that says.
+    pub fn change(&self, sender: u64, conversation: &ConversationId, target: Option<u64>, change: Change) {
+        self.lock().changes.insert((sender, conversation.clone(), target), change);
     }
 
-    /// The id of the stanza that asked for a fresh change.
+    /// The stanza that asked for a fresh change.
     #[must_use]
-    pub fn id_of_change(&self, sender: u64, conversation: &ConversationId, target: Option<u64>) -> Option<Box<str>> {
-        self.lock().changes.known.get(&(sender, conversation.clone(), target)).cloned()
+    pub fn change_of(&self, sender: u64, conversation: &ConversationId, target: Option<u64>) -> Option<Change> {
+        self.lock().changes.get(&(sender, conversation.clone(), target)).cloned()
     }
 }
 
@@ -196,20 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_fresh_is_remembered_for_a_while() {
+    fn what_is_fresh_is_known_by_its_sender() {
         let (directory, lobby) = (Directory::default(), ConversationId::parse("lobby").unwrap());
-        let going = |resource: &str| Going { resource: Some(resource.into()), ..Going::default() };
-        for number in 0..=MAX_FRESH {
-            directory.send(1, &lobby, &number.to_string(), going("phone"));
-            directory.send(1, &lobby, &number.to_string(), going("laptop"));
-        }
-        assert_eq!(directory.going(1, &lobby, &MAX_FRESH.to_string()), going("laptop"));
-        assert_eq!(directory.going(1, &lobby, "0"), Going::default());
-        assert_eq!(directory.going(2, &lobby, "1"), Going::default());
-        directory.change(1, &lobby, Some(7), "c1");
-        assert_eq!(directory.id_of_change(1, &lobby, Some(7)).as_deref(), Some("c1"));
-        assert_eq!(directory.id_of_change(1, &lobby, None), None);
-        let state = directory.lock();
-        assert!(state.going.known.len() == MAX_FRESH && state.going.order.len() == MAX_FRESH);
+        let going = Going { resource: Some("laptop".into()), ..Going::default() };
+        directory.send(1, &lobby, "m1", going.clone());
+        assert_eq!(directory.going(1, &lobby, "m1"), going);
+        assert_eq!(directory.going(2, &lobby, "m1"), Going::default());
+        let change = Change { id: "c1".into(), last: None };
+        directory.change(1, &lobby, Some(7), change.clone());
+        assert_eq!(directory.change_of(1, &lobby, Some(7)), Some(change));
+        assert_eq!(directory.change_of(1, &lobby, None), None);
     }
 }

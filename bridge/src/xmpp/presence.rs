@@ -442,6 +442,16 @@ pub(super) fn from_session(connection: &Connection, element: &Element) -> Option
 
 /// Gives a stanza without `to` to a session on any shard. One that has too much waiting does not get it.
 pub(super) fn route(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
+    route_by(edge, to, move |connection, into| connection.emit_addressed(&stanza, into));
+}
+
+/// The same of a stanza that names its receiver.
+pub(super) fn route_whole(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
+    route_by(edge, to, move |connection, into| connection.emit(&stanza, into));
+}
+
+/// Has something written to a session on any shard, unless too much waits for it already.
+pub(super) fn route_by(edge: &Edge, to: &Resource, write: impl FnOnce(&Connection, &mut Vec<u8>) + Send + 'static) {
     let Resource { shard, slot, session, .. } = *to;
     edge.hub.run_on_shard(
         shard,
@@ -451,7 +461,7 @@ pub(super) fn route(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
                 if let Some((outbox, _)) = registry.outbox(slot, session)
                     && outbox.answers_bytes() < MAX_WAITING_BYTES
                 {
-                    connection.emit_addressed(&stanza, outbox.answers());
+                    write(&connection, outbox.answers());
                 }
                 registry.flush(slot);
             });

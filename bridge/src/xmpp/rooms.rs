@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::lately::Lately;
 use hallway_broker::ids::{ConfNo, ConvNo, Uid};
 
 use room::Room;
@@ -182,6 +183,8 @@ pub struct Rooms {
     wanting: Mutex<BTreeSet<RoomKey>>,
     /// When the next of a room's speakers is no longer recent.
     due: Mutex<BTreeSet<(u64, RoomKey)>>,
+    /// What moderators say who put somebody out, lately.
+    reasons: Mutex<Lately<(RoomKey, Uid), Arc<str>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -193,7 +196,24 @@ impl Rooms {
     /// No rooms, of which each will show up to `most_shown` occupants.
     #[must_use]
     pub fn new(most_shown: usize) -> Self {
-        Self { most_shown, opened: AtomicU64::new(0), rooms: RwLock::default(), wanting: Mutex::default(), due: Mutex::default() }
+        Self {
+            most_shown,
+            opened: AtomicU64::new(0),
+            rooms: RwLock::default(),
+            wanting: Mutex::default(),
+            due: Mutex::default(),
+            reasons: Mutex::default(),
+        }
+    }
+
+    /// A moderator says why they put somebody out (XEP-0045 §8.2, §9.1): before they do.
+    pub fn give_reason(&self, key: RoomKey, uid: &Uid, reason: &str) {
+        lock(&self.reasons).insert((key, uid.clone()), reason.into());
+    }
+
+    /// Why somebody was put out, if that was said.
+    pub fn reason(&self, key: RoomKey, uid: &Uid) -> Option<Arc<str>> {
+        lock(&self.reasons).get(&(key, uid.clone())).cloned().filter(|reason| !reason.is_empty())
     }
 
     fn first_version(&self) -> u64 {

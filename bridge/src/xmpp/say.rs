@@ -12,10 +12,11 @@ use hallway_broker::view::Found;
 use minidom::Element;
 
 use super::connection::Waiting;
-use super::directory::Going;
+use super::directory::{Change, Going};
 use super::inbound::{Refused, by, refused};
 use super::names::{Address, Addressee, NickOwner, nick_owner};
-use super::presence::route_to_user;
+use super::presence::{route_to_user, route_whole};
+use super::roster;
 use super::stanza::{Condition, Draft, IdKind, Incoming, Mention, MessageType, Said, Target, read_message};
 use super::task::Task;
 
@@ -124,15 +125,10 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
             call(task, Action::Read { conversation, seq }).await.map(drop)
         }
         Said::Subject { text } => {
-            expect(task, incoming, &conversation, None);
+            expect(task, incoming, &conversation, None, None);
             call(task, Action::Update { conversation, title: text.as_str().into() }).await.map(drop)
         }
-        Said::Invite { users } => {
-            for user in users {
-                call(task, Action::Invite { conversation: conversation.clone(), user: user.clone() }).await?;
-            }
-            Ok(())
-        }
+        Said::Invite { users } => invite(task, &conversation, users).await,
         Said::InviteInto { conversation: room } => {
             let Some(user) = conversation.partner(&task.connection.me.uid) else { return Ok(()) };
             // Into a channel everybody may come by themselves: the stanza goes to the other's clients, and that is all.
@@ -143,6 +139,29 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
             Ok(())
         }
     }
+}
+
+/// Asks people into a room (XEP-0045 §7.8.2). Into a group they are invited by the hub; into what is open to all they may come by themselves, and
+/// their clients are told.
+async fn invite(task: &Task, room: &ConversationId, users: &[Uid]) -> Result<(), Refused> {
+    let (found, me) = (readable(task, room)?, &task.connection.me);
+    for user in users {
+        if found.record.kind == Kind::Group {
+            call(task, Action::Invite { conversation: room.clone(), user: user.clone() }).await?;
+            continue;
+        }
+        if task.edge.hub.reader().block_between(me.conf, &me.uid, user).map_err(|error| by(&error.into()))?.is_some() {
+            continue;
+        }
+        let to = task.connection.domain.names().user(user);
+        let mut stanza = Vec::new();
+        task.connection.domain.stanzas.write_invitation(room, &me.uid, &to, &roster::push_id(), &mut stanza);
+        let stanza: Arc<[u8]> = stanza.into();
+        for resource in task.edge.directory.of(me.conf, user) {
+            route_whole(&task.edge, &resource, Arc::clone(&stanza));
+        }
+    }
+    Ok(())
 }
 
 /// XEP-0425 §3: a moderator takes a message back.
@@ -166,6 +185,9 @@ fn addressed(task: &Task, element: &Element, kind: MessageType) -> Result<To, Re
         _ => None,
     };
     let is_room = matches!(address, Address::Room { nick: None, .. });
+    if kind == MessageType::Groupchat && matches!(address, Address::Room { nick: Some(_), .. }) {
+        return Err(refused(Condition::BadRequest, "what is for one occupant is of the type chat")); // XEP-0045 §7.5
+    }
     if kind == MessageType::Groupchat && !is_room {
         return Err(refused(Condition::ServiceUnavailable, "only rooms take messages of the type groupchat")); // RFC 6121 §8.5.2.1.1
     }
@@ -284,15 +306,15 @@ async fn find(task: &Task, to: &To, target: &Target) -> Result<u64, Refused> {
 }
 
 /// What is changed is told with the id of the stanza that asked for it.
-fn expect(task: &Task, incoming: &Incoming, conversation: &ConversationId, target: Option<u64>) {
+fn expect(task: &Task, incoming: &Incoming, conversation: &ConversationId, target: Option<u64>, last: Option<(Arc<str>, bool)>) {
     if let Some(id) = &incoming.id {
-        task.edge.directory.change(task.session.id, conversation, target, id);
+        task.edge.directory.change(task.session.id, conversation, target, Change { id: id.as_str().into(), last });
     }
 }
 
 async fn change(task: &mut Task, incoming: &Incoming, target: u64, action: &Action) -> Result<(), Refused> {
     if let Action::Edit { conversation, .. } | Action::Delete { conversation, .. } = action {
-        expect(task, incoming, conversation, Some(target));
+        expect(task, incoming, conversation, Some(target), None);
     }
     call(task, action.clone()).await.map(drop)
 }
@@ -303,13 +325,14 @@ async fn react(task: &mut Task, incoming: &Incoming, conversation: &Conversation
     let (reader, me) = (task.edge.hub.reader().clone(), task.connection.me.uid.clone());
     let given = blocking(move || Ok(reader.reactions_by(found.conf, found.record.no, target, &me)?));
     let given = given.await.map_err(|reject| by(&reject))?;
-    expect(task, incoming, conversation, Some(target));
     let wanted: Vec<Arc<str>> = emojis.iter().map(|emoji| emoji.as_str().into()).collect();
     let changes = |list: &[Arc<str>], others: &[Arc<str>], on: bool| {
         let only = list.iter().filter(|emoji| !others.contains(emoji));
         only.map(|emoji| (Arc::clone(emoji), on)).collect::<Vec<_>>()
     };
-    for (emoji, on) in changes(&given, &wanted, false).into_iter().chain(changes(&wanted, &given, true)) {
+    let all = [changes(&given, &wanted, false), changes(&wanted, &given, true)].concat();
+    expect(task, incoming, conversation, Some(target), all.last().cloned());
+    for (emoji, on) in all {
         call(task, Action::React { conversation: conversation.clone(), target, emoji, on }).await?;
     }
     Ok(())

@@ -82,6 +82,7 @@ impl Wire for XmppWire {
             None => Prepared::of(&self.reader, &self.domains.ids, event),
         };
         match prepared {
+            Ok(prepared) if prepared.is_hidden => {}
             Ok(prepared) => drop(domain.stanzas.write_groupchat(&prepared.outgoing(event), &mut out)),
             Err(error) => tracing::warn!(%error, "an event is not told over XMPP, since what it is about cannot be read"),
         }
@@ -124,6 +125,8 @@ type Known = (String, Entry);
 pub(super) struct Prepared {
     id: String,
     echo: Option<Box<str>>,
+    /// Not to be told: another event of the same stanza says it all.
+    is_hidden: bool,
     target: Option<Known>,
     reply_to: Option<Known>,
     reactions: Vec<Arc<str>>,
@@ -139,8 +142,14 @@ impl Prepared {
             Body::Settings { .. } => None,
             _ => return Ok(prepared),
         };
-        let echo = (event.origin != 0).then(|| edge.directory.id_of_change(event.origin, &event.place.conversation, target)).flatten();
-        Ok(Self { echo, ..prepared })
+        if event.origin == 0 {
+            return Ok(prepared);
+        }
+        let Some(change) = edge.directory.change_of(event.origin, &event.place.conversation, target) else { return Ok(prepared) };
+        let is_last =
+            |(last, was_on): &(Arc<str>, bool)| matches!(&event.entry.body, Body::React { emoji, on, .. } if emoji == last && on == was_on);
+        let is_hidden = change.last.as_ref().is_some_and(|last| !is_last(last));
+        Ok(Self { echo: Some(change.id), is_hidden, ..prepared })
     }
 
     /// Looks up what the event does not hold itself.
@@ -166,6 +175,11 @@ impl Prepared {
             _ => {}
         }
         Ok(prepared)
+    }
+
+    /// Whether it is not to be told: another event of the same stanza says it all.
+    pub fn is_hidden(&self) -> bool {
+        self.is_hidden
     }
 
     /// The event with all that.

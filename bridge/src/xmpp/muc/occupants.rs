@@ -67,10 +67,10 @@ fn look(edge: &Arc<Edge>, shard: &Rc<Shard>, key: RoomKey, sessions: &[u64]) {
         let slot = connection.slot.get();
         let own;
         let stanzas = if is_personal {
-            own = write_changes(&connection, &id, &list);
+            own = write_changes(&connection, (key, &id), &list);
             &own
         } else {
-            forms.entry((since, version)).or_insert_with(|| write_changes(&connection, &id, &list))
+            forms.entry((since, version)).or_insert_with(|| write_changes(&connection, (key, &id), &list))
         };
         let is_told = shard.registry(|registry| {
             let Some((outbox, _)) = registry.outbox(slot, *session) else { return false };
@@ -107,13 +107,16 @@ fn uid_of(change: &Change) -> &Uid {
     }
 }
 
-fn write_changes(connection: &Connection, room: &ConversationId, list: &[Change]) -> Vec<Vec<u8>> {
+/// A room's number and its conversation.
+pub type Room<'a> = (RoomKey, &'a ConversationId);
+
+fn write_changes(connection: &Connection, (key, room): Room<'_>, list: &[Change]) -> Vec<Vec<u8>> {
     let write = |change: &Change| {
         let mut out = Vec::with_capacity(384);
         let own = if uid_of(change) == &connection.me.uid { &["110"][..] } else { &[] };
         match change {
             Change::Here(shown) => write_here(connection, room, shown, own, &mut out),
-            Change::Gone(shown, how) => write_gone(connection, room, shown, *how, own, &mut out),
+            Change::Gone(shown, how) => write_gone(connection, (key, room), shown, *how, own, &mut out),
         }
         out
     };
@@ -140,33 +143,38 @@ fn write_here(connection: &Connection, room: &ConversationId, shown: &Shown, cod
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &shown.nick]).inside().written(&shown.presence);
     let real = real_jid(connection, shown);
-    write_item(&mut xml, (shown.affiliation, shown.role), Some(&real), None, codes);
+    let item = Item { affiliation: shown.affiliation, role: shown.role, jid: &real, nick: None, reason: None };
+    write_item(&mut xml, &item, codes);
     write_who(connection, room, shown, &mut xml);
     xml.close("presence");
 }
 
 /// Appends that an occupant is gone, without `to` (XEP-0045 §7.14, §8.2, §9.1, §9.4).
-fn write_gone(connection: &Connection, room: &ConversationId, shown: &Shown, how: Departure, codes: &[&str], out: &mut Vec<u8>) {
+fn write_gone(connection: &Connection, (key, room): Room<'_>, shown: &Shown, how: Departure, codes: &[&str], out: &mut Vec<u8>) {
     let [id, at, rooms] = room_jid(connection, room);
     let (code, affiliation) = standing_after(how, shown.affiliation);
     let codes: Vec<&str> = codes.iter().copied().chain(code).collect();
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &shown.nick]).attr("type", "unavailable").inside();
     let nick = (how == Departure::Renamed).then(|| nick_of(&shown.name, &shown.uid));
-    write_item(&mut xml, (affiliation, Role::None), Some(&real_jid(connection, shown)), nick.as_deref(), &codes);
+    let (real, reason) = (real_jid(connection, shown), reason(connection, key, &shown.uid, how));
+    let item = Item { affiliation, role: Role::None, jid: &real, nick: nick.as_deref(), reason: reason.as_deref() };
+    write_item(&mut xml, &item, &codes);
     write_who(connection, room, shown, &mut xml);
     xml.close("presence");
 }
 
 /// Appends that the session itself is gone from a room, without `to`.
-pub fn write_own_departure(connection: &Connection, room: &ConversationId, how: Departure, out: &mut Vec<u8>) {
+pub fn write_own_departure(connection: &Connection, (key, room): Room<'_>, how: Departure, out: &mut Vec<u8>) {
     let me = &connection.me;
     let [id, at, rooms] = room_jid(connection, room);
     let (code, affiliation) = standing_after(how, Affiliation::None);
     let codes: Vec<&str> = ["110"].into_iter().chain(code).collect();
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &nick_of(&me.name, &me.uid)]).attr("type", "unavailable").inside();
-    write_item(&mut xml, (affiliation, Role::None), Some(&me.full), None, &codes);
+    let reason = reason(connection, key, &me.uid, how);
+    let item = Item { affiliation, role: Role::None, jid: &me.full, nick: None, reason: reason.as_deref() };
+    write_item(&mut xml, &item, &codes);
     xml.close("presence");
 }
 
@@ -176,8 +184,14 @@ fn write_lost_touch(connection: &Connection, room: &ConversationId, out: &mut Ve
     let [id, at, rooms] = room_jid(connection, room);
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &nick_of(&me.name, &me.uid)]).attr("type", "unavailable").inside();
-    write_item(&mut xml, (Affiliation::None, Role::None), Some(&me.full), None, &["110", "307", "333"]);
+    let item = Item { affiliation: Affiliation::None, role: Role::None, jid: &me.full, nick: None, reason: None };
+    write_item(&mut xml, &item, &["110", "307", "333"]);
     xml.close("presence");
+}
+
+/// Why somebody was put out, if a moderator said so.
+fn reason(connection: &Connection, key: RoomKey, uid: &Uid, how: Departure) -> Option<Arc<str>> {
+    matches!(how, Departure::Kicked | Departure::Banned).then(|| connection.edge.rooms.reason(key, uid)).flatten()
 }
 
 fn standing_after(how: Departure, affiliation: Affiliation) -> (Option<&'static str>, Affiliation) {
@@ -195,10 +209,23 @@ fn real_jid(connection: &Connection, shown: &Shown) -> String {
     shown.jid.as_deref().map_or_else(|| connection.domain.names().user(&shown.uid), str::to_owned)
 }
 
-fn write_item(xml: &mut Writer<'_>, standing: (Affiliation, Role), jid: Option<&str>, nick: Option<&str>, codes: &[&str]) {
+/// Who an occupant is, and what they may do (XEP-0045 §7.2.2).
+struct Item<'a> {
+    affiliation: Affiliation,
+    role: Role,
+    jid: &'a str,
+    nick: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+fn write_item(xml: &mut Writer<'_>, item: &Item<'_>, codes: &[&str]) {
     xml.open("x", MUC_USER).inside();
-    xml.open_child("item").attr("affiliation", standing.0.word()).attr("role", standing.1.word());
-    xml.attr_if("jid", jid).attr_if("nick", nick).empty();
+    xml.open_child("item").attr("affiliation", item.affiliation.word()).attr("role", item.role.word());
+    xml.attr("jid", item.jid).attr_if("nick", item.nick);
+    match item.reason {
+        Some(reason) => xml.inside().child("reason", reason).close("item"),
+        None => xml.empty(),
+    };
     for code in codes {
         xml.open_child("status").attr("code", code).empty();
     }
