@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::directory::Going;
 use super::presence;
 use super::rooms::Departure;
-use super::stanza::{self, Carbon, Ends, message_id, write_carbon, write_chat_read, write_chat_typing};
+use super::stanza::{self, Carbon, ChatState, Ends, Invitation, message_id, write_carbon, write_chat_read, write_chat_state};
 use super::wire::Prepared;
 
 /// Direct conversations as they are while a session that comes back catches up with them.
@@ -82,7 +82,12 @@ fn told(connection: &Connection, event: &Event, notice: &Notice, into: &mut Vec<
             connection.met.borrow_mut().push(partner);
             connection.wake.notify_one();
         }
-        None => connection.domain.stanzas.write_invitation(conversation, &event.entry.from, &connection.me.full, &id, &mut stanza),
+        None => {
+            let found = connection.edge.hub.reader().conversation(event.place.conf, conversation).ok().flatten();
+            let reason = found.and_then(|found| connection.edge.rooms.reason((found.conf, found.record.no), &connection.me.uid));
+            let (inviter, to, reason) = (&event.entry.from, &*connection.me.full, reason.as_deref());
+            connection.domain.stanzas.write_invitation(conversation, &Invitation { inviter, to, id: &id, reason }, &mut stanza);
+        }
     }
     if !stanza.is_empty() {
         connection.emit_own_event(event.entry.pos, &stanza, into);
@@ -197,12 +202,10 @@ pub(super) fn signal(connection: &Connection, telling: &Telling, form: &[u8], in
         Signal::Presence { user, status, text, .. } => return presence_of(connection, user, *status, text, into),
         Signal::Typing { .. } if connection.inactive.get() => return Stamped::Unwanted, // XEP-0352 §3
         Signal::Typing { conversation, from, on, .. } if conversation.direct_pair().is_some() => {
+            let state = connection.edge.directory.chat_state(telling.conf, conversation, from).filter(|state| state.is_typing() == *on);
             let from = connection.domain.names().user(from);
-            write_chat_typing(
-                &Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare, is_private: false },
-                *on,
-                &mut stanza,
-            );
+            let ends = Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare, is_private: false };
+            write_chat_state(&ends, state.unwrap_or(ChatState::of(*on)), &mut stanza);
         }
         Signal::Read { conversation, from, seq } if conversation.direct_pair().is_some() => {
             let (Some(conv), ids) = (telling.conv, &connection.edge.domains.ids) else { return Stamped::Unwanted };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 
 use super::lately::Lately;
+use super::stanza::ChatState;
 
 /// A session that is connected.
 #[derive(Debug, Clone)]
@@ -53,6 +54,7 @@ struct State {
     users: HashMap<(ConfNo, Uid), Vec<Resource>>,
     going: Lately<Fresh<Box<str>>, Going>,
     changes: Lately<Fresh<Option<u64>>, Change>,
+    states: Lately<(ConfNo, ConversationId, Uid), ChatState>,
 }
 
 /// See the module's text.
@@ -137,6 +139,17 @@ impl Directory {
     #[must_use]
     pub fn going(&self, sender: u64, conversation: &ConversationId, id: &str) -> Going {
         self.lock().going.get(&(sender, conversation.clone(), id.into())).cloned().unwrap_or_default()
+    }
+
+    /// In which state somebody says that they are in a conversation.
+    pub fn set_chat_state(&self, conf: ConfNo, conversation: &ConversationId, uid: &Uid, state: ChatState) {
+        self.lock().states.insert((conf, conversation.clone(), uid.clone()), state);
+    }
+
+    /// In which state they last said that they are.
+    #[must_use]
+    pub fn chat_state(&self, conf: ConfNo, conversation: &ConversationId, uid: &Uid) -> Option<ChatState> {
+        self.lock().states.get(&(conf, conversation.clone(), uid.clone())).copied()
     }
 
     /// A session changes a message, or a room's subject, by a stanza: it is told as that says.

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hallway_broker::command::Action;
 use hallway_broker::ids::{ConversationId, Uid};
@@ -473,6 +472,3 @@ pub(super) fn route_by(edge: &Edge, to: &Resource, write: impl FnOnce(&Connectio
 pub(super) fn room_jid<'a>(connection: &'a Connection, room: &'a ConversationId) -> [&'a str; 3] {
     [room.as_str(), "@", connection.domain.names().rooms()]
 }
-
-/// How often rooms tell who came and went.
-pub(super) const ROOM_TICK: Duration = Duration::from_secs(1);

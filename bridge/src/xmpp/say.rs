@@ -17,8 +17,11 @@ use super::inbound::{Refused, by, refused};
 use super::names::{Address, Addressee, NickOwner, nick_owner};
 use super::presence::{route_to_user, route_whole};
 use super::roster;
-use super::stanza::{Condition, Draft, IdKind, Incoming, Mention, MessageType, Said, Target, read_message};
+use super::stanza::{ChatState, Condition, Draft, IdKind, Incoming, Invitation, Mention, MessageType, Said, Target, read_message};
 use super::task::Task;
+
+/// Longest reason of an invitation, in bytes; a longer one is left out.
+const MAX_REASON_BYTES: usize = 1024;
 
 /// Where a message goes.
 struct To {
@@ -104,7 +107,7 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
     let conversation = to.conversation.clone();
     match said {
         Said::Draft(draft) => send(task, incoming, draft, to).await,
-        Said::Typing { on } => tell(task, &conversation, *on),
+        Said::Typing { on } => tell(task, &conversation, *on, incoming.state),
         Said::Receipt { .. } => Ok(()),
         Said::Edit { target, text } => {
             check_text(text, task.session.shard.hub.limits()).map_err(|reject| by(&reject))?;
@@ -128,7 +131,7 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
             expect(task, incoming, &conversation, None, None);
             call(task, Action::Update { conversation, title: text.as_str().into() }).await.map(drop)
         }
-        Said::Invite { users } => invite(task, &conversation, users).await,
+        Said::Invite { users, reason } => invite(task, &conversation, users, reason).await,
         Said::InviteInto { conversation: room } => {
             let Some(user) = conversation.partner(&task.connection.me.uid) else { return Ok(()) };
             // Into a channel everybody may come by themselves: the stanza goes to the other's clients, and that is all.
@@ -143,9 +146,11 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
 
 /// Asks people into a room (XEP-0045 §7.8.2). Into a group they are invited by the hub; into what is open to all they may come by themselves, and
 /// their clients are told.
-async fn invite(task: &Task, room: &ConversationId, users: &[Uid]) -> Result<(), Refused> {
+async fn invite(task: &Task, room: &ConversationId, users: &[Uid], reason: &str) -> Result<(), Refused> {
     let (found, me) = (readable(task, room)?, &task.connection.me);
+    let reason = Some(reason).filter(|reason| !reason.is_empty() && reason.len() <= MAX_REASON_BYTES);
     for user in users {
+        task.edge.rooms.give_reason((found.conf, found.record.no), user, reason.unwrap_or_default());
         if found.record.kind == Kind::Group {
             call(task, Action::Invite { conversation: room.clone(), user: user.clone() }).await?;
             continue;
@@ -155,7 +160,11 @@ async fn invite(task: &Task, room: &ConversationId, users: &[Uid]) -> Result<(),
         }
         let to = task.connection.domain.names().user(user);
         let mut stanza = Vec::new();
-        task.connection.domain.stanzas.write_invitation(room, &me.uid, &to, &roster::push_id(), &mut stanza);
+        task.connection.domain.stanzas.write_invitation(
+            room,
+            &Invitation { inviter: &me.uid, to: &to, id: &roster::push_id(), reason },
+            &mut stanza,
+        );
         let stanza: Arc<[u8]> = stanza.into();
         for resource in task.edge.directory.of(me.conf, user) {
             route_whole(&task.edge, &resource, Arc::clone(&stanza));
@@ -272,8 +281,11 @@ fn occupant(task: &Task, room: &ConversationId, nick: &str) -> Option<Uid> {
 }
 
 /// A typing signal; those of rooms that one does not read are nobody's business.
-fn tell(task: &Task, conversation: &ConversationId, on: bool) -> Result<(), Refused> {
+fn tell(task: &Task, conversation: &ConversationId, on: bool, state: Option<ChatState>) -> Result<(), Refused> {
     let me = &task.connection.me;
+    if let Some(state) = state {
+        task.edge.directory.set_chat_state(me.conf, conversation, &me.uid, state);
+    }
     // Nothing is told in a conversation that does not exist yet.
     let Ok(found) = readable(task, conversation) else { return Ok(()) };
     let signal = Signal::Typing { conversation: conversation.clone(), from: me.uid.clone(), name: Arc::clone(&me.name), on };

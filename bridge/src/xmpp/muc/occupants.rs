@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use hallway_broker::admit::Rate;
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::session::blocking;
 use hallway_broker::shard::Shard;
@@ -12,18 +14,30 @@ use hallway_broker::topic::Topic;
 use crate::xmpp::connection::Connection;
 use crate::xmpp::edge::{Edge, connection_here};
 use crate::xmpp::names::nick_of;
-use crate::xmpp::presence::{MAX_WAITING_BYTES, ROOM_TICK, room_jid};
+use crate::xmpp::presence::{MAX_WAITING_BYTES, room_jid};
 use crate::xmpp::rooms::{Affiliation, Change, Changes, Departure, Entered, Look, Role, RoomKey, Shown, standing_of};
 use crate::xmpp::stanza::Occupant;
 use crate::xmpp::stanza::ns::{CLIENT, MUC_USER};
 use crate::xmpp::write::Writer;
 
-/// Tells those in rooms who came and went, once a second, as long as the edge runs.
+/// Times in a row that it is told at once who came and went; when there were so many, it is told once a second.
+const AT_ONCE: u32 = 10;
+/// How often it is looked who is no recent speaker any more.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long those who come at the same time are waited for.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Tells those in rooms who came and went, as long as the edge runs: at once when little happens, else once a second, the latest only.
 pub async fn tell_rooms(edge: Arc<Edge>) {
-    let mut ticks = tokio::time::interval(ROOM_TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (clock, mut rate) = (Arc::clone(edge.hub.clock()), Rate::default());
     loop {
-        ticks.tick().await;
+        let has_news = tokio::time::timeout(LOOK_EVERY, edge.rooms.news()).await.is_ok();
+        if has_news {
+            while let Err(reject) = rate.take(clock.elapsed(), 1, AT_ONCE) {
+                tokio::time::sleep(Duration::from_millis(reject.retry_after_ms.unwrap_or(1000))).await;
+            }
+            tokio::time::sleep(GATHER).await;
+        }
         for Look { key, sessions, strangers } in edge.rooms.tick(edge.hub.clock().now_ms()) {
             if !strangers.is_empty() {
                 introduce(&edge, key, strangers).await;
