@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use hallway_broker::admit::Rate;
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::session::blocking;
 use hallway_broker::shard::Shard;
@@ -20,33 +19,32 @@ use crate::xmpp::stanza::Occupant;
 use crate::xmpp::stanza::ns::{CLIENT, MUC_USER};
 use crate::xmpp::write::Writer;
 
-/// Times in a row that it is told at once who came and went; when there were so many, it is told once a second.
-const AT_ONCE: u32 = 10;
 /// How often it is looked who is no recent speaker any more.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long those who come at the same time are waited for.
-const GATHER: Duration = Duration::from_millis(10);
+/// How long is waited after each telling for every session that was told, so that what is told in all is bounded, and at least and at most: in small
+/// rooms people see at once who comes and goes, in large ones once a second, the latest only.
+const PAUSE_FOR_EACH: Duration = Duration::from_millis(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Tells those in rooms who came and went, as long as the edge runs: at once when little happens, else once a second, the latest only.
+/// Tells those in rooms who came and went, as long as the edge runs.
 pub async fn tell_rooms(edge: Arc<Edge>) {
-    let (clock, mut rate) = (Arc::clone(edge.hub.clock()), Rate::default());
     loop {
-        let has_news = tokio::time::timeout(LOOK_EVERY, edge.rooms.news()).await.is_ok();
-        if has_news {
-            while let Err(reject) = rate.take(clock.elapsed(), 1, AT_ONCE) {
-                tokio::time::sleep(Duration::from_millis(reject.retry_after_ms.unwrap_or(1000))).await;
-            }
-            tokio::time::sleep(GATHER).await;
-        }
+        // Without news: for those who are no recent speakers any more.
+        let _ = tokio::time::timeout(LOOK_EVERY, edge.rooms.news()).await;
+        let mut told = 0;
         for Look { key, sessions, strangers } in edge.rooms.tick(edge.hub.clock().now_ms()) {
             if !strangers.is_empty() {
                 introduce(&edge, key, strangers).await;
             }
             for (shard, sessions) in sessions {
+                told += sessions.len();
                 let at = Arc::clone(&edge);
                 edge.hub.run_on_shard(shard, Box::new(move |shard| look(&at, shard, key, &sessions)));
             }
         }
+        let pause = PAUSE_FOR_EACH * u32::try_from(told).unwrap_or(u32::MAX).min(1000);
+        tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 
