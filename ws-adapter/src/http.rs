@@ -8,6 +8,7 @@ mod account;
 mod answer;
 pub mod client;
 mod cors;
+mod host_meta;
 mod page;
 mod request;
 mod routes;

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Socket, account, cors, page, rpc, upgrade};
+use super::{App, Socket, account, cors, host_meta, page, rpc, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -29,6 +29,8 @@ enum Route {
     Login,
     Rpc,
     Socket(Socket),
+    HostMeta,
+    HostMetaJson,
 }
 
 impl Route {
@@ -48,8 +50,19 @@ impl Route {
             "/ws" => Self::Socket(Socket::Hallway),
             "/mqtt" => Self::Socket(Socket::Mqtt),
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
+            "/.well-known/host-meta" => Self::HostMeta,
+            "/.well-known/host-meta.json" => Self::HostMetaJson,
             _ => return None,
         })
+    }
+
+    /// What must be spoken here for the route to be there.
+    fn socket(self) -> Option<Socket> {
+        match self {
+            Self::Socket(what) => Some(what),
+            Self::HostMeta | Self::HostMetaJson => Some(Socket::Xmpp),
+            _ => None,
+        }
     }
 
     fn is_post(self) -> bool {
@@ -63,7 +76,7 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        self.is_post() || matches!(self, Self::OpenRpc | Self::About)
+        self.is_post() || matches!(self, Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson)
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -76,7 +89,7 @@ impl Route {
 pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<(Client, Socket)>>) -> Answer {
     let settings = app.settings();
     let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
-    let route = Route::find(request.uri().path()).filter(|route| !matches!(route, Route::Socket(what) if !app.speaks(*what)));
+    let route = Route::find(request.uri().path()).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
     let Some(route) = route else { return no_such_path() };
     if let Err(refusal) = check(route, app, request.headers(), host.as_deref()) {
         return *refusal;
@@ -87,7 +100,11 @@ pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, u
     } else if let Some(refusal) = wrong_method(route, request.method()) {
         refusal
     } else {
-        carry_out(app, route, request, client, upgraded).await
+        match route {
+            Route::HostMeta => host_meta::xml(&client, host.as_deref().unwrap_or_default()),
+            Route::HostMetaJson => host_meta::json(&client, host.as_deref().unwrap_or_default()),
+            route => carry_out(app, route, request, client, upgraded).await,
+        }
     };
     if route.is_open_to_origins() {
         cors::open_to(origin.as_ref(), &mut answer);
@@ -144,6 +161,7 @@ async fn carry_out<A: App>(
         Route::Login => account::login(app, request, &client).await,
         Route::Rpc => rpc::call(app, request, &client).await,
         Route::Socket(what) => socket(app, what, request.headers(), client, upgraded),
+        Route::HostMeta | Route::HostMetaJson => no_such_path(),
     }
 }
 

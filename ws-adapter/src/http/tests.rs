@@ -367,8 +367,23 @@ fn without_mqtt_there_is_nothing_at_its_path() {
 }
 
 #[test]
+fn clients_are_told_where_xmpp_is_spoken() {
+    with_server(&[], |server, app| async move {
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+        let url = format!("ws://{server}/xmpp-websocket");
+        for path in ["/.well-known/host-meta", "/.well-known/host-meta.json"] {
+            let answer = raw(server, &get(path)).await;
+            let body = &answer.body;
+            assert!(answer.status == 200 && body.contains(&url), "{path}: {body}");
+        }
+        app.mqtt.set(false);
+        assert_eq!(raw(server, &get("/.well-known/host-meta")).await.status, 404, "not spoken");
+    });
+}
+
+#[test]
 fn upgrades_that_are_none_are_refused() {
-    for path in ["/ws", "/mqtt"] {
+    for path in ["/ws", "/mqtt", "/xmpp-websocket"] {
         refuses_what_is_no_upgrade(path);
     }
 }
