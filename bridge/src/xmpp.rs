@@ -2,7 +2,8 @@
 //!
 //! In reading order: where connections come from ([`edge`]), how they sign in ([`connect`]) and go on with a session that was cut off
 //! ([`resume`]), the session's loop ([`task`]), what comes in ([`inbound`]: [`say`] for messages, [`presence`], [`iq`]) and what is given
-//! ([`deliver`], of the forms that [`wire`] makes). Rooms are in [`muc`] and [`rooms`], archives in [`archive`].
+//! ([`deliver`], of the forms that [`wire`] makes). Rooms are in [`muc`] and [`rooms`], archives in [`archive`],
+//! what people keep and show of themselves in [`profile`].
 //!
 //! Beneath, without IO: bytes to stanzas and back ([`stream`]), who signs in and how ([`negotiation`], [`sasl`]), what has arrived
 //! ([`management`]), who is who ([`names`]), what is said ([`stanza`]), what there is ([`disco`]).
@@ -22,7 +23,9 @@ pub mod management;
 pub mod muc;
 pub mod names;
 pub mod negotiation;
+mod notify;
 mod presence;
+pub mod profile;
 mod resume;
 pub mod rooms;
 mod roster;

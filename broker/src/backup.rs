@@ -14,7 +14,7 @@
 //!
 //! Reading order: `file`, `snapshot`, `place`, `restore`, `salvage`, `rebuild`; `check` and `export` stand for themselves.
 
-mod check;
+pub(crate) mod check;
 mod export;
 mod file;
 mod place;

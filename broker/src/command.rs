@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
-use crate::model::{Credentials, KeptSession, KeptSubscription, Kind, MemberRole, Publication, SignIn, TokenHash, UserRole, Via};
+use crate::model::{
+    Access, Credentials, KeptSession, KeptSubscription, Kind, MemberRole, NodeSettings, Publication, SignIn, TokenHash, UserRole, Via,
+};
 
 /// Who asks. Taken from the session, never from a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,15 @@ pub enum Reuse {
         /// The packet is a repetition.
         dup: bool,
     },
+}
+
+/// Settings that a node must have to take an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Demanded {
+    /// Who reads it.
+    pub access: Option<Access>,
+    /// How many items it keeps.
+    pub max_items: Option<u32>,
 }
 
 /// A message to be sent.
@@ -131,6 +142,17 @@ pub enum Action {
     RemoveConference,
     /// Forget idempotency keys and tokens that have expired: a bounded step, from this key on.
     Sweep { from: Vec<u8> },
+    /// Block somebody, or take that back.
+    Block { user: Uid, on: bool },
+    /// Keep an item of the asker's, in the place of what has its id; the oldest go that its node has no room for. A node that is not there yet
+    /// is made with `settings`; one that is there must have what is `demanded`.
+    KeepItem { node: Arc<str>, id: Arc<str>, payload: Arc<str>, settings: NodeSettings, demanded: Demanded },
+    /// Make a node of the asker's, or give it other settings.
+    SetNode { node: Arc<str>, settings: NodeSettings },
+    /// Let a kept item go.
+    DropItem { node: Arc<str>, id: Arc<str> },
+    /// Let all items of a node go, and the node itself unless it is kept: a bounded step each time.
+    DropNode { node: Arc<str>, keep: bool },
 }
 
 /// A command, as the log keeps it.

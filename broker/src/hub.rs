@@ -345,6 +345,12 @@ impl Hub {
         if !is_shared && !telling.topic().into_iter().chain(telling.everybodys()).any(|topic| self.interest.has(&topic)) {
             return;
         }
+        // Who has blocked somebody is not told that they type.
+        if let Signal::Typing { conversation, from, .. } = &telling.signal
+            && !matches!(self.reader.block_in(telling.conf, from, conversation), Ok(None))
+        {
+            return;
+        }
         let (conf, payload) = telling_payload(telling);
         self.signals.lock().unwrap_or_else(PoisonError::into_inner).offer(conf, payload);
     }

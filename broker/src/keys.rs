@@ -5,6 +5,7 @@
 //! | --- | --- | --- |
 //! | `a` | – | applied lsn, schema, secret (`StoreHead`) |
 //! | `b` | conf, blocker, `0`, blocked | `()` |
+//! | `B` | conf, uid | [`Belongings`](crate::model::Belongings) |
 //! | `c` | conf, conversation id | [`Conversation`](crate::model::Conversation) |
 //! | `C` | conference id | [`Conference`](crate::model::Conference) |
 //! | `D` | conf | conference id |
@@ -12,8 +13,11 @@
 //! | `E` | conf, uid | where an erasure goes on |
 //! | `h` | conf | `ConferenceHead` |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
+//! | `k` | conf, uid, `0`, node | [`Node`](crate::model::Node) |
+//! | `K` | conf, uid, `0`, node, `0`, item id | [`Item`](crate::model::Item) |
 //! | `m` | conf, conv, uid | [`Member`](crate::model::Member) |
 //! | `n` | conf, name in lower case | uid |
+//! | `o` | conf, uid, `0`, node, `0`, order | item id |
 //! | `p` | conf, conversation id | `()`: the conversation is open to all |
 //! | `r` | conf, conv, uid | `ReadMark` |
 //! | `R` | conf, topic, of a long one its beginning and hash | [`Retained`](crate::model::Retained) |
@@ -42,7 +46,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbceEhimnprRsStuwx";
+const OF_CONFERENCE: &[u8] = b"UbBceEhikKmnoprRsStuwx";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -70,6 +74,19 @@ fn conv_key(prefix: u8, conf: ConfNo, conv: ConvNo, rest: &[u8]) -> Key {
     key
 }
 
+fn user_key(prefix: u8, conf: ConfNo, uid: &Uid) -> Key {
+    let mut key = conf_key(prefix, conf, uid.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+fn node_key(prefix: u8, conf: ConfNo, uid: &Uid, node: &str) -> Key {
+    let mut key = user_key(prefix, conf, uid);
+    key.extend_from_slice(node.as_bytes());
+    key.push(0);
+    key
+}
+
 /// The first key after all those that start with `prefix`.
 #[must_use]
 pub fn end_of(prefix: &[u8]) -> Key {
@@ -93,9 +110,68 @@ pub fn store_head() -> Key {
 /// Whether one user has blocked another.
 #[must_use]
 pub fn block(conf: ConfNo, blocker: &Uid, blocked: &Uid) -> Key {
-    let mut key = conf_key(b'b', conf, blocker.as_str().as_bytes());
-    key.push(0);
+    let mut key = blocks(conf, blocker);
     key.extend_from_slice(blocked.as_str().as_bytes());
+    key
+}
+
+/// All whom a user has blocked.
+#[must_use]
+pub fn blocks(conf: ConfNo, blocker: &Uid) -> Key {
+    user_key(b'b', conf, blocker)
+}
+
+/// What a user's blocks and kept items come to.
+#[must_use]
+pub fn belongings(conf: ConfNo, uid: &Uid) -> Key {
+    conf_key(b'B', conf, uid.as_str().as_bytes())
+}
+
+/// All nodes that a user keeps items in.
+#[must_use]
+pub fn nodes(conf: ConfNo, uid: &Uid) -> Key {
+    user_key(b'k', conf, uid)
+}
+
+/// A node that a user keeps items in. Neither its name nor an item's id holds a zero byte.
+#[must_use]
+pub fn node(conf: ConfNo, uid: &Uid, node: &str) -> Key {
+    let mut key = nodes(conf, uid);
+    key.extend_from_slice(node.as_bytes());
+    key
+}
+
+/// A kept item.
+#[must_use]
+pub fn item(conf: ConfNo, uid: &Uid, node: &str, id: &str) -> Key {
+    let mut key = node_key(b'K', conf, uid, node);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// All kept items of a user.
+#[must_use]
+pub fn user_items(conf: ConfNo, uid: &Uid) -> Key {
+    user_key(b'K', conf, uid)
+}
+
+/// Items of a node in the order they came in.
+#[must_use]
+pub fn item_orders(conf: ConfNo, uid: &Uid, node: &str) -> Key {
+    node_key(b'o', conf, uid, node)
+}
+
+/// All such orders of a user.
+#[must_use]
+pub fn user_item_orders(conf: ConfNo, uid: &Uid) -> Key {
+    user_key(b'o', conf, uid)
+}
+
+/// One of them.
+#[must_use]
+pub fn item_order(conf: ConfNo, uid: &Uid, node: &str, order: u64) -> Key {
+    let mut key = item_orders(conf, uid, node);
+    key.extend_from_slice(&order.to_be_bytes());
     key
 }
 

@@ -113,5 +113,19 @@ pub const KEPT_PUBLICATIONS: u64 = 100_000;
 pub const MAX_KEPT_SESSIONS: usize = 64;
 /// Most records that one command of housekeeping or erasure looks at.
 pub const MAX_STEP: usize = 256;
+/// Most people that one user blocks.
+pub const MAX_BLOCKED: u32 = 1000;
+/// Most kept items of one user.
+pub const MAX_ITEMS: u32 = 1000;
+/// Most nodes of one user that items are kept in.
+pub const MAX_NODES: u32 = 256;
+/// Longest name of such a node, in bytes; it is in keys.
+pub const MAX_NODE_BYTES: usize = 128;
+/// Longest id of a kept item, in bytes; it is in keys.
+pub const MAX_ITEM_ID_BYTES: usize = 160;
+/// Longest kept item, in bytes.
+pub const MAX_ITEM_BYTES: usize = 192 << 10;
+/// Bytes of all kept items of one user, ids included.
+pub const MAX_ITEMS_BYTES: u32 = 1 << 20;
 /// Most tokens of one account.
 pub const MAX_TOKENS: usize = 64;

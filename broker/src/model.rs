@@ -2,6 +2,7 @@
 //! added together with a new schema version (`view::SCHEMA`).
 
 mod account;
+mod belongings;
 mod publication;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
 pub use account::{Credentials, ScramKeys, SignIn, Token, TokenHash, User, UserRole};
+pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained};
 
 /// The protocol an event came by.

@@ -68,6 +68,7 @@ impl Submission {
             }
             Action::Edit { text, .. } => text.len(),
             Action::Create { members, .. } => members.len() * 32,
+            Action::KeepItem { payload, .. } => 512 + payload.len(),
             _ => 512,
         }
     }

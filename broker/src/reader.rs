@@ -2,6 +2,7 @@
 //! ones through [`tokio::task::spawn_blocking`].
 
 mod archive;
+mod belongings;
 mod conversations;
 mod history;
 mod messages;
@@ -185,7 +186,7 @@ impl Reader {
     pub fn may_post(&self, conf: ConfNo, uid: &Uid, id: &ConversationId) -> Result<(), Reject> {
         if let Some(partner) = id.partner(uid) {
             self.user(conf, &partner)?.ok_or(Reason::UnknownUser)?;
-            return Ok(());
+            return self.block_between(conf, uid, &partner)?.map_or(Ok(()), |reason| Err(reason.into()));
         }
         let found = self.conversation(conf, id)?.ok_or(Reason::UnknownConversation)?;
         let asker = Asker { uid, role: self.role(conf, uid)?, standing: self.standing(&found, uid)? };

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use hallway_broker::backup::{self, BackupError, Options};
 use hallway_broker::clock::SystemClock;
-use hallway_broker::command::{Action, Actor, Draft, Outcome, Reuse};
+use hallway_broker::command::{Action, Actor, Demanded, Draft, Outcome, Reuse};
 use hallway_broker::hub::{Hub, HubOptions, OpenError, StoreOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
-use hallway_broker::model::{Conference, Event, Kind, MemberRole, SignIn, UserRole, Via};
+use hallway_broker::model::{Access, Conference, Event, Kind, MemberRole, NodeSettings, SignIn, UserRole, Via};
 use hallway_broker::reader::Toward;
 use hallway_broker::state::sled::{SledOptions, SledState};
 use hallway_broker::view::Found;
@@ -477,13 +477,25 @@ fn an_export_is_lines_of_json_without_credentials() {
     venue.chat("hi", 600);
     let role = Action::SetRole { conversation: lobby(), user: Uid::parse("alice").unwrap(), role: MemberRole::Owner };
     venue.call(Actor::system(), role);
+    let bob = Uid::parse("bob").unwrap();
+    venue.call(Actor::system(), Action::AddUser { uid: bob.clone(), name: None, role: UserRole::Attendee, credentials: None });
+    let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Xmpp, session: 0 };
+    venue.call(alice.clone(), Action::Block { user: bob, on: true });
+    let settings = NodeSettings { access: Access::Private, max_items: 1 };
+    let (node, id, payload) = ("bookmarks".into(), "lobby".into(), "<conference/>".into());
+    venue.call(alice, Action::KeepItem { node, id, payload, settings, demanded: Demanded::default() });
     let file = venue.dir.path().join("demo.jsonl");
     let report = backup::export(venue.hub().reader(), "demo", &file).unwrap();
-    assert_eq!((report.users, report.conversations, report.bytes), (1, 1, fs::metadata(&file).unwrap().len()));
+    assert_eq!((report.users, report.conversations, report.bytes), (2, 1, fs::metadata(&file).unwrap().len()));
     let text = fs::read_to_string(&file).unwrap();
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0], serde_json::json!({"conference": "demo", "title": "Demo", "sign_in": "open", "epoch": 77}));
     assert_eq!(lines[1], serde_json::json!({"user": "alice", "name": "Alice", "role": "attendee", "about": ""}));
+    assert_eq!(lines[2], serde_json::json!({"user": "alice", "blocks": "bob"}));
+    assert_eq!(
+        (&lines[3]["node"], &lines[3]["item"], &lines[3]["payload"]),
+        (&"bookmarks".into(), &"lobby".into(), &"<conference/>".into())
+    );
     assert!(lines.contains(&serde_json::json!({"conversation": "lobby", "member": "alice", "role": "owner"})));
     let said: Vec<_> = lines.iter().filter(|line| line["kind"] == "message").collect();
     assert_eq!((said.len(), &said[599]["seq"], &said[599]["from"]), (600, &601.into(), &"alice".into()));

@@ -16,7 +16,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
     (
         "forbidden",
         codes::FORBIDDEN,
-        &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, SignInClosed, PlaintextLogin, NotAllowed],
+        &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, Blocking, SignInClosed, PlaintextLogin, NotAllowed],
     ),
     ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownSession]),
     (
@@ -24,7 +24,11 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
         codes::CONFLICT,
         &[IdReused, Taken, Reserved, Deleted, AlreadySignedIn, Resync, NotReacted, FollowsAll, LastOwner, OwnRole],
     ),
-    ("too_large", codes::TOO_LARGE, &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyEdits, TooManyReactions, TooLarge]),
+    (
+        "too_large",
+        codes::TOO_LARGE,
+        &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyBlocked, TooManyEdits, TooManyReactions, TooLarge],
+    ),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, Busy]),
     ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams]),

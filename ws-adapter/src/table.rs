@@ -8,7 +8,7 @@ use crate::types::conversation::{
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
 use crate::types::message::{DeleteParams, EditParams, Placed, ReactParams, SendParams};
-use crate::types::people::{Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
+use crate::types::people::{BlockParams, Blocking, Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
 use crate::types::{ConversationParams, Empty, NoParams};
 
@@ -97,6 +97,7 @@ methods! {
     PeopleList "people.list" User PeopleParams => People, "Lists or searches the attendees.";
     PeopleGet "people.get" User GetParams<'_> => Person, "Tells who somebody is, and how.";
     PeopleUpdate "people.update" User ProfileParams => Person, "Changes what one says of oneself.";
+    PeopleBlock "people.block" User BlockParams<'_> => Blocking, "Blocks somebody, or takes that back.";
     PeopleExport "people.export" User OwnDataParams => Export, "Gives all that is stored of a person.";
     PeopleErase "people.erase" User OwnDataParams => Erased, "Erases a person: account, texts, sessions.";
     PresenceSet "presence.set" Session PresenceParams => Empty, "Says how one is.";

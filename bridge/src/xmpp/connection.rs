@@ -119,6 +119,11 @@ pub(super) struct Connection {
     pub carbons: Cell<bool>,
     /// Nobody looks at the client (XEP-0352).
     pub inactive: Cell<bool>,
+    /// The hash of its capabilities, and the nodes that its client wants news of.
+    pub caps: RefCell<Box<str>>,
+    pub notified: RefCell<Vec<Box<str>>>,
+    /// The block list was asked for: its changes are told (XEP-0191 §3.3).
+    pub sees_blocks: Cell<bool>,
     /// The roster was asked for: its changes are told (RFC 6121 §2.1.6).
     pub interested: Cell<bool>,
     /// The link is gone, and the session waits to be resumed.
@@ -158,6 +163,9 @@ impl Connection {
             ending: Cell::new(None),
             carbons: Cell::new(false),
             inactive: Cell::new(false),
+            caps: RefCell::default(),
+            notified: RefCell::default(),
+            sees_blocks: Cell::new(false),
             interested: Cell::new(false),
             detached: Cell::new(false),
             rooms: RefCell::default(),

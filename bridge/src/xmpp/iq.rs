@@ -16,7 +16,7 @@ use super::stanza::ns::{CARBONS, CLIENT, MODERATE};
 use super::stanza::{Condition, read_moderation};
 use super::task::Task;
 use super::write::Writer;
-use super::{archive, roster, say};
+use super::{archive, notify, profile, roster, say};
 
 /// The namespace of pings (XEP-0199).
 pub(super) const PING: &str = "urn:xmpp:ping";
@@ -57,14 +57,18 @@ pub(super) async fn received(task: &mut Task, iq: &Element) {
         return;
     }
     if !is_request {
+        if kind == Some("result") {
+            notify::answered(task, iq).await;
+        }
         if !matches!(kind, Some("result" | "error")) {
             give(task, iq, Err(refused(Condition::BadRequest, "an iq is get, set, result or error")));
         }
         return;
     }
-    let answer = match address {
-        Ok(address) => Box::pin(answer(task, iq, address)).await,
-        Err(error) => Err(error),
+    let rate = task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject));
+    let answer = match (rate, address) {
+        (Ok(()), Ok(address)) => Box::pin(answer(task, iq, address)).await,
+        (Err(error), _) | (_, Err(error)) => Err(error),
     };
     give(task, iq, answer);
 }
@@ -204,11 +208,11 @@ pub(super) fn server_info() -> Info {
         "urn:xmpp:carbons:rules:0",
         "jabber:iq:roster",
         "vcard-temp",
-        "urn:xmpp:blocking",
+        profile::blocking::FEATURE,
         "jabber:iq:private",
         "urn:xmpp:sid:0",
     ];
-    Info { identities: vec![identity("server", "im", "Hallway")], features }
+    Info { identities: vec![identity("server", "im", "Hallway"), identity("pubsub", "pep", "")], features }
 }
 
 /// XEP-0215 §3.
@@ -277,18 +281,20 @@ async fn of_user(task: &mut Task, is_set: bool, payload: &Element, uid: &Uid) ->
         }
         (super::stanza::ns::ARCHIVE, _) if is_own => return archive::answer(task, is_set, payload, None).await,
         ("urn:ietf:params:xml:ns:xmpp-session", "session") if is_own && is_set => return Ok(Vec::new()),
-        (disco::INFO, "query") if !is_set => {
+        (disco::INFO, "query") if !is_set && payload.attr("node").is_none() => {
             let mut out = Vec::new();
-            account_info(is_own).write(payload.attr("node"), &mut out);
-            return Ok(out);
-        }
-        (disco::ITEMS, "query") if !is_set && payload.attr("node").is_none() => {
-            let mut out = Vec::new();
-            disco::write_items(&[], None, &mut out);
+            account_info(is_own).write(None, &mut out);
             return Ok(out);
         }
         (PING, "ping") if is_own => return Ok(Vec::new()),
+        ("urn:xmpp:blocking", "blocklist") if is_own => task.connection.sees_blocks.set(true),
         _ => {}
+    }
+    let asking = profile::Asking::of(&task.session, task.connection.domain.names());
+    if let Some(answer) = profile::answer(&asking, uid, is_set, payload).await {
+        let profile::Answered { payload, pushes } = answer?;
+        notify::tell(task, pushes).await;
+        return Ok(payload);
     }
     // Of requests without `to` some are for the server.
     if is_own { of_server(task, is_set, payload) } else { Err(unknown()) }
@@ -301,5 +307,6 @@ fn account_info(is_own: bool) -> Info {
     if is_own {
         features.extend([super::stanza::ns::ARCHIVE, "urn:xmpp:mam:2#extended", CARBONS]);
     }
+    features.extend(profile::pep::FEATURES);
     Info { identities: vec![identity("account", "registered"), identity("pubsub", "pep")], features }
 }

@@ -21,6 +21,8 @@ use super::edge::{Edge, connection_here};
 use super::inbound::{Refused, by, refused};
 use super::muc::enter as muc;
 use super::names::Address;
+use super::notify;
+use super::profile::avatar;
 use super::roster;
 use super::stanza::Condition;
 use super::stream::{Framing, ns, write_element};
@@ -37,6 +39,9 @@ const MAX_PRESENCE_BYTES: usize = 8192;
 pub(super) const MAX_WAITING_BYTES: usize = 262_144;
 /// Longest status text of presence that other protocols are told, in bytes.
 const MAX_STATUS_BYTES: usize = 256;
+
+/// The namespace of the picture's hash in presence (XEP-0153).
+const VCARD_UPDATE: &str = "vcard-temp:x:update";
 
 /// How the session's part of its user's conversations is read.
 pub(super) const HOW: How = How { echo: true, parts: Parts::ALL, acked: false, stamped: true };
@@ -113,9 +118,22 @@ pub(super) fn content(element: &Element) -> Result<Arc<[u8]>, Refused> {
     Ok(out.into())
 }
 
+/// The same of the user's own, with the hash of their picture (XEP-0153 §3.1, XEP-0398 §3).
+pub(super) fn own_content(task: &Task, element: &Element) -> Result<Arc<[u8]>, Refused> {
+    let content = content(element)?;
+    let me = &task.connection.me;
+    let photo = avatar::photo_hash(task.edge.hub.reader(), me.conf, &me.uid).map_err(|error| by(&error.into()))?;
+    let Some(photo) = photo.filter(|_| !element.has_child("x", VCARD_UPDATE)) else { return Ok(content) };
+    let mut content = content.to_vec();
+    Writer::new(&mut content).open("x", VCARD_UPDATE).inside().child("photo", &photo).close("x");
+    Ok(content.into())
+}
+
 /// The user is here (RFC 6121 §4.2), or is so in another way (§4.4).
 async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
-    let content = content(element)?;
+    task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+    let content = own_content(task, element)?;
+    notify::ask(task, element);
     let text = |name| element.get_child(name, ns::CLIENT).map(Element::text);
     let priority = text("priority").and_then(|priority| priority.trim().parse().ok()).unwrap_or(0i8);
     let is_first = set(task, Some((Arc::clone(&content), priority)));

@@ -62,6 +62,8 @@ impl Resumable {
 
 /// A session on its way to its next link.
 pub(super) struct Parcel {
+    /// The session before.
+    pub session: u64,
     pub resource: Arc<str>,
     pub received: u32,
     pub unacknowledged: Unacknowledged,
@@ -126,6 +128,8 @@ pub(super) async fn resume(door: &mut Door, wanted: negotiation::Resume) -> Resu
 
 /// What is left to do when the task begins: rooms and conversations are followed again.
 pub(super) struct Returning {
+    /// The session before.
+    pub before: u64,
     pub cursor: u64,
     pub rooms: Vec<(RoomKey, ConversationId, u64)>,
     pub presence: Option<(Arc<[u8]>, i8)>,
@@ -136,7 +140,8 @@ pub(super) struct Returning {
 
 /// The new connection is what the one before was; the client is told, and sent again what it has not had.
 fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: Parcel) -> Returning {
-    let Parcel { received, mut unacknowledged, given, rooms, carbons, interested, presence, follows, release, .. } = parcel;
+    let Parcel { session: before, received, mut unacknowledged, given, rooms, carbons, interested, presence, follows, release, .. } =
+        parcel;
     connection.carbons.set(carbons);
     connection.interested.set(interested);
     connection.received.replace(Received::resumed(received));
@@ -154,7 +159,7 @@ fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: P
         }
     });
     connection.edge.resumable.add(name, connection, session.shard.index);
-    Returning { cursor, rooms, presence, follows, release }
+    Returning { before, cursor, rooms, presence, follows, release }
 }
 
 /// XEP-0198 §5.
@@ -179,6 +184,7 @@ impl Connection {
         let rooms = self.rooms.take().into_iter().map(|InRoom { key, id, version }| (key, id, version)).collect();
         let received = managed.handled(&self.received.borrow());
         Some(Parcel {
+            session: self.session.get(),
             resource: self.me.resource().into(),
             received,
             unacknowledged: managed.unacknowledged,

@@ -355,7 +355,7 @@ impl Task {
     /// A session that was resumed follows again what it did, from where it was.
     async fn come_back(&mut self) {
         let Some(returning) = self.connection.returning.take() else { return };
-        let Returning { cursor, rooms, presence, follows, release } = *returning;
+        let Returning { before, cursor, rooms, presence, follows, release } = *returning;
         let me = &self.connection.me;
         if let Some((content, priority)) = presence {
             self.edge.directory.set_presence(me.conf, &me.uid, self.session.id, Some(content), priority);
@@ -363,7 +363,7 @@ impl Task {
         if follows && let Err(error) = presence::follow_direct_from(self, cursor).await {
             tracing::debug!(text = %error.text, "a resumed session does not follow its conversations");
         }
-        enter::come_back(self, rooms, cursor).await;
+        enter::come_back(self, before, rooms, cursor).await;
         drop(release);
     }
 

@@ -1,5 +1,7 @@
 //! Writing XML straight into a buffer: tags, attributes and text, and nothing that knows of stanzas.
 
+mod tree;
+
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, messages};
+use super::{Applied, Ask, Stop, items, messages};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
@@ -142,7 +142,7 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// One bounded step of an erasure: the account first, then its texts, conversation by conversation. Where it goes on is kept in the state,
+/// One bounded step of an erasure: the account first, then what it blocks and keeps, then its texts, conversation by conversation. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
@@ -163,6 +163,7 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             view.put(job.clone(), &Erasure::default());
             Ok(Outcome::Continue(job))
         }
+        Some(_) if items::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(progress) => match erase_texts(view, ask.conf, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Ask, Author, Stop, added};
+use super::{Applied, Ask, Author, Stop, added, blocks};
 use crate::command::Outcome;
 use crate::ids::{ConversationId, Uid};
 use crate::keys;
@@ -25,12 +25,8 @@ pub struct ReadMark {
 
 /// Whether the asker may talk with `partner`.
 pub(super) fn check_partner(view: &mut View<'_>, ask: Ask<'_>, partner: &Uid) -> Result<(), Stop> {
-    let me = &ask.actor.uid;
     view.user(ask.conf, partner)?.ok_or(Reason::UnknownUser)?;
-    if view.has(&keys::block(ask.conf, me, partner))? || view.has(&keys::block(ask.conf, partner, me))? {
-        return Err(Reason::Blocked.into());
-    }
-    Ok(())
+    blocks::check(view, ask, partner)
 }
 
 /// Makes a direct conversation; the other side learns of it through their inbox.
@@ -47,10 +43,16 @@ pub(super) fn add_direct(view: &mut View<'_>, ask: Ask<'_>, author: &Author, id:
 pub(super) fn open(view: &mut View<'_>, ask: Ask<'_>, with: &Uid) -> Applied {
     let author = ask.author(view)?;
     let id = ConversationId::direct(&ask.actor.uid, with).ok_or(Reason::InvalidParams)?;
-    check_partner(view, ask, with)?;
     let (found, fresh) = match view.conversation(ask.conf, &id)? {
-        Some(found) => (found, false),
-        None => (add_direct(view, ask, &author, &id, with)?, true),
+        // What was said before a block stays to be read.
+        Some(found) => {
+            view.user(ask.conf, with)?.ok_or(Reason::UnknownUser)?;
+            (found, false)
+        }
+        None => {
+            check_partner(view, ask, with)?;
+            (add_direct(view, ask, &author, &id, with)?, true)
+        }
     };
     here(view, &found, fresh)
 }
@@ -79,7 +81,7 @@ pub(super) fn create(view: &mut View<'_>, ask: Ask<'_>, kind: Kind, id: &Convers
         return Err(Reason::Taken.into());
     }
     for member in members {
-        view.user(ask.conf, member)?.ok_or(Reason::UnknownUser)?;
+        check_partner(view, ask, member)?;
     }
     let mut found = view.add_conversation(ask.conf, id, kind, title.to_owned())?;
     if !ask.actor.is_system() {
@@ -126,8 +128,10 @@ pub(super) fn read(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: 
         let n = view.entry(&found, seq)?.map_or(mark.n, |entry| entry.n);
         mark = ReadMark { seq, n };
         view.put(key, &mark);
-        let signal = Signal::Read { conversation: id.clone(), from: ask.actor.uid.clone(), seq };
-        view.made.signals.push(Telling::about(&found, signal));
+        if blocks::check_in(view, ask, id).is_ok() {
+            let signal = Signal::Read { conversation: id.clone(), from: ask.actor.uid.clone(), seq };
+            view.made.signals.push(Telling::about(&found, signal));
+        }
     }
     Ok(Outcome::Read { seq: mark.seq, unread: head.n - mark.n })
 }

@@ -1,7 +1,7 @@
 //! Who is in a conversation: joining, leaving, inviting, removing, roles.
 
 use super::conversations::here;
-use super::{Applied, Ask, added};
+use super::{Applied, Ask, added, blocks};
 use crate::ids::{ConversationId, Uid};
 use crate::model::{Body, Change, MemberRole, Notice, Standing};
 use crate::reject::Reason;
@@ -49,6 +49,7 @@ pub(super) fn invite(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, use
     if *user == ask.actor.uid {
         return Err(Reason::OwnRole.into());
     }
+    blocks::check(view, ask, user)?;
     match view.standing(&found, user)? {
         Some(Standing::In(_) | Standing::Invited) => return here(view, &found, false),
         // Only who may ban may take a ban back.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Applied, Ask, Author, Stop, added, conversations, stands};
+use super::{Applied, Ask, Author, Stop, added, blocks, conversations, stands};
 use crate::command::{Draft, Outcome, Reuse};
 use crate::ids::{ConversationId, Uid};
 use crate::keys;
@@ -197,7 +197,8 @@ fn check_mentions(
         let Some(user) = view.user(ask.conf, &uid)? else { return Err(Reason::UnknownUser.into()) };
         let standing = found.map_or(Ok(None), |found| view.standing(found, &uid))?;
         let asker = crate::policy::Asker { uid: &uid, role: user.role, standing };
-        if asker.may_read(kind, &draft.conversation).is_ok() && !notified.contains(&uid) {
+        let is_told = asker.may_read(kind, &draft.conversation).is_ok() && !blocks::has_blocked(view, ask.conf, &uid, &ask.actor.uid)?;
+        if is_told && !notified.contains(&uid) {
             notified.push(uid);
         }
     }
@@ -235,6 +236,7 @@ pub(super) fn edit(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: 
         return Err(Reason::NotAuthor.into());
     }
     ask.asker(target.author.role, target.standing).may_post(target.found.record.kind, id)?;
+    blocks::check_in(view, ask, id)?;
     let message = target.message()?;
     if message.deleted.is_some() {
         return Err(Reason::Deleted.into());
@@ -295,6 +297,7 @@ pub(super) fn bury(view: &mut View<'_>, found: &Found, seq: u64, mut entry: Entr
 pub(super) fn react(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq: u64, emoji: &Arc<str>, on: bool) -> Applied {
     let mut target = find_message(view, ask, id, seq)?;
     ask.asker(target.author.role, target.standing).may_react(target.found.record.kind, id)?;
+    blocks::check_in(view, ask, id)?;
     if target.message()?.deleted.is_some() {
         return Err(Reason::Deleted.into());
     }

@@ -5,12 +5,17 @@
 //! Each handler decides first and changes afterwards, so that a refused command leaves no trace.
 
 mod accounts;
+mod blocks;
 mod conferences;
 mod conversations;
+mod items;
 mod kept;
 mod members;
 mod messages;
 mod topics;
+
+#[cfg(test)]
+mod tests;
 
 pub use accounts::erasures;
 pub use conferences::is_expired;
@@ -93,6 +98,11 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::SetConference { title, sign_in, epoch } => conferences::set(view, ask, title.as_deref(), *sign_in, *epoch),
         Action::RemoveConference => conferences::remove(view, ask),
         Action::Sweep { from } => conferences::sweep(view, ask, from),
+        Action::Block { user, on } => blocks::block(view, ask, user, *on),
+        Action::KeepItem { node, id, payload, settings, demanded } => items::keep(view, ask, node, id, payload, *settings, *demanded),
+        Action::SetNode { node, settings } => items::set_node(view, ask, node, *settings),
+        Action::DropItem { node, id } => items::drop_item(view, ask, node, id),
+        Action::DropNode { node, keep } => items::drop_node(view, ask, node, *keep),
     }
 }
 

@@ -251,5 +251,13 @@ impl Walk<'_> {
     }
 }
 
+/// A report on a state, for tests.
+#[cfg(test)]
+pub(crate) fn checked(state: &dyn State) -> CheckReport {
+    let mut report = CheckReport::default();
+    check_state(state, &mut report);
+    report
+}
+
 #[cfg(test)]
 mod tests;

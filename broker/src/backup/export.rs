@@ -5,6 +5,8 @@
 //! | --- | --- |
 //! | the conference | `conference`, `title`, `sign_in`, `epoch` |
 //! | each user | `user`, `name`, `role`, `about` |
+//! | – whom they block | `user`, `blocks` |
+//! | – what they keep | `user`, `node`, `item`, `ts_ms`, `payload` |
 //! | each conversation | `conversation`, `kind`, `title`, `members` (how many) |
 //! | – its members | `conversation`, `member`, `role` |
 //! | – its events | `conversation`, `seq`, `id`, `kind`, `from`, `name`, `ts_ms`, `via` and, by kind: |
@@ -24,7 +26,7 @@ use serde_json::{Map, Value, json};
 
 use super::BackupError;
 use super::place::{self, sync_dir};
-use crate::ids::{ConfNo, ConversationId, EventIds};
+use crate::ids::{ConfNo, ConversationId, EventIds, Uid};
 use crate::keys;
 use crate::model::{Body, Change, Conference, Event, Message, Notice};
 use crate::reader::{Membership, Reader, Toward};
@@ -124,6 +126,8 @@ impl<'a> Lines<'a> {
             for person in &page {
                 let user = &person.user;
                 self.line(&json!({"user": person.uid, "name": user.name, "role": user.role.word(), "about": user.about}))?;
+                self.blocked(&person.uid)?;
+                self.items(&person.uid)?;
             }
             self.report.users += page.len() as u64;
             after = page.into_iter().next_back().map(|person| person.uid);
@@ -131,6 +135,31 @@ impl<'a> Lines<'a> {
                 return Ok(());
             }
         }
+    }
+
+    fn blocked(&mut self, of: &Uid) -> Result<(), BackupError> {
+        let mut after = None;
+        loop {
+            let (page, complete) = self.reader.blocked(self.conf, of, after.as_ref(), PAGE)?;
+            for blocked in &page {
+                self.line(&json!({"user": of, "blocks": blocked}))?;
+            }
+            after = page.into_iter().next_back();
+            if complete || after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn items(&mut self, of: &Uid) -> Result<(), BackupError> {
+        for (node, _) in self.reader.item_nodes(self.conf, of)? {
+            for id in self.reader.item_ids(self.conf, of, &node, usize::MAX)? {
+                if let Some(item) = self.reader.item(self.conf, of, &node, &id)? {
+                    self.line(&json!({"user": of, "node": node, "item": id, "ts_ms": item.at_ms, "payload": item.payload}))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn next_conversation(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Option<Found>, StateError> {

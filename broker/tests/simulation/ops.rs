@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hallway_broker::command::{Action, Actor, Command, Draft, Reuse};
+use hallway_broker::command::{Action, Actor, Command, Demanded, Draft, Reuse};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
-use hallway_broker::model::{Kind, MemberRole, SignIn, UserRole, Via};
+use hallway_broker::model::{Access, Kind, MemberRole, NodeSettings, SignIn, UserRole, Via};
 use hallway_broker::queue::{Answer, ReplyTo, Submission, Ticket};
 
 use crate::client::Device;
@@ -96,8 +96,9 @@ impl World {
             }
         }
         let staff = Actor { uid: uid("zoe"), via: Via::Ws, session: 9 };
-        match self.rng.below(40) {
+        match self.rng.below(48) {
             10..18 => self.put_out_and_back(),
+            18..26 => self.keep_something(),
             0 => {
                 let at = self.rng.below(self.devices.len());
                 let (conf, uid) = (self.devices[at].conf, self.devices[at].uid.clone());
@@ -134,6 +135,27 @@ impl World {
                 self.by(FORGOTTEN, staff, Action::Send(draft));
             }
         }
+    }
+
+    /// Somebody keeps an item, lets one or a node of them go, or blocks somebody for a while.
+    fn keep_something(&mut self) {
+        let device = self.rng.below(self.devices.len());
+        let (conf, user) = (self.devices[device].conf, self.devices[device].uid.clone());
+        let (node, id): (Arc<str>, Arc<str>) = (format!("n{}", self.rng.below(2)).into(), format!("i{}", self.rng.below(6)).into());
+        let action = match self.rng.below(8) {
+            0 => Action::DropNode { node, keep: self.rng.chance(500) },
+            1 => Action::DropItem { node, id },
+            2 => {
+                let other = self.rng.below(self.devices.len());
+                Action::Block { user: self.devices[other].uid.clone(), on: self.rng.chance(300) }
+            }
+            _ => {
+                let payload = "x".repeat(self.rng.below(3000)).into();
+                let settings = NodeSettings { access: Access::Open, max_items: 3 };
+                Action::KeepItem { node, id, payload, settings, demanded: Demanded::default() }
+            }
+        };
+        self.by(conf, Actor { uid: user, via: Via::Xmpp, session: 0 }, action);
     }
 
     /// Somebody is put out of the crew, and mostly comes back at once.

@@ -16,6 +16,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "not_author",
             "not_moderator",
             "blocked",
+            "blocking",
             "sign_in_closed",
             "plaintext_login",
             "not_allowed",
@@ -37,7 +38,18 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "own_role",
         ],
     ),
-    (1013, &["text_too_large", "too_many_subscriptions", "too_many_members", "too_many_edits", "too_many_reactions", "too_large"]),
+    (
+        1013,
+        &[
+            "text_too_large",
+            "too_many_subscriptions",
+            "too_many_members",
+            "too_many_blocked",
+            "too_many_edits",
+            "too_many_reactions",
+            "too_large",
+        ],
+    ),
     (1029, &["message_rate", "login_rate", "too_many_sessions", "quota"]),
     (1050, &["disk_full", "store_error", "draining", "busy"]),
 ];
@@ -49,7 +61,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 31] = [
+pub const METHODS: [&str; 32] = [
     "session.hello",
     "session.list",
     "session.close",
@@ -75,6 +87,7 @@ pub const METHODS: [&str; 31] = [
     "people.list",
     "people.get",
     "people.update",
+    "people.block",
     "people.export",
     "people.erase",
     "presence.set",

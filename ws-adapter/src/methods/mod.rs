@@ -170,6 +170,7 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::PeopleList => people::list(caller, params).await,
         M::PeopleGet => people::get(caller, params),
         M::PeopleUpdate => people::update(caller, params).await,
+        M::PeopleBlock => people::block(caller, params).await,
         M::PeopleExport => people::export(caller, params).await,
         M::PeopleErase => people::erase(caller, params).await,
     }

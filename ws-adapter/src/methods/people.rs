@@ -3,7 +3,7 @@
 use hallway_broker::accounts::names::is_reserved;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
-use hallway_broker::limits::MAX_PAGE;
+use hallway_broker::limits::{MAX_BLOCKED, MAX_PAGE};
 use hallway_broker::model::{Event, User};
 use hallway_broker::reader::{Listed, Reader};
 use hallway_broker::reject::{Reason, Reject};
@@ -12,7 +12,9 @@ use serde_json::value::RawValue;
 
 use super::{Caller, Json, conversations, json, sessions};
 use crate::rpc::Fault;
-use crate::types::people::{Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, PresenceNow, ProfileParams};
+use crate::types::people::{
+    BlockParams, Blocking, Erased, Export, GetParams, KeptItem, OwnDataParams, People, PeopleParams, Person, PresenceNow, ProfileParams,
+};
 use crate::types::{DEFAULT_PAGE, after_user, page_limit, params, user_id};
 use hallway_broker::canonical;
 
@@ -44,6 +46,14 @@ pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     let after = after_user(wanted.after.as_deref())?;
     let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
     let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
+    if wanted.blocked {
+        if query.is_some() {
+            return Err(Fault::invalid_params("blocked goes without query"));
+        }
+        let (me, uids) = (caller.who.uid.clone(), reader.clone());
+        let (people, complete) = blocking(move || blocked_people(&uids, conf, &me, after.as_ref(), limit)).await?;
+        return json(&People { people: people.into_iter().map(|(uid, user)| person(caller, uid, &user)).collect(), complete });
+    }
     let (people, complete) = blocking(move || match query {
         Some(query) => Ok(reader.search_people(conf, &query, after.as_ref(), limit)?),
         None => Ok(reader.people(conf, after.as_ref(), limit)?),
@@ -70,6 +80,26 @@ pub(super) async fn update(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     json(&person(caller, caller.who.uid.clone(), &account(caller, &caller.who.uid)?))
 }
 
+/// Those whom `me` has blocked and who are not erased.
+fn blocked_people(reader: &Reader, conf: ConfNo, me: &Uid, after: Option<&Uid>, limit: usize) -> Result<(Vec<(Uid, User)>, bool), Reject> {
+    let (uids, complete) = reader.blocked(conf, me, after, limit)?;
+    let mut people = Vec::new();
+    for uid in uids {
+        if let Some(user) = reader.user(conf, &uid)? {
+            people.push((uid, user));
+        }
+    }
+    Ok((people, complete))
+}
+
+pub(super) async fn block(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: BlockParams<'_> = params(given)?;
+    let user = user_id(&wanted.user)?;
+    caller.take_rate()?;
+    caller.act(Action::Block { user: user.clone(), on: wanted.on }).await?;
+    json(&Blocking { user, on: wanted.on })
+}
+
 /// One's own data, or another's for staff.
 fn may_handle(caller: &Caller<'_>, user: &Uid) -> Result<(), Fault> {
     if *user != caller.who.uid && !account(caller, &caller.who.uid)?.role.is_staff() {
@@ -84,14 +114,30 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     let person = person(caller, user.clone(), &account(caller, &user)?);
     let mut found = Found { own: user == caller.who.uid, ..Found::default() };
     found.collect(caller.hub.reader(), caller.who.conf, &user).await?;
+    let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
+    let whose = user.clone();
+    let (blocked, items) =
+        blocking(move || Ok((reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0, kept(&reader, conf, &whose)?))).await?;
     let ids = caller.ids();
     json(&Export {
         user: person,
+        blocked,
+        items,
         conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids)).collect(),
         events: found.events.iter().filter_map(|event| canonical::raw_event(event, &ids)).collect(),
         complete: found.complete,
         sessions: sessions::rows(caller, caller.hub.sessions().of(caller.who.conf, &user)),
     })
+}
+
+/// All that somebody keeps on the server: bounded by what one may keep.
+fn kept(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<KeptItem>, Reject> {
+    let mut items = Vec::new();
+    for (node, _) in reader.item_nodes(conf, of)? {
+        let found = reader.items(conf, of, &node, usize::MAX)?.into_iter();
+        items.extend(found.map(|(item, kept)| KeptItem { node: node.clone(), item, payload: kept.payload }));
+    }
+    Ok(items)
 }
 
 /// What an export found so far.

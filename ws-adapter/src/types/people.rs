@@ -1,6 +1,7 @@
 //! `people.*`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use hallway_broker::ids::Uid;
 use hallway_broker::limits::{MAX_ABOUT_BYTES, MAX_NAME_BYTES};
@@ -71,6 +72,9 @@ pub struct Person {
 pub struct PeopleParams {
     /// A prefix of the uid or of a word of the name.
     pub query: Option<String>,
+    /// Only those whom one has blocked; not with a query.
+    #[serde(default)]
+    pub blocked: bool,
     /// Uids above this one.
     pub after: Option<String>,
     /// At most this many (50, up to 500).
@@ -134,6 +138,45 @@ impl ProfileParams {
     }
 }
 
+/// Parameters of `people.block`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct BlockParams<'a> {
+    /// Whom.
+    #[serde(borrow)]
+    pub user: Cow<'a, str>,
+    /// Block, or take it back.
+    #[serde(default = "yes")]
+    pub on: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Result of `people.block`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Blocking {
+    /// Whom.
+    #[schemars(with = "String")]
+    pub user: Uid,
+    /// They are blocked now.
+    pub on: bool,
+}
+
+/// Something that a person keeps on the server.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KeptItem {
+    /// The node it is in.
+    #[schemars(with = "String")]
+    pub node: Arc<str>,
+    /// Its id there.
+    #[schemars(with = "String")]
+    pub item: Arc<str>,
+    /// What is kept, as XML.
+    #[schemars(with = "String")]
+    pub payload: Arc<str>,
+}
+
 /// Parameters of `people.export` and `people.erase`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct OwnDataParams {
@@ -163,6 +206,11 @@ pub struct Export {
     pub events: Vec<Box<RawValue>>,
     /// That is all; more than an answer holds is for the organisers to export.
     pub complete: bool,
+    /// Whom they block.
+    #[schemars(with = "Vec<String>")]
+    pub blocked: Vec<Uid>,
+    /// What they keep on the server.
+    pub items: Vec<KeptItem>,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }

@@ -28,13 +28,26 @@ fn what_was_not_sent_cannot_be_acknowledged() {
     let mut sent = Unacknowledged::default();
     sent.push(Sent::Event(7));
     sent.push(Sent::Own(b"<iq/>"[..].into()));
-    assert_eq!(sent.acknowledge(3), Err(TooHigh { handled: 3, sent: 2 }));
+    assert_eq!(sent.acknowledge(3, 9), Err(TooHigh { handled: 3, sent: 2 }));
     assert_eq!((sent.len(), sent.own_bytes(), sent.cursor(9)), (2, 5, 6));
-    sent.acknowledge(1).unwrap();
+    sent.acknowledge(1, 9).unwrap();
     assert_eq!((sent.len(), sent.cursor(9)), (1, 9));
-    assert_eq!(sent.acknowledge(0), Err(TooHigh { handled: 0, sent: 2 }));
-    sent.acknowledge(2).unwrap();
+    assert_eq!(sent.acknowledge(0, 9), Err(TooHigh { handled: 0, sent: 2 }));
+    sent.acknowledge(2, 9).unwrap();
     assert!(sent.is_empty() && sent.own_bytes() == 0);
+}
+
+#[test]
+fn what_is_acknowledged_out_of_order_is_not_sent_again() {
+    let mut sent = Unacknowledged::default();
+    for pos in [9, 7, 12] {
+        sent.push(Sent::Event(pos));
+    }
+    // 9 was had, 7 was not: from 6 on it is all read again, but 9.
+    sent.acknowledge(1, 12).unwrap();
+    assert_eq!(sent.cursor(12), 6);
+    assert_eq!(sent.take_up(), (Vec::new(), vec![9]));
+    assert!(sent.is_empty());
 }
 
 proptest! {
@@ -54,11 +67,11 @@ proptest! {
                 }
             } else {
                 let handled = acknowledged + number;
-                let took = sent.acknowledge(start.wrapping_add(handled)).is_ok();
+                let took = sent.acknowledge(start.wrapping_add(handled), u64::MAX).is_ok();
                 prop_assert_eq!(took, handled <= count);
                 acknowledged = if took { handled } else { acknowledged };
             }
-            let again: Vec<u64> = sent.iter().map(|one| match one {
+            let again: Vec<u64> = sent.stanzas.iter().map(|one| match one {
                 Sent::Event(pos) => *pos,
                 Sent::Own(bytes) => bytes.len() as u64,
             }).collect();

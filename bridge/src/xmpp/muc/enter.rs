@@ -9,7 +9,7 @@ use hallway_broker::ids::ConversationId;
 use hallway_broker::model::{Event, Kind, Standing};
 use hallway_broker::reject::{Class, Reason, Reject};
 use hallway_broker::session::{CatchUp, Subscribed, blocking};
-use hallway_broker::topic::Topic;
+use hallway_broker::topic::{Source, Topic};
 use hallway_broker::view::Found;
 use minidom::Element;
 
@@ -18,7 +18,7 @@ use crate::xmpp::connection::{Connection, InRoom};
 use crate::xmpp::edge::Edge;
 use crate::xmpp::inbound::{Refused, by, refused};
 use crate::xmpp::names::nick_of;
-use crate::xmpp::presence::{HOW, content};
+use crate::xmpp::presence::{HOW, content, own_content};
 use crate::xmpp::rooms::{Departure, Entering, RoomKey, standing_of};
 use crate::xmpp::stanza::{Condition, Outgoing};
 use crate::xmpp::task::Task;
@@ -128,7 +128,7 @@ async fn room(task: &mut Task, id: &ConversationId) -> Result<(Found, bool), Ref
 
 /// Enters a room: who is there, oneself, what was said, what it is about, and from then on what is (XEP-0045 §7.1).
 async fn enter(task: &mut Task, element: &Element, id: &ConversationId, history: History, asked_for: bool) -> Result<(), Refused> {
-    let presence = content(element)?;
+    let presence = own_content(task, element)?;
     let (found, is_new) = room(task, id).await?;
     let catch_up = CatchUp::Last(history.stanzas, MESSAGES);
     let subscribed = task.session.subscribe(id, catch_up, HOW).await.map_err(|reject| not_let_in(&reject))?;
@@ -155,6 +155,11 @@ async fn enter(task: &mut Task, element: &Element, id: &ConversationId, history:
             presence,
         },
     );
+    // What changed between reading and entering found nobody here.
+    if let Ok(standing) = reader.standing(&found, &me.uid) {
+        let (affiliation, role) = standing_of(found.record.kind, account.role, standing);
+        task.edge.rooms.affiliate(key, &me.uid, affiliation, role, hub.end(me.conf));
+    }
     connection.forget_room(key);
     connection.rooms.borrow_mut().push(InRoom { key, id: id.clone(), version: entered.version });
     if entered.is_first_of_room {
@@ -222,37 +227,26 @@ pub(in crate::xmpp) fn left(edge: &Arc<Edge>, key: RoomKey, session: u64) {
     }
 }
 
-/// A session that was resumed is in its rooms again, from where it was; from those that it may not read any more it is put out.
-pub(in crate::xmpp) async fn come_back(task: &mut Task, rooms: Vec<(RoomKey, ConversationId, u64)>, cursor: u64) {
+/// A session that was resumed is in its rooms again in place of `before`, from where that was; those that it may not read any more it has left.
+pub(in crate::xmpp) async fn come_back(task: &mut Task, before: u64, rooms: Vec<(RoomKey, ConversationId, u64)>, cursor: u64) {
     for (key, id, version) in rooms {
-        let (reader, me) = (task.edge.hub.reader().clone(), &task.connection.me);
-        let (conf, uid, name) = (me.conf, me.uid.clone(), id.clone());
-        let found = blocking(move || {
-            let found = reader.readable(conf, &uid, &name)?;
-            let account = reader.user(conf, &uid)?.ok_or(Reason::SessionEnded)?;
-            let standing = reader.standing(&found, &uid)?;
-            Ok((standing_of(found.record.kind, account.role, standing), found))
-        });
         let connection = Rc::clone(&task.connection);
-        let followed = found.await.and_then(|(standing, found)| {
-            let source = hallway_broker::topic::Source { id: id.clone(), kind: found.record.kind };
-            task.session.follow(&Topic::Chat(key.0, key.1), Some(source), HOW, cursor).map(|()| standing)
-        });
-        let Ok((affiliation, role)) = followed else {
-            task.session.push(|into| {
-                let mut stanza = Vec::new();
-                occupants::write_own_departure(&connection, &id, Departure::Kicked, &mut stanza);
-                connection.emit_addressed(&stanza, into);
-            });
-            continue;
-        };
-        let me = &connection.me;
-        let pos = task.edge.hub.end(me.conf);
-        let presence = task.edge.directory.presence(me.conf, &me.uid, task.session.id).unwrap_or_else(|| Arc::from([]));
         let (session, shard) = (task.session.id, task.session.shard.index);
-        let (uid, name, jid) = (me.uid.clone(), Arc::clone(&me.name), Arc::clone(&me.full));
-        task.edge.rooms.enter(key, Entering { session, shard, uid, name, affiliation, role, pos, jid, presence });
-        connection.rooms.borrow_mut().push(InRoom { key, id, version });
+        let (reader, conf, uid, name) = (task.edge.hub.reader().clone(), connection.me.conf, connection.me.uid.clone(), id.clone());
+        let followed = blocking(move || reader.readable(conf, &uid, &name)).await.and_then(|found| {
+            let source = Source { id: id.clone(), kind: found.record.kind };
+            task.session.follow(&Topic::Chat(key.0, key.1), Some(source), HOW, cursor)
+        });
+        if followed.is_ok() && task.edge.rooms.replace(key, before, session, shard) {
+            connection.rooms.borrow_mut().push(InRoom { key, id, version });
+            continue;
+        }
+        let _ = task.session.unsubscribe(&id);
+        task.session.push(|into| {
+            let mut stanza = Vec::new();
+            occupants::write_own_departure(&connection, &id, Departure::Kicked, &mut stanza);
+            connection.emit_addressed(&stanza, into);
+        });
     }
 }
 

@@ -63,11 +63,10 @@ fn look(edge: &Arc<Edge>, shard: &Rc<Shard>, key: RoomKey, sessions: &[u64]) {
     for session in sessions {
         let Some(connection) = connection_here(*session).filter(|connection| !connection.detached.get()) else { continue };
         let Some((id, since)) = connection.in_room(key) else { continue };
-        let Changes { version, list, resync } = edge.rooms.changes(key, *session, since);
+        let Changes { version, list, resync, is_personal } = edge.rooms.changes(key, *session, since);
         let slot = connection.slot.get();
-        let has_own = list.iter().any(|change| uid_of(change) == &connection.me.uid);
         let own;
-        let stanzas = if has_own {
+        let stanzas = if is_personal {
             own = write_changes(&connection, &id, &list);
             &own
         } else {
@@ -90,6 +89,7 @@ fn look(edge: &Arc<Edge>, shard: &Rc<Shard>, key: RoomKey, sessions: &[u64]) {
             true
         });
         if !is_told {
+            edge.rooms.look_again(key, *session);
             continue;
         }
         if resync {

@@ -42,6 +42,18 @@ pub enum Condition {
     ResourceConstraint,
     /// Nothing here takes this.
     ServiceUnavailable,
+    /// `not-acceptable`: to somebody whom one has blocked oneself (XEP-0191 §3.4).
+    Blocking,
+    /// `not-allowed`: only the owner reads this node (XEP-0060 §6.5.9).
+    ClosedNode,
+    /// `bad-request`: which item? (XEP-0060 §7.2.3)
+    ItemRequired,
+    /// `bad-request`: which node? (XEP-0060 §7.2.3)
+    NodeIdRequired,
+    /// `bad-request`: an item holds one element (XEP-0060 §7.1.3).
+    InvalidPayload,
+    /// `conflict`: the node has other settings (XEP-0060 §7.1.5).
+    PreconditionNotMet,
 }
 
 impl Condition {
@@ -64,6 +76,24 @@ impl Condition {
             Self::RegistrationRequired => "registration-required",
             Self::ResourceConstraint => "resource-constraint",
             Self::ServiceUnavailable => "service-unavailable",
+            Self::Blocking => Self::NotAcceptable.name(),
+            Self::ClosedNode => Self::NotAllowed.name(),
+            Self::ItemRequired | Self::NodeIdRequired | Self::InvalidPayload => Self::BadRequest.name(),
+            Self::PreconditionNotMet => Self::Conflict.name(),
+        }
+    }
+
+    /// The condition that another protocol adds to it, with its namespace (RFC 6120 §8.3.4).
+    #[must_use]
+    pub fn specific(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Blocking => Some(("blocked", ns::BLOCKING_ERRORS)),
+            Self::ClosedNode => Some(("closed-node", ns::PUBSUB_ERRORS)),
+            Self::ItemRequired => Some(("item-required", ns::PUBSUB_ERRORS)),
+            Self::NodeIdRequired => Some(("nodeid-required", ns::PUBSUB_ERRORS)),
+            Self::InvalidPayload => Some(("invalid-payload", ns::PUBSUB_ERRORS)),
+            Self::PreconditionNotMet => Some(("precondition-not-met", ns::PUBSUB_ERRORS)),
+            _ => None,
         }
     }
 
@@ -72,6 +102,7 @@ impl Condition {
     pub fn error_type(self) -> &'static str {
         match self {
             Self::BadRequest | Self::JidMalformed | Self::NotAcceptable | Self::PolicyViolation => "modify",
+            Self::ItemRequired | Self::NodeIdRequired | Self::InvalidPayload => "modify",
             Self::Forbidden | Self::NotAuthorized | Self::RegistrationRequired => "auth",
             Self::ResourceConstraint | Self::InternalServerError => "wait",
             _ => "cancel",
@@ -104,6 +135,10 @@ impl From<&Reject> for StanzaError {
     fn from(reject: &Reject) -> Self {
         let condition = match (reject.reason, reject.reason.class()) {
             (Reason::NotAllowed, _) => Condition::NotAllowed,
+            // XEP-0191 §3.3, §3.4
+            (Reason::Blocked, _) => Condition::ServiceUnavailable,
+            (Reason::Blocking, _) => Condition::Blocking,
+            (Reason::OtherSettings, _) => Condition::PreconditionNotMet,
             (Reason::StoreError, _) => Condition::InternalServerError,
             (_, Class::Unauthorized) => Condition::NotAuthorized,
             (_, Class::Forbidden) => Condition::Forbidden,
@@ -143,5 +178,8 @@ pub fn write_error(returned: &Returned<'_>, error: &StanzaError, out: &mut Vec<u
     xml.open_child("error").attr("type", error.condition.error_type()).inside();
     xml.open(error.condition.name(), ns::STANZA_ERRORS).empty();
     xml.open("text", ns::STANZA_ERRORS).attr("xml:lang", "en").inside().text(&error.text).close("text");
+    if let Some((name, namespace)) = error.condition.specific() {
+        xml.open(name, namespace).empty();
+    }
     xml.close("error").close(returned.kind);
 }

@@ -4,6 +4,10 @@ pub use crate::xmpp::stream::ns::CLIENT;
 
 /// Conditions of stanza errors (RFC 6120 §8.3.2).
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// Conditions of the blocking command (XEP-0191 §3.4).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Conditions of publishing and subscribing (XEP-0060 §16.4.4).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 /// Multi-user chat, for users (XEP-0045 §7).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Out-of-band data (XEP-0066).

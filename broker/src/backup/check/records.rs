@@ -7,12 +7,12 @@ use crate::apply::{Idempotency, ReadMark};
 use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
-use crate::model::{Conference, Conversation, Entry, KeptSession, KeptSubscription, Member, Retained, Token, User};
+use crate::model::{Belongings, Conference, Conversation, Entry, Item, KeptSession, KeptSubscription, Member, Node, Retained, Token, User};
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bcDeEhimnprRsStuUwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEhikKmnoprRsStuUwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -59,6 +59,7 @@ fn uid(bytes: &[u8]) -> Option<Uid> {
 fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
     Some(match kind {
         b'a' => whole::<StoreHead>(value).is_some(),
+        b'B' => whole::<Belongings>(value).is_some(),
         b'C' => whole::<Conference>(value).is_some(),
         b'D' => whole::<ConferenceId>(value).is_some(),
         b'c' => whole::<Conversation>(value).is_some(),
@@ -67,8 +68,11 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'E' => whole::<(Vec<u8>, u64)>(value).is_some(),
         b'h' => whole::<ConferenceHead>(value).is_some(),
         b'i' => whole::<Idempotency>(value).is_some(),
+        b'k' => whole::<Node>(value).is_some(),
+        b'K' => whole::<Item>(value).is_some(),
         b'm' => whole::<Member>(value).is_some(),
         b'n' => whole::<Uid>(value).is_some(),
+        b'o' => whole::<String>(value).is_some(),
         b'r' => whole::<ReadMark>(value).is_some(),
         b'R' => whole::<Retained>(value).is_some(),
         b's' => whole::<KeptSession>(value).is_some(),
@@ -141,6 +145,14 @@ impl Walk<'_> {
                 }
                 Ok(uid(parts.rest).is_some())
             }
+            b'b' => match parts.split_rest() {
+                Some((blocker, blocked)) => Ok(self.has_user(parts.conf, uid(blocker))? && self.has_user(parts.conf, uid(blocked))?),
+                None => Ok(false),
+            },
+            b'B' => self.has_user(parts.conf, uid(parts.rest)),
+            b'k' => self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of))),
+            b'K' => self.has_node_of(parts, None),
+            b'o' => self.has_node_of(parts, whole::<String>(value)),
             b'n' => self.has_user(parts.conf, whole::<Uid>(value)),
             b'p' => self.has_conversation(parts.conf, parts.rest),
             b'u' => match parts.split_rest() {
@@ -153,6 +165,20 @@ impl Walk<'_> {
             },
             b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
             _ => Ok(true),
+        }
+    }
+
+    /// Whether the node of an item is there, or of an order the item.
+    fn has_node_of(&self, parts: &Parts<'_>, item: Option<String>) -> Result<bool, StateError> {
+        let found = parts.split_rest().and_then(|(of, rest)| {
+            let node = rest.split(|byte| *byte == 0).next().and_then(|node| std::str::from_utf8(node).ok())?;
+            Some((uid(of)?, node))
+        });
+        let Some((of, node)) = found else { return Ok(false) };
+        match (parts.kind, item) {
+            (b'o', None) => Ok(false),
+            (_, Some(id)) => self.has(&keys::item(parts.conf, &of, node, &id)),
+            (_, None) => self.has(&keys::node(parts.conf, &of, node)),
         }
     }
 

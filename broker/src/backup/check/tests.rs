@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::command::{Action, Actor, Command, Draft, Reuse};
+use crate::command::{Action, Actor, Command, Demanded, Draft, Reuse};
 use crate::commit::ApplyStage;
 use crate::ids::{ConvNo, ConversationId, Uid};
 use crate::log::Log;
 use crate::log::memory::MemoryDisk;
-use crate::model::{Conversation, Entry, Kind, Member, SignIn, UserRole, Via};
+use crate::model::{Access, Conversation, Entry, Kind, Member, NodeSettings, SignIn, UserRole, Via};
 use crate::recent::Recent;
 use crate::state::Batch;
 use crate::state::memory::{MemoryState, MemoryStore};
@@ -52,6 +52,17 @@ fn story() -> Vec<(Actor, Action)> {
     story.push((as_user(&people[1]), say(&direct, "psst")));
     story.push((as_user(&people[1]), Action::React { conversation: lobby.clone(), target: 2, emoji: "x".into(), on: true }));
     story.push((as_user(&people[0]), Action::Read { conversation: lobby, seq: 3 }));
+    story.push((as_user(&people[0]), Action::Block { user: people[1].clone(), on: true }));
+    story.push((
+        as_user(&people[0]),
+        Action::KeepItem {
+            node: "n".into(),
+            id: "i".into(),
+            payload: "x".into(),
+            settings: NodeSettings { access: Access::Open, max_items: 1 },
+            demanded: Demanded::default(),
+        },
+    ));
     story
 }
 
@@ -64,12 +75,6 @@ fn store() -> (MemoryStore, MemoryState) {
     let state = Arc::new(store.open().unwrap());
     ApplyStage::open(Arc::new(Mutex::new(Box::new(log))), Arc::clone(&state) as _, Arc::new(Recent::default()), [1; 16]).unwrap();
     (store, Arc::into_inner(state).unwrap())
-}
-
-fn checked(state: &dyn State) -> CheckReport {
-    let mut report = CheckReport::default();
-    check_state(state, &mut report);
-    report
 }
 
 #[test]
@@ -120,6 +125,10 @@ fn planted_faults_are_found() {
         ("cut off", Box::new(|_, batch| batch.put(b"e\0\0".to_vec(), vec![]))),
         ("belongs to is not there", Box::new(|_, batch| batch.remove(keys::token(&[5; 16])))),
         ("is not its own", Box::new(|_, batch| batch.remove(keys::conference_id(CONF)))),
+        ("belongs to is not there", Box::new(|_, batch| batch.remove(keys::node(CONF, &alice(), "n")))),
+        ("belongs to is not there", Box::new(|_, batch| batch.remove(keys::item(CONF, &alice(), "n", "i")))),
+        ("belongs to is not there", Box::new(|_, batch| batch.put(keys::block(CONF, &alice(), &Uid::parse("nobody").unwrap()), vec![]))),
+        ("another shape", Box::new(|_, batch| batch.put(keys::belongings(CONF, &alice()), vec![255; 3]))),
         ("no head", Box::new(|_, batch| batch.remove(keys::store_head()))),
         ("record schema 9", Box::new(|state, batch| change(state, batch, keys::store_head(), |head: &mut StoreHead| head.schema = 9))),
     ];

@@ -228,6 +228,7 @@ impl<'s> World<'s> {
             "conversation.create.group" => ("conversation.create", json!({"kind": "group", "id": id})),
             "conversation.create.announcements" => ("conversation.create", json!({"kind": "announcements", "id": id})),
             "people.get" => ("people.get", json!({"user": user})),
+            "people.block" => ("people.block", json!({"user": user, "on": false})),
             "people.export" => ("people.export", json!({"user": user})),
             "people.erase" if is_foreign => ("people.erase", json!({"user": user})),
             "people.erase" => {
