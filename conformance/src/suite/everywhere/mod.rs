@@ -3,13 +3,16 @@
 //!
 //! - [`sight`]: what anybody sees, in the same words for all. [`line`]: a session of each protocol. [`seat`]: one of them with what it saw.
 //! - [`scene`]: a conversation with its people, who are compared with each other.
-//! - The stories: [`talk`].
+//! - The stories: [`talk`], [`texts`], [`history`], [`standing`].
 
+pub mod history;
 pub mod line;
 pub mod scene;
 pub mod seat;
 pub mod sight;
+pub mod standing;
 pub mod talk;
+pub mod texts;
 
 use anyhow::Result;
 
@@ -21,8 +24,11 @@ use crate::server::{Options, Server};
 /// # Errors
 /// The server does not start.
 pub fn run(report: &mut Report) -> Result<()> {
-    let mut server = Server::start(Options::new().xmpp().without_rates())?;
+    let mut server = Server::start(Options::new().xmpp().without_rates().set("limits.sessions_per_user", 64))?;
     talk::run(&server, report);
+    texts::run(&server, report);
+    history::run(&server, report);
+    standing::run(&server, report);
     report.check("everywhere: the server ends well", || server.terminate().map(|()| String::new()));
     Ok(())
 }

@@ -69,11 +69,11 @@ impl Mqtt {
         let json: Json = serde_json::from_slice(&message.payload)?;
         let part = topic.rsplit('/').next().unwrap_or_default();
         match part {
+            // What is retained was seen before, or is not asked for.
+            _ if message.retain => {}
             "inbox" if json["reason"] == "refused" => heard.refused.push(format!("{}: {}", json["topic"], json["why"])),
             "inbox" if json["reason"] == "removed" => heard.put_out.push(json["conversation"].as_str().unwrap_or_default().to_owned()),
             "inbox" => {}
-            // What is retained was seen before, or is not asked for.
-            _ if message.retain => {}
             "typing" | "read" => heard.sights.extend(of_signal(part, &json)),
             _ => heard.sights.extend(of_json(&json)),
         }
