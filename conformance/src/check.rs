@@ -435,7 +435,8 @@ pub struct Heard {
 /// The messages that one reader saw, of which the first may be any: those stored from there on, in their order, without holes, each once.
 #[must_use]
 pub fn listening(stored: &[Event], heard: &[Heard]) -> Vec<Violation> {
-    let messages: HashMap<&str, &Event> = stored.iter().filter(|event| event.is_message()).map(|event| (event.id.as_str(), event)).collect();
+    let messages: HashMap<&str, &Event> =
+        stored.iter().filter(|event| event.is_message()).map(|event| (event.id.as_str(), event)).collect();
     let (gone, edits) = (gone(stored), edit_texts(stored));
     let (mut violations, mut had, mut last) = (Vec::new(), BTreeSet::new(), None::<&Event>);
     for one in heard {

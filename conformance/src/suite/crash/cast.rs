@@ -84,6 +84,9 @@ pub trait Reading: Send {
     fn trace(&self) -> Vec<String>;
 }
 
+type Senders = Vec<Box<dyn Sending>>;
+type Readers = Vec<Box<dyn Reading>>;
+
 /// Who plays in a run.
 pub struct Cast {
     /// What the run is called.
@@ -92,8 +95,8 @@ pub struct Cast {
     pub has_xmpp: bool,
     /// Kinds of things that must have been acked often.
     pub kinds: &'static [&'static str],
-    senders: fn(&Server, seed: u64) -> Result<Vec<Box<dyn Sending>>>,
-    readers: fn(&Server) -> Result<Vec<Box<dyn Reading>>>,
+    senders: fn(&Server, seed: u64) -> Result<Senders>,
+    readers: fn(&Server) -> Result<Readers>,
 }
 
 /// WebSocket alone.
@@ -153,12 +156,12 @@ impl Cast {
     }
 
     /// Those who send.
-    pub fn senders(&self, server: &Server, seed: u64) -> Result<Vec<Box<dyn Sending>>> {
+    pub fn senders(&self, server: &Server, seed: u64) -> Result<Senders> {
         (self.senders)(server, seed)
     }
 
     /// Those who read.
-    pub fn readers(&self, server: &Server) -> Result<Vec<Box<dyn Reading>>> {
+    pub fn readers(&self, server: &Server) -> Result<Readers> {
         (self.readers)(server)
     }
 }

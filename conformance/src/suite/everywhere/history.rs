@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::line::mqtt::Mqtt;
 use super::line::xmpp::Xmpp;
 use super::line::{Change, Protocol};
-use super::scene::{Scene, as_told, compare, known, person};
+use super::scene::{Opening, Scene, as_told, compare, known, person};
 use super::seat::WITHIN;
 use super::sight::{Sight, What, of_json};
 use crate::mqtt::Version;
@@ -15,7 +15,7 @@ use crate::suite::{Report, load};
 
 /// In a room and between two people.
 pub fn run(server: &Server, report: &mut Report) {
-    let scenes: [(&str, &str, fn(&Server) -> Result<Scene>); 2] = [
+    let scenes: [(&str, &str, Opening); 2] = [
         ("a channel", "annals-reader", |server| {
             super::scene::channel(server, "annals")?;
             person(server, "annals-reader")?;

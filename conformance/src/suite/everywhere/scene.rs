@@ -13,6 +13,9 @@ use crate::server::Server;
 use crate::suite::load;
 use crate::xmpp::script::world::register;
 
+/// What makes a scene.
+pub type Opening = fn(&Server) -> Result<Scene>;
+
 /// A conversation and its people.
 pub struct Scene {
     /// Its id.
@@ -193,8 +196,8 @@ impl Scene {
         let (conversation, speaker) = (self.conversation.clone(), self.seat(from)?.name());
         let uid = self.seat(from)?.uid.clone();
         let kept = |heard: &super::line::Heard| {
-            let kept = heard.sights.iter().filter(|sight| sight.conversation == conversation && !sight.what.is_signal());
-            kept.cloned().nth(seen)
+            let mut kept = heard.sights.iter().filter(|sight| sight.conversation == conversation && !sight.what.is_signal());
+            kept.nth(seen).cloned()
         };
         let sight = match self.judge()?.wait(&format!("{what} of {speaker}"), kept) {
             Ok(sight) => sight,

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::line::Change;
-use super::scene::Scene;
+use super::scene::{Opening, Scene};
 use super::sight::What;
 use crate::server::Server;
 use crate::suite::Report;
@@ -13,7 +13,7 @@ const BURST: usize = 25;
 
 /// In each kind of conversation.
 pub fn run(server: &Server, report: &mut Report) {
-    let scenes: [(&str, fn(&Server) -> Result<Scene>); 3] = [
+    let scenes: [(&str, Opening); 3] = [
         ("the lobby", |server| Scene::room(server, "lobby")),
         ("a group", |server| Scene::room(server, "crew")),
         ("a direct chat", |server| Scene::direct(server, "ann", "ben")),

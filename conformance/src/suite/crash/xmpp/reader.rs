@@ -1,8 +1,8 @@
 //! A reader over XMPP that knows messages by the room's ids. What it missed it gets from the archive (XEP-0313), or from the past that a
-//! room gives who enters (XEP-0045 §7.1.15) as long as that goes back far enough. What both give, the one who was behind and the one who
-//! is there, is one message: its id says so. What comes twice otherwise is a failure.
+//! room gives who enters (XEP-0045 §7.1.15) as long as that goes back far enough. What is said after entering may be in the archive already
+//! and come live, too, before or after the archive's answer: its id says that it is one message. What comes twice otherwise is a failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +31,8 @@ pub struct Reader {
     by_entering: bool,
     following: Vec<String>,
     heard: BTreeMap<String, Vec<Heard>>,
+    /// What the archive gave on this connection, and may come live once more.
+    archived: HashSet<String>,
     count: usize,
     resumed_behind: usize,
     entered_behind: usize,
@@ -39,8 +41,8 @@ pub struct Reader {
 impl Reader {
     /// With nothing seen yet.
     pub fn new(uid: &str, by_entering: bool) -> Reader {
-        let heard = BTreeMap::new();
-        Reader { uid: uid.to_owned(), by_entering, following: Vec::new(), heard, count: 0, resumed_behind: 0, entered_behind: 0 }
+        let (heard, archived, following) = (BTreeMap::new(), HashSet::new(), Vec::new());
+        Reader { uid: uid.to_owned(), by_entering, following, heard, archived, count: 0, resumed_behind: 0, entered_behind: 0 }
     }
 
     fn last(&self, channel: &str) -> Option<&str> {
@@ -49,6 +51,7 @@ impl Reader {
 
     fn try_run(&mut self, to: &Addresses, heads: Option<&Heads>) -> Result<()> {
         let mut stream = Counted::sign_in(to, &self.uid)?;
+        self.archived.clear();
         // What is said while others are caught up with waits.
         let mut live: Vec<(String, Heard)> = Vec::new();
         for channel in self.following.clone() {
@@ -67,10 +70,7 @@ impl Reader {
             }
         }
         for (channel, heard) in live {
-            // The archive may have had it already: it was said after entering and before asking.
-            if !self.has(&channel, &heard.id) {
-                self.saw(&channel, heard);
-            }
+            self.saw_live(&channel, heard);
         }
         let deadline = heads.map(|_| Instant::now() + WITHIN);
         loop {
@@ -86,7 +86,7 @@ impl Reader {
                     stream.count(&element)?;
                     ensure!(element.attr("type") != Some("error"), "refused: {element}");
                     if let Some((channel, heard)) = message(&element) {
-                        self.saw(&channel, heard);
+                        self.saw_live(&channel, heard);
                     }
                 }
                 _ => return Err(crate::xmpp::client::gone("a message")),
@@ -94,8 +94,10 @@ impl Reader {
         }
     }
 
-    fn has(&self, channel: &str, id: &str) -> bool {
-        self.heard.get(channel).is_some_and(|heard| heard.iter().rev().any(|heard| heard.id == id))
+    fn saw_live(&mut self, channel: &str, heard: Heard) {
+        if !self.archived.remove(&heard.id) {
+            self.saw(channel, heard);
+        }
     }
 
     fn saw(&mut self, channel: &str, heard: Heard) {
@@ -144,6 +146,7 @@ impl Reader {
                 let forwarded = result.child("forwarded").and_then(|forwarded| forwarded.child("message"));
                 if let Some(text) = forwarded.and_then(text) {
                     is_behind = true;
+                    self.archived.insert(id.clone());
                     self.saw(channel, Heard { id: id.clone(), text });
                 }
                 after = Some(id);

@@ -78,7 +78,8 @@ impl Sender {
             }
         }
         let own = format!("/{}", self.drafts.uid);
-        let is_own = element.name == "message" && room_of(element).is_some() && element.attr("from").is_some_and(|from| from.ends_with(&own));
+        let is_own =
+            element.name == "message" && room_of(element).is_some() && element.attr("from").is_some_and(|from| from.ends_with(&own));
         if is_own && let (Some(id), Some(_)) = (element.attr("id"), element.child("body")) {
             let public = stanza_id(element).with_context(|| format!("a reflection without a stanza-id: {element}"))?;
             self.drafts.keep(id, Some(public));
