@@ -31,6 +31,32 @@ pub fn run(server: &Server, report: &mut Report) {
             Err(error) => report.check(&format!("everywhere: history of {name}"), || Err(error)),
         }
     }
+    report.check("everywhere: history of an account: XMPP's archive of all chats", || whole_account(server));
+}
+
+/// One's whole archive over XMPP: what each said to one, in the order in which it was said.
+fn whole_account(server: &Server) -> Result<String> {
+    let mut scenes = [Scene::direct(server, "eli", "fay")?, Scene::direct(server, "eli", "gus")?];
+    for round in 0..3 {
+        for scene in &mut scenes {
+            // Of oneself there is one session of a name, in the later scene.
+            for from in scene.others(0)? {
+                let id = scene.fresh();
+                scene.say(from, &id, &format!("round {round}"))?;
+            }
+        }
+    }
+    // Each round the one, then the other.
+    let mut expected: Vec<Sight> = Vec::new();
+    for round in 0..3 {
+        for scene in &scenes {
+            let each = scene.speakers.len() / 2;
+            expected.extend(scene.seats[0].kept(&scene.conversation).skip(round * each).take(each).cloned());
+        }
+    }
+    let seen = Xmpp::open(server, "eli", "historian")?.archive("", 10)?;
+    compare(&expected, &seen)?;
+    Ok(format!("{} messages of two chats", seen.len()))
 }
 
 /// Everything that may be in a history, by each protocol.

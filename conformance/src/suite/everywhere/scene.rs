@@ -139,6 +139,15 @@ impl Scene {
         self.seat(0)
     }
 
+    /// The speakers who are other people than the one of this seat.
+    ///
+    /// # Errors
+    /// There is none of this number.
+    pub fn others(&mut self, from: usize) -> Result<Vec<usize>> {
+        let uid = self.seat(from)?.uid.clone();
+        Ok(self.speakers.iter().copied().filter(|at| self.seats[*at].uid != uid).collect())
+    }
+
     /// A sender's id that was not used before.
     pub fn fresh(&mut self) -> String {
         self.next += 1;
@@ -146,6 +155,21 @@ impl Scene {
     }
 
     // ---- Doing ----
+
+    /// All speakers of a group become moderators, by the first seat, who owns it.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub fn make_moderators(&mut self, server: &Server) -> Result<()> {
+        let conversation = self.conversation.clone();
+        let mut owner = load::join(server, &self.judge()?.uid.clone())?;
+        for at in self.speakers.iter().skip(1) {
+            let uid = &self.seats[*at].uid;
+            let params = serde_json::json!({"conversation": conversation, "user": uid, "role": "moderator"});
+            owner.call_ok("conversation.role", &params)?;
+        }
+        Ok(())
+    }
 
     /// Somebody says something, which the first seat sees next, as it was said; the message.
     ///
@@ -175,7 +199,7 @@ impl Scene {
         let expected = match change {
             Change::Edit(text) => What::Edited(about.clone(), text.clone()),
             Change::React(emoji, on) => What::Reacted(about.clone(), on.then(|| (*emoji).to_owned())),
-            Change::Delete => What::Deleted(about.clone()),
+            Change::Delete | Change::Moderate => What::Deleted(about.clone()),
             Change::Title(title) => What::Titled(title.clone()),
             Change::Read | Change::Typing(_) => return Err(anyhow!("{change:?} is not kept")),
         };
@@ -275,6 +299,24 @@ impl Scene {
         }
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
         Ok(judged.len())
+    }
+
+    /// Everybody sees the newest that is kept in the same way.
+    ///
+    /// # Errors
+    /// Who does not; all of them.
+    pub fn ends_same(&mut self) -> Result<()> {
+        let conversation = self.conversation.clone();
+        let judged: Vec<Sight> = self.judge()?.kept(&conversation).cloned().collect();
+        let mut wrong = Vec::new();
+        for at in 1..self.seats.len() {
+            let Some(last) = self.expected(at, &judged)?.pop() else { continue };
+            let seen = self.seat(at)?.wait(&format!("{last:?}"), |heard| heard.sights.iter().rfind(|sight| sight.id == last.id).cloned());
+            let same = seen.and_then(|seen| compare(std::slice::from_ref(&last), &[known(&judged, &seen)]));
+            wrong.extend(same.err().map(|error| format!("{}: {error:#}", self.seats[at].name())));
+        }
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        Ok(())
     }
 
     /// What a seat sees of what the first one saw.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::line::Change;
+use super::line::{Change, Protocol};
 use super::scene::{Opening, Scene};
 use super::sight::What;
 use crate::server::Server;
@@ -30,6 +30,13 @@ pub fn run(server: &Server, report: &mut Report) {
         for (what, change) in CHANGES {
             report.check(&format!("everywhere: {name}: {what}"), || changes(&mut scene, change));
         }
+        report.check(&format!("everywhere: {name}: reactions to others"), || reactions_to_others(&mut scene));
+        if name == "a group" {
+            report.check(&format!("everywhere: {name}: what others said is taken back"), || moderated(server, &mut scene));
+        }
+        if name == "a direct chat" {
+            report.check(&format!("everywhere: {name}: changes over another protocol"), || changes_elsewhere(&mut scene));
+        }
         report.check(&format!("everywhere: {name}: typing"), || typing(&mut scene));
         report.check(&format!("everywhere: {name}: read markers"), || read_markers(&mut scene));
         report.check(&format!("everywhere: {name}: all at once"), || {
@@ -38,6 +45,7 @@ pub fn run(server: &Server, report: &mut Report) {
             // What came once too often shows before these.
             messages(&mut scene)
         });
+        report.check(&format!("everywhere: {name}: reactions in quick succession"), || quick_reactions(scene));
     }
 }
 
@@ -69,9 +77,78 @@ fn changes(scene: &mut Scene, steps: Steps) -> Result<String> {
         let own = scene.say(from, &id, &format!("will change, {from}"))?;
         for change in steps(from) {
             scene.change(from, &own, &change)?;
+            // XMPP repeats all of one's reactions, and takes those of the moment: the next change waits until this one was told.
+            scene.agree()?;
         }
     }
     agreed(scene)
+}
+
+fn reactions_to_others(scene: &mut Scene) -> Result<String> {
+    for from in scene.speakers.clone() {
+        let id = scene.fresh();
+        let said = scene.say(from, &id, "do you like it?")?;
+        // Those who react have seen it.
+        scene.agree()?;
+        // Between two people the same person would react four times over.
+        for other in scene.others(from)?.into_iter().take(3) {
+            for on in [true, false] {
+                scene.change(other, &said, &Change::React("🎂", on))?;
+                scene.agree()?;
+            }
+        }
+    }
+    agreed(scene)
+}
+
+fn moderated(server: &Server, scene: &mut Scene) -> Result<String> {
+    scene.make_moderators(server)?;
+    for from in scene.speakers.clone() {
+        for other in scene.others(from)? {
+            let id = scene.fresh();
+            let said = scene.say(from, &id, "which others do not want")?;
+            scene.change(other, &said, &Change::Moderate)?;
+        }
+    }
+    agreed(scene)
+}
+
+/// What one said over one protocol, one changes over another; over MQTT it was said without an id, too.
+fn changes_elsewhere(scene: &mut Scene) -> Result<String> {
+    for from in scene.speakers.clone() {
+        let uid = scene.seat(from)?.uid.clone();
+        for by in scene.speakers.clone() {
+            if by == from || scene.seat(by)?.uid != uid {
+                continue;
+            }
+            let is_mqtt = matches!(scene.seat(from)?.protocol, Protocol::Mqtt(_));
+            let ids = if is_mqtt { vec![scene.fresh(), String::new()] } else { vec![scene.fresh()] };
+            for id in ids {
+                let said = scene.say(from, &id, "begun here")?;
+                for change in [Change::Edit("gone on with there".into()), Change::React("👍", true), Change::Delete] {
+                    scene.change(by, &said, &change)?;
+                    scene.agree()?;
+                }
+            }
+        }
+    }
+    agreed(scene)
+}
+
+/// On and off without waiting: what is told last is how it is.
+fn quick_reactions(mut scene: Scene) -> Result<String> {
+    let id = scene.fresh();
+    let said = scene.say(0, &id, "do you like it now?")?;
+    scene.agree()?;
+    for from in scene.speakers.clone() {
+        for on in [true, false, true] {
+            scene.change(from, &said, &Change::React("🍰", on))?;
+        }
+        scene.ends_same()?;
+        scene.change(from, &said, &Change::React("🍰", false))?;
+        scene.ends_same()?;
+    }
+    Ok(format!("{} speakers", scene.speakers.len()))
 }
 
 fn typing(scene: &mut Scene) -> Result<String> {
@@ -88,13 +165,7 @@ fn typing(scene: &mut Scene) -> Result<String> {
 
 fn read_markers(scene: &mut Scene) -> Result<String> {
     for from in scene.speakers.clone() {
-        let uid = scene.seat(from)?.uid.clone();
-        let mut others = Vec::new();
-        for at in scene.speakers.clone() {
-            if scene.seat(at)?.uid != uid {
-                others.push(at);
-            }
-        }
+        let others = scene.others(from)?;
         let id = scene.fresh();
         let said = scene.say(*others.first().context("nobody else")?, &id, "to be read")?;
         // The reader has it before it says so.

@@ -1,12 +1,13 @@
 //! Texts, names and titles with anything in them: sent by each protocol, the same in all.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::line::{Change, Protocol, Target};
+use super::line::{Change, Line, Protocol, Target};
 use super::scene::Scene;
+use super::seat::Seat;
 use super::sight::as_xml_has_it;
-use crate::http::{self, Request};
+use crate::http::Request;
 use crate::script::password;
 use crate::server::Server;
 use crate::suite::Report;
@@ -107,11 +108,15 @@ fn refused_by_each(scene: &mut Scene, text: &str) -> Result<String> {
     let mut wrong = Vec::new();
     for from in scene.speakers.clone() {
         let (conversation, id) = (scene.conversation.clone(), scene.fresh());
-        let seat = scene.seat(from)?;
-        let before = seat.heard.refused.len();
-        seat.line().say(&conversation, &id, text)?;
-        let told = seat.wait(&format!("refusal of {} bytes", text.len()), |heard| heard.refused.get(before).cloned());
-        wrong.extend(told.err().map(|error| format!("{error:#}")));
+        let said = scene.say(from, &id, "before what is refused")?;
+        let (id, protocol) = (scene.fresh(), scene.seat(from)?.protocol);
+        // As a message, as an edit, and, over MQTT, as a payload that is the text.
+        wrong.extend(refusal(scene.seat(from)?, &format!("{} bytes", text.len()), |line| line.say(&conversation, &id, text)));
+        let edit = Change::Edit(text.to_owned());
+        wrong.extend(refusal(scene.seat(from)?, "such an edit", |line| line.change(&conversation, &said, &edit)));
+        if matches!(protocol, Protocol::Mqtt(_)) {
+            wrong.extend(refusal(scene.seat(from)?, "such a payload", |line| line.say(&conversation, "", text)));
+        }
         let id = scene.fresh();
         scene.say(from, &id, "after what was refused")?;
     }
@@ -122,16 +127,17 @@ fn refused_by_each(scene: &mut Scene, text: &str) -> Result<String> {
     Ok("by each".into())
 }
 
+/// Does what is to be refused; what is wrong when it is not.
+fn refusal(seat: &mut Seat, what: &str, act: impl FnOnce(&mut dyn Line) -> Result<()>) -> Option<String> {
+    let before = seat.heard.refused.len();
+    let told = act(seat.line()).and_then(|()| seat.wait(&format!("refusal of {what}"), |heard| heard.refused.get(before).cloned()));
+    told.err().map(|error| format!("{error:#}"))
+}
+
 fn titled_by_each(server: &Server, scene: &mut Scene, title: &str) -> Result<String> {
-    let conversation = scene.conversation.clone();
-    let owner = scene.seat(0)?.uid.clone();
-    let token = http::login(server.http(), "demo", &owner, &password(&owner))?;
+    scene.make_moderators(server)?;
     for from in scene.speakers.clone() {
-        let (uid, protocol) = (scene.seat(from)?.uid.clone(), scene.seat(from)?.protocol);
-        if uid != owner {
-            let params = json!({"conversation": conversation, "user": uid, "role": "moderator"});
-            http::rpc(server.http(), &token, "conversation.role", &params)?.map_err(|error| anyhow!("{error}"))?;
-        }
+        let protocol = scene.seat(from)?.protocol;
         // A title that is there already is no change.
         let title = format!("{title} {from}");
         let title = if protocol == Protocol::Xmpp { as_xml_has_it(&title) } else { title };

@@ -61,6 +61,8 @@ pub enum Change {
     React(&'static str, bool),
     /// It is taken back.
     Delete,
+    /// It is taken back by somebody else.
+    Moderate,
     /// It is read.
     Read,
     /// The doer types, or stops to; of the conversation.

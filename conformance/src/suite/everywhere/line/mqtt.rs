@@ -101,7 +101,7 @@ impl Line for Mqtt {
             Change::React(emoji, on) => {
                 self.publish(&topic("event"), json!({"kind": "react", "target": target.seq, "emoji": emoji, "on": on}).to_string())
             }
-            Change::Delete => self.publish(&topic("event"), json!({"kind": "delete", "target": target.seq}).to_string()),
+            Change::Delete | Change::Moderate => self.publish(&topic("event"), json!({"kind": "delete", "target": target.seq}).to_string()),
             Change::Read => self.publish(&topic("read"), target.seq.to_string()),
             Change::Typing(on) => self.publish(&topic("typing"), on.to_string()),
             Change::Title(title) => {

@@ -55,7 +55,7 @@ impl Line for WebSocket {
                 (params["emoji"], params["on"]) = (json!(emoji), json!(on));
                 "message.react"
             }
-            Change::Delete => "message.delete",
+            Change::Delete | Change::Moderate => "message.delete",
             Change::Read => "conversation.read",
             Change::Typing(on) => {
                 params = json!({"conversation": conversation, "on": on});

@@ -16,6 +16,7 @@ pub const ROOMS: &str = "rooms.localhost";
 const DOMAIN: &str = "localhost";
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 const CARBONS: &str = "urn:xmpp:carbons:2";
+const MODERATION: &str = "urn:xmpp:message-moderate:1";
 const ARCHIVE: &str = "urn:xmpp:mam:2";
 
 /// The connection, and who it is.
@@ -73,12 +74,13 @@ impl Xmpp {
         }
     }
 
-    /// A whole archive, in pages of `page`: a room's, or one's own of what was said with somebody.
+    /// A whole archive, in pages of `page`: a room's, one's own of what was said with somebody, or, of no conversation, all of one's own.
     ///
     /// # Errors
     /// The server refuses.
     pub fn archive(&mut self, conversation: &str, page: usize) -> Result<Vec<Sight>> {
         let (to, with) = match self.place(conversation) {
+            Place::Room(room) if room.is_empty() => (String::new(), String::new()),
             Place::Room(room) => (format!(" to='{room}@{ROOMS}'"), String::new()),
             Place::Person(other) => {
                 let field = |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
@@ -144,7 +146,7 @@ fn escape(text: &str) -> String {
 fn take(element: &Element, uid: &str, heard: &mut Heard) {
     match element.name.as_str() {
         "presence" => take_presence(element, uid, heard),
-        "message" if element.attr("type") == Some("error") => heard.refused.push(element.to_string()),
+        "message" | "iq" if element.attr("type") == Some("error") => heard.refused.push(element.to_string()),
         "message" => {
             let carbon = ["sent", "received"].iter().find_map(|name| element.child_of(name, CARBONS));
             let inner = carbon.and_then(|carbon| carbon.child("forwarded")).and_then(|forwarded| forwarded.child("message"));
@@ -182,10 +184,16 @@ fn sight(message: &Element, uid: &str) -> Option<Sight> {
     };
     let what = what(message)?;
     let nick = message.child_of("nick", "http://jabber.org/protocol/nick").map(|nick| nick.text.clone());
-    let name = nick.unwrap_or_else(|| if is_room { resource.to_owned() } else { String::new() });
+    let name = nick.or_else(|| moderator(message)).unwrap_or_else(|| if is_room { resource.to_owned() } else { String::new() });
     let id = message.child_of("stanza-id", "urn:xmpp:sid:0").and_then(|id| id.attr("id")).unwrap_or_default().to_owned();
     let client_id = if matches!(what, What::Said(_)) { message.attr("id").unwrap_or_default().to_owned() } else { String::new() };
     Some(Sight { conversation, id, seq: None, client_id, from: author, name, what })
+}
+
+/// Who took back what another had said (XEP-0425 §5): the room says so.
+fn moderator(message: &Element) -> Option<String> {
+    let by = message.child("retract")?.child_of("moderated", MODERATION)?.attr("by")?;
+    by.split_once('/').map(|(_, nick)| nick.to_owned())
 }
 
 fn what(message: &Element) -> Option<What> {
@@ -237,6 +245,11 @@ impl Line for Xmpp {
         // What in a room goes by the room's id goes by the sender's between two people.
         let about = if matches!(self.place(conversation), Place::Room(_)) { &target.id } else { own };
         let content = match change {
+            Change::Moderate => {
+                let moderate =
+                    format!("<moderate xmlns='{MODERATION}' id='{about}'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>");
+                return self.client.send(&format!("<iq type='set' id='{id}' to='{conversation}@{ROOMS}'>{moderate}</iq>"));
+            }
             Change::Edit(text) => format!("<body>{}</body><replace xmlns='urn:xmpp:message-correct:0' id='{own}'/>", escape(text)),
             Change::React(emoji, on) => {
                 let reaction = if *on { format!("<reaction>{emoji}</reaction>") } else { String::new() };
