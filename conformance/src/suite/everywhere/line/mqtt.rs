@@ -113,21 +113,17 @@ impl Line for Mqtt {
 
     fn hear(&mut self, within: Duration) -> Result<Heard> {
         let mut heard = Heard::default();
-        let mut wait = within;
-        loop {
-            match self.client.see(wait)? {
-                Seen::Nothing => return Ok(heard),
-                Seen::Closed => bail!("the server closed the connection"),
-                Seen::Packet(Packet::Publish(message)) => {
-                    self.client.acknowledge(&message)?;
-                    Mqtt::take(&message, &mut heard)?;
-                }
-                Seen::Packet(Packet::Ack { code, .. }) if code >= 0x80 => heard.refused.push(format!("reason code 0x{code:02X}")),
-                Seen::Packet(Packet::Disconnect { code, .. }) => bail!("DISCONNECT with 0x{code:02X}"),
-                Seen::Packet(_) => {}
+        match self.client.see(within)? {
+            Seen::Nothing => {}
+            Seen::Closed => bail!("the server closed the connection"),
+            Seen::Packet(Packet::Publish(message)) => {
+                self.client.acknowledge(&message)?;
+                Mqtt::take(&message, &mut heard)?;
             }
-            // The rest of what is there already.
-            wait = Duration::from_millis(1);
+            Seen::Packet(Packet::Ack { code, .. }) if code >= 0x80 => heard.refused.push(format!("reason code 0x{code:02X}")),
+            Seen::Packet(Packet::Disconnect { code, .. }) => bail!("DISCONNECT with 0x{code:02X}"),
+            Seen::Packet(_) => {}
         }
+        Ok(heard)
     }
 }

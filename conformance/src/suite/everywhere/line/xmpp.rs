@@ -265,16 +265,12 @@ impl Line for Xmpp {
 
     fn hear(&mut self, within: Duration) -> Result<Heard> {
         let mut heard = Heard::default();
-        let mut wait = within;
-        loop {
-            match self.client.see(wait)? {
-                Seen::Nothing => return Ok(heard),
-                Seen::Element(element) if element.is("error", element::STREAMS) => bail!("the stream ended with {element}"),
-                Seen::Element(element) => take(&element, &self.uid, &mut heard),
-                other => bail!("the stream ended: {other:?}"),
-            }
-            // The rest of what is there already.
-            wait = Duration::from_millis(1);
+        match self.client.see(within)? {
+            Seen::Nothing => {}
+            Seen::Element(element) if element.is("error", element::STREAMS) => bail!("the stream ended with {element}"),
+            Seen::Element(element) => take(&element, &self.uid, &mut heard),
+            other => bail!("the stream ended: {other:?}"),
         }
+        Ok(heard)
     }
 }
