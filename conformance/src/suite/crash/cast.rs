@@ -62,6 +62,10 @@ pub trait Sending: Send {
     fn violations(&self, channel: &str, stored: &[Event]) -> Vec<Violation>;
     /// What was done.
     fn sent(&self) -> Sent;
+    /// Whether enough was done, of what only this protocol has, to mean something.
+    fn is_enough(&self) -> Result<()> {
+        Ok(())
+    }
     /// All that was promised, one line each.
     fn trace(&self) -> Vec<String>;
 }
@@ -80,6 +84,10 @@ pub trait Reading: Send {
     fn violations(&self, channel: &str, stored: &[Event]) -> Vec<Violation>;
     /// How much was seen, and how often there was something to catch up with.
     fn seen(&self) -> (usize, usize);
+    /// Whether enough was done, of what only this protocol has, to mean something.
+    fn is_enough(&self) -> Result<()> {
+        Ok(())
+    }
     /// All that was seen, one line each.
     fn trace(&self) -> Vec<String>;
 }
@@ -93,8 +101,6 @@ pub struct Cast {
     pub title: &'static str,
     /// Whether XMPP is spoken.
     pub has_xmpp: bool,
-    /// Kinds of things that must have been acked often.
-    pub kinds: &'static [&'static str],
     senders: fn(&Server, seed: u64) -> Result<Senders>,
     readers: fn(&Server) -> Result<Readers>,
 }
@@ -103,7 +109,6 @@ pub struct Cast {
 pub const WEBSOCKET: Cast = Cast {
     title: "crash",
     has_xmpp: false,
-    kinds: &["message", "edit", "delete", "react"],
     senders: |server, seed| (0..4).map(|at| websocket_sender(server, at, seed)).collect(),
     // The last one comes anew each time, and wants all from the beginning.
     readers: |server| (0..3).map(|at| websocket_reader(server, at, at < 2)).collect(),
@@ -113,7 +118,6 @@ pub const WEBSOCKET: Cast = Cast {
 pub const EVERYWHERE: Cast = Cast {
     title: "crash over all protocols",
     has_xmpp: true,
-    kinds: &["message", "edit", "delete", "react"],
     senders: |server, seed| {
         let mut all = vec![websocket_sender(server, 0, seed)?, websocket_sender(server, 1, seed)?];
         for at in 0..2 {

@@ -96,11 +96,13 @@ impl Drafts {
         self.unacked.is_empty()
     }
 
-    /// A message is promised to be kept; with its public id, where that is told.
-    pub fn keep(&mut self, client_id: &str, id: Option<&str>) {
+    /// A message is promised to be kept; with its public id, where that is told. Whether that is new.
+    pub fn keep(&mut self, client_id: &str, id: Option<&str>) -> bool {
+        let mut is_new = false;
         if let Some(at) = self.unacked.iter().position(|draft| draft.id == client_id)
             && let Some(draft) = self.unacked.remove(at)
         {
+            is_new = true;
             let promise = Promise { from: self.uid.clone(), client_id: draft.id.clone(), text: draft.text.clone(), id: None };
             self.kept.entry(draft.channel.clone()).or_default().insert(draft.id.clone(), promise);
             if self.channels.contains(&draft.channel) {
@@ -113,6 +115,7 @@ impl Drafts {
         if let (Some(id), Some(promise)) = (id, self.kept.values_mut().find_map(|kept| kept.get_mut(client_id))) {
             promise.id.get_or_insert_with(|| id.to_owned());
         }
+        is_new
     }
 
     /// What was promised and is not so.

@@ -196,12 +196,13 @@ impl Drama {
         let (mut retried, mut repeated) = (0, 0);
         for sender in &self.senders {
             let sent = sender.sent();
+            sender.is_enough()?;
             let acked: usize = sent.acked.values().sum();
             ensure!(acked > kills, "only {acked} of {} were acked in {kills} rounds", sender.name());
             sent.acked.iter().for_each(|(kind, count)| *done.entry(kind).or_default() += count);
             (retried, repeated) = (retried + sent.retried, repeated + sent.repeated);
         }
-        for kind in self.cast.kinds {
+        for kind in ["message", "edit", "delete", "react"] {
             ensure!(
                 done.get(kind).is_some_and(|count| *count > kills),
                 "only {:?} of '{kind}' were acked in {kills} rounds",
@@ -210,6 +211,7 @@ impl Drama {
         }
         let (mut seen, mut resumed) = (0, 0);
         for reader in &self.readers {
+            reader.is_enough()?;
             let (count, behind) = reader.seen();
             ensure!(count > kills, "{} saw only {count}", reader.name());
             (seen, resumed) = (seen + count, resumed + behind);

@@ -178,7 +178,7 @@ fn message(element: &Element) -> Option<(String, Heard)> {
 
 impl Reading for Reader {
     fn name(&self) -> String {
-        format!("{} over XMPP ({} times behind when entering)", self.uid, self.entered_behind)
+        format!("{} over XMPP", self.uid)
     }
 
     fn follow(&mut self, channels: &[String]) {
@@ -202,6 +202,11 @@ impl Reading for Reader {
 
     fn seen(&self) -> (usize, usize) {
         (self.count, self.resumed_behind)
+    }
+
+    fn is_enough(&self) -> Result<()> {
+        ensure!(!self.by_entering || self.entered_behind > 0, "entering a room never gave {} what it had missed", self.uid);
+        Ok(())
     }
 
     fn trace(&self) -> Vec<String> {

@@ -20,6 +20,7 @@ pub struct Sender {
     uncounted: VecDeque<Option<String>>,
     /// The server's last count.
     counted: u32,
+    /// What was kept first by a count, and what first by a reflection.
     by_count: usize,
     by_reflection: usize,
 }
@@ -73,8 +74,7 @@ impl Sender {
             ensure!(more <= self.uncounted.len(), "{more} more were counted, and {} are not yet", self.uncounted.len());
             self.counted = h;
             for id in self.uncounted.drain(..more).flatten() {
-                self.drafts.keep(&id, None);
-                self.by_count += 1;
+                self.by_count += usize::from(self.drafts.keep(&id, None));
             }
         }
         let own = format!("/{}", self.drafts.uid);
@@ -82,8 +82,7 @@ impl Sender {
             element.name == "message" && room_of(element).is_some() && element.attr("from").is_some_and(|from| from.ends_with(&own));
         if is_own && let (Some(id), Some(_)) = (element.attr("id"), element.child("body")) {
             let public = stanza_id(element).with_context(|| format!("a reflection without a stanza-id: {element}"))?;
-            self.drafts.keep(id, Some(public));
-            self.by_reflection += 1;
+            self.by_reflection += usize::from(self.drafts.keep(id, Some(public)));
         }
         Ok(())
     }
@@ -91,7 +90,7 @@ impl Sender {
 
 impl Sending for Sender {
     fn name(&self) -> String {
-        format!("{} over XMPP ({} counted, {} reflected)", self.drafts.uid, self.by_count, self.by_reflection)
+        format!("{} over XMPP", self.drafts.uid)
     }
 
     fn speak_in(&mut self, channels: &[String]) {
@@ -112,6 +111,12 @@ impl Sending for Sender {
 
     fn sent(&self) -> Sent {
         self.drafts.sent()
+    }
+
+    fn is_enough(&self) -> Result<()> {
+        let Sender { by_count, by_reflection, .. } = self;
+        ensure!(*by_count > 0 && *by_reflection > 0, "{} were kept by count, and {} by reflection", by_count, by_reflection);
+        Ok(())
     }
 
     fn trace(&self) -> Vec<String> {
