@@ -25,12 +25,23 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// A quiet moment is no failure.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// By which way a message came.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Archive,
+    Entering,
+    Live,
+}
+
 /// In rooms.
 pub struct Reader {
     uid: String,
     by_entering: bool,
     following: Vec<String>,
     heard: BTreeMap<String, Vec<Heard>>,
+    /// How each came, and in which life, for the trace.
+    ways: BTreeMap<String, Vec<(usize, Way)>>,
+    life: usize,
     /// What the archive gave on this connection, and may come live once more.
     archived: HashSet<String>,
     count: usize,
@@ -41,8 +52,18 @@ pub struct Reader {
 impl Reader {
     /// With nothing seen yet.
     pub fn new(uid: &str, by_entering: bool) -> Reader {
-        let (heard, archived, following) = (BTreeMap::new(), HashSet::new(), Vec::new());
-        Reader { uid: uid.to_owned(), by_entering, following, heard, archived, count: 0, resumed_behind: 0, entered_behind: 0 }
+        Reader {
+            uid: uid.to_owned(),
+            by_entering,
+            following: Vec::new(),
+            heard: BTreeMap::new(),
+            ways: BTreeMap::new(),
+            life: 0,
+            archived: HashSet::new(),
+            count: 0,
+            resumed_behind: 0,
+            entered_behind: 0,
+        }
     }
 
     fn last(&self, channel: &str) -> Option<&str> {
@@ -52,6 +73,7 @@ impl Reader {
     fn try_run(&mut self, to: &Addresses, heads: Option<&Heads>) -> Result<()> {
         let mut stream = Counted::sign_in(to, &self.uid)?;
         self.archived.clear();
+        self.life += 1;
         // What is said while others are caught up with waits.
         let mut live: Vec<(String, Heard)> = Vec::new();
         for channel in self.following.clone() {
@@ -96,12 +118,13 @@ impl Reader {
 
     fn saw_live(&mut self, channel: &str, heard: Heard) {
         if !self.archived.remove(&heard.id) {
-            self.saw(channel, heard);
+            self.saw(channel, heard, Way::Live);
         }
     }
 
-    fn saw(&mut self, channel: &str, heard: Heard) {
+    fn saw(&mut self, channel: &str, heard: Heard, way: Way) {
         self.count += 1;
+        self.ways.entry(channel.to_owned()).or_default().push((self.life, way));
         self.heard.entry(channel.to_owned()).or_default().push(heard);
     }
 
@@ -119,7 +142,7 @@ impl Reader {
         self.entered_behind += usize::from(behind);
         self.resumed_behind += usize::from(behind && from > 0);
         for heard in past.into_iter().skip(from) {
-            self.saw(channel, heard);
+            self.saw(channel, heard, Way::Entering);
         }
         true
     }
@@ -147,7 +170,7 @@ impl Reader {
                 if let Some(text) = forwarded.and_then(text) {
                     is_behind = true;
                     self.archived.insert(id.clone());
-                    self.saw(channel, Heard { id: id.clone(), text });
+                    self.saw(channel, Heard { id: id.clone(), text }, Way::Archive);
                 }
                 after = Some(id);
             };
@@ -185,6 +208,9 @@ impl Reading for Reader {
         for heard in self.heard.values_mut() {
             heard.drain(..heard.len().saturating_sub(KEPT));
         }
+        for ways in self.ways.values_mut() {
+            ways.drain(..ways.len().saturating_sub(KEPT));
+        }
         self.following = channels.to_vec();
     }
 
@@ -210,6 +236,9 @@ impl Reading for Reader {
     }
 
     fn trace(&self) -> Vec<String> {
-        self.heard.iter().flat_map(|(channel, heard)| heard.iter().map(move |heard| format!("saw {channel} {heard:?}"))).collect()
+        let ways = |channel: &str| self.ways.get(channel).map_or(&[][..], Vec::as_slice);
+        let all =
+            self.heard.iter().flat_map(|(channel, heard)| heard.iter().zip(ways(channel)).map(move |(heard, way)| (channel, heard, way)));
+        all.map(|(channel, heard, (life, way))| format!("saw {channel} in life {life} by {way:?} {heard:?}")).collect()
     }
 }
