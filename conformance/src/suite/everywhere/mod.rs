@@ -3,10 +3,11 @@
 //!
 //! - [`sight`]: what anybody sees, in the same words for all. [`line`]: a session of each protocol. [`seat`]: one of them with what it saw.
 //! - [`scene`]: a conversation with its people, who are compared with each other.
-//! - The stories: [`talk`], [`texts`], [`history`], [`standing`].
+//! - The stories: [`talk`], [`texts`], [`history`], [`standing`], [`narrow`].
 
 pub mod history;
 pub mod line;
+pub mod narrow;
 pub mod scene;
 pub mod seat;
 pub mod sight;
@@ -29,6 +30,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     texts::run(&server, report);
     history::run(&server, report);
     standing::run(&server, report);
+    narrow::run(&server, report);
     report.check("everywhere: the server ends well", || server.terminate().map(|()| String::new()));
     Ok(())
 }
