@@ -5,6 +5,7 @@
 //! - [`history`]: a whole stored history: seqs dense from 1, messages' ordinals dense, the present text.
 //! - [`agreement`]: what a reader saw is what is stored, except where an edit or deletion says otherwise.
 //! - [`acks`]: every acked event is stored once, under the acked seq and id.
+//! - [`promises`]: the same of acknowledgements that name no seq. [`listening`]: a reader who is told ids and no seqs.
 //! - [`deletions`]: nothing is marked deleted that nobody deleted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -44,6 +45,20 @@ pub enum Violation {
         seq: u64,
         /// Who relied on it.
         what: String,
+    },
+    /// Acknowledged without a seq, and not stored.
+    #[error("lost: {from}'s {client_id:?} was acknowledged and is not in the history")]
+    LostPromise {
+        /// The sender.
+        from: String,
+        /// The sender's id of it.
+        client_id: String,
+    },
+    /// Seen by its id alone, and not stored.
+    #[error("unknown: the message with id {id} that a reader saw is not in the history")]
+    UnknownId {
+        /// The public id.
+        id: String,
     },
     /// One client id stored more than once.
     #[error("stored twice: {from}'s {client_id:?} has seqs {first} and {second}")]
@@ -369,6 +384,81 @@ pub fn acks(stored: &[Event], acks: &[Ack]) -> Vec<Violation> {
         }
     }
     violations.extend(agreement(stored, &promised));
+    violations
+}
+
+/// An acknowledgement that says no more than that the message is kept: a PUBACK, an `<a/>`, a reflection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// Who was promised it.
+    pub from: String,
+    /// The sender's id.
+    pub client_id: String,
+    /// What was said. Nobody edits it.
+    pub text: String,
+    /// The public id, where it was told.
+    pub id: Option<String>,
+}
+
+/// Every promised message is stored, as it was sent. That it is stored once is [`history`]'s to say.
+#[must_use]
+pub fn promises<'p>(stored: &[Event], promises: impl IntoIterator<Item = &'p Promise>) -> Vec<Violation> {
+    let messages = stored.iter().filter(|event| event.is_message());
+    let by_client: HashMap<(&str, &str), &Event> =
+        messages.filter_map(|event| Some(((event.from.as_str(), event.client_id.as_deref()?), event))).collect();
+    let mut violations = Vec::new();
+    for promise in promises {
+        let Some(is) = by_client.get(&(promise.from.as_str(), promise.client_id.as_str())) else {
+            violations.push(Violation::LostPromise { from: promise.from.clone(), client_id: promise.client_id.clone() });
+            continue;
+        };
+        let text = Some(promise.text.clone());
+        if is.text != text {
+            violations.push(changed_text(is.seq, &text, &is.text));
+        }
+        if let Some(id) = promise.id.as_ref().filter(|id| **id != is.id) {
+            violations.push(Violation::Changed { seq: is.seq, field: "id", was: id.clone(), is: is.id.clone() });
+        }
+    }
+    violations
+}
+
+/// A message as somebody sees it who is told no seqs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The public id.
+    pub id: String,
+    /// The text; none of a message that was deleted.
+    pub text: Option<String>,
+}
+
+/// The messages that one reader saw, of which the first may be any: those stored from there on, in their order, without holes, each once.
+#[must_use]
+pub fn listening(stored: &[Event], heard: &[Heard]) -> Vec<Violation> {
+    let messages: HashMap<&str, &Event> =
+        stored.iter().filter(|event| event.is_message()).map(|event| (event.id.as_str(), event)).collect();
+    let (gone, edits) = (gone(stored), edit_texts(stored));
+    let (mut violations, mut had, mut last) = (Vec::new(), BTreeSet::new(), None::<&Event>);
+    for one in heard {
+        let Some(is) = messages.get(one.id.as_str()) else {
+            violations.push(Violation::UnknownId { id: one.id.clone() });
+            continue;
+        };
+        let seq = is.seq;
+        if !had.insert(seq) {
+            violations.push(Violation::Duplicate { seq });
+            continue;
+        }
+        match last {
+            Some(before) if seq < before.seq => violations.push(Violation::Reordered { seq, after: before.seq }),
+            Some(before) if is.n != before.n.map(|n| n + 1) => violations.push(Violation::Hole { after: before.seq, next: seq }),
+            _ => {}
+        }
+        last = Some(is);
+        if one.text != is.text && !gone.contains(&seq) && !edits.contains_key(&seq) {
+            violations.push(changed_text(seq, &one.text, &is.text));
+        }
+    }
     violations
 }
 

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
-use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, interop, matrix, mqtt, scenarios, stall, xmpp};
+use conformance::suite::{Report, browser, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, scenarios, stall, xmpp};
 use conformance::xmpp::script::prosody;
 use conformance::xmpp::script::world::Kind;
 
@@ -69,6 +69,8 @@ enum Suite {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// One message over all protocols: seen by all, in the same order, and in every history.
+    Everywhere,
     /// The clients that people use: of MQTT paho, MQTT.js, mosquitto's programs, rumqttc, of XMPP six others.
     Interop,
     /// The scripts of conformance/xmpp, all or those named.
@@ -192,6 +194,7 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             edge::run(*kills, seed.unwrap_or_else(rand::random), report);
             Ok(())
         }
+        Suite::Everywhere => everywhere::run(report),
         Suite::Interop => {
             interop::run(report);
             Ok(())
@@ -228,6 +231,9 @@ fn all(long: bool, report: &mut Report) {
         if let Err(error) = xmpp::run(&[], kind, report) {
             report.check(&format!("xmpp on {}", kind.name()), || Err(error));
         }
+    }
+    if let Err(error) = everywhere::run(report) {
+        report.check("everywhere", || Err(error));
     }
     browser::run(report);
     disk::run(report);

@@ -166,3 +166,32 @@ fn an_event_about_nothing_is_caught() {
     let stored = [message(1, 1, "a"), about(2, "react", 7, None)];
     assert_eq!(history(&stored), vec![Violation::Dangling { seq: 2, target: 7 }]);
 }
+
+#[test]
+fn a_broken_promise_is_caught() {
+    let stored = story();
+    let promise = |client_id: &str, text: &str, id: Option<&str>| Promise {
+        from: "alice".into(),
+        client_id: client_id.into(),
+        text: text.into(),
+        id: id.map(str::to_owned),
+    };
+    assert_eq!(promises(&stored, &[promise("c1", "a", None), promise("c2", "b", Some("id2"))]), vec![]);
+    assert!(matches!(promises(&stored, &[promise("c9", "a", None)])[..], [Violation::LostPromise { .. }]));
+    assert!(matches!(promises(&stored, &[promise("c1", "z", None)])[..], [Violation::Changed { field: "text", .. }]));
+    assert!(matches!(promises(&stored, &[promise("c1", "a", Some("id2"))])[..], [Violation::Changed { field: "id", .. }]));
+}
+
+#[test]
+fn a_listener_without_seqs_is_judged() {
+    let stored = story();
+    let heard = |id: &str, text: &str| Heard { id: id.into(), text: Some(text.into()) };
+    let all = [heard("id1", "a"), heard("id2", "b"), heard("id4", "c")];
+    assert_eq!(listening(&stored, &all), vec![]);
+    assert_eq!(listening(&stored, &all[1..]), vec![], "the first may be any");
+    assert_eq!(listening(&stored, &[all[0].clone(), all[2].clone()]), vec![Violation::Hole { after: 1, next: 4 }]);
+    assert_eq!(listening(&stored, &[all[0].clone(), all[0].clone()]), vec![Violation::Duplicate { seq: 1 }]);
+    assert_eq!(listening(&stored, &[all[1].clone(), all[0].clone()]), vec![Violation::Reordered { seq: 1, after: 2 }]);
+    assert_eq!(listening(&stored, &[heard("id9", "a")]), vec![Violation::UnknownId { id: "id9".into() }]);
+    assert!(matches!(listening(&stored, &[heard("id1", "z")])[..], [Violation::Changed { field: "text", .. }]));
+}

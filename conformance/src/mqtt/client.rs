@@ -28,6 +28,12 @@ pub enum Seen {
     Nothing,
 }
 
+/// The server closed the connection while something was waited for: an [`std::io::Error`], as every other loss of it is.
+#[must_use]
+pub fn gone(what: &str) -> anyhow::Error {
+    std::io::Error::new(ErrorKind::UnexpectedEof, format!("waiting for {what}: the server closed the connection")).into()
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Client {
@@ -124,7 +130,7 @@ impl Client {
     pub fn expect(&mut self, what: &str) -> Result<Packet> {
         match self.see(PATIENCE)? {
             Seen::Packet(packet) => Ok(packet),
-            Seen::Closed => bail!("waiting for {what}: the server closed the connection"),
+            Seen::Closed => Err(gone(what)),
             Seen::Nothing => bail!("waiting for {what}: nothing came"),
         }
     }
@@ -282,6 +288,7 @@ impl Client {
                 }
                 // Messages may come before it (MQTT 5 §3.8.4).
                 Seen::Packet(message @ Packet::Publish(_)) => self.later.push_back(message),
+                Seen::Closed => return Err(gone("SUBACK")),
                 other => bail!("instead of SUBACK came {other:?}"),
             }
         }

@@ -9,6 +9,7 @@
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
 //! - [`browser`]: two windows of the web page.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
+//! - [`everywhere`]: one message over all protocols.
 //! - [`interop`]: the MQTT and the XMPP edge with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
@@ -20,6 +21,7 @@ pub mod crash;
 pub mod damage;
 pub mod disk;
 pub mod edge;
+pub mod everywhere;
 pub mod hostile;
 pub mod interop;
 pub(crate) mod load;

@@ -1,6 +1,7 @@
 //! A blocking XMPP client: a stream and what is negotiated on it, then elements. Every wait has a deadline.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,12 @@ pub enum Seen {
     Nothing,
 }
 
+/// The server closed the connection while something was waited for: an [`std::io::Error`], as every other loss of it is.
+#[must_use]
+pub fn gone(what: &str) -> anyhow::Error {
+    std::io::Error::new(ErrorKind::UnexpectedEof, format!("waiting for {what}: the server closed the connection")).into()
+}
+
 /// A connection.
 pub struct Client {
     link: Link,
@@ -142,6 +149,7 @@ impl Client {
         }
         match self.see(PATIENCE)? {
             Seen::Header(_) => {}
+            Seen::Closed => return Err(gone("a stream header")),
             other => bail!("instead of a stream header came {other:?}"),
         }
         let features = self.expect("stream features")?;
@@ -269,6 +277,7 @@ impl Client {
     pub fn expect(&mut self, what: &str) -> Result<Element> {
         match self.see(PATIENCE)? {
             Seen::Element(element) => Ok(element),
+            Seen::Closed => Err(gone(what)),
             Seen::Nothing => bail!("waiting for {what}: nothing came within {PATIENCE:?}"),
             other => bail!("waiting for {what}: {other:?}"),
         }

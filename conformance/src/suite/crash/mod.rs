@@ -1,14 +1,20 @@
-//! SIGKILL at random moments under load. Senders retry what was not acked, readers resume by `after` and `epoch`; after
-//! every restart the whole history must hold every ack and everything that any reader saw.
+//! SIGKILL at random moments under load: over WebSocket alone, and over all protocols in the same conversations. Senders retry what was not
+//! acked, readers resume; after every restart the whole history must hold every ack and everything that any reader saw, and in the end
+//! everybody has read all of it, in one order.
 //!
 //! A round: start, verify, load, kill. Conversations change every [`ROUNDS_PER_ERA`] rounds, so that verifying stays quick;
 //! at the end all of them are verified once more. Everything random comes from one seed.
 //!
-//! - [`sender`]: sends, edits, deletes, reacts; keeps what was promised.
-//! - [`reader`]: follows; keeps what was seen.
+//! - [`cast`]: who plays, and what is asked of them.
+//! - [`sender`]: sends, edits, deletes, reacts over WebSocket; keeps what was promised. [`reader`]: follows; keeps what was seen.
+//! - [`drafts`]: what is promised over protocols without seqs: [`mqtt`], [`xmpp`].
 
+mod cast;
+mod drafts;
+mod mqtt;
 mod reader;
 mod sender;
+mod xmpp;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -23,22 +29,25 @@ use rand::{Rng, SeedableRng};
 use super::Report;
 use super::load;
 use crate::check::{self, Event, Violation};
-use crate::server::{Options, Server};
-use reader::Reader;
-use sender::Sender;
+use crate::server::Server;
+use cast::{Addresses, Cast, Heads, Reading, Sending};
 
-const SENDERS: usize = 4;
-const READERS: usize = 3;
 const CHANNELS: usize = 3;
 const ROUNDS_PER_ERA: usize = 10;
 /// The load lives so long before the kill, in ms.
 const LIFE_MS: std::ops::Range<u64> = 5..700;
 
-/// Kills the server so many times.
+/// Kills the server so many times, with each cast.
 pub fn run(kills: usize, seed: u64, report: &mut Report) {
     println!("      crash: seed {seed}");
-    report.check(&format!("crash: {kills} kills"), || {
-        let mut drama = Drama::new(seed)?;
+    for cast in [cast::WEBSOCKET, cast::EVERYWHERE] {
+        run_with(cast, kills, seed, report);
+    }
+}
+
+fn run_with(cast: Cast, kills: usize, seed: u64, report: &mut Report) {
+    report.check(&format!("{}: {kills} kills", cast.title), || {
+        let mut drama = Drama::new(cast, seed)?;
         drama.play(kills).map_err(|error| match drama.write_trace(&error) {
             Ok(path) => {
                 anyhow!("seed {seed}, round {}: {error:#}\ntrace: {}\n{}", drama.round, path.display(), drama.server.stderr_tail(15))
@@ -49,10 +58,11 @@ pub fn run(kills: usize, seed: u64, report: &mut Report) {
 }
 
 struct Drama {
+    cast: Cast,
     rng: StdRng,
     server: Server,
-    senders: Vec<Sender>,
-    readers: Vec<Reader>,
+    senders: Vec<Box<dyn Sending>>,
+    readers: Vec<Box<dyn Reading>>,
     round: usize,
     killed_while_starting: usize,
     // Rounds in which something was acked.
@@ -60,21 +70,12 @@ struct Drama {
 }
 
 impl Drama {
-    fn new(seed: u64) -> Result<Drama> {
+    fn new(cast: Cast, seed: u64) -> Result<Drama> {
         let mut rng = StdRng::seed_from_u64(seed);
-        let server = Server::start(Options::new().without_rates())?;
-        let senders = (0..SENDERS).map(|at| {
-            let uid = format!("sender-{at}");
-            Ok(Sender::new(&uid, &load::token(&server, &uid)?, rng.random()))
-        });
-        let senders = senders.collect::<Result<_>>()?;
-        let readers = (0..READERS).map(|at| {
-            let uid = format!("reader-{at}");
-            // The last one comes anew each time, and wants all from the beginning.
-            Ok(Reader::new(&load::token(&server, &uid)?, at + 1 < READERS))
-        });
-        let readers = readers.collect::<Result<_>>()?;
-        Ok(Drama { rng, server, senders, readers, round: 0, killed_while_starting: 0, lively_rounds: 0 })
+        let server = cast.server()?;
+        let senders = cast.senders(&server, rng.random())?;
+        let readers = cast.readers(&server)?;
+        Ok(Drama { cast, rng, server, senders, readers, round: 0, killed_while_starting: 0, lively_rounds: 0 })
     }
 
     fn play(&mut self, kills: usize) -> Result<String> {
@@ -89,16 +90,18 @@ impl Drama {
             self.round += 1;
             self.start_again()?;
             self.verify(&channels(era))?;
+            if self.round.is_multiple_of(ROUNDS_PER_ERA) || self.round == kills {
+                self.settle(&channels(era))?;
+            }
         }
         let all: Vec<String> = (0..=(kills.saturating_sub(1)) / ROUNDS_PER_ERA).flat_map(channels).collect();
-        self.settle()?;
         self.verify(&all)?;
         self.server.terminate()?;
         self.summary(kills)
     }
 
     fn acked(&self) -> usize {
-        self.senders.iter().map(|sender| sender.acks.values().map(Vec::len).sum::<usize>()).sum()
+        self.senders.iter().map(|sender| sender.sent().acked.values().sum::<usize>()).sum()
     }
 
     fn next_era(&mut self, era: usize) -> Result<()> {
@@ -113,7 +116,7 @@ impl Drama {
 
     /// Everybody at once, until the server is killed under them.
     fn load_and_kill(&mut self) -> Result<()> {
-        let to = self.server.http();
+        let to = &Addresses::of(&self.server, &self.cast)?;
         let life = Duration::from_millis(self.rng.random_range(LIFE_MS));
         let Drama { senders, readers, server, .. } = self;
         std::thread::scope(|scope| {
@@ -144,10 +147,25 @@ impl Drama {
         self.server.restart()
     }
 
-    /// Lets the senders finish what was not acked when the last kill came.
-    fn settle(&mut self) -> Result<()> {
-        let to = self.server.http();
-        self.senders.iter_mut().try_for_each(|sender| sender.finish(to))
+    /// Lets the senders finish what was not acked when the last kill came, and the readers read all of it.
+    fn settle(&mut self, channels: &[String]) -> Result<()> {
+        let to = Addresses::of(&self.server, &self.cast)?;
+        for sender in &mut self.senders {
+            let name = sender.name();
+            sender.finish(&to).with_context(|| format!("{name} finishing"))?;
+        }
+        let (mut judge, mut heads) = (load::join(&self.server, "judge")?, Heads::new());
+        for channel in channels {
+            let stored = load::history(&mut judge, channel)?;
+            if let Some(head) = stored.iter().rev().find(|event| event.is_message()) {
+                heads.insert(channel.clone(), (head.seq, head.id.clone()));
+            }
+        }
+        for reader in &mut self.readers {
+            let name = reader.name();
+            reader.catch_up(&to, &heads).with_context(|| format!("{name} catching up"))?;
+        }
+        self.verify(channels)
     }
 
     // ---- The verdict ----
@@ -167,19 +185,22 @@ impl Drama {
     fn violations(&self, channel: &str, stored: &[Event]) -> Vec<Violation> {
         let mut violations = check::history(stored);
         violations.extend(check::deletions(stored));
-        for sender in &self.senders {
-            violations.extend(check::acks(stored, sender.acks.get(channel).map_or(&[], Vec::as_slice)));
-        }
-        let seen: Vec<Event> = self.readers.iter().flat_map(|reader| reader.seen(channel)).cloned().collect();
-        violations.extend(check::agreement(stored, &seen));
+        violations.extend(self.senders.iter().flat_map(|sender| sender.violations(channel, stored)));
+        violations.extend(self.readers.iter().flat_map(|reader| reader.violations(channel, stored)));
         violations
     }
 
     /// What was done, provided that it was enough to mean something.
     fn summary(&self, kills: usize) -> Result<String> {
         let mut done: BTreeMap<&str, usize> = BTreeMap::new();
-        for ack in self.senders.iter().flat_map(|sender| sender.acks.values().flatten()) {
-            *done.entry(ack.kind).or_default() += 1;
+        let (mut retried, mut repeated) = (0, 0);
+        for sender in &self.senders {
+            let sent = sender.sent();
+            sender.is_enough()?;
+            let acked: usize = sent.acked.values().sum();
+            ensure!(acked > kills, "only {acked} of {} were acked in {kills} rounds", sender.name());
+            sent.acked.iter().for_each(|(kind, count)| *done.entry(kind).or_default() += count);
+            (retried, repeated) = (retried + sent.retried, repeated + sent.repeated);
         }
         for kind in ["message", "edit", "delete", "react"] {
             ensure!(
@@ -188,10 +209,13 @@ impl Drama {
                 done.get(kind)
             );
         }
-        let retried: usize = self.senders.iter().map(|sender| sender.retried).sum();
-        let repeated: usize = self.senders.iter().map(|sender| sender.repeated).sum();
-        let seen: usize = self.readers.iter().map(Reader::count).sum();
-        let resumed: usize = self.readers.iter().map(|reader| reader.resumed_behind).sum();
+        let (mut seen, mut resumed) = (0, 0);
+        for reader in &self.readers {
+            reader.is_enough()?;
+            let (count, behind) = reader.seen();
+            ensure!(count > kills, "{} saw only {count}", reader.name());
+            (seen, resumed) = (seen + count, resumed + behind);
+        }
         ensure!(retried > 0, "nothing was retried");
         ensure!(repeated > kills, "only {repeated} acked messages were sent again");
         ensure!(resumed > 0, "no reader ever had something to catch up with");
@@ -209,14 +233,12 @@ impl Drama {
         let mut out = std::io::BufWriter::new(file);
         writeln!(out, "{error:#}\nround {}, data {}", self.round, self.server.data().display())?;
         for sender in &self.senders {
-            for (channel, acks) in &sender.acks {
-                acks.iter().try_for_each(|ack| writeln!(out, "acked {channel} {ack:?}"))?;
-            }
+            let name = sender.name();
+            sender.trace().iter().try_for_each(|line| writeln!(out, "{name}: {line}"))?;
         }
-        for (at, reader) in self.readers.iter().enumerate() {
-            for channel in (0..=self.round / ROUNDS_PER_ERA).flat_map(channels) {
-                reader.seen(&channel).iter().try_for_each(|event| writeln!(out, "reader {at} saw {channel} {event:?}"))?;
-            }
+        for reader in &self.readers {
+            let name = reader.name();
+            reader.trace().iter().try_for_each(|line| writeln!(out, "{name}: {line}"))?;
         }
         out.flush().context("the trace")?;
         Ok(path)

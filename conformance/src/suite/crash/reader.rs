@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
-use super::sender::until_lost;
-use crate::check::{Event, reading};
+use super::cast::{Addresses, Heads, Reading, until_lost};
+use crate::check::{self, Event, Violation, reading};
 use crate::client::{Client, ClientError};
 
 /// A quiet moment is no failure; the kill ends it.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// Catching up takes no longer.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(20);
 
 /// How many events of a conversation that is no longer followed are remembered.
 const KEPT: usize = 2000;
@@ -29,7 +32,7 @@ pub struct Reader {
     /// All that ever came, repeated or not.
     count: usize,
     /// How often there was something to catch up with.
-    pub resumed_behind: usize,
+    resumed_behind: usize,
 }
 
 impl Reader {
@@ -46,40 +49,23 @@ impl Reader {
         }
     }
 
-    /// From now on these are followed.
-    pub fn follow(&mut self, channels: &[String]) {
-        // What was seen of the old ones has been verified; some of it stays, for the verification at the end.
-        for seen in self.seen.values_mut() {
-            seen.drain(..seen.len().saturating_sub(KEPT));
-        }
-        self.following = channels.to_vec();
-    }
-
-    /// What was seen of a channel.
-    pub fn seen(&self, channel: &str) -> &[Event] {
-        self.seen.get(channel).map_or(&[], Vec::as_slice)
-    }
-
-    /// How many events were seen.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Reads until the server is gone.
-    pub fn run(&mut self, to: SocketAddr) -> Result<()> {
+    /// Reads, until everything up to the heads has come, if there are any.
+    fn try_run(&mut self, to: SocketAddr, heads: Option<&Heads>) -> Result<()> {
         if !self.resumes {
             self.last_seqs.clear();
             self.seen.clear();
         }
-        until_lost(self.try_run(to))
-    }
-
-    fn try_run(&mut self, to: SocketAddr) -> Result<()> {
         let mut client = Client::sign_in(to, &self.token)?;
         for channel in self.following.clone() {
             self.subscribe(&mut client, &channel)?;
         }
+        let deadline = heads.map(|_| Instant::now() + CATCH_UP_WITHIN);
         loop {
+            let has = |(channel, (seq, _)): (&String, &(u64, String))| self.last_seqs.get(channel).is_some_and(|last| last >= seq);
+            if heads.is_some_and(|heads| heads.iter().all(has)) {
+                return Ok(());
+            }
+            ensure!(deadline.is_none_or(|end| Instant::now() < end), "a reader had not caught up with {heads:?} in {CATCH_UP_WITHIN:?}");
             match client.notification(QUIET) {
                 Err(ClientError::Timeout(..)) => {}
                 Err(other) => return Err(other.into()),
@@ -133,5 +119,39 @@ impl Reader {
         self.count += 1;
         self.seen.entry(channel.to_owned()).or_default().push(event);
         Ok(())
+    }
+}
+
+impl Reading for Reader {
+    fn name(&self) -> String {
+        format!("a reader over WebSocket that {}", if self.resumes { "resumes" } else { "begins anew" })
+    }
+
+    fn follow(&mut self, channels: &[String]) {
+        // What was seen of the old ones has been verified; some of it stays, for the verification at the end.
+        for seen in self.seen.values_mut() {
+            seen.drain(..seen.len().saturating_sub(KEPT));
+        }
+        self.following = channels.to_vec();
+    }
+
+    fn run(&mut self, to: &Addresses) -> Result<()> {
+        until_lost(self.try_run(to.http, None))
+    }
+
+    fn catch_up(&mut self, to: &Addresses, heads: &Heads) -> Result<()> {
+        self.try_run(to.http, Some(heads))
+    }
+
+    fn violations(&self, channel: &str, stored: &[Event]) -> Vec<Violation> {
+        check::agreement(stored, self.seen.get(channel).map_or(&[], Vec::as_slice))
+    }
+
+    fn seen(&self) -> (usize, usize) {
+        (self.count, self.resumed_behind)
+    }
+
+    fn trace(&self) -> Vec<String> {
+        self.seen.iter().flat_map(|(channel, seen)| seen.iter().map(move |event| format!("saw {channel} {event:?}"))).collect()
     }
 }

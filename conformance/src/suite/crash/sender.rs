@@ -9,8 +9,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::check::Ack;
-use crate::client::{ANSWER_WITHIN, Client, ClientError};
+use super::cast::{Addresses, Sending, Sent, until_lost};
+use crate::check::{self, Ack, Event, Violation};
+use crate::client::{ANSWER_WITHIN, Client};
 use crate::suite::load;
 
 /// Requests under way at once.
@@ -68,11 +69,11 @@ pub struct Sender {
     // Targets with something under way, or deleted.
     busy: HashSet<(String, u64)>,
     /// Every promise, by channel.
-    pub acks: BTreeMap<String, Vec<Ack>>,
+    acks: BTreeMap<String, Vec<Ack>>,
     /// Unacked deeds that were sent again after a crash.
-    pub retried: usize,
+    retried: usize,
     /// Acked messages that were sent again.
-    pub repeated: usize,
+    repeated: usize,
 }
 
 impl Sender {
@@ -90,22 +91,6 @@ impl Sender {
             retried: 0,
             repeated: 0,
         }
-    }
-
-    /// From now on new messages go to these.
-    pub fn speak_in(&mut self, channels: &[String]) {
-        self.channels = channels.to_vec();
-        self.recent.clear();
-    }
-
-    /// Sends until the server is gone.
-    pub fn run(&mut self, to: SocketAddr) -> Result<()> {
-        until_lost(self.try_run(to, true))
-    }
-
-    /// Sends what is unacked, and no more.
-    pub fn finish(&mut self, to: SocketAddr) -> Result<()> {
-        self.try_run(to, false)
     }
 
     fn try_run(&mut self, to: SocketAddr, more: bool) -> Result<()> {
@@ -194,11 +179,37 @@ impl Sender {
     }
 }
 
-/// A lost connection is what is waited for; everything else is a failure.
-pub fn until_lost(result: Result<()>) -> Result<()> {
-    let Err(error) = result else { return Err(anyhow!("ended while the server lived")) };
-    match error.downcast_ref() {
-        Some(ClientError::Lost(_)) => Ok(()),
-        _ => Err(error),
+impl Sending for Sender {
+    fn name(&self) -> String {
+        format!("{} over WebSocket", self.uid)
+    }
+
+    fn speak_in(&mut self, channels: &[String]) {
+        self.channels = channels.to_vec();
+        self.recent.clear();
+    }
+
+    fn run(&mut self, to: &Addresses) -> Result<()> {
+        until_lost(self.try_run(to.http, true))
+    }
+
+    fn finish(&mut self, to: &Addresses) -> Result<()> {
+        self.try_run(to.http, false)
+    }
+
+    fn violations(&self, channel: &str, stored: &[Event]) -> Vec<Violation> {
+        check::acks(stored, self.acks.get(channel).map_or(&[], Vec::as_slice))
+    }
+
+    fn sent(&self) -> Sent {
+        let mut acked: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for ack in self.acks.values().flatten() {
+            *acked.entry(ack.kind).or_default() += 1;
+        }
+        Sent { acked, retried: self.retried, repeated: self.repeated }
+    }
+
+    fn trace(&self) -> Vec<String> {
+        self.acks.iter().flat_map(|(channel, acks)| acks.iter().map(move |ack| format!("acked {channel} {ack:?}"))).collect()
     }
 }
