@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
-use conformance::suite::{Report, browser, crash, damage, disk, edge, hostile, interop, matrix, mqtt, scenarios, stall, xmpp};
+use conformance::suite::{Report, browser, component, crash, damage, disk, edge, hostile, interop, matrix, mqtt, scenarios, stall, xmpp};
 use conformance::xmpp::script::prosody;
 use conformance::xmpp::script::world::Kind;
 
@@ -71,6 +71,8 @@ enum Suite {
     },
     /// The MQTT clients that people use: paho, MQTT.js, mosquitto's programs, rumqttc.
     Interop,
+    /// Hallway as a component of Prosody: rooms and chats, restarts, a link that is cut.
+    Component,
     /// The scripts of conformance/xmpp, all or those named.
     Xmpp {
         /// File names without `.txt`.
@@ -194,6 +196,10 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
         }
         Suite::Interop => {
             interop::run(report);
+            Ok(())
+        }
+        Suite::Component => {
+            component::run(report);
             Ok(())
         }
         Suite::Xmpp { hostile: true, .. } => hostile::xmpp::run(report),

@@ -10,12 +10,14 @@
 //! - [`browser`]: two windows of the web page.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`interop`]: the MQTT edge with the clients that people use.
+//! - [`component`]: Hallway as a component of Prosody.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!
 //! [`load`] is the talking that goes on meanwhile.
 
 pub mod browser;
+pub mod component;
 pub mod crash;
 pub mod damage;
 pub mod disk;
