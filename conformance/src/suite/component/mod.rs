@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use self::prosody::{COMPONENT, Prosody, SECRET};
 use self::proxy::{Of, Proxy};
 use super::Report;
+use crate::http::register;
 use crate::server::{Options, Server};
 use crate::xmpp::client::{Client, Over, PATIENCE, Seen};
 use crate::xmpp::element::Element;
@@ -20,6 +21,8 @@ use crate::xmpp::element::Element;
 const LINKED_WITHIN: Duration = Duration::from_secs(40);
 /// How long somebody waits for their own message to come back before they say it again.
 const SAID_WITHIN: Duration = Duration::from_secs(3);
+/// Alice's.
+const PASSWORD: &str = "correct horse battery";
 const MUC: &str = "http://jabber.org/protocol/muc";
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 
@@ -51,11 +54,12 @@ impl World {
         let prosody = Prosody::start(&["bob", "carol"])?;
         let proxy = Proxy::start(prosody.components())?;
         let hallway = Server::start(Options::new().xmpp().config(&configuration(proxy.address(), SECRET)))?;
+        register(hallway.http(), "alice", PASSWORD)?;
         Ok(World { prosody, proxy, hallway })
     }
 
     fn alice(&self) -> Result<Client> {
-        let (mut alice, _) = Client::sign_in(&self.hallway.xmpp_endpoints()?, Over::Tcp, "alice", "pencil", "desk")?;
+        let (mut alice, _) = Client::sign_in(&self.hallway.xmpp_endpoints()?, Over::Tcp, "alice", PASSWORD, "desk")?;
         alice.send("<presence/>")?;
         enter(&mut alice, "lobby@rooms.localhost/alice")?;
         Ok(alice)
