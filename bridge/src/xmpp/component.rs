@@ -35,7 +35,7 @@ use self::occupant::{Occupant, Told};
 use self::people::People;
 use self::queue::Queue;
 use super::edge::Edge;
-use super::stanza::ns::MUC_USER;
+use super::stanza::ns::{HINTS, MUC_USER};
 use super::stream::{Bounds, Framing, Incoming, ns, write_close, write_element};
 use super::write::Writer;
 use super::{connect, iq, task};
@@ -102,6 +102,8 @@ struct Component {
     last_id: u64,
     told: Rc<Told>,
     queue: Queue,
+    /// Accounts that have to be opened again.
+    ended_accounts: Vec<Arc<str>>,
 }
 
 /// Why the exchange on a link ends.
@@ -117,7 +119,8 @@ impl Component {
         let addresses = Addresses::new(&options.domain, edge.domains.of(conf)?.names());
         let people = People::new(&edge.hub, conf, conference, options.users_max);
         let (occupants, by_jid, told, queue) = (HashMap::new(), HashMap::new(), Rc::default(), Queue::default());
-        Some(Self { edge, shard: Rc::clone(shard), options, addresses, people, occupants, by_jid, last_id: 0, told, queue })
+        let (shard, last_id, ended_accounts) = (Rc::clone(shard), 0, Vec::new());
+        Some(Self { edge, shard, options, addresses, people, occupants, by_jid, last_id, told, queue, ended_accounts })
     }
 
     fn bounds(&self) -> Bounds {
@@ -175,6 +178,7 @@ impl Component {
         if let Err(reject) = self.open_accounts().await {
             tracing::warn!(%reject, "who came by a component before could not be read");
         }
+        self.probe();
         let (told, mut tick, mut last_sent) = (Rc::clone(&self.told), tokio::time::interval(TICK), Instant::now());
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -207,6 +211,7 @@ impl Component {
                         self.ping();
                     }
                     self.look(now);
+                    self.open_again().await;
                 }
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.leave(&mut link)).await;
@@ -272,6 +277,9 @@ impl Component {
                 if !is_for_here {
                     addresses.send(&mut stanza, &|uid| people.jid_of(uid).map(|jid| jid.to_string()));
                     occupant.note_room(&stanza);
+                    if let Some(client) = occupant.client_of(&stanza) {
+                        set_receiver(&mut stanza, client);
+                    }
                     write_element(Framing::Tcp, &stanza, &mut bytes);
                 }
                 queue.push(id, &bytes);
@@ -289,6 +297,9 @@ impl Component {
         let Some(occupant) = self.occupants.remove(&id) else { return };
         let jid = occupant.jid();
         self.by_jid.remove(jid.as_str());
+        if occupant.is_account() {
+            self.ended_accounts.push(Arc::clone(&occupant.bare));
+        }
         for own in occupant.rooms.values() {
             let mut gone = Vec::with_capacity(256);
             write_gone(own, &jid, &mut gone);
@@ -306,6 +317,28 @@ impl Component {
             }
         }
         Ok(())
+    }
+
+    /// Accounts whose session was ended for another of theirs, or by somebody, go on with a new one.
+    async fn open_again(&mut self) {
+        for jid in std::mem::take(&mut self.ended_accounts) {
+            if let Err(reject) = self.open(&jid, None, None).await {
+                tracing::debug!(%reject, %jid, "somebody of another server is not told what is said to them");
+            }
+        }
+    }
+
+    /// Who was in a room before the link was cut may be gone, and the other server did not say so: each is sent a message without content,
+    /// which comes back if it is so.
+    fn probe(&mut self) {
+        for occupant in self.occupants.values() {
+            let Some(room) = occupant.rooms.keys().next() else { continue };
+            let mut probe = Vec::with_capacity(160);
+            let mut xml = Writer::new(&mut probe);
+            xml.open_child("message").attr("from", room).attr("to", &occupant.jid()).attr("type", "groupchat").inside();
+            xml.open("no-store", HINTS).empty().close("message");
+            self.queue.push(0, &probe);
+        }
     }
 
     /// The occupant of this JID, opened now if it is not there.
@@ -420,6 +453,13 @@ fn write_gone(own: &str, jid: &str, out: &mut Vec<u8>) {
         xml.open_child("status").attr("code", code).empty();
     }
     xml.close("x").close("presence");
+}
+
+/// Has a stanza go to this JID.
+fn set_receiver(stanza: &mut Element, jid: String) {
+    if let Some(to) = stanza.attrs_mut().get_mut(&rxml::Namespace::NONE, "to") {
+        *to = jid;
+    }
 }
 
 /// A stanza that was written for a client, as it goes over the link: with its content namespace.

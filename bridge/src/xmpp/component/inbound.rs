@@ -127,6 +127,7 @@ impl Component {
         // It is of the occupant's own connection.
         element.attrs_mut().retain(|namespace, name, _| !namespace.is_none() || name != "from");
         let occupant = self.occupants.get_mut(&id).ok_or_else(iq::unknown)?;
+        occupant.note_client(element.attr("id"), sent.resource.as_deref());
         if occupant.give(element) { Ok(()) } else { Err(refused(Condition::ResourceConstraint, "too much at once")) }
     }
 

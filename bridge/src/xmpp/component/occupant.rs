@@ -21,6 +21,8 @@ use crate::xmpp::write::Writer;
 const MAX_PIPE_BYTES: usize = 16_384;
 /// Bytes of stanzas that an occupant has not taken, beyond which it is given no more.
 const MAX_INWARD_BYTES: usize = 65_536;
+/// Ids of what an account's clients said that are remembered.
+const MAX_SAID: usize = 32;
 /// Read at once.
 const CHUNK_BYTES: usize = 4096;
 /// What a connection's writing begins with, as far as it is read here.
@@ -69,6 +71,9 @@ pub struct Occupant {
     pub last: Instant,
     /// Stanzas that the other server has.
     had: u32,
+    /// Of an account: ids of what its clients said lately, and which of them it was. Who is refused has to be told there: an error that is
+    /// for all clients goes to none (RFC 6121 §8.5.2.1.1).
+    said: VecDeque<(Box<str>, Box<str>)>,
 }
 
 impl Occupant {
@@ -86,7 +91,7 @@ impl Occupant {
         let mut reader = StreamReader::new(Framing::Tcp, bounds);
         let _ = reader.next(&mut HEADER.as_bytes());
         let (bare, resource, rooms) = (Arc::clone(bare), resource.map(Into::into), HashMap::new());
-        (Self { bare, resource, far, reader, is_told, rooms, last: Instant::now(), had: 0 }, near)
+        (Self { bare, resource, far, reader, is_told, rooms, last: Instant::now(), had: 0, said: VecDeque::new() }, near)
     }
 
     /// Whether it stands for the account.
@@ -117,6 +122,23 @@ impl Occupant {
             self.far.write(&bytes);
         }
         fits
+    }
+
+    /// What the account says next is of this client.
+    pub fn note_client(&mut self, id: Option<&str>, resource: Option<&str>) {
+        let (Some(id), Some(resource), true) = (id, resource, self.is_account()) else { return };
+        if self.said.len() >= MAX_SAID {
+            self.said.pop_front();
+        }
+        self.said.push_back((id.into(), resource.into()));
+    }
+
+    /// The client whose stanza comes back with this error.
+    #[must_use]
+    pub fn client_of(&self, stanza: &Element) -> Option<String> {
+        let id = stanza.attr("id").filter(|_| stanza.attr("type") == Some("error"))?;
+        let (_, resource) = self.said.iter().rev().find(|(said, _)| **said == *id)?;
+        Some(format!("{}/{resource}", self.bare))
     }
 
     /// A sign of life, as long as there is no link to give one.

@@ -3,6 +3,7 @@
 
 mod prosody;
 mod proxy;
+mod server;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub fn run(report: &mut Report) {
     report.check("component: Prosody is started anew", prosody_restarts);
     report.check("component: Hallway is started anew", hallway_restarts);
     report.check("component: the link is cut within stanzas", link_is_cut);
+    report.check("component: the link is held up", link_is_slow);
+    report.check("component: a server that is up to no good", hostile_server);
     report.check("component: a wrong secret is told", wrong_secret);
 }
 
@@ -146,8 +149,18 @@ fn both_ways() -> Result<String> {
     ensure!(archive.attr("type") == Some("result"), "{archive}");
     let about = bob.ask("disco", &format!("<iq to='{room}' type='get' id='disco'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"))?;
     ensure!(about.to_string().contains(MUC), "{about}");
-    bob.send(&format!("<presence to='{room}/bob' type='unavailable'/>"))?;
-    bob.expect_where("the end of it", |element| element.attr("type") == Some("unavailable") && codes(element).contains(&"110".to_owned()))?;
+    // The subject, and being put out.
+    world.hallway.cli_ok(&["user", "add", "demo/sam", "--role", "staff", "--name", "sam", "--password", PASSWORD])?;
+    let (mut sam, _) = Client::sign_in(&world.hallway.xmpp_endpoints()?, Over::Tcp, "sam", PASSWORD, "desk")?;
+    enter(&mut sam, "lobby@rooms.localhost/sam")?;
+    sam.send("<message to='lobby@rooms.localhost' type='groupchat' id='s'><subject>Elsewhere</subject></message>")?;
+    bob.expect_where("the subject", |element| element.child("subject").is_some_and(|subject| subject.text == "Elsewhere"))?;
+    let kick = "<query xmlns='http://jabber.org/protocol/muc#admin'><item nick='bob' role='none'/></query>";
+    let answer = sam.ask("kick", &format!("<iq to='lobby@rooms.localhost' type='set' id='kick'>{kick}</iq>"))?;
+    ensure!(answer.attr("type") == Some("result"), "{answer}");
+    bob.expect_where("being put out", |element| element.attr("type") == Some("unavailable") && codes(element).contains(&"307".to_owned()))?;
+    say(&mut bob, &room, "groupchat", "still-here")?;
+    bob.expect_where("an error", |element| element.attr("type") == Some("error") && element.attr("id") == Some("still-here"))?;
     Ok(format!("{} messages in one order, one to one, nick lock, archive", one.len()))
 }
 
@@ -333,6 +346,72 @@ fn link_is_cut() -> Result<String> {
     let cuts = world.proxy.cuts();
     ensure!(cuts >= 6, "the link was cut only {cuts} times");
     Ok(format!("{cuts} cuts, {} messages, {again} told again under their ids", all.len()))
+}
+
+/// More than fits into the link, the pipes and the outboxes: the rest waits in the store.
+fn link_is_slow() -> Result<String> {
+    let world = World::begin()?;
+    let (mut alice, mut bob) = (world.alice()?, world.bob()?);
+    world.proxy.hold(true);
+    let said = texts("much", 3000);
+    let (padding, mut heard) = ("x".repeat(2000), Heard::new());
+    for text in &said {
+        alice.send(&format!("<message to='lobby@rooms.localhost' type='groupchat' id='{text}'><body>{text} {padding}</body></message>"))?;
+        hear(&mut alice, "groupchat", &format!("{text} {padding}"))?;
+    }
+    let peak = world.hallway.rss_bytes()? >> 20;
+    world.proxy.hold(false);
+    let mut order = Vec::new();
+    while order.len() < said.len() {
+        let next = bob.expect_where("the next", |element| element.name == "message" && body(element).is_some())?;
+        note(&mut heard, &next);
+        order.push(body(&next).unwrap_or_default().split(' ').next().unwrap_or_default().to_owned());
+    }
+    ensure!(order == said, "not in order");
+    ensure!(heard.values().all(|(_, times)| *times == 1), "something was told twice");
+    Ok(format!("{} messages of 2 kB in order, once; {peak} MiB at most", said.len()))
+}
+
+/// A server that speaks of itself and takes what it likes.
+fn hostile_server() -> Result<String> {
+    let server = server::Server::listen()?;
+    let configuration = format!("{}\n[xmpp]\nremote_users_max = 2\n", configuration(server.address(), SECRET));
+    let hallway = Server::start(Options::new().xmpp().config(&configuration))?;
+    register(hallway.http(), "alice", PASSWORD)?;
+    let mut component = server.accept()?;
+    let (mut alice, _) = Client::sign_in(&hallway.xmpp_endpoints()?, Over::Tcp, "alice", PASSWORD, "desk")?;
+    enter(&mut alice, "lobby@rooms.localhost/alice")?;
+    let join = |from: &str| format!("<presence from='{from}' to='lobby@{COMPONENT}/x' id='j'><x xmlns='{MUC}'/></presence>");
+    let mut refused = 0;
+    for forged in [format!("~alice@{COMPONENT}/1"), "alice@localhost/1".into(), "lobby@rooms.localhost/alice".into()] {
+        let error = component.ask(&join(&forged), |element| element.attr("type") == Some("error"))?;
+        ensure!(error.to_string().contains("not-allowed"), "{error}");
+        refused += 1;
+    }
+    for (from, to) in [("<>", "x"), ("bob@third.example/1", "~~@hallway.localhost"), ("third.example", "lobby@hallway.localhost/x")] {
+        component.send(&format!("<presence from='{}' to='{to}'/>", crate::xmpp::element::escape(from)))?;
+    }
+    let is_in = |element: &Element| codes(element).contains(&"110".to_owned());
+    component.ask(&join("bob@third.example/1"), is_in)?;
+    component.ask(&join("carol@fourth.example/1"), is_in)?;
+    let error = component.ask(&join("dave@third.example/1"), |element| element.attr("type") == Some("error"))?;
+    ensure!(error.attr("to") == Some("dave@third.example/1"), "{error}");
+    // Nobody speaks for somebody else in a room, nor in one that they are not in.
+    let message = format!("<message from='bob@third.example/2' to='lobby@{COMPONENT}' type='groupchat' id='m'><body>x</body></message>");
+    let error = component.ask(&message, |element| element.attr("id") == Some("m"))?;
+    ensure!(error.to_string().contains("not-acceptable"), "{error}");
+    // Who cannot be reached is put out.
+    let own = format!("lobby@{COMPONENT}");
+    let bounce = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    component.send(&format!("<message from='bob@third.example/1' to='{own}' type='error'>{bounce}</message>"))?;
+    alice.expect_where("bob's end", |element| {
+        element.attr("type") == Some("unavailable") && element.attr("from").is_some_and(|from| from.starts_with("lobby@rooms.localhost/"))
+    })?;
+    // Bad XML ends the link, and it comes again.
+    component.send("<message from='a@b' </")?;
+    let mut component = server.accept()?;
+    component.ask(&join("bob@third.example/1"), is_in)?;
+    Ok(format!("{refused} forged senders, a quota, a ghost, a link that broke"))
 }
 
 fn wrong_secret() -> Result<String> {

@@ -17,6 +17,8 @@ struct State {
     /// The next stanza of the component, or of the server, is cut.
     cuts: [AtomicBool; 2],
     done: AtomicUsize,
+    /// Nothing is passed on to the server for now.
+    held: AtomicBool,
     over: AtomicBool,
 }
 
@@ -69,6 +71,11 @@ impl Proxy {
         self.state.cuts[of as usize].store(true, Ordering::Relaxed);
     }
 
+    /// Passes on nothing to the server from now on, or everything again.
+    pub fn hold(&self, on: bool) {
+        self.state.held.store(on, Ordering::Relaxed);
+    }
+
     /// How often it was cut.
     #[must_use]
     pub fn cuts(&self) -> usize {
@@ -95,7 +102,11 @@ fn connect(near: &TcpStream, far: &TcpStream, state: &Arc<State>) {
 
 fn pass(mut from: TcpStream, mut to: TcpStream, of: Of, state: &State) {
     let mut chunk = [0; CHUNK_BYTES];
-    while let Ok(read @ 1..) = from.read(&mut chunk) {
+    loop {
+        while matches!(of, Of::Component) && state.held.load(Ordering::Relaxed) && !state.over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let Ok(read @ 1..) = from.read(&mut chunk) else { break };
         let bytes = &chunk[..read];
         let at = within_a_message(bytes).filter(|_| state.cuts[of as usize].swap(false, Ordering::Relaxed));
         let passed = at.map_or(bytes, |at| &bytes[..at]);
