@@ -393,6 +393,7 @@ fn hostile_server() -> Result<String> {
     }
     let is_in = |element: &Element| codes(element).contains(&"110".to_owned());
     component.ask(&join("bob@third.example/1"), is_in)?;
+    alice.expect_where("bob", |element| element.name == "presence" && element.attr("from") == Some("lobby@rooms.localhost/x"))?;
     component.ask(&join("carol@fourth.example/1"), is_in)?;
     let error = component.ask(&join("dave@third.example/1"), |element| element.attr("type") == Some("error"))?;
     ensure!(error.attr("to") == Some("dave@third.example/1"), "{error}");
