@@ -20,6 +20,7 @@ pub mod escape;
 mod inbound;
 mod input;
 mod iq;
+pub mod lately;
 pub mod management;
 pub mod muc;
 pub mod names;

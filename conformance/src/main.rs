@@ -69,7 +69,7 @@ enum Suite {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// The MQTT clients that people use: paho, MQTT.js, mosquitto's programs, rumqttc.
+    /// The clients that people use: of MQTT paho, MQTT.js, mosquitto's programs, rumqttc, of XMPP six others.
     Interop,
     /// Hallway as a component of Prosody: rooms and chats, restarts, a link that is cut.
     Component,

@@ -189,7 +189,7 @@ impl Written<'_> {
                 let names = connection.domain.names();
                 let (me, partner) = (&*connection.me.bare, names.user(&partner));
                 let (from, to) = if event.entry.from == connection.me.uid { (me, &*partner) } else { (&*partner, me) };
-                write_direct(connection, event, &Ends { from, to, archive: me }, false, &mut message)
+                write_direct(connection, event, &Ends { from, to, archive: me, is_private: false }, false, &mut message)
             }
             None => {
                 let prepared = Prepared::of(connection.edge.hub.reader(), &connection.edge.domains.ids, event).ok()?;

@@ -20,6 +20,7 @@ use super::connection::{Connection, Me};
 use super::directory::Resource;
 use super::edge::{Arrival, Edge, note_here};
 use super::input::{Fault, Got, Input};
+use super::iq;
 use super::negotiation::{Bound, Host, Negotiation, Next, Resume, Security, write_bound};
 use super::resume;
 use super::sasl::Place;
@@ -129,7 +130,8 @@ impl Door {
     async fn negotiate(&mut self, security: Security) -> Result<Option<Signed>, Gone> {
         let hosts = self.edge.options.hosts.clone();
         let registers = self.edge.options.demo;
-        let mut negotiation = Negotiation::new(self.framing, security, hosts, random::<16>).registering(registers);
+        let mut negotiation =
+            Negotiation::new(self.framing, security, hosts, random::<16>).registering(registers).with_features(features());
         loop {
             let mut out = Vec::new();
             let next = match self.next().await? {
@@ -323,6 +325,13 @@ impl Door {
         }
         Ok((connection, session))
     }
+}
+
+/// What the server can do (XEP-0115 §6.3).
+fn features() -> String {
+    let mut out = Vec::new();
+    iq::server_info().write_caps(iq::CAPS_NODE, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 fn place<'e>(edge: &'e Edge, peer: IpAddr, host: &Host) -> Place<'e> {

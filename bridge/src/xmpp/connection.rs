@@ -67,14 +67,6 @@ pub(super) struct InRoom {
     pub version: u64,
 }
 
-/// A change that the session asked for, and the id of the stanza that its reflection has to have.
-pub(super) struct Echo {
-    pub conversation: ConversationId,
-    /// The seq of the message that is changed; `None` for the room's subject.
-    pub target: Option<u64>,
-    pub id: Box<str>,
-}
-
 /// Stream management, once the client has enabled it.
 pub(super) struct Managed {
     /// The name by which the session is resumed.
@@ -129,7 +121,6 @@ pub(super) struct Connection {
     /// The link is gone, and the session waits to be resumed.
     pub detached: Cell<bool>,
     pub rooms: RefCell<Vec<InRoom>>,
-    pub echoes: RefCell<Vec<Echo>>,
     /// While direct conversations are caught up with.
     pub catching: RefCell<Option<Box<Catching>>>,
     /// People with whom a conversation has begun: contacts from now on.
@@ -171,7 +162,6 @@ impl Connection {
             interested: Cell::new(false),
             detached: Cell::new(false),
             rooms: RefCell::default(),
-            echoes: RefCell::default(),
             catching: RefCell::default(),
             met: RefCell::default(),
             touched: Cell::new(false),

@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 
-use hallway_broker::ids::{ConvNo, Uid};
+use hallway_broker::ids::{ConvNo, ConversationId, Uid};
 use hallway_broker::model::{Body, Change, Event, Kind, Notice, Signal, Status, Via};
 use hallway_broker::outbox::Stamped;
 use hallway_broker::sessions::Live;
 use hallway_broker::topic::Telling;
 
 use super::connection::Connection;
+use super::directory::Going;
 use super::presence;
 use super::rooms::Departure;
-use super::stanza::{self, Carbon, Ends, message_id, write_carbon, write_chat_read, write_chat_typing};
+use super::stanza::{self, Carbon, ChatState, Ends, Invitation, message_id, write_carbon, write_chat_read, write_chat_state};
 use super::wire::Prepared;
 
 /// Direct conversations as they are while a session that comes back catches up with them.
@@ -42,40 +43,13 @@ pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &
         (Kind::Inbox | Kind::Topics, _) => {}
         (_, Body::Member { user, change }) if *user == connection.me.uid => put_out(connection, event, *change, into),
         _ if form.is_empty() => {}
-        _ => match echo_of(connection, event) {
-            Some(id) => reflected(connection, event, &id, into),
-            None => connection.emit_event(pos, form, into),
-        },
+        _ => connection.emit_event(pos, form, into),
     }
     if into.len() > begin { Stamped::Given } else { Stamped::Unwanted }
 }
 
 fn had_before(connection: &Connection, pos: u64) -> bool {
     connection.managed.borrow().as_ref().is_some_and(|managed| managed.had.binary_search(&pos).is_ok())
-}
-
-/// The id of the stanza by which this session asked for a change: the room reflects it with that (XEP-0045 §7.4).
-fn echo_of(connection: &Connection, event: &Event) -> Option<Box<str>> {
-    if event.origin != connection.session.get() {
-        return None;
-    }
-    let target = match event.entry.body {
-        Body::Edit { target, .. } | Body::Delete { target } | Body::React { target, .. } => Some(target),
-        Body::Settings { .. } => None,
-        _ => return None,
-    };
-    let echoes = connection.echoes.borrow();
-    echoes.iter().find(|echo| echo.target == target && echo.conversation == event.place.conversation).map(|echo| echo.id.clone())
-}
-
-fn reflected(connection: &Connection, event: &Event, id: &str, into: &mut Vec<u8>) {
-    let domains = &connection.edge.domains;
-    let Ok(prepared) = Prepared::of(connection.edge.hub.reader(), &domains.ids, event) else { return };
-    let outgoing = stanza::Outgoing { echo: Some(id), ..prepared.outgoing(event) };
-    let mut form = Vec::with_capacity(512);
-    if connection.domain.stanzas.write_groupchat(&outgoing, &mut form) {
-        connection.emit_event(event.entry.pos, &form, into);
-    }
 }
 
 /// The user's own standing in a room changed: who is put out is told by the room, and is no occupant any more (XEP-0045 §8.2, §9.1, §9.4).
@@ -92,7 +66,7 @@ fn put_out(connection: &Connection, event: &Event, change: Change, into: &mut Ve
     }
     connection.edge.rooms.leave(key, connection.session.get(), how);
     let mut stanza = Vec::new();
-    presence::write_own_departure(connection, &event.place.conversation, how, &mut stanza);
+    presence::write_own_departure(connection, (key, &event.place.conversation), how, &mut stanza);
     connection.emit_addressed(&stanza, into);
     // The task lets go of the conversation.
     connection.wake.notify_one();
@@ -108,7 +82,12 @@ fn told(connection: &Connection, event: &Event, notice: &Notice, into: &mut Vec<
             connection.met.borrow_mut().push(partner);
             connection.wake.notify_one();
         }
-        None => connection.domain.stanzas.write_invitation(conversation, &event.entry.from, &connection.me.full, &id, &mut stanza),
+        None => {
+            let found = connection.edge.hub.reader().conversation(event.place.conf, conversation).ok().flatten();
+            let reason = found.and_then(|found| connection.edge.rooms.reason((found.conf, found.record.no), &connection.me.uid));
+            let (inviter, to, reason) = (&event.entry.from, &*connection.me.full, reason.as_deref());
+            connection.domain.stanzas.write_invitation(conversation, &Invitation { inviter, to, id: &id, reason }, &mut stanza);
+        }
     }
     if !stanza.is_empty() {
         connection.emit_own_event(event.entry.pos, &stanza, into);
@@ -138,19 +117,22 @@ fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
         }
         _ => false,
     };
-    let addressed = if is_own { None } else { resource_of(connection, event) };
-    let for_other = addressed.is_some_and(|resource| *resource != *me.resource());
-    if for_other && !connection.carbons.get() {
+    let going = going(connection, event);
+    let for_other = !is_own && going.resource.is_some_and(|resource| *resource != *me.resource());
+    if (for_other && !connection.carbons.get()) || (going.is_private && (is_own || for_other)) {
         return;
     }
-    let partner = connection.domain.names().user(&partner);
-    let from = sender(connection, event);
+    let names = connection.domain.names();
+    let room = going.room.filter(|room| connection.is_in(room));
+    let in_room = |uid: &Uid| room.as_ref().and_then(|room| occupant(connection, room, uid));
+    let from = if is_own { None } else { in_room(&entry.from) }.unwrap_or_else(|| sender(connection, event));
+    let other = in_room(&partner).unwrap_or_else(|| names.user(&partner));
     let (to, carbon) = match (is_own, for_other) {
-        (true, _) => (&*partner, Some(Carbon::Sent)),
+        (true, _) => (&*other, Some(Carbon::Sent)),
         (false, true) => (&*me.bare, Some(Carbon::Received)),
         (false, false) => (&*me.full, None),
     };
-    let ends = Ends { from: &from, to, archive: &me.bare };
+    let ends = Ends { from: &from, to, archive: &me.bare, is_private: room.is_some() };
     let mut stanza = Vec::with_capacity(512);
     if !write_direct(connection, event, &ends, is_delayed, &mut stanza) {
         return;
@@ -165,13 +147,16 @@ fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
 
 /// Appends an event of a direct conversation; false when it is not told by a message.
 pub(super) fn write_direct(connection: &Connection, event: &Event, ends: &Ends<'_>, is_delayed: bool, out: &mut Vec<u8>) -> bool {
-    let prepared = match Prepared::of(connection.edge.hub.reader(), &connection.edge.domains.ids, event) {
+    let prepared = match Prepared::fresh(&connection.edge, event) {
         Ok(prepared) => prepared,
         Err(error) => {
             tracing::warn!(%error, "an event is not told over XMPP, since what it is about cannot be read");
             return false;
         }
     };
+    if prepared.is_hidden() {
+        return false;
+    }
     let outgoing = stanza::Outgoing { is_delayed, ..prepared.outgoing(event) };
     connection.domain.stanzas.write_chat(&outgoing, ends, out)
 }
@@ -186,15 +171,25 @@ fn sender(connection: &Connection, event: &Event) -> String {
     }
 }
 
-/// The session of ours that the message was for, if it was for one alone (RFC 6121 §8.5.3).
-fn resource_of(connection: &Connection, event: &Event) -> Option<std::sync::Arc<str>> {
-    let Body::Message(message) = &event.entry.body else { return None };
+/// Somebody's address in a room.
+fn occupant(connection: &Connection, room: &ConversationId, uid: &Uid) -> Option<String> {
+    let rooms = connection.rooms.borrow();
+    let in_room = rooms.iter().find(|in_room| in_room.id == *room)?;
+    let shown = connection.edge.rooms.occupant(in_room.key, uid)?;
+    Some(format!("{room}@{}/{}", connection.domain.names().rooms(), shown.nick))
+}
+
+/// How a message goes that came by XMPP and is fresh. A session that is not there any more cannot be meant alone.
+fn going(connection: &Connection, event: &Event) -> Going {
+    let Body::Message(message) = &event.entry.body else { return Going::default() };
     if event.entry.via != Via::Xmpp || event.origin == 0 {
-        return None;
+        return Going::default();
     }
-    let resource = connection.edge.directory.addressed(event.origin, &message.client_id)?;
-    // Who is not there any more cannot be meant alone.
-    connection.edge.directory.has(event.place.conf, &connection.me.uid, &resource).then_some(resource)
+    let directory = &connection.edge.directory;
+    let mut going = directory.going(event.origin, &event.place.conversation, &message.client_id);
+    let receiver = event.place.conversation.partner(&event.entry.from);
+    going.resource = going.resource.filter(|resource| receiver.is_some_and(|uid| directory.has(event.place.conf, &uid, resource)));
+    going
 }
 
 /// Gives a signal (see [`hallway_broker::outbox::Link::stamp_signal`]).
@@ -207,8 +202,10 @@ pub(super) fn signal(connection: &Connection, telling: &Telling, form: &[u8], in
         Signal::Presence { user, status, text, .. } => return presence_of(connection, user, *status, text, into),
         Signal::Typing { .. } if connection.inactive.get() => return Stamped::Unwanted, // XEP-0352 §3
         Signal::Typing { conversation, from, on, .. } if conversation.direct_pair().is_some() => {
+            let state = connection.edge.directory.chat_state(telling.conf, conversation, from).filter(|state| state.is_typing() == *on);
             let from = connection.domain.names().user(from);
-            write_chat_typing(&Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare }, *on, &mut stanza);
+            let ends = Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare, is_private: false };
+            write_chat_state(&ends, state.unwrap_or(ChatState::of(*on)), &mut stanza);
         }
         Signal::Read { conversation, from, seq } if conversation.direct_pair().is_some() => {
             let (Some(conv), ids) = (telling.conv, &connection.edge.domains.ids) else { return Stamped::Unwanted };
@@ -216,7 +213,7 @@ pub(super) fn signal(connection: &Connection, telling: &Telling, form: &[u8], in
             let id = ids.encode(telling.conf, entry.pos);
             let client_id = if let Body::Message(message) = &entry.body { &*message.client_id } else { "" };
             let from = connection.domain.names().user(from);
-            let ends = Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare };
+            let ends = Ends { from: &from, to: &connection.me.full, archive: &connection.me.bare, is_private: false };
             write_chat_read(&ends, message_id(client_id, &id), &mut stanza);
         }
         _ if form.is_empty() => return Stamped::Unwanted,

@@ -1,12 +1,12 @@
-//! Who is connected over XMPP, by full JID, on all shards; and what is sent to one session of several.
+//! Who is connected over XMPP, by full JID, on all shards; and what of a fresh message or change its stanza alone said.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 
-/// Messages to one session of several that are remembered.
-const MAX_ADDRESSED: usize = 4096;
+use super::lately::Lately;
+use super::stanza::ChatState;
 
 /// A session that is connected.
 #[derive(Debug, Clone)]
@@ -25,12 +25,36 @@ pub struct Resource {
     pub priority: i8,
 }
 
+/// How a message goes to the receiver's sessions, as its sender's stanza said: known as long as it is fresh.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Going {
+    /// For one session alone (RFC 6121 §8.5.3).
+    pub resource: Option<Arc<str>>,
+    /// From occupant to occupant of this room (XEP-0045 §7.5).
+    pub room: Option<ConversationId>,
+    /// No copies for others (XEP-0280 §6.1).
+    pub is_private: bool,
+}
+
+/// A stanza that changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its id, which what is told has, too (XEP-0045 §7.4).
+    pub id: Box<str>,
+    /// Of one that makes several reactions, the last: it alone is told, since it says how they all are then.
+    pub last: Option<(Arc<str>, bool)>,
+}
+
+/// A fresh message or change: the sender's session, the conversation, and the sender's id of a message, or the seq of what is changed (`None`
+/// for a room's subject).
+type Fresh<T> = (u64, ConversationId, T);
+
 #[derive(Default)]
 struct State {
     users: HashMap<(ConfNo, Uid), Vec<Resource>>,
-    /// By the sender's session and their id for the message.
-    addressed: HashMap<(u64, Box<str>), Arc<str>>,
-    order: VecDeque<(u64, Box<str>)>,
+    going: Lately<Fresh<Box<str>>, Going>,
+    changes: Lately<Fresh<Option<u64>>, Change>,
+    states: Lately<(ConfNo, ConversationId, Uid), ChatState>,
 }
 
 /// See the module's text.
@@ -106,24 +130,37 @@ impl Directory {
         state.users.get(&(conf, uid.clone()))?.iter().find(|other| other.session == session).map(|other| Arc::clone(&other.name))
     }
 
-    /// The message of a session with this id is for one session alone.
-    pub fn address(&self, sender: u64, id: &str, resource: &str) {
-        let mut state = self.lock();
-        let key: (u64, Box<str>) = (sender, id.into());
-        if state.addressed.insert(key.clone(), resource.into()).is_none() {
-            state.order.push_back(key);
-        }
-        if state.order.len() > MAX_ADDRESSED
-            && let Some(oldest) = state.order.pop_front()
-        {
-            state.addressed.remove(&oldest);
-        }
+    /// A session sends a message that goes in a particular way.
+    pub fn send(&self, sender: u64, conversation: &ConversationId, id: &str, going: Going) {
+        self.lock().going.insert((sender, conversation.clone(), id.into()), going);
     }
 
-    /// The session that it is for.
+    /// How a fresh message goes.
     #[must_use]
-    pub fn addressed(&self, sender: u64, id: &str) -> Option<Arc<str>> {
-        self.lock().addressed.get(&(sender, Box::from(id))).cloned()
+    pub fn going(&self, sender: u64, conversation: &ConversationId, id: &str) -> Going {
+        self.lock().going.get(&(sender, conversation.clone(), id.into())).cloned().unwrap_or_default()
+    }
+
+    /// In which state somebody says that they are in a conversation.
+    pub fn set_chat_state(&self, conf: ConfNo, conversation: &ConversationId, uid: &Uid, state: ChatState) {
+        self.lock().states.insert((conf, conversation.clone(), uid.clone()), state);
+    }
+
+    /// In which state they last said that they are.
+    #[must_use]
+    pub fn chat_state(&self, conf: ConfNo, conversation: &ConversationId, uid: &Uid) -> Option<ChatState> {
+        self.lock().states.get(&(conf, conversation.clone(), uid.clone())).copied()
+    }
+
+    /// A session changes a message, or a room's subject, by a stanza: it is told as that says.
+    pub fn change(&self, sender: u64, conversation: &ConversationId, target: Option<u64>, change: Change) {
+        self.lock().changes.insert((sender, conversation.clone(), target), change);
+    }
+
+    /// The stanza that asked for a fresh change.
+    #[must_use]
+    pub fn change_of(&self, sender: u64, conversation: &ConversationId, target: Option<u64>) -> Option<Change> {
+        self.lock().changes.get(&(sender, conversation.clone(), target)).cloned()
     }
 }
 
@@ -154,16 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_one_session_is_remembered_for_a_while() {
-        let directory = Directory::default();
-        for number in 0..=MAX_ADDRESSED {
-            directory.address(1, &number.to_string(), "phone");
-            directory.address(1, &number.to_string(), "laptop");
-        }
-        assert_eq!(directory.addressed(1, &MAX_ADDRESSED.to_string()).as_deref(), Some("laptop"));
-        assert_eq!(directory.addressed(1, "0"), None);
-        assert_eq!(directory.addressed(2, "1"), None);
-        let state = directory.lock();
-        assert!(state.addressed.len() == MAX_ADDRESSED && state.order.len() == MAX_ADDRESSED);
+    fn what_is_fresh_is_known_by_its_sender() {
+        let (directory, lobby) = (Directory::default(), ConversationId::parse("lobby").unwrap());
+        let going = Going { resource: Some("laptop".into()), ..Going::default() };
+        directory.send(1, &lobby, "m1", going.clone());
+        assert_eq!(directory.going(1, &lobby, "m1"), going);
+        assert_eq!(directory.going(2, &lobby, "m1"), Going::default());
+        let change = Change { id: "c1".into(), last: None };
+        directory.change(1, &lobby, Some(7), change.clone());
+        assert_eq!(directory.change_of(1, &lobby, Some(7)), Some(change));
+        assert_eq!(directory.change_of(1, &lobby, None), None);
     }
 }

@@ -8,7 +8,6 @@ use super::connection::Managed;
 use super::management::{self, Unacknowledged};
 use super::negotiation::CSI;
 use super::resume::{RESUME_WITHIN_S, too_high};
-use super::stanza::ns::STANZA_ERRORS;
 use super::stanza::{Condition, StanzaError};
 use super::stream::{self, StreamError, ns};
 use super::task::{End, Task};
@@ -124,7 +123,7 @@ impl Task {
     fn failed(&self, condition: &'static str) {
         self.session.push(|into| {
             let mut failed = Vec::new();
-            Writer::new(&mut failed).open("failed", management::NS).inside().open(condition, STANZA_ERRORS).empty().close("failed");
+            management::write_failed(condition, &mut failed);
             self.connection.emit_uncounted(&failed, into);
         });
     }

@@ -29,6 +29,9 @@ pub(super) const LAST: &str = "jabber:iq:last";
 /// Of services elsewhere (XEP-0215).
 pub(super) const SERVICES: &str = "urn:xmpp:extdisco:2";
 
+/// Who says what the server can do (XEP-0115 §4).
+pub(super) const CAPS_NODE: &str = "urn:x-hallway";
+
 /// An answer's payload: nothing, or an element.
 pub(super) type Answer = Result<Vec<u8>, Refused>;
 
@@ -166,8 +169,16 @@ fn of_server(task: &mut Task, is_set: bool, payload: &Element) -> Answer {
     let mut out = Vec::new();
     let node = payload.attr("node");
     match (is_set, payload.ns().as_str(), payload.name()) {
-        (false, disco::INFO, "query") => server_info().write(node, &mut out),
-        (false, disco::ITEMS, "query") => {
+        (false, disco::INFO, "query") => {
+            // XEP-0115 §6.2
+            let known =
+                node.is_none_or(|node| node.strip_prefix(CAPS_NODE).and_then(|ver| ver.strip_prefix('#')) == Some(&server_info().hash()));
+            if !known {
+                return Err(refused(Condition::ItemNotFound, "there is no such node"));
+            }
+            server_info().write(node, &mut out);
+        }
+        (false, disco::ITEMS, "query") if node.is_none() => {
             let rooms = Item { jid: task.connection.domain.names().rooms().to_owned(), name: Some("Rooms".into()) };
             disco::write_items(&[rooms], node, &mut out);
         }

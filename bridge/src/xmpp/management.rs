@@ -8,8 +8,16 @@ mod tests;
 
 use std::collections::VecDeque;
 
+use super::stanza::ns::STANZA_ERRORS;
+use super::write::Writer;
+
 /// The namespace of stream management.
 pub const NS: &str = "urn:xmpp:sm:3";
+
+/// Appends that a request is refused (XEP-0198 §3, §5), for a defined condition of stanza errors.
+pub fn write_failed(condition: &'static str, out: &mut Vec<u8>) {
+    Writer::new(out).open("failed", NS).inside().open(condition, STANZA_ERRORS).empty().close("failed");
+}
 
 /// Stanzas of the client, in the order in which they came.
 #[derive(Debug, Default)]

@@ -117,6 +117,8 @@ pub struct Negotiation {
     failures: u8,
     /// Anybody may make an account.
     registers: bool,
+    /// What the stream has besides, as written.
+    more: String,
     random: fn() -> [u8; 16],
 }
 
@@ -125,7 +127,14 @@ impl Negotiation {
     #[must_use]
     pub fn new(framing: Framing, security: Security, hosts: Vec<Host>, random: fn() -> [u8; 16]) -> Self {
         let phase = Phase::Stranger(sasl(&security));
-        Self { framing, security, hosts, host: None, phase, is_open: false, failures: 0, registers: false, random }
+        Self { framing, security, hosts, host: None, phase, is_open: false, failures: 0, registers: false, more: String::new(), random }
+    }
+
+    /// With features that need no negotiation, as written.
+    #[must_use]
+    pub fn with_features(mut self, more: String) -> Self {
+        self.more = more;
+        self
     }
 
     /// Accounts can be made, too (XEP-0077).
@@ -231,6 +240,7 @@ impl Negotiation {
             }
             xml.close("sasl-channel-binding");
         }
+        xml.written(self.more.as_bytes());
         String::from_utf8(out).unwrap_or_default()
     }
 
@@ -252,7 +262,7 @@ impl Negotiation {
         let not_yet = StreamError::new(Condition::NotAuthorized, "RFC 6120 §4.9.3.12", "sign in first");
         let Some(host) = self.host.clone().filter(|_| self.is_open) else { return Err(not_yet) };
         if matches!(self.phase, Phase::SignedIn(_)) {
-            return self.begin_session(element, host);
+            return self.begin_session(element, host, out);
         }
         if element.is("starttls", TLS) {
             return Ok(self.begin_tls(out));
@@ -323,7 +333,11 @@ impl Negotiation {
     }
 
     /// A resource of one's own, or the session of before (XEP-0198 §5).
-    fn begin_session(&mut self, element: &Element, host: Host) -> Result<Next, StreamError> {
+    fn begin_session(&mut self, element: &Element, host: Host, out: &mut Vec<Vec<u8>>) -> Result<Next, StreamError> {
+        if element.is("enable", management::NS) {
+            out.push(written(|out| management::write_failed("unexpected-request", out))); // XEP-0198 §3
+            return Ok(Next::Read);
+        }
         if !element.is("resume", management::NS) {
             return self.bind(element, host);
         }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use hallway_broker::ids::Uid;
 use hallway_broker::model::Access;
 use hallway_broker::session::blocking;
-use hallway_broker::shard::Shard;
 use minidom::Element;
 
 use super::connection::Connection;
 use super::directory::Resource;
 use super::disco;
-use super::edge::{Edge, connection_here};
-use super::presence::{self, MAX_WAITING_BYTES};
+use super::edge::Edge;
+use super::presence;
 use super::profile::{Push, pep};
 use super::roster::{self, push_id};
 use super::stream::ns;
@@ -110,23 +109,13 @@ fn send(task: &Task, to: &[Uid], push: Push) {
 
 /// Gives news to a session on any shard, if it wants them.
 fn route(edge: &Edge, to: &Resource, from: Arc<str>, push: Arc<Push>) {
-    let Resource { shard, slot, session, .. } = *to;
-    edge.hub.run_on_shard(
-        shard,
-        Box::new(move |shard: &Rc<Shard>| {
-            let Some(connection) = connection_here(session).filter(|connection| wants(connection, &push)) else { return };
+    presence::route_by(edge, to, move |connection, into| {
+        if wants(connection, &push) {
             let mut stanza = Vec::new();
             push.write(&from, &connection.me.full, &push_id(), &mut stanza);
-            shard.registry(|registry| {
-                if let Some((outbox, _)) = registry.outbox(slot, session)
-                    && outbox.answers_bytes() < MAX_WAITING_BYTES
-                {
-                    connection.emit(&stanza, outbox.answers());
-                }
-                registry.flush(slot);
-            });
-        }),
-    );
+            connection.emit(&stanza, into);
+        }
+    });
 }
 
 fn wants(connection: &Connection, push: &Push) -> bool {
@@ -134,5 +123,5 @@ fn wants(connection: &Connection, push: &Push) -> bool {
         Push::Event { node, .. } => connection.notified.borrow().iter().any(|wanted| **wanted == **node),
         Push::Blocklist { .. } => connection.sees_blocks.get(),
     };
-    wanted && !connection.detached.get()
+    wanted
 }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hallway_broker::command::Action;
 use hallway_broker::ids::{ConversationId, Uid};
@@ -341,7 +340,6 @@ async fn broadcast(task: &Task, content: Option<&Arc<[u8]>>) {
 
 async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let (edge, conf, uid) = (Arc::clone(&connection.edge), connection.me.conf, connection.me.uid.clone());
-    let session = connection.session.get();
     let reader = edge.hub.reader().clone();
     let contacts = blocking(move || {
         let mut contacts = roster::partners(&reader, conf, &uid)?;
@@ -352,7 +350,8 @@ async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let Ok(contacts) = contacts.await else { return };
     for uid in contacts.iter().chain([&connection.me.uid]) {
         for resource in edge.directory.of(conf, uid) {
-            if resource.session != session && resource.presence.is_some() {
+            // The session itself, too, as long as it is available (RFC 6121 §4.2.2, §4.4.2).
+            if resource.presence.is_some() {
                 route(&edge, &resource, Arc::clone(&stanza));
             }
         }
@@ -442,6 +441,16 @@ pub(super) fn from_session(connection: &Connection, element: &Element) -> Option
 
 /// Gives a stanza without `to` to a session on any shard. One that has too much waiting does not get it.
 pub(super) fn route(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
+    route_by(edge, to, move |connection, into| connection.emit_addressed(&stanza, into));
+}
+
+/// The same of a stanza that names its receiver.
+pub(super) fn route_whole(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
+    route_by(edge, to, move |connection, into| connection.emit(&stanza, into));
+}
+
+/// Has something written to a session on any shard, unless too much waits for it already.
+pub(super) fn route_by(edge: &Edge, to: &Resource, write: impl FnOnce(&Connection, &mut Vec<u8>) + Send + 'static) {
     let Resource { shard, slot, session, .. } = *to;
     edge.hub.run_on_shard(
         shard,
@@ -451,7 +460,7 @@ pub(super) fn route(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
                 if let Some((outbox, _)) = registry.outbox(slot, session)
                     && outbox.answers_bytes() < MAX_WAITING_BYTES
                 {
-                    connection.emit_addressed(&stanza, outbox.answers());
+                    write(&connection, outbox.answers());
                 }
                 registry.flush(slot);
             });
@@ -463,6 +472,3 @@ pub(super) fn route(edge: &Edge, to: &Resource, stanza: Arc<[u8]>) {
 pub(super) fn room_jid<'a>(connection: &'a Connection, room: &'a ConversationId) -> [&'a str; 3] {
     [room.as_str(), "@", connection.domain.names().rooms()]
 }
-
-/// How often rooms tell who came and went.
-pub(super) const ROOM_TICK: Duration = Duration::from_secs(1);

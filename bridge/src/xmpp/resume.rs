@@ -17,7 +17,6 @@ use super::edge::connection_here;
 use super::management::{self, Received, Unacknowledged};
 use super::negotiation;
 use super::rooms::RoomKey;
-use super::stanza::ns::STANZA_ERRORS;
 use super::stream::{Condition, StreamError};
 use super::write::Writer;
 
@@ -165,7 +164,7 @@ fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: P
 /// XEP-0198 §5.
 fn failed(condition: &'static str) -> Failed {
     let mut out = Vec::new();
-    Writer::new(&mut out).open("failed", management::NS).inside().open(condition, STANZA_ERRORS).empty().close("failed");
+    management::write_failed(condition, &mut out);
     Failed::Element(out)
 }
 

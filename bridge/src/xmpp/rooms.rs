@@ -19,6 +19,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use tokio::sync::Notify;
+
+use super::lately::Lately;
 use hallway_broker::ids::{ConfNo, ConvNo, Uid};
 
 use room::Room;
@@ -180,8 +183,11 @@ pub struct Rooms {
     rooms: RwLock<HashMap<RoomKey, Arc<Mutex<Room>>>>,
     /// Rooms that want something.
     wanting: Mutex<BTreeSet<RoomKey>>,
+    wanted: Notify,
     /// When the next of a room's speakers is no longer recent.
     due: Mutex<BTreeSet<(u64, RoomKey)>>,
+    /// What moderators say who put somebody out, lately.
+    reasons: Mutex<Lately<(RoomKey, Uid), Arc<str>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -193,7 +199,30 @@ impl Rooms {
     /// No rooms, of which each will show up to `most_shown` occupants.
     #[must_use]
     pub fn new(most_shown: usize) -> Self {
-        Self { most_shown, opened: AtomicU64::new(0), rooms: RwLock::default(), wanting: Mutex::default(), due: Mutex::default() }
+        Self {
+            most_shown,
+            opened: AtomicU64::new(0),
+            rooms: RwLock::default(),
+            wanting: Mutex::default(),
+            wanted: Notify::new(),
+            due: Mutex::default(),
+            reasons: Mutex::default(),
+        }
+    }
+
+    /// Waits until a room has news.
+    pub async fn news(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Why somebody is put out, or asked in (XEP-0045 §7.8.2, §8.2, §9.1): said before that is done.
+    pub fn give_reason(&self, key: RoomKey, uid: &Uid, reason: &str) {
+        lock(&self.reasons).insert((key, uid.clone()), reason.into());
+    }
+
+    /// Why somebody was put out or asked in, if that was said.
+    pub fn reason(&self, key: RoomKey, uid: &Uid) -> Option<Arc<str>> {
+        lock(&self.reasons).get(&(key, uid.clone())).cloned().filter(|reason| !reason.is_empty())
     }
 
     fn first_version(&self) -> u64 {
@@ -231,6 +260,7 @@ impl Rooms {
     fn note(&self, key: RoomKey, room: &mut Room) {
         if room.begins_to_want() {
             lock(&self.wanting).insert(key);
+            self.wanted.notify_one();
         }
         let (was, is) = room.rearm();
         if was != is {
@@ -365,7 +395,7 @@ impl Rooms {
         self.read(key, Room::count).unwrap_or(0)
     }
 
-    /// Once a second: rooms with news since the last call, and the sessions that are to look. Only those rooms are looked at.
+    /// When there is news: rooms with news since the last call, and the sessions that are to look. Only those rooms are looked at.
     pub fn tick(&self, now_ms: u64) -> Vec<Look> {
         loop {
             let first = lock(&self.due).first().copied();

@@ -1,8 +1,6 @@
 //! The roster (RFC 6121 §2): the people that a user has direct conversations with, whose presence they see, and those of the directory, as
 //! far as it is not too long for a list.
 
-use std::rc::Rc;
-
 use hallway_broker::clock::random;
 use hallway_broker::command::Action;
 use hallway_broker::ids::{ConfNo, Uid};
@@ -15,6 +13,7 @@ use ring::digest;
 use super::connection::Connection;
 use super::inbound::{Refused, by, refused};
 use super::names::Address;
+use super::presence;
 use super::stanza::Condition;
 use super::stream::ns;
 use super::task::Task;
@@ -98,12 +97,17 @@ async fn change(task: &mut Task, query: &Element) -> Result<Vec<u8>, Refused> {
     match address.map_err(|error| Refused::from(&error))? {
         Address::User { uid, resource: None } => {
             task.session.call(Action::Open { with: uid.clone() }).await.map_err(|reject| by(&reject))?;
-            let connection = Rc::clone(&task.connection);
-            task.session.push(|into| {
-                let mut push = Vec::new();
-                write_push(&connection, &uid, &push_id(), &mut push);
-                connection.emit(&push, into);
-            });
+            let me = &task.connection.me;
+            for resource in task.edge.directory.of(me.conf, &me.uid) {
+                let uid = uid.clone();
+                presence::route_by(&task.edge, &resource, move |connection, into| {
+                    if connection.interested.get() {
+                        let mut push = Vec::new();
+                        write_push(connection, &uid, &push_id(), &mut push);
+                        connection.emit(&push, into);
+                    }
+                });
+            }
             Ok(Vec::new())
         }
         _ => Err(refused(Condition::NotAcceptable, "only people are in rosters")),

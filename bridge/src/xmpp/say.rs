@@ -11,21 +11,25 @@ use hallway_broker::session::blocking;
 use hallway_broker::view::Found;
 use minidom::Element;
 
-use super::connection::{Echo, Waiting};
+use super::connection::Waiting;
+use super::directory::{Change, Going};
 use super::inbound::{Refused, by, refused};
 use super::names::{Address, Addressee, NickOwner, nick_owner};
-use super::presence::route_to_user;
-use super::stanza::{Condition, Draft, IdKind, Incoming, Mention, MessageType, Said, Target, read_message};
+use super::presence::{route_to_user, route_whole};
+use super::roster;
+use super::stanza::{ChatState, Condition, Draft, IdKind, Incoming, Invitation, Mention, MessageType, Said, Target, read_message};
 use super::task::Task;
 
-/// Changes whose reflection is awaited.
-const MAX_ECHOES: usize = 64;
+/// Longest reason of an invitation, in bytes; a longer one is left out.
+const MAX_REASON_BYTES: usize = 1024;
 
 /// Where a message goes.
 struct To {
     conversation: ConversationId,
     /// The one session of the other that it is for.
     resource: Option<String>,
+    /// The room by which the other is addressed.
+    room: Option<ConversationId>,
     is_room: bool,
 }
 
@@ -36,6 +40,9 @@ pub(super) fn at_once(task: &mut Task, element: &Element, number: u32) -> bool {
         [Said::Draft(draft)] | [Said::Draft(draft), Said::Typing { on: false }] => draft,
         _ => return false,
     };
+    if incoming.kind == MessageType::Headline {
+        return false;
+    }
     let is_plain = draft.reply_to.is_none() && !draft.mentions.iter().any(|mention| matches!(mention, Mention::Name(_)));
     let Ok(to) = addressed(task, element, incoming.kind) else { return false };
     if !is_plain || !may_speak(task, &to) {
@@ -47,7 +54,7 @@ pub(super) fn at_once(task: &mut Task, element: &Element, number: u32) -> bool {
         // Once more, to be told why.
         return false;
     }
-    note_resource(task, &incoming, &to);
+    note_going(task, &incoming, &to);
     let waiting = Waiting { number, id: incoming.id.as_deref().map(Into::into), to: element.attr("to").unwrap_or_default().into() };
     let tag = task.connection.waiting.borrow_mut().insert(waiting);
     let tag = u32::try_from(tag).unwrap_or(u32::MAX);
@@ -68,6 +75,9 @@ pub(super) async fn message(task: &mut Task, element: &Element) -> Result<(), Re
     let is_invitation = |said: &Said| matches!(said, Said::Invite { .. });
     if to.is_room && !task.connection.is_in(&to.conversation) && !incoming.said.iter().all(is_invitation) {
         return Err(refused(Condition::NotAcceptable, "enter the room first")); // XEP-0045 §7.4
+    }
+    if incoming.kind == MessageType::Headline && !to.is_room {
+        return relay(task, element, &to); // not kept (RFC 6121 §5.2.2)
     }
     let hub = Arc::clone(&task.session.shard.hub);
     let mut is_for_clients = incoming.said.is_empty();
@@ -97,7 +107,7 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
     let conversation = to.conversation.clone();
     match said {
         Said::Draft(draft) => send(task, incoming, draft, to).await,
-        Said::Typing { on } => tell(task, &conversation, *on),
+        Said::Typing { on } => tell(task, &conversation, *on, incoming.state),
         Said::Receipt { .. } => Ok(()),
         Said::Edit { target, text } => {
             check_text(text, task.session.shard.hub.limits()).map_err(|reject| by(&reject))?;
@@ -118,15 +128,10 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
             call(task, Action::Read { conversation, seq }).await.map(drop)
         }
         Said::Subject { text } => {
-            expect(task, incoming, &conversation, None);
+            expect(task, incoming, &conversation, None, None);
             call(task, Action::Update { conversation, title: text.as_str().into() }).await.map(drop)
         }
-        Said::Invite { users } => {
-            for user in users {
-                call(task, Action::Invite { conversation: conversation.clone(), user: user.clone() }).await?;
-            }
-            Ok(())
-        }
+        Said::Invite { users, reason } => invite(task, &conversation, users, reason).await,
         Said::InviteInto { conversation: room } => {
             let Some(user) = conversation.partner(&task.connection.me.uid) else { return Ok(()) };
             // Into a channel everybody may come by themselves: the stanza goes to the other's clients, and that is all.
@@ -139,10 +144,39 @@ async fn one(task: &mut Task, incoming: &Incoming, to: &To, said: &Said) -> Resu
     }
 }
 
+/// Asks people into a room (XEP-0045 §7.8.2). Into a group they are invited by the hub; into what is open to all they may come by themselves, and
+/// their clients are told.
+async fn invite(task: &Task, room: &ConversationId, users: &[Uid], reason: &str) -> Result<(), Refused> {
+    let (found, me) = (readable(task, room)?, &task.connection.me);
+    let reason = Some(reason).filter(|reason| !reason.is_empty() && reason.len() <= MAX_REASON_BYTES);
+    for user in users {
+        task.edge.rooms.give_reason((found.conf, found.record.no), user, reason.unwrap_or_default());
+        if found.record.kind == Kind::Group {
+            call(task, Action::Invite { conversation: room.clone(), user: user.clone() }).await?;
+            continue;
+        }
+        if task.edge.hub.reader().block_between(me.conf, &me.uid, user).map_err(|error| by(&error.into()))?.is_some() {
+            continue;
+        }
+        let to = task.connection.domain.names().user(user);
+        let mut stanza = Vec::new();
+        task.connection.domain.stanzas.write_invitation(
+            room,
+            &Invitation { inviter: &me.uid, to: &to, id: &roster::push_id(), reason },
+            &mut stanza,
+        );
+        let stanza: Arc<[u8]> = stanza.into();
+        for resource in task.edge.directory.of(me.conf, user) {
+            route_whole(&task.edge, &resource, Arc::clone(&stanza));
+        }
+    }
+    Ok(())
+}
+
 /// XEP-0425 §3: a moderator takes a message back.
 pub(super) async fn moderate(task: &mut Task, room: &ConversationId, said: &Said) -> Result<(), Refused> {
     let Said::Moderate { target, .. } = said else { return Ok(()) };
-    let to = To { conversation: room.clone(), resource: None, is_room: true };
+    let to = To { conversation: room.clone(), resource: None, room: None, is_room: true };
     let target = find(task, &to, target).await?;
     call(task, Action::Delete { conversation: room.clone(), target }).await.map(drop)
 }
@@ -160,11 +194,14 @@ fn addressed(task: &Task, element: &Element, kind: MessageType) -> Result<To, Re
         _ => None,
     };
     let is_room = matches!(address, Address::Room { nick: None, .. });
+    if kind == MessageType::Groupchat && matches!(address, Address::Room { nick: Some(_), .. }) {
+        return Err(refused(Condition::BadRequest, "what is for one occupant is of the type chat")); // XEP-0045 §7.5
+    }
     if kind == MessageType::Groupchat && !is_room {
-        return Err(refused(Condition::BadRequest, "only rooms take messages of the type groupchat"));
+        return Err(refused(Condition::ServiceUnavailable, "only rooms take messages of the type groupchat")); // RFC 6121 §8.5.2.1.1
     }
     match names.addressee(me, address).map_err(|error| Refused::from(&error))? {
-        Addressee::Conversation(conversation) => Ok(To { conversation, resource, is_room }),
+        Addressee::Conversation(conversation) => Ok(To { conversation, resource, room: None, is_room }),
         Addressee::Occupant { conversation, name } => {
             if !task.connection.is_in(&conversation) {
                 return Err(refused(Condition::NotAcceptable, "enter the room first")); // XEP-0045 §7.5
@@ -172,8 +209,8 @@ fn addressed(task: &Task, element: &Element, kind: MessageType) -> Result<To, Re
             let found = readable(task, &conversation)?;
             let uid = task.edge.rooms.occupant_by_nick((found.conf, found.record.no), &name);
             let direct = uid.and_then(|uid| ConversationId::direct(me, &uid));
-            let conversation = direct.ok_or_else(|| refused(Condition::ItemNotFound, "there is nobody with this nick"))?;
-            Ok(To { conversation, resource: None, is_room: false })
+            let direct = direct.ok_or_else(|| refused(Condition::ItemNotFound, "there is nobody with this nick"))?;
+            Ok(To { conversation: direct, resource: None, room: Some(conversation), is_room: false })
         }
     }
 }
@@ -204,9 +241,11 @@ fn to_send(incoming: &Incoming, draft: &Draft, to: &To, reply_to: Option<u64>) -
     }
 }
 
-fn note_resource(task: &Task, incoming: &Incoming, to: &To) {
-    if let Some(resource) = to.resource.as_deref().filter(|_| !to.is_room) {
-        task.edge.directory.address(task.session.id, incoming.client_id(), resource);
+/// What the stanza alone says of how the message goes.
+fn note_going(task: &Task, incoming: &Incoming, to: &To) {
+    let going = Going { resource: to.resource.as_deref().map(Into::into), room: to.room.clone(), is_private: incoming.no_copy };
+    if !to.is_room && going != Going::default() {
+        task.edge.directory.send(task.session.id, &to.conversation, incoming.client_id(), going);
     }
 }
 
@@ -228,7 +267,7 @@ async fn send(task: &mut Task, incoming: &Incoming, draft: &Draft, to: &To) -> R
     check_draft(&wanted, hub.limits()).map_err(|reject| by(&reject))?;
     hub.writable().map_err(|reject| by(&reject))?;
     task.connection.sending.may_post(hub, who, &wanted.conversation).map_err(|reject| by(&reject))?;
-    note_resource(task, incoming, to);
+    note_going(task, incoming, to);
     call(task, Action::Send(wanted)).await.map(drop)
 }
 
@@ -242,8 +281,11 @@ fn occupant(task: &Task, room: &ConversationId, nick: &str) -> Option<Uid> {
 }
 
 /// A typing signal; those of rooms that one does not read are nobody's business.
-fn tell(task: &Task, conversation: &ConversationId, on: bool) -> Result<(), Refused> {
+fn tell(task: &Task, conversation: &ConversationId, on: bool, state: Option<ChatState>) -> Result<(), Refused> {
     let me = &task.connection.me;
+    if let Some(state) = state {
+        task.edge.directory.set_chat_state(me.conf, conversation, &me.uid, state);
+    }
     // Nothing is told in a conversation that does not exist yet.
     let Ok(found) = readable(task, conversation) else { return Ok(()) };
     let signal = Signal::Typing { conversation: conversation.clone(), from: me.uid.clone(), name: Arc::clone(&me.name), on };
@@ -275,20 +317,16 @@ async fn find(task: &Task, to: &To, target: &Target) -> Result<u64, Refused> {
     seq.await.map_err(|reject| by(&reject))?.ok_or_else(|| by(&Reason::UnknownMessage.into()))
 }
 
-/// The reflection of a change is to have the id of the stanza that asked for it.
-fn expect(task: &Task, incoming: &Incoming, conversation: &ConversationId, target: Option<u64>) {
-    let Some(id) = &incoming.id else { return };
-    let mut echoes = task.connection.echoes.borrow_mut();
-    echoes.retain(|echo| echo.target != target || echo.conversation != *conversation);
-    if echoes.len() >= MAX_ECHOES {
-        echoes.remove(0);
+/// What is changed is told with the id of the stanza that asked for it.
+fn expect(task: &Task, incoming: &Incoming, conversation: &ConversationId, target: Option<u64>, last: Option<(Arc<str>, bool)>) {
+    if let Some(id) = &incoming.id {
+        task.edge.directory.change(task.session.id, conversation, target, Change { id: id.as_str().into(), last });
     }
-    echoes.push(Echo { conversation: conversation.clone(), target, id: id.as_str().into() });
 }
 
 async fn change(task: &mut Task, incoming: &Incoming, target: u64, action: &Action) -> Result<(), Refused> {
     if let Action::Edit { conversation, .. } | Action::Delete { conversation, .. } = action {
-        expect(task, incoming, conversation, Some(target));
+        expect(task, incoming, conversation, Some(target), None);
     }
     call(task, action.clone()).await.map(drop)
 }
@@ -299,13 +337,14 @@ async fn react(task: &mut Task, incoming: &Incoming, conversation: &Conversation
     let (reader, me) = (task.edge.hub.reader().clone(), task.connection.me.uid.clone());
     let given = blocking(move || Ok(reader.reactions_by(found.conf, found.record.no, target, &me)?));
     let given = given.await.map_err(|reject| by(&reject))?;
-    expect(task, incoming, conversation, Some(target));
     let wanted: Vec<Arc<str>> = emojis.iter().map(|emoji| emoji.as_str().into()).collect();
     let changes = |list: &[Arc<str>], others: &[Arc<str>], on: bool| {
         let only = list.iter().filter(|emoji| !others.contains(emoji));
         only.map(|emoji| (Arc::clone(emoji), on)).collect::<Vec<_>>()
     };
-    for (emoji, on) in changes(&given, &wanted, false).into_iter().chain(changes(&wanted, &given, true)) {
+    let all = [changes(&given, &wanted, false), changes(&wanted, &given, true)].concat();
+    expect(task, incoming, conversation, Some(target), all.last().cloned());
+    for (emoji, on) in all {
         call(task, Action::React { conversation: conversation.clone(), target, emoji, on }).await?;
     }
     Ok(())

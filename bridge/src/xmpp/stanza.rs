@@ -23,6 +23,7 @@ pub mod outgoing;
 pub mod payloads;
 pub mod quote;
 pub mod room;
+pub mod state;
 pub mod wrap;
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub use error::{Condition, Returned, StanzaError, write_error};
 pub use incoming::{BadMessage, Draft, IdKind, Incoming, MessageType, Said, Target, read_message, read_moderation};
 pub use mention::Mention;
 pub use outgoing::{
-    Ends, Occupant, Original, Outgoing, Retraction, Stanzas, TO_AT, message_id, write_addressed, write_chat_read, write_chat_typing,
+    Ends, Occupant, Original, Outgoing, Retraction, Stanzas, TO_AT, message_id, write_addressed, write_chat_read, write_chat_state,
 };
+pub use room::Invitation;
+pub use state::ChatState;
 pub use wrap::{ArchiveResult, Carbon, write_archive_result, write_carbon};

@@ -325,6 +325,11 @@ impl Task {
         match next? {
             Next::More => Ok(()),
             Next::Later(element, number) => {
+                // In the order in which they came (RFC 6120 §10.1).
+                while !self.connection.waiting.borrow().is_empty() {
+                    self.connection.waits.set(true);
+                    self.connection.wake.notified().await;
+                }
                 let done = Box::pin(self.carry_out(&element)).await;
                 self.session.push(|into| self.connection.done(number, into));
                 done
@@ -392,7 +397,7 @@ impl Task {
 
     /// Gives the session to its next link, when what it was asked is durable.
     async fn hand_over(&mut self) -> End {
-        self.connection.detached.set(true);
+        let has_link = !self.connection.detached.replace(true) && self.session.flush() == Flushed::Empty;
         self.connection.waits.set(true);
         while self.connection.received.borrow().under_way() > 0 {
             self.connection.wake.notified().await;
@@ -408,7 +413,12 @@ impl Task {
             self.edge.rooms.leave(key, self.session.id, Departure::Left);
         }
         drop(leaving);
-        if is_taken { End::Closed } else { End::Lost }
+        if !is_taken {
+            return End::Lost;
+        }
+        self.session.silence();
+        self.connection.detached.set(!has_link);
+        Ending::TakenOver.into()
     }
 
     /// The end: others learn of it, what must outlive the connection goes on record, the client is told.

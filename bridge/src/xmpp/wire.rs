@@ -77,7 +77,12 @@ impl Wire for XmppWire {
         self.note(event);
         let Some(domain) = self.domains.of(event.place.conf) else { return Bytes::new() };
         let mut out = Vec::with_capacity(512);
-        match Prepared::of(&self.reader, &self.domains.ids, event) {
+        let prepared = match self.edge.get() {
+            Some(edge) => Prepared::fresh(edge, event),
+            None => Prepared::of(&self.reader, &self.domains.ids, event),
+        };
+        match prepared {
+            Ok(prepared) if prepared.is_hidden => {}
             Ok(prepared) => drop(domain.stanzas.write_groupchat(&prepared.outgoing(event), &mut out)),
             Err(error) => tracing::warn!(%error, "an event is not told over XMPP, since what it is about cannot be read"),
         }
@@ -119,6 +124,9 @@ type Known = (String, Entry);
 #[derive(Default)]
 pub(super) struct Prepared {
     id: String,
+    echo: Option<Box<str>>,
+    /// Not to be told: another event of the same stanza says it all.
+    is_hidden: bool,
     target: Option<Known>,
     reply_to: Option<Known>,
     reactions: Vec<Arc<str>>,
@@ -126,6 +134,24 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// The same of a fresh event: a change has the id of the stanza that asked for it (XEP-0045 §7.4).
+    pub fn fresh(edge: &Edge, event: &Event) -> Result<Self, StateError> {
+        let prepared = Self::of(edge.hub.reader(), &edge.domains.ids, event)?;
+        let target = match event.entry.body {
+            Body::Edit { target, .. } | Body::Delete { target } | Body::React { target, .. } => Some(target),
+            Body::Settings { .. } => None,
+            _ => return Ok(prepared),
+        };
+        if event.origin == 0 {
+            return Ok(prepared);
+        }
+        let Some(change) = edge.directory.change_of(event.origin, &event.place.conversation, target) else { return Ok(prepared) };
+        let is_last =
+            |(last, was_on): &(Arc<str>, bool)| matches!(&event.entry.body, Body::React { emoji, on, .. } if emoji == last && on == was_on);
+        let is_hidden = change.last.as_ref().is_some_and(|last| !is_last(last));
+        Ok(Self { echo: Some(change.id), is_hidden, ..prepared })
+    }
+
     /// Looks up what the event does not hold itself.
     pub fn of(reader: &Reader, ids: &EventIds, event: &Event) -> Result<Self, StateError> {
         let (conf, conv) = (event.place.conf, event.place.conv);
@@ -151,6 +177,11 @@ impl Prepared {
         Ok(prepared)
     }
 
+    /// Whether it is not to be told: another event of the same stanza says it all.
+    pub fn is_hidden(&self) -> bool {
+        self.is_hidden
+    }
+
     /// The event with all that.
     pub fn outgoing<'a>(&'a self, event: &'a Event) -> Outgoing<'a> {
         let by = |(id, entry): &'a Known| Retraction { id, ts_ms: entry.ts_ms, by: (&entry.from, &entry.name) };
@@ -159,6 +190,7 @@ impl Prepared {
             reply_to: self.reply_to.as_ref().map(original),
             reactions: &self.reactions,
             retraction: self.retraction.as_ref().map(by),
+            echo: self.echo.as_deref(),
             ..Outgoing::new(event, &self.id)
         }
     }

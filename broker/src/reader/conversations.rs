@@ -213,26 +213,32 @@ impl Reader {
         Ok(self.scan(found, Toward::Older(u64::MAX), limit, &["message"], RECENT_SCAN)?.0.events)
     }
 
-    /// Who is banned from a conversation, by uid, up to `limit` above `after`; whether these are all.
+    /// Who stands like this with a conversation (banned, invited), by uid, up to `limit` above `after`; whether these are all.
     ///
     /// # Errors
     /// The state's.
-    pub fn banned(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<(Vec<Uid>, bool), StateError> {
+    pub fn standing_so(
+        &self,
+        found: &Found,
+        standing: Standing,
+        after: Option<&Uid>,
+        limit: usize,
+    ) -> Result<(Vec<Uid>, bool), StateError> {
         let prefix = keys::members(found.conf, found.record.no);
         let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
-        let mut banned = Vec::new();
+        let mut people = Vec::new();
         let mut complete = true;
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let member: Member = decode(value)?;
             let uid = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
-            let Some(uid) = uid.ok().filter(|_| member.standing == Standing::Banned) else { return Ok(true) };
-            complete = banned.len() < limit;
+            let Some(uid) = uid.ok().filter(|_| member.standing == standing) else { return Ok(true) };
+            complete = people.len() < limit;
             if complete {
-                banned.push(uid);
+                people.push(uid);
             }
             Ok(complete)
         })?;
-        Ok((banned, complete))
+        Ok((people, complete))
     }
 
     /// The members of a conversation whose accounts are not erased, by uid, up to `limit` above `after`; whether these are all.

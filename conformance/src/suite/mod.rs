@@ -11,6 +11,7 @@
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`interop`]: the MQTT edge with the clients that people use.
 //! - [`component`]: Hallway as a component of Prosody.
+//! - [`interop`]: the MQTT and the XMPP edge with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!

@@ -15,6 +15,8 @@ use crate::xmpp::rooms::{Affiliation, Role, standing_of};
 use crate::xmpp::stanza::{Condition, StanzaError};
 use crate::xmpp::write::Writer;
 
+/// Longest reason, in bytes; none is given for a longer one.
+const MAX_REASON_BYTES: usize = 1024;
 /// Changes in one request.
 const MAX_ITEMS: usize = 100;
 /// People in one list; there is no way to ask for more (§9.5 knows no pages).
@@ -31,6 +33,14 @@ enum Wanted {
 enum Change {
     Affiliation(Uid, Affiliation),
     Role(Uid, Role),
+}
+
+impl Change {
+    fn who(&self) -> &Uid {
+        match self {
+            Self::Affiliation(who, _) | Self::Role(who, _) => who,
+        }
+    }
 }
 
 struct Listed {
@@ -92,6 +102,11 @@ async fn members(asking: &Asking<'_>, found: &Found, wanted: Affiliation) -> Res
                 }
             }
             if complete || after.is_none() || list.len() >= MAX_LISTED {
+                if wanted == Affiliation::Member {
+                    // Who may enter belongs to it.
+                    let invited = reader.standing_so(&found, Standing::Invited, None, MAX_LISTED)?.0;
+                    list.extend(invited.into_iter().map(|uid| Listed { uid, nick: None, affiliation: wanted, role: None }));
+                }
                 list.truncate(MAX_LISTED);
                 return Ok(list);
             }
@@ -102,7 +117,7 @@ async fn members(asking: &Asking<'_>, found: &Found, wanted: Affiliation) -> Res
 
 async fn outcasts(asking: &Asking<'_>, found: &Found) -> Result<Vec<Listed>, Reject> {
     let (reader, found) = (asking.session.shard.hub.reader().clone(), found.clone());
-    let banned = blocking(move || Ok(reader.banned(&found, None, MAX_LISTED)?.0)).await?;
+    let banned = blocking(move || Ok(reader.standing_so(&found, Standing::Banned, None, MAX_LISTED)?.0)).await?;
     Ok(banned.into_iter().map(|uid| Listed { uid, nick: None, affiliation: Affiliation::Outcast, role: None }).collect())
 }
 
@@ -128,8 +143,12 @@ pub async fn set(asking: &Asking<'_>, found: &Found, query: &Element) -> Result<
         return Err(error(Condition::BadRequest, "1 to 100 items"));
     }
     // First all are read: a request that is wrong changes nothing.
-    let changes = items.into_iter().map(|item| read_change(asking, found, item)).collect::<Result<Vec<_>, _>>()?;
-    for change in changes {
+    let changes = items.iter().map(|item| read_change(asking, found, item)).collect::<Result<Vec<_>, _>>()?;
+    for (change, item) in changes.into_iter().zip(items) {
+        let reason = item.get_child("reason", MUC_ADMIN).map(Element::text).unwrap_or_default();
+        if reason.len() <= MAX_REASON_BYTES {
+            asking.rooms.give_reason(asking.key(found), change.who(), &reason);
+        }
         let Some(action) = action_of(asking, found, change)? else { continue };
         asking.session.call(action).await.map_err(|reject| asking.refused(found, &reject))?;
     }

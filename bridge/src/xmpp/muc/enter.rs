@@ -215,7 +215,7 @@ fn leave(task: &mut Task, room: &ConversationId) {
     let _ = task.session.unsubscribe(room);
     task.session.push(|into| {
         let mut stanza = Vec::new();
-        occupants::write_own_departure(&connection, room, Departure::Left, &mut stanza);
+        occupants::write_own_departure(&connection, (key, room), Departure::Left, &mut stanza);
         connection.emit_addressed(&stanza, into);
     });
 }
@@ -244,7 +244,7 @@ pub(in crate::xmpp) async fn come_back(task: &mut Task, before: u64, rooms: Vec<
         let _ = task.session.unsubscribe(&id);
         task.session.push(|into| {
             let mut stanza = Vec::new();
-            occupants::write_own_departure(&connection, &id, Departure::Kicked, &mut stanza);
+            occupants::write_own_departure(&connection, (key, &id), Departure::Kicked, &mut stanza);
             connection.emit_addressed(&stanza, into);
         });
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::session::blocking;
@@ -12,27 +13,38 @@ use hallway_broker::topic::Topic;
 use crate::xmpp::connection::Connection;
 use crate::xmpp::edge::{Edge, connection_here};
 use crate::xmpp::names::nick_of;
-use crate::xmpp::presence::{MAX_WAITING_BYTES, ROOM_TICK, room_jid};
+use crate::xmpp::presence::{MAX_WAITING_BYTES, room_jid};
 use crate::xmpp::rooms::{Affiliation, Change, Changes, Departure, Entered, Look, Role, RoomKey, Shown, standing_of};
 use crate::xmpp::stanza::Occupant;
 use crate::xmpp::stanza::ns::{CLIENT, MUC_USER};
 use crate::xmpp::write::Writer;
 
-/// Tells those in rooms who came and went, once a second, as long as the edge runs.
+/// How often it is looked who is no recent speaker any more.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long is waited after each telling for every session that was told, so that what is told in all is bounded, and at least and at most: in small
+/// rooms people see at once who comes and goes, in large ones once a second, the latest only.
+const PAUSE_FOR_EACH: Duration = Duration::from_millis(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Tells those in rooms who came and went, as long as the edge runs.
 pub async fn tell_rooms(edge: Arc<Edge>) {
-    let mut ticks = tokio::time::interval(ROOM_TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        // Without news: for those who are no recent speakers any more.
+        let _ = tokio::time::timeout(LOOK_EVERY, edge.rooms.news()).await;
+        let mut told = 0;
         for Look { key, sessions, strangers } in edge.rooms.tick(edge.hub.clock().now_ms()) {
             if !strangers.is_empty() {
                 introduce(&edge, key, strangers).await;
             }
             for (shard, sessions) in sessions {
+                told += sessions.len();
                 let at = Arc::clone(&edge);
                 edge.hub.run_on_shard(shard, Box::new(move |shard| look(&at, shard, key, &sessions)));
             }
         }
+        let pause = PAUSE_FOR_EACH * u32::try_from(told).unwrap_or(u32::MAX).min(1000);
+        tokio::time::sleep(pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 
@@ -67,10 +79,10 @@ fn look(edge: &Arc<Edge>, shard: &Rc<Shard>, key: RoomKey, sessions: &[u64]) {
         let slot = connection.slot.get();
         let own;
         let stanzas = if is_personal {
-            own = write_changes(&connection, &id, &list);
+            own = write_changes(&connection, (key, &id), &list);
             &own
         } else {
-            forms.entry((since, version)).or_insert_with(|| write_changes(&connection, &id, &list))
+            forms.entry((since, version)).or_insert_with(|| write_changes(&connection, (key, &id), &list))
         };
         let is_told = shard.registry(|registry| {
             let Some((outbox, _)) = registry.outbox(slot, *session) else { return false };
@@ -107,13 +119,16 @@ fn uid_of(change: &Change) -> &Uid {
     }
 }
 
-fn write_changes(connection: &Connection, room: &ConversationId, list: &[Change]) -> Vec<Vec<u8>> {
+/// A room's number and its conversation.
+pub type Room<'a> = (RoomKey, &'a ConversationId);
+
+fn write_changes(connection: &Connection, (key, room): Room<'_>, list: &[Change]) -> Vec<Vec<u8>> {
     let write = |change: &Change| {
         let mut out = Vec::with_capacity(384);
         let own = if uid_of(change) == &connection.me.uid { &["110"][..] } else { &[] };
         match change {
             Change::Here(shown) => write_here(connection, room, shown, own, &mut out),
-            Change::Gone(shown, how) => write_gone(connection, room, shown, *how, own, &mut out),
+            Change::Gone(shown, how) => write_gone(connection, (key, room), shown, *how, own, &mut out),
         }
         out
     };
@@ -140,33 +155,38 @@ fn write_here(connection: &Connection, room: &ConversationId, shown: &Shown, cod
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &shown.nick]).inside().written(&shown.presence);
     let real = real_jid(connection, shown);
-    write_item(&mut xml, (shown.affiliation, shown.role), Some(&real), None, codes);
+    let item = Item { affiliation: shown.affiliation, role: shown.role, jid: &real, nick: None, reason: None };
+    write_item(&mut xml, &item, codes);
     write_who(connection, room, shown, &mut xml);
     xml.close("presence");
 }
 
 /// Appends that an occupant is gone, without `to` (XEP-0045 §7.14, §8.2, §9.1, §9.4).
-fn write_gone(connection: &Connection, room: &ConversationId, shown: &Shown, how: Departure, codes: &[&str], out: &mut Vec<u8>) {
+fn write_gone(connection: &Connection, (key, room): Room<'_>, shown: &Shown, how: Departure, codes: &[&str], out: &mut Vec<u8>) {
     let [id, at, rooms] = room_jid(connection, room);
     let (code, affiliation) = standing_after(how, shown.affiliation);
     let codes: Vec<&str> = codes.iter().copied().chain(code).collect();
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &shown.nick]).attr("type", "unavailable").inside();
     let nick = (how == Departure::Renamed).then(|| nick_of(&shown.name, &shown.uid));
-    write_item(&mut xml, (affiliation, Role::None), Some(&real_jid(connection, shown)), nick.as_deref(), &codes);
+    let (real, reason) = (real_jid(connection, shown), reason(connection, key, &shown.uid, how));
+    let item = Item { affiliation, role: Role::None, jid: &real, nick: nick.as_deref(), reason: reason.as_deref() };
+    write_item(&mut xml, &item, &codes);
     write_who(connection, room, shown, &mut xml);
     xml.close("presence");
 }
 
 /// Appends that the session itself is gone from a room, without `to`.
-pub fn write_own_departure(connection: &Connection, room: &ConversationId, how: Departure, out: &mut Vec<u8>) {
+pub fn write_own_departure(connection: &Connection, (key, room): Room<'_>, how: Departure, out: &mut Vec<u8>) {
     let me = &connection.me;
     let [id, at, rooms] = room_jid(connection, room);
     let (code, affiliation) = standing_after(how, Affiliation::None);
     let codes: Vec<&str> = ["110"].into_iter().chain(code).collect();
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &nick_of(&me.name, &me.uid)]).attr("type", "unavailable").inside();
-    write_item(&mut xml, (affiliation, Role::None), Some(&me.full), None, &codes);
+    let reason = reason(connection, key, &me.uid, how);
+    let item = Item { affiliation, role: Role::None, jid: &me.full, nick: None, reason: reason.as_deref() };
+    write_item(&mut xml, &item, &codes);
     xml.close("presence");
 }
 
@@ -176,8 +196,14 @@ fn write_lost_touch(connection: &Connection, room: &ConversationId, out: &mut Ve
     let [id, at, rooms] = room_jid(connection, room);
     let mut xml = Writer::new(out);
     xml.open("presence", CLIENT).attr_of("from", &[id, at, rooms, "/", &nick_of(&me.name, &me.uid)]).attr("type", "unavailable").inside();
-    write_item(&mut xml, (Affiliation::None, Role::None), Some(&me.full), None, &["110", "307", "333"]);
+    let item = Item { affiliation: Affiliation::None, role: Role::None, jid: &me.full, nick: None, reason: None };
+    write_item(&mut xml, &item, &["110", "307", "333"]);
     xml.close("presence");
+}
+
+/// Why somebody was put out, if a moderator said so.
+fn reason(connection: &Connection, key: RoomKey, uid: &Uid, how: Departure) -> Option<Arc<str>> {
+    matches!(how, Departure::Kicked | Departure::Banned).then(|| connection.edge.rooms.reason(key, uid)).flatten()
 }
 
 fn standing_after(how: Departure, affiliation: Affiliation) -> (Option<&'static str>, Affiliation) {
@@ -195,10 +221,23 @@ fn real_jid(connection: &Connection, shown: &Shown) -> String {
     shown.jid.as_deref().map_or_else(|| connection.domain.names().user(&shown.uid), str::to_owned)
 }
 
-fn write_item(xml: &mut Writer<'_>, standing: (Affiliation, Role), jid: Option<&str>, nick: Option<&str>, codes: &[&str]) {
+/// Who an occupant is, and what they may do (XEP-0045 §7.2.2).
+struct Item<'a> {
+    affiliation: Affiliation,
+    role: Role,
+    jid: &'a str,
+    nick: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+fn write_item(xml: &mut Writer<'_>, item: &Item<'_>, codes: &[&str]) {
     xml.open("x", MUC_USER).inside();
-    xml.open_child("item").attr("affiliation", standing.0.word()).attr("role", standing.1.word());
-    xml.attr_if("jid", jid).attr_if("nick", nick).empty();
+    xml.open_child("item").attr("affiliation", item.affiliation.word()).attr("role", item.role.word());
+    xml.attr("jid", item.jid).attr_if("nick", item.nick);
+    match item.reason {
+        Some(reason) => xml.inside().child("reason", reason).close("item"),
+        None => xml.empty(),
+    };
     for code in codes {
         xml.open_child("status").attr("code", code).empty();
     }

@@ -172,6 +172,12 @@ impl Room {
         let uid = self.drop_session(session)?;
         let person = self.people.get_mut(&uid)?;
         person.seats.retain(|seat| seat.session != session);
+        // Who leaves is not there for having spoken, either.
+        if person.seats.is_empty()
+            && let Some((turn, _)) = person.spoke.take()
+        {
+            self.speakers.remove(&turn);
+        }
         let shown = person.shown.clone().unwrap_or_else(|| Arc::new(person::nobody(&uid)));
         self.settle(&uid, how);
         self.close_if_empty();

@@ -10,6 +10,7 @@ use super::error::Condition;
 use super::mention::Mention;
 use super::ns;
 use super::payloads::Payloads;
+use super::state::ChatState;
 use crate::xmpp::names::{Address, Names};
 
 /// The stanza is not what the extension in it takes; its text is for the error's.
@@ -168,6 +169,8 @@ pub enum Said {
     Invite {
         /// Who.
         users: Vec<Uid>,
+        /// Why, in the speaker's words; empty for none.
+        reason: String,
     },
     /// Whom the message is for is invited into a room (XEP-0249).
     InviteInto {
@@ -194,6 +197,8 @@ pub struct Incoming {
     pub wants_receipt: bool,
     /// No copies for the sender's and receiver's other sessions (XEP-0280 §9, XEP-0334 §4.3).
     pub no_copy: bool,
+    /// The chat state that the sender is in.
+    pub state: Option<ChatState>,
     /// What is said, in the order in which to do it; empty when nothing here concerns the hub.
     pub said: Vec<Said>,
 }
@@ -212,7 +217,7 @@ impl Incoming {
 /// [`BadMessage`] when an extension in it is ill-formed. Never for a stanza of the type `error`, of which nothing is read.
 pub fn read_message(message: &Element, names: &Names) -> Result<Incoming, BadMessage> {
     let kind = MessageType::of(message);
-    let mut incoming = Incoming { kind, id: None, origin_id: None, wants_receipt: false, no_copy: false, said: Vec::new() };
+    let mut incoming = Incoming { kind, id: None, origin_id: None, wants_receipt: false, no_copy: false, state: None, said: Vec::new() };
     if kind == MessageType::Error {
         incoming.id = message.attr("id").map(Into::into);
         return Ok(incoming);
@@ -222,6 +227,7 @@ pub fn read_message(message: &Element, names: &Names) -> Result<Incoming, BadMes
     incoming.origin_id = payloads.origin_id.map(|element| id_of(element, "origin-id")).transpose()?;
     incoming.wants_receipt = payloads.wants_receipt;
     incoming.no_copy = payloads.no_copy;
+    incoming.state = payloads.state;
     incoming.said = said(&payloads, kind, names)?;
     Ok(incoming)
 }
@@ -270,8 +276,8 @@ fn said(payloads: &Payloads<'_>, kind: MessageType, names: &Names) -> Result<Vec
     if let Some(subject) = payloads.subject_change().filter(|_| kind == MessageType::Groupchat) {
         said.push(Said::Subject { text: subject.text() });
     }
-    if let Some(on) = payloads.typing {
-        said.push(Said::Typing { on });
+    if let Some(state) = payloads.state {
+        said.push(Said::Typing { on: state.is_typing() });
     }
     Ok(said)
 }
@@ -284,8 +290,11 @@ fn invitation(payloads: &Payloads<'_>, names: &Names) -> Result<Option<Said>, Ba
             _ => Err(BadMessage::Invitation),
         };
     }
-    let mut users = Vec::new();
+    let (mut users, mut reason) = (Vec::new(), String::new());
     for invite in payloads.invites() {
+        if let Some(said) = invite.get_child("reason", ns::MUC_USER).filter(|_| reason.is_empty()) {
+            reason = said.text();
+        }
         let Some(Address::User { uid, .. }) = address(invite.attr("to")) else { return Err(BadMessage::Invitation) };
         if users.len() == MAX_FIRST_MEMBERS {
             return Err(BadMessage::Invitation);
@@ -294,7 +303,7 @@ fn invitation(payloads: &Payloads<'_>, names: &Names) -> Result<Option<Said>, Ba
             users.push(uid);
         }
     }
-    Ok((!users.is_empty()).then_some(Said::Invite { users }))
+    Ok((!users.is_empty()).then_some(Said::Invite { users, reason }))
 }
 
 fn target(element: &Element, name: &'static str, kind: IdKind) -> Result<Target, BadMessage> {

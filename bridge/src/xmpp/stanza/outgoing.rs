@@ -11,6 +11,7 @@ use hallway_broker::model::{Body, Event};
 
 use super::content::{Shape, write_content};
 use super::ns;
+use super::state::ChatState;
 use crate::xmpp::escape::escape_attribute;
 use crate::xmpp::names::{Names, OccupantIds, nick_of};
 use crate::xmpp::write::Writer;
@@ -103,6 +104,8 @@ pub struct Ends<'a> {
     pub to: &'a str,
     /// The bare JID of the account whose copy this is, which gives the stanza-id (XEP-0359 §3).
     pub archive: &'a str,
+    /// From occupant to occupant of a room, whose JIDs these are (XEP-0045 §7.5).
+    pub is_private: bool,
 }
 
 /// Somebody in a room.
@@ -176,6 +179,9 @@ impl Stanzas {
             out.truncate(begin);
             return false;
         }
+        if ends.is_private {
+            xml.open("x", ns::MUC_USER).empty();
+        }
         write_nick(&mut xml, &entry.name); // XEP-0172 §4.2
         xml.open("stanza-id", ns::STANZA_IDS).attr("id", outgoing.id).attr("by", ends.archive).empty();
         if outgoing.is_delayed {
@@ -187,7 +193,7 @@ impl Stanzas {
 
     /// Appends the shared form of somebody's typing in a room, or stopping to (XEP-0085 §5.5).
     pub fn write_groupchat_typing(&self, occupant: &Occupant<'_>, on: bool, out: &mut Vec<u8>) {
-        self.write_groupchat_signal(occupant, out, |xml| write_typing(xml, on));
+        self.write_groupchat_signal(occupant, out, |xml| write_state(xml, ChatState::of(on)));
     }
 
     /// Appends the shared form of somebody's having read up to the message with this public id (XEP-0333 §4.3).
@@ -228,10 +234,10 @@ impl Stanzas {
     }
 }
 
-/// Appends somebody's typing to the other of a direct conversation, or stopping to (XEP-0085 §5.4). Copies for the sender's other sessions
+/// Appends somebody's chat state for the other of a direct conversation (XEP-0085 §5.4). Copies for the sender's other sessions
 /// are the caller's.
-pub fn write_chat_typing(ends: &Ends<'_>, on: bool, out: &mut Vec<u8>) {
-    write_chat_signal(ends, out, |xml| write_typing(xml, on));
+pub fn write_chat_state(ends: &Ends<'_>, state: ChatState, out: &mut Vec<u8>) {
+    write_chat_signal(ends, out, |xml| write_state(xml, state));
 }
 
 /// Appends somebody's having read up to the message with this id of its stanza (XEP-0333 §4.2): see [`message_id`].
@@ -267,8 +273,8 @@ fn write_chat_signal(ends: &Ends<'_>, out: &mut Vec<u8>, content: impl FnOnce(&m
     xml.close("message");
 }
 
-fn write_typing(xml: &mut Writer<'_>, on: bool) {
-    xml.open(if on { "composing" } else { "paused" }, ns::CHAT_STATES).empty();
+fn write_state(xml: &mut Writer<'_>, state: ChatState) {
+    xml.open(state.name(), ns::CHAT_STATES).empty();
     xml.open("no-store", ns::HINTS).empty(); // XEP-0334 §4.2
 }
 

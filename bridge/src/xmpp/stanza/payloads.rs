@@ -7,6 +7,7 @@ use super::fallback;
 use super::incoming::BadMessage;
 use super::mention::{Mention, mention};
 use super::ns;
+use super::state::ChatState;
 use crate::xmpp::names::Names;
 
 /// What a message holds of what is known here, still as elements.
@@ -22,7 +23,7 @@ pub struct Payloads<'m> {
     /// XEP-0249: into this room.
     pub conference: Option<&'m Element>,
     /// XEP-0085: whether the sender types.
-    pub typing: Option<bool>,
+    pub state: Option<ChatState>,
     /// XEP-0184: a receipt is asked for.
     pub wants_receipt: bool,
     /// XEP-0184: a message has arrived.
@@ -73,8 +74,7 @@ impl<'m> Payloads<'m> {
             "x" if is(ns::OOB) => self.oob.push(child),
             "x" if is(ns::MUC_USER) => once(&mut self.muc_user, child, "x")?,
             "x" if is(ns::CONFERENCE) => once(&mut self.conference, child, "x")?,
-            "composing" if is(ns::CHAT_STATES) => self.typing = Some(true),
-            "active" | "paused" | "inactive" | "gone" if is(ns::CHAT_STATES) => self.typing = Some(false),
+            name if is(ns::CHAT_STATES) => self.state = ChatState::from_name(name).or(self.state),
             "request" if is(ns::RECEIPTS) => self.wants_receipt = true,
             "received" if is(ns::RECEIPTS) => once(&mut self.received, child, "received")?,
             "private" if is(ns::CARBONS) => self.no_copy = true,

@@ -58,7 +58,7 @@ fn original<'a>(author: &'a Uid, text: &'a str) -> Original<'a> {
 }
 
 fn ends() -> Ends<'static> {
-    Ends { from: "alice@demo.example/phone", to: "bob@demo.example", archive: "bob@demo.example" }
+    Ends { from: "alice@demo.example/phone", to: "bob@demo.example", archive: "bob@demo.example", is_private: false }
 }
 
 fn words(list: &[&str]) -> Vec<Arc<str>> {

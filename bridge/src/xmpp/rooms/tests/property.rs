@@ -159,9 +159,12 @@ impl Test {
         match op {
             Op::Enter { session, presence } => self.enter(session, presence),
             Op::Leave(session) => {
-                assert_eq!(self.room.leave(session, Departure::Left).is_some(), self.clients.remove(&session).is_some());
-                if let Some(person) = self.model.people.get_mut(&owner(session)) {
+                let was_in = self.clients.remove(&session).is_some();
+                assert_eq!(self.room.leave(session, Departure::Left).is_some(), was_in);
+                if let Some(person) = self.model.people.get_mut(&owner(session)).filter(|_| was_in) {
                     person.seats.retain(|seat| seat.0 != session);
+                    // Who leaves is not there for having spoken, either.
+                    person.spoke = person.spoke.filter(|_| !person.seats.is_empty());
                 }
             }
             Op::Update { session, presence } => {

@@ -267,7 +267,7 @@ fn people_are_invited_by_the_room_or_directly() {
     let mediated = |invites: &str| format!("<x xmlns='http://jabber.org/protocol/muc#user'>{invites}</x><body>come!</body>");
     let two =
         "<invite to='bob@demo.example/desk'><reason>cake</reason></invite><invite to='eve@demo.example'/><invite to='bob@demo.example'/>";
-    assert_eq!(read("normal", &mediated(two)), [Said::Invite { users: vec![uid("bob"), uid("eve")] }]);
+    assert_eq!(read("normal", &mediated(two)), [Said::Invite { users: vec![uid("bob"), uid("eve")], reason: "cake".into() }]);
     assert_eq!(read("normal", &mediated("<decline to='bob@demo.example'/>")), [Said::Draft(draft("come!"))]);
     let direct = |jid: &str| format!("<x xmlns='jabber:x:conference' jid='{jid}' reason='cake'/>");
     let lobby = ConversationId::parse("lobby").unwrap();

@@ -1,7 +1,7 @@
 use hallway_broker::ids::Uid;
 use hallway_broker::model::{Body, Change, Event, Message};
 use minidom::Element;
-use xmpp_parsers::chatstates::ChatState;
+use xmpp_parsers::chatstates;
 use xmpp_parsers::delay::Delay;
 use xmpp_parsers::displayed_markers::{Displayed, Markable};
 use xmpp_parsers::message::{Message as Typed, MessageType};
@@ -12,7 +12,7 @@ use xmpp_parsers::reactions::Reactions;
 use xmpp_parsers::stanza_id::{OriginId, StanzaId};
 
 use super::{NOON_MS, ends, event, message, occupant_id, original, parse, stanzas, uid, words};
-use crate::xmpp::stanza::{Occupant, Outgoing, Retraction, TO_AT, ns, write_addressed, write_chat_read, write_chat_typing};
+use crate::xmpp::stanza::{ChatState, Occupant, Outgoing, Retraction, TO_AT, ns, write_addressed, write_chat_read, write_chat_state};
 
 fn groupchat(outgoing: &Outgoing<'_>) -> Option<Typed> {
     let mut out = b"before".to_vec();
@@ -268,13 +268,13 @@ fn members_changes_are_no_messages() {
 fn typing_and_reading_are_told_to_rooms_and_to_people() {
     let event = event(Body::Delete { target: 1 });
     let occupant = Occupant { conf: event.place.conf, conversation: &event.place.conversation, uid: &event.entry.from, name: "Alice" };
-    for (on, state) in [(true, ChatState::Composing), (false, ChatState::Paused)] {
+    for (on, state) in [(true, chatstates::ChatState::Composing), (false, chatstates::ChatState::Paused)] {
         let (mut to_room, mut to_bob) = (Vec::new(), Vec::new());
         stanzas().write_groupchat_typing(&occupant, on, &mut to_room);
-        write_chat_typing(&ends(), on, &mut to_bob);
+        write_chat_state(&ends(), ChatState::of(on), &mut to_bob);
         for (bytes, kind) in [(to_room, MessageType::Groupchat), (to_bob, MessageType::Chat)] {
             let told = Typed::try_from(parse(&bytes)).unwrap();
-            assert_eq!((told.type_.clone(), payload::<ChatState>(&told)), (kind, Some(state.clone())));
+            assert_eq!((told.type_.clone(), payload::<chatstates::ChatState>(&told)), (kind, Some(state.clone())));
         }
     }
     let mut out = Vec::new();

@@ -3,7 +3,7 @@ use xmpp_parsers::delay::Delay;
 use xmpp_parsers::message::{Message as Typed, MessageType};
 
 use super::{NOON_MS, names, parse, stanzas, uid};
-use crate::xmpp::stanza::{Said, ns, read_message};
+use crate::xmpp::stanza::{Invitation, Said, ns, read_message};
 
 fn lobby() -> ConversationId {
     ConversationId::parse("lobby").unwrap()
@@ -25,10 +25,13 @@ fn whoever_enters_is_told_the_subject_even_if_there_is_none() {
 #[test]
 fn an_invitation_comes_from_the_room() {
     let mut out = Vec::new();
-    stanzas().write_invitation(&lobby(), &uid("alice"), "bob@demo.example", "ev9", &mut out);
+    let alice = uid("alice");
+    let invitation = Invitation { inviter: &alice, to: "bob@demo.example", id: "ev9", reason: Some("<come>") };
+    stanzas().write_invitation(&lobby(), &invitation, &mut out);
     let element = parse(&out);
     let invite = element.get_child("x", ns::MUC_USER).unwrap().get_child("invite", ns::MUC_USER).unwrap();
     assert_eq!(invite.attr("from"), Some("alice@demo.example"));
+    assert_eq!(invite.get_child("reason", ns::MUC_USER).unwrap().text(), "<come>");
     assert_eq!((element.attr("from"), element.attr("to")), (Some("lobby@rooms.demo.example"), Some("bob@demo.example")));
     assert_eq!(read_message(&element, &names()).unwrap().said, [Said::InviteInto { conversation: lobby() }]);
 }
