@@ -235,6 +235,7 @@ fn all(long: bool, report: &mut Report) {
             report.check(&format!("xmpp on {}", kind.name()), || Err(error));
         }
     }
+    component::run(report);
     browser::run(report);
     disk::run(report);
     damage::run(report);

@@ -40,7 +40,11 @@ fn toml_value(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(toml_value).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
             let shown = |name: &str, value| if SECRETS.contains(&name) { "\"…\"".to_owned() } else { toml_value(value) };
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name} = {}", shown(name, value))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| format!("{name} = {}", shown(name, value)))
+                .collect();
             format!("{{ {} }}", fields.join(", "))
         }
         other => other.to_string(),

@@ -107,7 +107,8 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
 fn components(config: &Config) -> Result<(), Wrong> {
     let key = "xmpp.components";
     if config.listen.xmpp_component != Address::Off {
-        let hint = "Hallway connects to the other server and does not listen for it: leave this out and name the server in [[xmpp.components]]";
+        let hint =
+            "Hallway connects to the other server and does not listen for it: leave this out and name the server in [[xmpp.components]]";
         return wrong("listen.xmpp_component", hint);
     }
     let mut domains = BTreeSet::new();
@@ -117,7 +118,10 @@ fn components(config: &Config) -> Result<(), Wrong> {
             return wrong(key, format!("domain: '{domain}' is not a domain name"));
         }
         if !domains.insert(domain) || config.conference.values().any(|conference| conference.xmpp_domain.as_ref() == Some(domain)) {
-            return wrong(key, format!("domain: '{domain}' is in use already: take one that the other server has for this component alone"));
+            return wrong(
+                key,
+                format!("domain: '{domain}' is in use already: take one that the other server has for this component alone"),
+            );
         }
         let is_address = server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         if !is_address {

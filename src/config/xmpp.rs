@@ -66,6 +66,13 @@ impl Component {
 
 impl Default for Xmpp {
     fn default() -> Self {
-        Self { room_presence_max: 300, stanza_bytes: 262_144, depth_max: 64, services: Vec::new(), components: Vec::new(), remote_users_max: 1000 }
+        Self {
+            room_presence_max: 300,
+            stanza_bytes: 262_144,
+            depth_max: 64,
+            services: Vec::new(),
+            components: Vec::new(),
+            remote_users_max: 1000,
+        }
     }
 }

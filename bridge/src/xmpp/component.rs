@@ -399,7 +399,10 @@ impl Component {
             }
         }
         while !self.queue.is_settled() {
-            let is_unwritten = !matches!(self.write(link), Ok(_) if self.queue.front().is_none());
+            if self.write(link).is_err() {
+                break;
+            }
+            let is_unwritten = self.queue.front().is_some();
             let interest = if is_unwritten { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
             if link.stream.ready(interest).await.is_err() || self.read_returned(link).is_err() {
                 break;

@@ -9,7 +9,6 @@
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
 //! - [`browser`]: two windows of the web page.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
-//! - [`interop`]: the MQTT edge with the clients that people use.
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`interop`]: the MQTT and the XMPP edge with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.

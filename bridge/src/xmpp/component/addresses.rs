@@ -187,7 +187,26 @@ mod tests {
         }
         assert_eq!(addresses().outward("bob@third.example/x", &of_others), None);
         assert_eq!(inward("lobby@rooms.chat.example"), None);
-        assert_eq!(inward("~Not a uid@hallway.other.example"), None);
+        assert_eq!(inward("~-x@hallway.other.example"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_address_means_both(node in "[a-z0-9~][a-z0-9._~-]{0,20}", resource in proptest::option::of("[ -~]{1,12}")) {
+            let tail = resource.map_or_else(String::new, |resource| format!("/{resource}"));
+            let Ok(jid) = Jid::new(&format!("{node}@hallway.other.example{tail}")) else { return Ok(()) };
+            if let Ok((place, address)) = addresses().inward(&jid) {
+                proptest::prop_assert_eq!(matches!(place, Place::User(_)), node.starts_with('~'));
+                let back = addresses().outward(&address, &of_others);
+                proptest::prop_assert_eq!(back, Some(jid.to_string()));
+            }
+        }
+
+        #[test]
+        fn any_text_is_an_address_or_none(address in ".{0,60}") {
+            let _ = addresses().outward(&address, &of_others);
+            let _ = Jid::new(&address).map(|jid| addresses().inward(&jid));
+        }
     }
 
     #[test]

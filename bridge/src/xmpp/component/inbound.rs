@@ -183,4 +183,3 @@ fn is_gone(element: &Element) -> bool {
     let Some(error) = element.get_child("error", CLIENT) else { return false };
     error.children().any(|child| child.has_ns(ns::STANZA_ERRORS) && GONE.contains(&child.name()))
 }
-

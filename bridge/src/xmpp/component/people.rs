@@ -149,3 +149,48 @@ impl People {
         Ok(self.uid_of(jid).to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::testing::Story;
+
+    #[tokio::test]
+    async fn they_are_users_who_cannot_sign_in() {
+        let story = Story::begin().await;
+        let conference = ConferenceId::parse("demo").unwrap();
+        let mut people = People::new(&story.hub, story.conf(), conference.clone(), 2);
+        let bob = people.account("bob@other.example", Some("alice")).await.unwrap();
+        assert_eq!((&*bob.name, people.jid_of(&bob.uid).as_deref()), ("bob", Some("bob@other.example")));
+        let again = people.account("bob@other.example", Some("Robert")).await.unwrap();
+        assert_eq!((&again.uid, &*again.name), (&bob.uid, "bob"));
+        let other = people.account("bob@third.example", Some("admin")).await.unwrap();
+        assert_eq!(&*other.name, "bob@third.example");
+        assert_ne!(other.uid, bob.uid);
+        let refused = people.account("carol@other.example", None).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::Quota);
+        let token = hallway_broker::accounts::issue(&story.hub, story.conf(), &bob.uid).await;
+        assert_eq!(token.unwrap_err().reason, Reason::NotAllowed);
+        // What an account of ours says about itself makes it nobody of another server.
+        let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Ws, session: 0 };
+        let action = Action::UpdateProfile { name: None, about: Some("bob@other.example".into()) };
+        story.hub.call(story.conf(), alice, action).await.unwrap();
+        assert_eq!(people.jid_of(&Uid::parse("alice").unwrap()), None);
+        let mut later = People::new(&story.hub, story.conf(), conference, 2);
+        let mut known: Vec<String> = later.known().await.unwrap().iter().map(ToString::to_string).collect();
+        known.sort_unstable();
+        assert_eq!(known, ["bob@other.example", "bob@third.example"]);
+    }
+
+    #[tokio::test]
+    async fn every_jid_has_a_uid_of_its_own() {
+        let story = Story::begin().await;
+        let people = People::new(&story.hub, story.conf(), ConferenceId::parse("demo").unwrap(), 2);
+        let jids = ["a@x", "b@x", "a@y", "\u{e9}\u{1f600}@x", "-a@x", "\u{e9}@y", &"long".repeat(200)];
+        let mut uids: Vec<Uid> = jids.iter().map(|jid| people.uid_of(jid)).collect();
+        assert!(uids.iter().all(|uid| uid.as_str().starts_with(PREFIX)));
+        uids.sort_unstable();
+        uids.dedup();
+        assert_eq!(uids.len(), jids.len());
+    }
+}

@@ -96,7 +96,8 @@ impl Queue {
         self.next = self.next.saturating_sub(count);
         let taken = self.items.drain(..count.min(self.items.len()));
         let mut bytes = 0;
-        let occupants = taken.inspect(|item| bytes += item.bytes.len()).map(|item| item.occupant).filter(|occupant| *occupant > 0).collect();
+        let occupants =
+            taken.inspect(|item| bytes += item.bytes.len()).map(|item| item.occupant).filter(|occupant| *occupant > 0).collect();
         self.bytes -= bytes;
         occupants
     }

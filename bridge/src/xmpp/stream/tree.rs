@@ -41,7 +41,9 @@ impl Root {
 
     /// Has `namespace` in the place of another as the default of what follows.
     pub(super) fn read_as(&mut self, other: &str, namespace: &'static str) {
-        for declaration in self.declarations.iter_mut().filter(|declaration| declaration.prefix.is_none() && declaration.namespace == *other) {
+        for declaration in
+            self.declarations.iter_mut().filter(|declaration| declaration.prefix.is_none() && declaration.namespace == *other)
+        {
             declaration.namespace = self::namespace(namespace.to_owned());
         }
     }

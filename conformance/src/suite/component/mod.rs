@@ -27,7 +27,7 @@ const PASSWORD: &str = "correct horse battery";
 const MUC: &str = "http://jabber.org/protocol/muc";
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 
-/// Runs all of it.
+/// Runs all of it. Without Prosody the checks with it fail and say what to install.
 pub fn run(report: &mut Report) {
     report.check("component: a room and a chat, both ways", both_ways);
     report.check("component: what is refused", refusals);
@@ -147,7 +147,8 @@ fn both_ways() -> Result<String> {
         &format!("<iq to='{room}' type='set' id='mam'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>5</max><before/></set></query></iq>"),
     )?;
     ensure!(archive.attr("type") == Some("result"), "{archive}");
-    let about = bob.ask("disco", &format!("<iq to='{room}' type='get' id='disco'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"))?;
+    let about =
+        bob.ask("disco", &format!("<iq to='{room}' type='get' id='disco'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"))?;
     ensure!(about.to_string().contains(MUC), "{about}");
     // The subject, and being put out.
     world.hallway.cli_ok(&["user", "add", "demo/sam", "--role", "staff", "--name", "sam", "--password", PASSWORD])?;
