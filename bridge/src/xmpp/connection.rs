@@ -123,6 +123,8 @@ pub(super) struct Connection {
     pub rooms: RefCell<Vec<InRoom>>,
     /// While direct conversations are caught up with.
     pub catching: RefCell<Option<Box<Catching>>>,
+    /// Rooms that it was put out of, and follows still.
+    pub left: RefCell<Vec<ConversationId>>,
     /// People with whom a conversation has begun: contacts from now on.
     pub met: RefCell<Vec<Uid>>,
     /// An event of a direct conversation was given since that was last put on record.
@@ -163,6 +165,7 @@ impl Connection {
             detached: Cell::new(false),
             rooms: RefCell::default(),
             catching: RefCell::default(),
+            left: RefCell::default(),
             met: RefCell::default(),
             touched: Cell::new(false),
             taken_over: RefCell::default(),
@@ -286,6 +289,11 @@ impl Connection {
         if self.waits.get() {
             self.wake.notify_one();
         }
+    }
+
+    /// Whether the session is in the room with this number.
+    pub fn occupies(&self, key: RoomKey) -> bool {
+        self.rooms.borrow().iter().any(|room| room.key == key)
     }
 
     /// Whether the session is in this room.

@@ -41,6 +41,8 @@ pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &
         (Kind::Direct, _) => direct(connection, event, into),
         (Kind::Inbox, Body::Notice(notice)) => told(connection, event, notice, into),
         (Kind::Inbox | Kind::Topics, _) => {}
+        // Who was put out of what is open to all is given its events until the task lets go of it.
+        _ if !connection.occupies((event.place.conf, event.place.conv)) => {}
         (_, Body::Member { user, change }) if *user == connection.me.uid => put_out(connection, event, *change, into),
         _ if form.is_empty() => {}
         _ => connection.emit_event(pos, form, into),
@@ -68,7 +70,7 @@ fn put_out(connection: &Connection, event: &Event, change: Change, into: &mut Ve
     let mut stanza = Vec::new();
     presence::write_own_departure(connection, (key, &event.place.conversation), how, &mut stanza);
     connection.emit_addressed(&stanza, into);
-    // The task lets go of the conversation.
+    connection.left.borrow_mut().push(event.place.conversation.clone());
     connection.wake.notify_one();
 }
 

@@ -119,9 +119,8 @@ fn route(edge: &Edge, to: &Resource, from: Arc<str>, push: Arc<Push>) {
 }
 
 fn wants(connection: &Connection, push: &Push) -> bool {
-    let wanted = match push {
+    match push {
         Push::Event { node, .. } => connection.notified.borrow().iter().any(|wanted| **wanted == **node),
         Push::Blocklist { .. } => connection.sees_blocks.get(),
-    };
-    wanted
+    }
 }

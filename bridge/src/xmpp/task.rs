@@ -158,6 +158,9 @@ impl Task {
         if let Some(ending) = self.connection.ending.get() {
             return Err(ending.into());
         }
+        for room in self.connection.left.take() {
+            let _ = self.session.unsubscribe(&room);
+        }
         if !self.connection.met.borrow().is_empty() {
             presence::meet(self);
         }

@@ -138,6 +138,10 @@ class Client(slixmpp.ClientXMPP):
         await self["xep_0199"].send_ping(self.where.domain, timeout=SOON)
         await asyncio.sleep(SILENCE)
 
+    async def expect_come(self, occupant):
+        """The presence that says that an occupant of a room is there: comings and goings of one moment may not be told at all."""
+        return await self.expect("presence stanza", "the coming", lambda one: one["from"] == occupant and one["type"] != "unavailable")
+
     async def expect_gone(self, occupant, what="the leaving"):
         """The presence that says that an occupant of a room has left it."""
         return await self.expect("presence stanza", what, lambda one: one["from"] == occupant and one["type"] == "unavailable")

@@ -82,6 +82,7 @@ async def forged(where):
 async def leave(where):
     async with where.online("anna", "bert") as (anna, bert):
         await both(where, anna, bert)
+        await anna.expect_come(f"{where.lobby}/{bert.nick}")
         bert["xep_0045"].leave_muc(where.lobby, bert.nick)
         own = await bert.expect_gone(f"{where.lobby}/{bert.nick}")
         ensure(110 in codes(own), xml(own))
@@ -275,6 +276,7 @@ async def kick(where):
     async with where.online("staff", "anna", "bert") as (staff, anna, bert):
         for one in (staff, anna, bert):
             await one.join(where.help)
+        await anna.expect_come(f"{where.help}/{bert.nick}")
         try:
             await anna["xep_0045"].set_role(where.help, bert.nick, "none", timeout=SOON)
         except IqError as error:
