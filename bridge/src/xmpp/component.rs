@@ -52,6 +52,10 @@ const PING_AFTER: Duration = Duration::from_secs(60);
 const KEEP_WITHOUT_LINK: Duration = Duration::from_secs(300);
 /// How often those who wait for the link are kept from being taken for gone.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
+/// How long a link must have lasted for the next to be tried soon.
+const GOOD_LINK: Duration = Duration::from_secs(10);
+/// How often the server may end the stream at once before what it was sent is given up.
+const MAX_REFUSALS: u32 = 5;
 /// How long the last words may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -130,22 +134,32 @@ impl Component {
     /// Links to the server, again and again, until the edge stops.
     async fn run(mut self) {
         let mut stopping = self.edge.stopping();
-        let (mut backoff, domain) = (Backoff::default(), self.options.domain.clone());
+        let (mut backoff, mut refusals, domain) = (Backoff::default(), 0, self.options.domain.clone());
         loop {
             let why = match link::connect(&self.options, self.bounds()).await {
                 Ok(link) => {
                     tracing::info!(%domain, server = %self.options.server, "a component is linked");
-                    backoff = Backoff::default();
-                    match self.exchange(link, &mut stopping).await {
-                        End::Stopped => return,
-                        End::Lost(why) => why,
+                    let since = Instant::now();
+                    let End::Lost(why) = self.exchange(link, &mut stopping).await else { return };
+                    let is_good = since.elapsed() >= GOOD_LINK;
+                    if is_good {
+                        backoff = Backoff::default();
                     }
+                    refusals = if is_good || !matches!(why, NoLink::Stream(_)) { 0 } else { refusals + 1 };
+                    why
                 }
                 Err(why) => why,
             };
             let wait = backoff.next();
             tracing::warn!(%domain, server = %self.options.server, %why, again_in_ms = wait.as_millis(), "a component is not linked");
             self.queue.begin_again();
+            if refusals >= MAX_REFUSALS {
+                // It would be refused for ever.
+                let had = self.queue.clear();
+                tracing::error!(%domain, stanzas = had.len(), "what the server ends the stream for is not sent again");
+                self.note_had(&had);
+                refusals = 0;
+            }
             if !self.wait_for_link(wait, &mut stopping).await {
                 return;
             }
@@ -274,11 +288,13 @@ impl Component {
                 // Nobody answers what an account is asked; what it is told of contacts and the like is the other server's to know.
                 let is_for_here = occupant.is_account() && stanza.name() == "iq" && matches!(stanza.attr("type"), Some("get" | "set"));
                 let mut bytes = Vec::new();
-                if !is_for_here {
-                    addresses.send(&mut stanza, &|uid| people.jid_of(uid).map(|jid| jid.to_string()));
+                let from = stanza.attr("from").map(str::to_owned);
+                addresses.send(&mut stanza, &|uid| people.jid_of(uid).map(|jid| jid.to_string()));
+                let is_from_here = addresses.set_sender(&mut stanza, from.as_deref(), &occupant.bare);
+                if is_from_here && !is_for_here {
                     occupant.note_room(&stanza);
                     if let Some(client) = occupant.client_of(&stanza) {
-                        set_receiver(&mut stanza, client);
+                        set_attribute(&mut stanza, "to", client);
                     }
                     write_element(Framing::Tcp, &stanza, &mut bytes);
                 }
@@ -355,7 +371,8 @@ impl Component {
         let id = self.last_id;
         let (occupant, near) = Occupant::new(id, bare, resource, self.bounds(), &self.told);
         let transport = Transport::Pipe(Box::new(near));
-        let admitted = connect::admitted(Arc::clone(&self.edge), &self.shard, transport, who, &resource_here(resource))?;
+        let admitted =
+            connect::admitted(Arc::clone(&self.edge), &self.shard, transport, who, (&resource_here(resource), resource.is_none()))?;
         tokio::task::spawn_local(task::serve(admitted));
         if occupant.is_account() {
             occupant.begin_account();
@@ -458,10 +475,10 @@ fn write_gone(own: &str, jid: &str, out: &mut Vec<u8>) {
     xml.close("x").close("presence");
 }
 
-/// Has a stanza go to this JID.
-fn set_receiver(stanza: &mut Element, jid: String) {
-    if let Some(to) = stanza.attrs_mut().get_mut(&rxml::Namespace::NONE, "to") {
-        *to = jid;
+/// Gives an attribute that is there another value.
+fn set_attribute(stanza: &mut Element, name: &str, value: String) {
+    if let Some(attribute) = stanza.attrs_mut().get_mut(&rxml::Namespace::NONE, name) {
+        *attribute = value;
     }
 }
 

@@ -113,6 +113,16 @@ impl Addresses {
         replace(element, &|address| self.outward(address, of_others));
     }
 
+    /// Has a stanza for `receiver`, a bare JID, be from an address on the component's domain, since no server takes another from a component;
+    /// `from` is what it was from here. False when that cannot be: it has no sender, or it is their own.
+    pub fn set_sender(&self, stanza: &mut Element, from: Option<&str>, receiver: &str) -> bool {
+        let is_own = stanza.attr("from").is_some_and(|from| from.split('/').next() == Some(receiver));
+        // People of other servers have addresses here, too, for each other.
+        let Some(from) = from.and_then(|from| self.outward(from, &|_| None)).filter(|_| !is_own) else { return false };
+        super::set_attribute(stanza, "from", from);
+        true
+    }
+
     /// Has an element of the other server name addresses as they are here, and all that is in it. `uid_of` is whom a bare JID of another
     /// server stands for.
     pub fn receive(&self, element: &mut Element, uid_of: &dyn Fn(&str) -> Uid) {
@@ -221,6 +231,11 @@ mod tests {
         let reference = element.get_child("reference", "urn:xmpp:reference:0").unwrap();
         assert_eq!(reference.attr("uri"), Some("xmpp:~alice@hallway.other.example"));
         assert_eq!(element.get_child("body", "jabber:client").unwrap().text(), "alice@chat.example");
+        assert!(addresses().set_sender(&mut element, Some("x.carol.1@chat.example/r.p"), "bob@other.example"));
+        assert_eq!(element.attr("from"), Some("~x.carol.1@hallway.other.example/r.p"));
+        assert!(!addresses().set_sender(&mut element, Some("carol@third.example"), "bob@other.example"));
+        assert!(!addresses().set_sender(&mut element, None, "bob@other.example"));
+        assert!(addresses().set_sender(&mut element, Some("lobby@rooms.chat.example/Bob"), "bob@other.example"));
         addresses().receive(&mut element, &|_| Uid::parse("x.bob.1").unwrap());
         assert_eq!(element.attr("to"), Some("x.bob.1@chat.example"));
         assert_eq!(element.attr("from"), Some("lobby@rooms.chat.example/Bob"));

@@ -107,9 +107,9 @@ impl Component {
     /// Gives a stanza to the occupant that sent it.
     async fn give(&mut self, sent: &Sent, element: &mut Element) -> Result<(), StanzaError> {
         if let Place::User(uid) = &sent.place
-            && self.people.jid_of(uid).is_some()
+            && *uid == self.people.uid_of(&sent.bare)
         {
-            return Err(refused(Condition::ItemNotFound, "people of other servers have addresses of their own"));
+            return Err(refused(Condition::ItemNotFound, "this is the sender's own"));
         }
         let resource = match self.whose(sent, element)? {
             Whose::Nobodys => return Ok(()),

@@ -130,6 +130,11 @@ impl Queue {
         self.returns_pings = None;
     }
 
+    /// Gives up all of it: whom it was for.
+    pub fn clear(&mut self) -> Vec<u64> {
+        self.take(self.items.len())
+    }
+
     /// Whether everything that can be known to be there is.
     #[must_use]
     pub fn is_settled(&mut self) -> bool {

@@ -139,6 +139,15 @@ fn both_ways() -> Result<String> {
     say(&mut alice, &from, "chat", "just-for-bob")?;
     let heard = hear(&mut bob, "chat", "just-for-bob")?;
     ensure!(heard.attr("from").is_some_and(|from| from.starts_with(&format!("~alice@{COMPONENT}/"))), "{heard}");
+    // Two of Prosody, by way of a room; and a second client of one of them.
+    let mut carol = world.prosody.sign_in("carol", "phone")?;
+    enter(&mut carol, &format!("{room}/carol"))?;
+    let mut tablet = world.prosody.sign_in("bob", "tablet")?;
+    enter(&mut tablet, &format!("{room}/bob"))?;
+    say(&mut carol, &format!("{room}/bob"), "chat", "between-us")?;
+    let heard = hear(&mut bob, "chat", "between-us")?;
+    say(&mut bob, heard.attr("from").context("from nobody")?, "chat", "between-us-two")?;
+    hear(&mut carol, "chat", "between-us-two").with_context(|| format!("an answer to {heard}"))?;
     // Another nick than one's name is not to be had, and the archive is bob's to read.
     let own = enter(&mut bob, &format!("{room}/somebody-else"))?;
     ensure!(own.attr("from") == Some(&format!("{room}/bob")) && codes(&own).contains(&"210".to_owned()), "{own}");
