@@ -141,7 +141,7 @@ impl Component {
                     tracing::info!(%domain, server = %self.options.server, "a component is linked");
                     let since = Instant::now();
                     let End::Lost(why) = self.exchange(link, &mut stopping).await else { return };
-                    let is_good = since.elapsed() >= GOOD_LINK;
+                    let is_good = since.elapsed() >= GOOD_LINK || self.queue.has_returned();
                     if is_good {
                         backoff = Backoff::default();
                     }

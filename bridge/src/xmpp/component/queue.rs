@@ -130,6 +130,12 @@ impl Queue {
         self.returns_pings = None;
     }
 
+    /// Whether the server has taken anything by this link, as far as it is known.
+    #[must_use]
+    pub fn has_returned(&self) -> bool {
+        self.returns_pings == Some(true)
+    }
+
     /// Gives up all of it: whom it was for.
     pub fn clear(&mut self) -> Vec<u64> {
         self.take(self.items.len())
