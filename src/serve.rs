@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hallway_bridge::xmpp::negotiation::Host;
-use hallway_bridge::xmpp::{self, XmppInWebSocket, XmppOptions};
+use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
 use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
@@ -28,7 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task;
 
 use crate::conferences::{self, ConferencesError};
-use crate::config::{Address, Config, Loaded, Mode, Origin};
+use crate::config::{Address, Component, Config, Loaded, Mode};
 
 /// Connections that wait to be accepted: a whole venue may come back at once.
 const BACKLOG: i32 = 4096;
@@ -121,12 +121,6 @@ fn announce(loaded: &Loaded) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let spoken = ["listen.http", "listen.mqtt", "listen.mqtts", "listen.xmpp", "listen.xmpps"];
-    for (key, address) in loaded.config.listen.all().into_iter().filter(|(key, _)| !spoken.contains(key)) {
-        if address != Address::Off && loaded.origin(key) != Origin::Default {
-            tracing::warn!("{key} is set, but this build does not listen there yet");
-        }
-    }
 }
 
 /// What must be kept while the server runs.
@@ -211,8 +205,9 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
         trusted_proxies: config.server.trusted_proxies.iter().map(|range| (range.address, range.prefix)).collect(),
     };
     let is_xmpp_on = [config.listen.xmpp, config.listen.xmpps].iter().any(|address| *address != Address::Off);
-    let xmpp = is_xmpp_on.then(|| {
-        let options = xmpp_options(config, hosts, is_demo, plaintext_login);
+    let components = components(config, &hosts)?;
+    let xmpp = (is_xmpp_on || !components.is_empty()).then(|| {
+        let options = XmppOptions { components, ..xmpp_options(config, hosts, is_demo, plaintext_login) };
         xmpp::start(hub, sign_ins.clone(), bound.xmpp, options, domains)
     });
     if let Some(edge) = &xmpp {
@@ -226,6 +221,22 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
     Ok(Edges { http: bound.http.map(start_http).transpose()?, mqtt, xmpp })
 }
 
+/// The servers that this one is a component of, with their secrets.
+fn components(config: &Config, hosts: &[Host]) -> io::Result<Vec<ComponentOptions>> {
+    let default = hosts.first().map(|host| host.conference.clone()).unwrap_or_default();
+    let options = |component: &Component| {
+        let unread = |error| io::Error::other(format!("xmpp.components: the secret of {}: {error}", component.domain));
+        Ok(ComponentOptions {
+            server: component.server.clone(),
+            secret: component.read_secret().map_err(unread)?,
+            domain: component.domain.clone(),
+            conference: component.conference.clone().unwrap_or_else(|| default.clone()),
+            users_max: config.xmpp.remote_users_max.try_into().unwrap_or(usize::MAX),
+        })
+    };
+    config.xmpp.components.iter().map(options).collect()
+}
+
 fn xmpp_options(config: &Config, hosts: Vec<Host>, demo: bool, plaintext_login: bool) -> XmppOptions {
     XmppOptions {
         hosts,
@@ -235,6 +246,7 @@ fn xmpp_options(config: &Config, hosts: Vec<Host>, demo: bool, plaintext_login: 
         demo,
         plaintext_login,
         services: config.xmpp.services.clone(),
+        components: Vec::new(),
     }
 }
 

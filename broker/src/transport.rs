@@ -2,6 +2,7 @@
 //! waiting: whoever waits does so for readiness. Everything takes `&self`, since the shard writes while the connection's task may wait.
 
 mod pending;
+mod pipe;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -12,6 +13,7 @@ use std::io;
 use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
+pub use pipe::{FarEnd, Pipe, pipe};
 pub use tls::Tls;
 pub use websocket::WebSocket;
 
@@ -25,6 +27,8 @@ pub enum Transport {
     Tls(Box<Tls>),
     /// WebSocket over TCP; TLS is in front of it, if any.
     WebSocket(Box<WebSocket>),
+    /// To something in this process.
+    Pipe(Box<Pipe>),
     /// None any more.
     Closed,
 }
@@ -48,6 +52,7 @@ impl Transport {
             }
             Self::Tls(tls) => tls.try_read(buffer),
             Self::WebSocket(socket) => socket.try_read(buffer),
+            Self::Pipe(pipe) => pipe.try_read(buffer),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -62,6 +67,7 @@ impl Transport {
             Self::Unix(stream) => stream.try_write(bytes),
             Self::Tls(tls) => tls.try_write(bytes),
             Self::WebSocket(socket) => socket.try_write(bytes),
+            Self::Pipe(pipe) => pipe.try_write(bytes),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -72,7 +78,7 @@ impl Transport {
     /// The connection is broken.
     pub fn flush(&self) -> io::Result<bool> {
         match self {
-            Self::Tcp(_) | Self::Unix(_) | Self::Closed => Ok(true),
+            Self::Tcp(_) | Self::Unix(_) | Self::Pipe(_) | Self::Closed => Ok(true),
             Self::Tls(tls) => tls.flush(),
             Self::WebSocket(socket) => socket.flush(),
         }
@@ -82,7 +88,7 @@ impl Transport {
     #[must_use]
     pub fn has_pending(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Unix(_) | Self::Closed => false,
+            Self::Tcp(_) | Self::Unix(_) | Self::Pipe(_) | Self::Closed => false,
             Self::Tls(tls) => tls.has_pending(),
             Self::WebSocket(socket) => socket.has_pending(),
         }
@@ -92,7 +98,7 @@ impl Transport {
     #[must_use]
     pub fn has_unread(&self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Unix(_) | Self::Closed => false,
+            Self::Tcp(_) | Self::Unix(_) | Self::Pipe(_) | Self::Closed => false,
             Self::Tls(tls) => tls.has_unread(),
             Self::WebSocket(socket) => socket.has_unread(),
         }
@@ -111,6 +117,7 @@ impl Transport {
             Self::Unix(stream) => stream.ready(interest).await,
             Self::Tls(tls) => tls.socket().ready(interest).await,
             Self::WebSocket(socket) => socket.socket().ready(interest).await,
+            Self::Pipe(pipe) => Ok(pipe.ready(interest).await),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -118,7 +125,7 @@ impl Transport {
     /// Says goodbye in the transport's own way, as far as the socket takes it.
     pub fn shutdown(&self) {
         match self {
-            Self::Tcp(_) | Self::Unix(_) | Self::Closed => {}
+            Self::Tcp(_) | Self::Unix(_) | Self::Pipe(_) | Self::Closed => {}
             Self::Tls(tls) => tls.shutdown(),
             Self::WebSocket(socket) => socket.shutdown(),
         }
@@ -127,7 +134,7 @@ impl Transport {
     /// Whether nobody on the way can read along.
     #[must_use]
     pub fn is_private(&self) -> bool {
-        matches!(self, Self::Tls(_) | Self::Unix(_))
+        matches!(self, Self::Tls(_) | Self::Unix(_) | Self::Pipe(_))
     }
 }
 

@@ -11,7 +11,9 @@ use clap::{Parser, Subcommand};
 use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
-use conformance::suite::{Report, browser, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, scenarios, stall, xmpp};
+use conformance::suite::{
+    Report, browser, component, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, scenarios, stall, xmpp,
+};
 use conformance::xmpp::script::prosody;
 use conformance::xmpp::script::world::Kind;
 
@@ -73,6 +75,8 @@ enum Suite {
     Everywhere,
     /// The clients that people use: of MQTT paho, MQTT.js, mosquitto's programs, rumqttc, of XMPP six others.
     Interop,
+    /// Hallway as a component of Prosody: rooms and chats, restarts, a link that is cut.
+    Component,
     /// The scripts of conformance/xmpp, all or those named.
     Xmpp {
         /// File names without `.txt`.
@@ -199,6 +203,10 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             interop::run(report);
             Ok(())
         }
+        Suite::Component => {
+            component::run(report);
+            Ok(())
+        }
         Suite::Xmpp { hostile: true, .. } => hostile::xmpp::run(report),
         Suite::Xmpp { names, target, .. } => xmpp::run(names, *target, report),
         Suite::Mqtt(_) => Ok(()),
@@ -235,6 +243,7 @@ fn all(long: bool, report: &mut Report) {
     if let Err(error) = everywhere::run(report) {
         report.check("everywhere", || Err(error));
     }
+    component::run(report);
     browser::run(report);
     disk::run(report);
     damage::run(report);

@@ -89,7 +89,7 @@ pub struct Listen {
     pub xmpp: Address,
     /// XMPP over TLS.
     pub xmpps: Address,
-    /// XMPP for an existing server's component protocol.
+    /// Always `none`: as a component of an existing XMPP server Hallway connects there, see `xmpp.components`.
     pub xmpp_component: Address,
 }
 

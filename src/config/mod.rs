@@ -34,7 +34,7 @@ pub use server::{LogFormat, Mode, Server};
 pub use store::Store;
 pub use tls::Tls;
 pub use web_origin::WebOrigin;
-pub use xmpp::Xmpp;
+pub use xmpp::{Component, Xmpp};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "hallway.toml";

@@ -6,7 +6,7 @@ use super::keys::flatten;
 use super::{Config, Loaded};
 
 /// Keys whose values are not shown.
-const SECRETS: &[&str] = &["hs256_secret"];
+const SECRETS: &[&str] = &["hs256_secret", "secret"];
 
 impl Loaded {
     /// All values, one line each.
@@ -39,7 +39,12 @@ fn toml_value(value: &Value) -> String {
         Value::String(text) => toml::Value::from(text.as_str()).to_string(),
         Value::Array(items) => format!("[{}]", items.iter().map(toml_value).collect::<Vec<_>>().join(", ")),
         Value::Object(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name} = {}", toml_value(value))).collect();
+            let shown = |name: &str, value| if SECRETS.contains(&name) { "\"…\"".to_owned() } else { toml_value(value) };
+            let fields: Vec<String> = fields
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| format!("{name} = {}", shown(name, value)))
+                .collect();
             format!("{{ {} }}", fields.join(", "))
         }
         other => other.to_string(),

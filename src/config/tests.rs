@@ -90,6 +90,8 @@ fn everything_of_the_design_is_known() {
         room_presence_max = 300
         stanza_bytes = 262144
         depth_max = 64
+        remote_users_max = 10
+        services = [{ type = "stun", host = "stun.example.org" }]
         [limits]
         sessions_per_user = 8
         session_policy = "close_oldest"
@@ -120,6 +122,11 @@ fn everything_of_the_design_is_known() {
         name_claim = "name"
         roles_claim = "roles"
         [conference.empty]
+        [[xmpp.components]]
+        server = "xmpp.example.org:5347"
+        secret = "do not tell"
+        domain = "hallway.example.org"
+        conference = "empty"
     "#;
     let loaded = load(Some(file), &[], &[]).unwrap();
     assert_eq!(loaded.config.http.origins[0].as_str(), "https://app.example.org");
@@ -128,7 +135,7 @@ fn everything_of_the_design_is_known() {
     assert!(!loaded.config.server.takes_plaintext_logins());
     let printed = loaded.all().join("\n");
     assert!(!printed.contains("do not tell"), "secrets are not printed");
-    for line in ["limits.text_bytes = 65536  # hallway.toml:41", "limits.token_hours = 720  # default", "# store.url is not set  # default"]
+    for line in ["limits.text_bytes = 65536  # hallway.toml:43", "limits.token_hours = 720  # default", "# store.url is not set  # default"]
     {
         assert!(printed.contains(line), "{line} in {printed}");
     }
@@ -166,6 +173,31 @@ const REFUSED: &[Refused] = &[
     (None, &[("HALLWAY_CONFERENCE__A.B__TITLE", "x")], &["conference"]),
     (None, &[("HALLWAY_CONFERENCE__-A__TITLE", "x")], &["conference.-a", "[a-z0-9]"]),
     (None, &[("HALLWAY_CONFERENCE__DEMO__CHANNELS", "lobby,Big Room")], &["conference.demo.channels", "Big Room"]),
+    (None, &[("HALLWAY_LISTEN__XMPP_COMPONENT", "127.0.0.1:5347")], &["listen.xmpp_component", "[[xmpp.components]]"]),
+    (
+        Some(concat!("[server]\nmode = \"demo\"\n[[xmpp.components]]\n", "server = \"x\"\nsecret = \"s\"\ndomain = \"x.org\"")),
+        &[],
+        &["HOST:PORT"],
+    ),
+    (
+        Some("[server]\nmode = \"demo\"\n[[xmpp.components]]\nserver = \"x:1\"\ndomain = \"x.org\""),
+        &[],
+        &["xmpp.components", "secret_file"],
+    ),
+    (
+        Some(
+            "[server]\nmode = \"demo\"\n[[xmpp.components]]\nserver = \"x:1\"\nsecret = \"s\"\ndomain = \"x.org\"\nconference = \"b\"\n[conference.a]",
+        ),
+        &[],
+        &["xmpp.components", "conference.b"],
+    ),
+    (
+        Some(
+            "[server]\nmode = \"demo\"\n[[xmpp.components]]\nserver = \"x:1\"\nsecret = \"s\"\ndomain = \"x.org\"\n[conference.a]\nxmpp_domain = \"x.org\"",
+        ),
+        &[],
+        &["xmpp.components", "x.org", "in use"],
+    ),
     (None, &[("HALLWAY_TLS__KEY", "key.pem")], &["tls.certificate", "tls.key"]),
     (None, &[("HALLWAY_TLS__CERTIFICATE", "cert.pem")], &["tls.key", "tls.certificate"]),
     (None, &[("HALLWAY_LISTEN__MQTT_UNIX", "")], &["listen.mqtt_unix", "none"]),

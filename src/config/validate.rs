@@ -1,12 +1,12 @@
 //! What the types cannot say: which values do not go together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hallway_broker::ids::{ConferenceId, ConversationId};
 use hallway_broker::limits::MAX_TITLE_BYTES;
 
 use super::web_origin::is_host;
-use super::{Conference, Config, ConfigError, Loaded, Mode};
+use super::{Address, Component, Conference, Config, ConfigError, Loaded, Mode};
 
 /// Longest path that fits into a socket's address, its final zero left out.
 const MAX_SOCKET_PATH_BYTES: usize = 107;
@@ -23,6 +23,7 @@ pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
     tls(config).map_err(wrong)?;
     unix_socket(config).map_err(wrong)?;
     sizes(config).map_err(wrong)?;
+    components(config).map_err(wrong)?;
     let mut domains = BTreeMap::new();
     for (id, conference) in &config.conference {
         self::conference(id, conference, &mut domains).map_err(wrong)?;
@@ -99,6 +100,40 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
     }
     if config.limits.text_bytes > config.limits.frame_bytes {
         return wrong("limits.text_bytes", "is more than limits.frame_bytes: such a text could not come in");
+    }
+    Ok(())
+}
+
+fn components(config: &Config) -> Result<(), Wrong> {
+    let key = "xmpp.components";
+    if config.listen.xmpp_component != Address::Off {
+        let hint =
+            "Hallway connects to the other server and does not listen for it: leave this out and name the server in [[xmpp.components]]";
+        return wrong("listen.xmpp_component", hint);
+    }
+    let mut domains = BTreeSet::new();
+    for component in &config.xmpp.components {
+        let Component { server, secret, secret_file, domain, conference } = component;
+        if !is_host(domain) {
+            return wrong(key, format!("domain: '{domain}' is not a domain name"));
+        }
+        if !domains.insert(domain) || config.conference.values().any(|conference| conference.xmpp_domain.as_ref() == Some(domain)) {
+            return wrong(
+                key,
+                format!("domain: '{domain}' is in use already: take one that the other server has for this component alone"),
+            );
+        }
+        let is_address = server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !is_address {
+            return wrong(key, format!("server: '{server}' is not HOST:PORT; Prosody takes components at port 5347"));
+        }
+        if secret.is_some() == secret_file.is_some() {
+            return wrong(key, "takes exactly one of secret and secret_file");
+        }
+        let is_known = |id: &String| config.conference.is_empty() || config.conference.contains_key(id);
+        if conference.as_ref().is_some_and(|id| !is_known(id)) {
+            return wrong(key, format!("conference: there is no [conference.{}]", conference.as_deref().unwrap_or_default()));
+        }
     }
     Ok(())
 }

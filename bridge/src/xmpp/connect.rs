@@ -86,6 +86,27 @@ fn task(door: Door, connection: Rc<Connection>, session: Session) -> Box<Task> {
     Box::new(Task::new(edge, connection, input, session))
 }
 
+/// What a client sends first.
+const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
+
+/// The session of somebody who has signed in elsewhere, over a transport that has only stanzas. What comes of it is to be served.
+pub(super) fn admitted(
+    edge: Arc<Edge>,
+    shard: &Rc<Shard>,
+    transport: Transport,
+    who: Who,
+    (resource, stands_for_all): (&str, bool),
+) -> Result<Box<Task>, Reject> {
+    let framing = Framing::Tcp;
+    let (mut input, mut header) = (Input::new(framing, edge.bounds(), &[]), HEADER.as_bytes().to_vec());
+    let _ = input.next(&mut header.as_mut_slice());
+    let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    let mut door = Door { edge, shard: Rc::clone(shard), transport, framing, input, tls: None, address, unread: false };
+    let (connection, session) = door.open(who, resource)?;
+    connection.stands_for_all.set(stands_for_all);
+    Ok(task(door, connection, session))
+}
+
 fn security(edge: &Edge, framing: Framing, tls: Option<&Current>, is_private: bool) -> Security {
     match tls {
         Some(current) => Security::Tls(bindings(current)),

@@ -109,6 +109,8 @@ pub(super) struct Connection {
     pub ending: Cell<Option<Ending>>,
     /// Copies of what one's other sessions say and hear are wanted (XEP-0280).
     pub carbons: Cell<bool>,
+    /// What is for one session of its user is for this one: it stands for all that they have elsewhere.
+    pub stands_for_all: Cell<bool>,
     /// Nobody looks at the client (XEP-0352).
     pub inactive: Cell<bool>,
     /// The hash of its capabilities, and the nodes that its client wants news of.
@@ -157,6 +159,7 @@ impl Connection {
             sending: Sending::default(),
             ending: Cell::new(None),
             carbons: Cell::new(false),
+            stands_for_all: Cell::new(false),
             inactive: Cell::new(false),
             caps: RefCell::default(),
             notified: RefCell::default(),

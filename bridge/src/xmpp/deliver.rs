@@ -120,7 +120,8 @@ fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
         _ => false,
     };
     let going = going(connection, event);
-    let for_other = !is_own && going.resource.is_some_and(|resource| *resource != *me.resource());
+    let is_elsewhere = |resource: std::sync::Arc<str>| *resource != *me.resource() && !connection.stands_for_all.get();
+    let for_other = !is_own && going.resource.is_some_and(is_elsewhere);
     if (for_other && !connection.carbons.get()) || (going.is_private && (is_own || for_other)) {
         return;
     }

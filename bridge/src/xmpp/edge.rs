@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::component::{self, ComponentOptions};
 use super::connect;
 use super::connection::Connection;
 use super::directory::Directory;
@@ -46,6 +47,8 @@ pub struct XmppOptions {
     pub plaintext_login: bool,
     /// Services beside this one that clients are told of (XEP-0215).
     pub services: Vec<Service>,
+    /// Servers that this one is a component of (XEP-0114).
+    pub components: Vec<ComponentOptions>,
 }
 
 /// A service beside this one (XEP-0215 §3).
@@ -207,6 +210,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listeners: Listeners, options: X
     }
     let at = Arc::clone(&edge);
     edge.run(move || super::presence::tell_rooms(at));
+    component::start(&edge);
     edge
 }
 
@@ -214,6 +218,11 @@ impl Edge {
     /// Takes no more connections. Those that are there go on.
     pub fn stop(&self) {
         self.stopped.send_replace(true);
+    }
+
+    /// Turns true when the edge is to stop.
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
     }
 
     /// Runs something on the first shard until the edge is stopped.

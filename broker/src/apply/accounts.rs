@@ -65,10 +65,16 @@ fn account(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<User, Stop> {
 
 pub(super) fn set_password(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, credentials: &Credentials) -> Applied {
     let mut user = account(view, ask.conf, uid)?;
+    is_of_here(&user)?;
     user.credentials = Some(credentials.clone());
     sign_out(view, ask.conf, uid, &mut user)?;
     view.put_user(ask.conf, uid, user);
     Ok(Outcome::Done)
+}
+
+/// Who is of another server signs in there.
+fn is_of_here(user: &User) -> Result<(), Stop> {
+    if user.role == UserRole::Remote { Err(Reason::NotAllowed.into()) } else { Ok(()) }
 }
 
 /// Ends all sessions and tokens of an account.
@@ -106,6 +112,7 @@ pub(super) fn update_profile(view: &mut View<'_>, ask: Ask<'_>, name: Option<&st
 
 pub(super) fn issue_token(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, hash: &TokenHash, expires_ms: u64) -> Applied {
     let user = view.user(ask.conf, uid)?.ok_or(Reason::UnknownUser)?;
+    is_of_here(&user)?;
     forget_oldest(view, ask.conf, uid)?;
     let token = Token { conf: ask.conf, uid: uid.clone(), expires_ms, version: user.version };
     view.put(keys::token(hash), &token);

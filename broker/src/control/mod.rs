@@ -273,7 +273,8 @@ async fn add_user(
     role: &str,
 ) -> Result<ControlReply, ControlError> {
     fits("name", name.as_deref(), MAX_NAME_BYTES)?;
-    let role = UserRole::from_word(role).ok_or_else(|| invalid(format!("there is no role '{role}'")))?;
+    let role =
+        UserRole::from_word(role).filter(|role| *role != UserRole::Remote).ok_or_else(|| invalid(format!("there is no role '{role}'")))?;
     if hub.reader().user(conf, &uid)?.is_some() {
         let message = format!("the uid '{uid}' is taken: 'hallway user password' changes a password");
         return Err(ControlError::of(Reason::Taken, message));

@@ -19,6 +19,8 @@ pub enum UserRole {
     Device,
     /// A program acting for the organisers.
     Service,
+    /// Somebody of another server, who takes part as attendees do and is signed in there: nobody signs in as them here.
+    Remote,
 }
 
 impl UserRole {
@@ -31,13 +33,15 @@ impl UserRole {
             Self::Organiser => "organiser",
             Self::Device => "device",
             Self::Service => "service",
+            Self::Remote => "remote",
         }
     }
 
     /// The role named by `word`.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Attendee, Self::Staff, Self::Organiser, Self::Device, Self::Service].into_iter().find(|role| role.word() == word)
+        let all = [Self::Attendee, Self::Staff, Self::Organiser, Self::Device, Self::Service, Self::Remote];
+        all.into_iter().find(|role| role.word() == word)
     }
 
     /// Whether the role moderates every conversation and posts announcements.

@@ -46,6 +46,14 @@ impl Reader {
         Ok((people, complete))
     }
 
+    /// Whether somebody has this display name.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn has_name(&self, conf: ConfNo, name: &str) -> Result<bool, StateError> {
+        Ok(self.get::<Uid>(&keys::name(conf, name))?.is_some())
+    }
+
     /// Accounts whose uid or a word of whose name starts with `query`, by uid, up to `limit` above `after`; whether these are all. Of a query that
     /// so many match that [`SEARCH_SCAN`] does not reach them, not all may be found, and the answer is not complete.
     ///

@@ -9,6 +9,7 @@
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
 //! - [`browser`]: two windows of the web page.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
+//! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.
 //! - [`interop`]: the MQTT and the XMPP edge with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
@@ -17,6 +18,7 @@
 //! [`load`] is the talking that goes on meanwhile.
 
 pub mod browser;
+pub mod component;
 pub mod crash;
 pub mod damage;
 pub mod disk;

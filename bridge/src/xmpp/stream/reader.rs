@@ -49,6 +49,8 @@ pub struct StreamReader {
     declarations: Box<[Declaration]>,
     /// The root's name as the peer wrote it.
     root: Box<str>,
+    /// The content namespace that is read as that of clients.
+    read_as_client: Option<&'static str>,
 }
 
 fn is_space(byte: u8) -> bool {
@@ -85,7 +87,16 @@ impl StreamReader {
             kept: Vec::new(),
             declarations: Box::default(),
             root: Box::default(),
+            read_as_client: None,
         }
+    }
+
+    /// A reader of a stream with another content namespace, which stanzas are made of as if it were `jabber:client`: by servers they are
+    /// taken from one to the other without it meaning anything (RFC 6120 §4.8.3, XEP-0114 §3).
+    #[must_use]
+    pub fn reading(mut self, content: &'static str) -> Self {
+        self.read_as_client = Some(content);
+        self
     }
 
     /// Other bounds, for what comes next: those of before the login are tighter.
@@ -224,8 +235,11 @@ impl StreamReader {
 
     /// The root's start tag.
     fn open(&mut self, bytes: &[u8]) -> Result<Incoming, StreamError> {
-        let root = parse_root(bytes)?;
+        let mut root = parse_root(bytes)?;
         let header = Header::of_root(&root)?;
+        if let Some(content) = self.read_as_client {
+            root.read_as(content, ns::CLIENT);
+        }
         self.phase = if root.is_closed { Phase::Ending } else { Phase::Open };
         (self.declarations, self.root) = (root.declarations, root.qualified_name);
         Ok(Incoming::Open(header))

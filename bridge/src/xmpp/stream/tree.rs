@@ -39,6 +39,15 @@ impl Root {
         declaration.namespace.as_namespace_name()
     }
 
+    /// Has `namespace` in the place of another as the default of what follows.
+    pub(super) fn read_as(&mut self, other: &str, namespace: &'static str) {
+        for declaration in
+            self.declarations.iter_mut().filter(|declaration| declaration.prefix.is_none() && declaration.namespace == *other)
+        {
+            declaration.namespace = self::namespace(namespace.to_owned());
+        }
+    }
+
     /// Whether it binds some prefix to a namespace.
     pub(super) fn binds_prefix_to(&self, namespace: &str) -> bool {
         self.declarations.iter().any(|declaration| declaration.prefix.is_some() && declaration.namespace == *namespace)
