@@ -17,11 +17,15 @@ use super::inbound::{Refused, by, refused};
 use super::names::{Address, Addressee, NickOwner, nick_owner};
 use super::presence::{route_to_user, route_whole};
 use super::roster;
+use super::stanza::ns;
 use super::stanza::{ChatState, Condition, Draft, IdKind, Incoming, Invitation, Mention, MessageType, Said, Target, read_message};
 use super::task::Task;
 
 /// Longest reason of an invitation, in bytes; a longer one is left out.
 const MAX_REASON_BYTES: usize = 1024;
+
+/// Namespaces of what comes along with texts.
+const ALONG_WITH_TEXT: &[&str] = &[ns::CHAT_STATES, ns::STANZA_IDS, ns::RECEIPTS, ns::MARKERS, ns::HINTS];
 
 /// Where a message goes.
 struct To {
@@ -79,6 +83,9 @@ pub(super) async fn message(task: &mut Task, element: &Element) -> Result<(), Re
     if incoming.kind == MessageType::Headline && !to.is_room {
         return relay(task, element, &to); // not kept (RFC 6121 §5.2.2)
     }
+    if is_empty_text(element, &incoming) {
+        return Err(by(&Reason::InvalidParams.into()));
+    }
     let hub = Arc::clone(&task.session.shard.hub);
     let mut is_for_clients = incoming.said.is_empty();
     for said in &incoming.said {
@@ -92,6 +99,15 @@ pub(super) async fn message(task: &mut Task, element: &Element) -> Result<(), Re
         relay(task, element, &to)?;
     }
     Ok(())
+}
+
+/// Whether it is a message whose text is empty, and nothing else: nobody may send that.
+fn is_empty_text(element: &Element, incoming: &Incoming) -> bool {
+    let says_nothing = incoming.said.iter().all(|said| matches!(said, Said::Typing { .. }));
+    let goes_along = |child: &Element| ALONG_WITH_TEXT.contains(&child.ns().as_str()) || child.is("thread", ns::CLIENT);
+    says_nothing
+        && element.has_child("body", ns::CLIENT)
+        && element.children().all(|child| child.is("body", ns::CLIENT) || goes_along(child))
 }
 
 /// What clients say to each other and the hub knows nothing of, or need not keep, goes to the other's sessions as it is.

@@ -143,8 +143,18 @@ impl<L: Link> Registry<L> {
         if group.cut.as_ref() == Some(&session.uid) && reader.ended == 0 && !overcome {
             reader.ended = last;
         }
-        if reader.floor == PENDING || session.lag.is_some() {
+        if reader.floor == PENDING {
             session.passed = session.passed.max(last);
+            return;
+        }
+        if let Some(lag) = session.lag.as_mut() {
+            session.passed = session.passed.max(last);
+            // Another group of the same batch may have made it lag further on than where this one begins.
+            if let Some(missed) = group.events.iter().map(|published| published.pos()).find(|pos| *pos > reader.floor)
+                && missed <= lag.cursor
+            {
+                (lag.cursor, lag.stale) = (missed - 1, lag.reading);
+            }
             return;
         }
         let How { echo, parts, acked, stamped } = reader.how;
@@ -326,5 +336,131 @@ pub(super) fn ends_for(published: &Published) -> Option<Uid> {
     match &published.event.entry.body {
         Body::Member { user, change } if ends_reading(published.event.place.kind, *change) => Some(user.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::io;
+    use std::rc::Rc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
+    use crate::model::{Body, Entry, Event, Kind, Message, Place, Via};
+    use crate::outbox::Budget;
+    use crate::registry::Wire;
+    use crate::topic::Source;
+
+    const CONF: ConfNo = ConfNo(1);
+
+    /// A session that has room for so many events, and the positions that it was given.
+    #[derive(Default)]
+    struct Narrow {
+        room: Cell<usize>,
+        given: RefCell<Vec<u64>>,
+    }
+
+    impl Link for Rc<Narrow> {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn wake(&self) {}
+        fn wire(&self) -> usize {
+            0
+        }
+        fn stamp(&self, published: &Published, _form: &[u8], into: &mut Vec<u8>) -> Stamped {
+            if self.room.get() == 0 {
+                return Stamped::NoRoom;
+            }
+            self.room.set(self.room.get() - 1);
+            self.given.borrow_mut().push(published.pos());
+            into.push(b'.');
+            Stamped::Given
+        }
+        fn has_room(&self) -> bool {
+            self.room.get() > 0
+        }
+    }
+
+    struct Dot;
+
+    impl Wire for Dot {
+        fn event(&self, _: &Published) -> Bytes {
+            Bytes::from_static(b".")
+        }
+        fn signal(&self, _: &Telling) -> Bytes {
+            Bytes::new()
+        }
+    }
+
+    fn said(conv: u32, pos: u64) -> Arc<Published> {
+        let conversation = ConversationId::parse(&format!("c{conv}")).unwrap();
+        let from = Uid::parse("ann").unwrap();
+        let body = Body::Message(Message::default());
+        let entry = Entry { pos, n: pos, ts_ms: pos, from, name: "Ann".into(), via: Via::Ws, body };
+        Published::new(Event {
+            place: Place { conf: CONF, conv: ConvNo(conv), conversation, kind: Kind::Channel, seq: pos },
+            entry,
+            origin: 0,
+        })
+    }
+
+    proptest! {
+        /// However little room a session has and whenever it gets some, and whichever conversations the events of a batch are of: it is given each once.
+        #[test]
+        fn a_narrow_reader_of_several_conversations_misses_nothing(
+            batches in prop::collection::vec(prop::collection::vec(0..3u32, 1..12), 1..8),
+            rooms in prop::collection::vec((0..6usize, any::<bool>()), 1..30),
+        ) {
+            let mut wires: Wires = [const { None }; WIRES];
+            wires[0] = Some(Arc::new(Dot));
+            let bounds = Bounds { events: 1000, bytes: 1 << 20, budget: Budget::new(1 << 20) };
+            let mut registry = Registry::new(Arc::new(wires), bounds, 10);
+            let narrow = Rc::new(Narrow::default());
+            let slot = registry.add(1, CONF, Uid::parse("bob").unwrap(), Via::Mqtt, Rc::clone(&narrow));
+            let how = How { stamped: true, ..How::default() };
+            for conv in 0..3 {
+                let source = Source { id: ConversationId::parse(&format!("c{conv}")).unwrap(), kind: Kind::Channel };
+                registry.register(slot, &Topic::Chat(CONF, ConvNo(conv)), Some(source), how);
+                registry.settle(slot, &Topic::Chat(CONF, ConvNo(conv)), 0, 0);
+            }
+            let mut store: Vec<Arc<Published>> = Vec::new();
+            let mut rooms = rooms.into_iter();
+            let refill = |registry: &mut Registry<Rc<Narrow>>, store: &[Arc<Published>]| {
+                if let Some(wanted) = registry.wants_refill(slot) {
+                    let missed: Vec<_> = store.iter().filter(|event| event.pos() > wanted.after).take(4).cloned().collect();
+                    let through = missed.last().map_or(wanted.after, |last| last.pos());
+                    registry.refill(slot, 1, &missed, through);
+                }
+            };
+            for batch in batches {
+                let first = store.len() as u64 + 1;
+                let batch: Vec<_> = batch.into_iter().zip(first..).map(|(conv, pos)| said(conv, pos)).collect();
+                store.extend(batch.iter().cloned());
+                let (room, before) = rooms.next().unwrap_or((2, false));
+                narrow.room.set(narrow.room.get() + room);
+                if before {
+                    refill(&mut registry, &store);
+                }
+                let mut walk = registry.begin(&batch);
+                while !registry.step(&mut walk, 1) {}
+                if !before {
+                    refill(&mut registry, &store);
+                }
+            }
+            narrow.room.set(usize::MAX);
+            let mut turns = 0;
+            while registry.lags(slot) {
+                refill(&mut registry, &store);
+                turns += 1;
+                prop_assert!(turns < 1000, "it lags for ever");
+            }
+            let mut given = narrow.given.borrow().clone();
+            given.sort_unstable();
+            prop_assert_eq!(given, (1..=store.len() as u64).collect::<Vec<_>>());
+        }
     }
 }

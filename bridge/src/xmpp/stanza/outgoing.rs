@@ -72,7 +72,7 @@ pub struct Outgoing<'a> {
     pub target: Option<Original<'a>>,
     /// The message that is answered: by this one, or by the one that is edited.
     pub reply_to: Option<Original<'a>>,
-    /// For a reaction: all reactions of its author to that message, as of then (XEP-0444 §3.2).
+    /// For a reaction: all reactions of its author to that message, as they are when it is told (XEP-0444 §3.2).
     pub reactions: &'a [Arc<str>],
     /// For a message that is deleted. Without it that message is not told.
     pub retraction: Option<Retraction<'a>>,
