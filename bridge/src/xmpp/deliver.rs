@@ -230,6 +230,10 @@ pub(super) fn signal(connection: &Connection, telling: &Telling, form: &[u8], in
 
 /// How somebody is who is here by another protocol than XMPP: a resource of the server's. Their XMPP sessions speak for themselves.
 fn presence_of(connection: &Connection, user: &Uid, status: Status, text: &str, into: &mut Vec<u8>) -> Stamped {
+    // Whoever is blocked says nothing by this, either (XEP-0191 §3.4).
+    if connection.edge.hub.reader().has_blocked(connection.me.conf, &connection.me.uid, user).unwrap_or(true) {
+        return Stamped::Unwanted;
+    }
     let live: Vec<Live> = connection.edge.hub.sessions().of(connection.me.conf, user);
     let is_elsewhere = live.iter().any(|live| live.via != Via::Xmpp);
     let status = if is_elsewhere { status } else { Status::Offline };

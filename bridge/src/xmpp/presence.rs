@@ -71,7 +71,10 @@ pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), R
         }
         (Address::User { uid, resource }, None | Some("unavailable")) => {
             // Directed (RFC 6121 §4.6).
-            route_to_user(task, element, &uid, resource.as_deref());
+            task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+            if may_reach(&task.connection, &uid) {
+                route_to_user(task, element, &uid, resource.as_deref());
+            }
             Ok(())
         }
         _ => Ok(()),
@@ -133,6 +136,7 @@ async fn subscribe(task: &mut Task, uid: &Uid) -> Result<(), Refused> {
     if *uid == me.uid {
         return Ok(());
     }
+    task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
     task.session.call(Action::Open { with: uid.clone() }).await.map_err(|reject| by(&reject))?;
     let connection = Rc::clone(&task.connection);
     let topic = Topic::Presence(me.conf, uid.clone());
@@ -344,7 +348,8 @@ async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let contacts = blocking(move || {
         let mut contacts = roster::partners(&reader, conf, &uid)?;
         let (blocked, _) = reader.blocked(conf, &uid, None, MAX_BLOCKED)?;
-        contacts.retain(|contact| !blocked.contains(contact));
+        // Nor those who have blocked the user; when it cannot be read, neither.
+        contacts.retain(|contact| !blocked.contains(contact) && matches!(reader.has_blocked(conf, contact, &uid), Ok(false)));
         Ok(contacts)
     });
     let Ok(contacts) = contacts.await else { return };
@@ -412,6 +417,12 @@ pub(super) fn write_show(xml: &mut Writer<'_>, status: Status, text: &str) {
     if !text.is_empty() {
         xml.child("status", text);
     }
+}
+
+/// Whether what the user sends may come to somebody: not when one of them has blocked the other (XEP-0191 §3.4), or it cannot be read.
+pub(super) fn may_reach(connection: &Connection, uid: &Uid) -> bool {
+    let me = &connection.me;
+    *uid == me.uid || matches!(connection.edge.hub.reader().block_between(me.conf, &me.uid, uid), Ok(None))
 }
 
 /// Sends a stanza of this session to somebody's sessions, or to one, as it is: `from` is ours.
