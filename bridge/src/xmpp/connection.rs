@@ -127,6 +127,8 @@ pub(super) struct Connection {
     pub left: RefCell<Vec<ConversationId>>,
     /// People with whom a conversation has begun: contacts from now on.
     pub met: RefCell<Vec<Uid>>,
+    /// Direct conversations are followed from this pos on, for copies alone: what was said while nobody was here is still to be caught up with.
+    pub copies_since: Cell<Option<u64>>,
     /// An event of a direct conversation was given since that was last put on record.
     pub touched: Cell<bool>,
     /// Another link wants to go on with the session.
@@ -167,6 +169,7 @@ impl Connection {
             catching: RefCell::default(),
             left: RefCell::default(),
             met: RefCell::default(),
+            copies_since: Cell::new(None),
             touched: Cell::new(false),
             taken_over: RefCell::default(),
             returning: RefCell::default(),

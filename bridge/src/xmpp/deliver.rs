@@ -25,6 +25,8 @@ pub(super) struct Catching {
     /// Of each conversation with unread messages, the seq up to which the user has read: that is not told again, nor is what was said where
     /// everything is read.
     pub read: HashMap<ConvNo, u64>,
+    /// What is above the first pos, and not above the second, was told already.
+    pub told: (u64, u64),
 }
 
 /// Gives an event (see [`hallway_broker::outbox::Link::stamp`]).
@@ -38,6 +40,7 @@ pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &
     }
     let begin = into.len();
     match (event.place.kind, &event.entry.body) {
+        (Kind::Direct | Kind::Inbox, _) if was_told(connection, pos) => {}
         (Kind::Direct, _) => direct(connection, event, into),
         (Kind::Inbox, Body::Notice(notice)) => told(connection, event, notice, into),
         (Kind::Inbox | Kind::Topics, _) => {}
@@ -52,6 +55,11 @@ pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &
 
 fn had_before(connection: &Connection, pos: u64) -> bool {
     connection.managed.borrow().as_ref().is_some_and(|managed| managed.had.binary_search(&pos).is_ok())
+}
+
+/// Whether the event was given while direct conversations were followed for copies alone.
+fn was_told(connection: &Connection, pos: u64) -> bool {
+    connection.catching.borrow().as_ref().is_some_and(|catching| catching.told.0 < pos && pos <= catching.told.1)
 }
 
 /// The user's own standing in a room changed: who is put out is told by the room, and is no occupant any more (XEP-0045 §8.2, §9.1, §9.4).

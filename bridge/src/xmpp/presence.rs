@@ -54,7 +54,7 @@ pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), R
         return match kind {
             None => available(task, element).await,
             Some("unavailable") => {
-                unavailable(task, element);
+                unavailable(task, element).await;
                 Ok(())
             }
             Some(_) => Ok(()),
@@ -191,6 +191,9 @@ async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
     let text = |name| element.get_child(name, ns::CLIENT).map(Element::text);
     let priority = text("priority").and_then(|priority| priority.trim().parse().ok()).unwrap_or(0i8);
     let is_first = set(task, Some((Arc::clone(&content), priority)));
+    if priority >= 0 {
+        follow_direct(task, true).await?;
+    }
     let status = match text("show").as_deref() {
         Some("away" | "xa") => Status::Away,
         Some("dnd") => Status::Dnd,
@@ -202,7 +205,7 @@ async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
     }
     task.session.set_presence(&Presence { status, text: said.as_str().into() });
     if is_first {
-        begin(task, priority).await?;
+        begin(task).await?;
     }
     for room in task.connection.rooms.borrow().iter() {
         task.edge.rooms.update(room.key, task.session.id, Arc::clone(&content));
@@ -221,11 +224,8 @@ fn set(task: &Task, presence: Option<(Arc<[u8]>, i8)>) -> bool {
     !was
 }
 
-/// The first presence: direct conversations are followed from where they were last told, and contacts are told of.
-async fn begin(task: &mut Task, priority: i8) -> Result<(), Refused> {
-    if priority >= 0 {
-        follow_direct(task, true).await?;
-    }
+/// The first presence: contacts are told of.
+async fn begin(task: &mut Task) -> Result<(), Refused> {
     let contacts = contacts(task).await?;
     let (slot, conf) = (task.session.slot, task.connection.me.conf);
     let connection = Rc::clone(&task.connection);
@@ -250,9 +250,10 @@ async fn begin(task: &mut Task, priority: i8) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Follows the user's direct conversations and inbox: with what came since they were last told over XMPP and is unread, if `from_past`.
+/// Follows the user's direct conversations and inbox: with what came since they were last told over XMPP and is unread, if `from_past`. Who
+/// followed them for copies alone catches up, too.
 pub(super) async fn follow_direct(task: &mut Task, from_past: bool) -> Result<(), Refused> {
-    if std::mem::replace(&mut task.follows, true) {
+    if task.follows && !(from_past && task.connection.copies_since.get().is_some()) {
         return Ok(());
     }
     let (hub, me) = (Arc::clone(&task.edge.hub), &task.connection.me);
@@ -262,10 +263,16 @@ pub(super) async fn follow_direct(task: &mut Task, from_past: bool) -> Result<()
         let unread = blocking(move || Ok(reader.unread_direct(conf, &uid)?)).await.map_err(|reject| by(&reject))?;
         let from = unread.iter().map(|unread| unread.first_pos - 1).min().unwrap_or(end).max(kept.unwrap_or(0)).min(end);
         let read = unread.into_iter().map(|unread| (unread.conv, unread.read)).collect();
-        let catching = Catching { through: end, from, read };
+        // From here on without waiting, until all is followed again.
+        let told = task.connection.copies_since.take().map_or((0, 0), |since| (since, task.session.cursor()));
+        if std::mem::replace(&mut task.follows, true) {
+            task.session.unsubscribe_all();
+        }
+        let catching = Catching { through: end, from, read, told };
         task.connection.catching.replace(Some(Box::new(catching)));
         from
     } else {
+        task.connection.copies_since.set(Some(end));
         end
     };
     follow_direct_from(task, from).await
@@ -289,14 +296,19 @@ async fn contacts(task: &Task) -> Result<Vec<Uid>, Refused> {
 }
 
 /// The user is not here any more, by this session.
-fn unavailable(task: &mut Task, element: &Element) {
+async fn unavailable(task: &mut Task, element: &Element) {
     if set(task, None) {
         return;
     }
     leave_rooms(task);
     let content = content(element).unwrap_or_else(|_| Arc::from([]));
-    tokio::task::spawn_local(broadcast_unavailable(Rc::clone(&task.connection), content));
-    if std::mem::take(&mut task.follows) && !task.connection.carbons.get() {
+    // Before the next presence is carried out, which is to come after it.
+    broadcast_unavailable(Rc::clone(&task.connection), content).await;
+    if task.follows && !task.connection.carbons.get() {
+        // From there it goes on when the user is here again.
+        task.save().await;
+        task.follows = false;
+        task.connection.copies_since.set(None);
         let me = &task.connection.me;
         task.session.unsubscribe_all();
         let inbox = Topic::Inbox(me.conf, me.uid.clone());

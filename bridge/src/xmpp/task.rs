@@ -268,7 +268,7 @@ impl Task {
     /// Puts on record up to where direct conversations were told: who comes back later goes on from there.
     pub async fn save(&mut self) {
         self.save_at = Instant::now() + SAVE_EVERY;
-        if !self.connection.touched.take() {
+        if !self.connection.touched.take() || self.connection.copies_since.get().is_some() {
             return;
         }
         let given = self.session.cursor();
