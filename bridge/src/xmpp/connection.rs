@@ -65,6 +65,8 @@ pub(super) struct InRoom {
     pub id: ConversationId,
     /// What it has been told of the occupants.
     pub version: u64,
+    /// What is at or below this pos was of the past when it entered.
+    pub since: u64,
 }
 
 /// Stream management, once the client has enabled it.

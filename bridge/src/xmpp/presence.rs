@@ -36,6 +36,8 @@ pub(super) const SERVICE_RESOURCE: &str = "hallway";
 const MAX_PRESENCE_BYTES: usize = 8192;
 /// Bytes that wait for a session before more presence is held back.
 pub(super) const MAX_WAITING_BYTES: usize = 262_144;
+/// The same of a session that waits for its next link, which has it resent.
+const MAX_KEPT_BYTES: usize = 32_768;
 /// Blocked people who are kept from seeing the user: all that there can be.
 const MAX_BLOCKED: usize = 1000;
 /// Longest status text of presence that other protocols are told, in bytes.
@@ -226,15 +228,8 @@ fn set(task: &Task, presence: Option<(Arc<[u8]>, i8)>) -> bool {
 
 /// The first presence: contacts are told of.
 async fn begin(task: &mut Task) -> Result<(), Refused> {
-    let contacts = contacts(task).await?;
-    let (slot, conf) = (task.session.slot, task.connection.me.conf);
-    let connection = Rc::clone(&task.connection);
-    task.session.shard.registry(|registry| {
-        for uid in &contacts {
-            // Signals need no catch-up: it is never settled.
-            registry.register(slot, &Topic::Presence(conf, uid.clone()), None, HOW);
-        }
-    });
+    let contacts = see_contacts(task).await?;
+    let (conf, connection) = (task.connection.me.conf, Rc::clone(&task.connection));
     task.session.push(|into| {
         for uid in &contacts {
             write_presence_of(&connection, uid, into);
@@ -248,6 +243,22 @@ async fn begin(task: &mut Task) -> Result<(), Refused> {
         }
     });
     Ok(())
+}
+
+/// Follows how contacts are who are here by other protocols, if the session is available; those contacts.
+pub(super) async fn see_contacts(task: &Task) -> Result<Vec<Uid>, Refused> {
+    let (slot, me) = (task.session.slot, &task.connection.me);
+    if task.edge.directory.presence(me.conf, &me.uid, task.session.id).is_none() {
+        return Ok(Vec::new());
+    }
+    let contacts = contacts(task).await?;
+    task.session.shard.registry(|registry| {
+        for uid in &contacts {
+            // Signals need no catch-up: it is never settled.
+            registry.register(slot, &Topic::Presence(me.conf, uid.clone()), None, HOW);
+        }
+    });
+    Ok(contacts)
 }
 
 /// Follows the user's direct conversations and inbox: with what came since they were last told over XMPP and is unread, if `from_past`. Who
@@ -478,10 +489,11 @@ pub(super) fn route_by(edge: &Edge, to: &Resource, write: impl FnOnce(&Connectio
     edge.hub.run_on_shard(
         shard,
         Box::new(move |shard: &Rc<Shard>| {
-            let Some(connection) = connection_here(session).filter(|connection| !connection.detached.get()) else { return };
+            let Some(connection) = connection_here(session) else { return };
+            let most = if connection.detached.get() { MAX_KEPT_BYTES } else { MAX_WAITING_BYTES };
             shard.registry(|registry| {
                 if let Some((outbox, _)) = registry.outbox(slot, session)
-                    && outbox.answers_bytes() < MAX_WAITING_BYTES
+                    && outbox.answers_bytes() < most
                 {
                     write(&connection, outbox.answers());
                 }

@@ -374,6 +374,9 @@ impl Task {
         if follows && let Err(error) = presence::follow_direct_from(self, cursor).await {
             tracing::debug!(text = %error.text, "a resumed session does not follow its conversations");
         }
+        if let Err(error) = presence::see_contacts(self).await {
+            tracing::debug!(text = %error.text, "a resumed session does not see its contacts");
+        }
         enter::come_back(self, before, rooms, cursor).await;
         drop(release);
     }
@@ -405,10 +408,12 @@ impl Task {
         while self.connection.received.borrow().under_way() > 0 {
             self.connection.wake.notified().await;
         }
+        // While it is known what the client has not acknowledged; the parcel takes that along.
+        Box::pin(self.save()).await;
         let Some(next) = self.connection.taken_over.take() else { return End::Lost };
         let ((release, released), (leaving, gone)) = (oneshot::channel(), oneshot::channel::<()>());
         let Some(parcel) = self.connection.parcel(self.session.cursor(), self.follows, release, gone) else { return End::Lost };
-        let rooms: Vec<_> = parcel.rooms.iter().map(|(key, ..)| *key).collect();
+        let rooms: Vec<_> = parcel.rooms.iter().map(|room| room.key).collect();
         let is_taken = next.send(parcel).is_ok();
         // Held as long as both are there, so that nobody sees the user go.
         let _ = released.await;
