@@ -73,6 +73,7 @@ pub(super) struct Parcel {
     pub interested: bool,
     pub sees_blocks: bool,
     pub caps: Box<str>,
+    pub question: Box<str>,
     pub notified: Vec<Box<str>>,
     pub catching: Option<Box<Catching>>,
     pub copies_since: Option<u64>,
@@ -149,6 +150,7 @@ fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: P
     connection.interested.set(parcel.interested);
     connection.sees_blocks.set(parcel.sees_blocks);
     connection.caps.replace(parcel.caps);
+    connection.question.replace(parcel.question);
     connection.notified.replace(parcel.notified);
     connection.catching.replace(parcel.catching);
     connection.copies_since.set(parcel.copies_since);
@@ -160,7 +162,7 @@ fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: P
         let mut resumed = Vec::new();
         Writer::new(&mut resumed).open("resumed", management::NS).attr("previd", name).number_attr("h", received as usize).empty();
         connection.emit_uncounted(&resumed, into);
-        let managed = Managed { id: name.into(), unacknowledged, asked: false, wants: None, before: 0, had };
+        let managed = Managed { id: name.into(), resumes: true, unacknowledged, asked: false, wants: None, before: 0, had };
         connection.managed.replace(Some(Box::new(managed)));
         for stanza in own {
             connection.emit(&stanza, into);
@@ -201,6 +203,7 @@ impl Connection {
             interested: self.interested.get(),
             sees_blocks: self.sees_blocks.get(),
             caps: self.caps.take(),
+            question: self.question.take(),
             notified: self.notified.take(),
             catching: self.catching.take(),
             copies_since: self.copies_since.get(),

@@ -119,7 +119,7 @@ pub(super) async fn serve(mut task: Box<Task>) {
     let end = loop {
         match task.turn().await {
             Ok(()) => {}
-            Err(End::Lost) if task.connection.managed.borrow().is_some() => break Box::pin(task.wait_for_link()).await,
+            Err(End::Lost) if task.connection.resumes() => break Box::pin(task.wait_for_link()).await,
             Err(end) => break end,
         }
         if task.connection.taken_over.borrow().is_some() {
@@ -157,6 +157,9 @@ impl Task {
         }
         if let Some(ending) = self.connection.ending.get() {
             return Err(ending.into());
+        }
+        if self.connection.keeps_too_much() {
+            return Err(StreamError::new(Condition::ResourceConstraint, "RFC 6120 §4.9.3.17", "too much is not acknowledged").into());
         }
         for room in self.connection.left.take() {
             let _ = self.session.unsubscribe(&room);
