@@ -296,8 +296,16 @@ fn tell(task: &Task, conversation: &ConversationId, on: bool, state: Option<Chat
     if let Some(state) = state {
         task.edge.directory.set_chat_state(me.conf, conversation, &me.uid, state);
     }
+    // One too many is of no use to anybody.
+    if task.connection.sending.take(&task.session.shard.hub).is_err() {
+        return Ok(());
+    }
     // Nothing is told in a conversation that does not exist yet.
     let Ok(found) = readable(task, conversation) else { return Ok(()) };
+    // Who may say nothing types nothing.
+    if task.edge.hub.reader().may_post(me.conf, &me.uid, conversation).is_err() {
+        return Ok(());
+    }
     let signal = Signal::Typing { conversation: conversation.clone(), from: me.uid.clone(), name: Arc::clone(&me.name), on };
     task.session.tell(&found, signal);
     Ok(())
