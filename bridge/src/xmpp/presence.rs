@@ -468,7 +468,9 @@ pub(super) fn from_session(connection: &Connection, element: &Element) -> Option
         .attr_if("type", element.attr("type"))
         .inside();
     let mut content = Vec::new();
-    element.children().for_each(|child| write_element(Framing::Tcp, child, &mut content));
+    // Ids in archives are the server's to give (XEP-0359 §6).
+    let children = element.children().filter(|child| !child.is("stanza-id", "urn:xmpp:sid:0"));
+    children.for_each(|child| write_element(Framing::Tcp, child, &mut content));
     xml.written(&content).close(kind);
     Some(out.into())
 }
