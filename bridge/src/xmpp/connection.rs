@@ -65,12 +65,16 @@ pub(super) struct InRoom {
     pub id: ConversationId,
     /// What it has been told of the occupants.
     pub version: u64,
+    /// What is at or below this pos was of the past when it entered.
+    pub since: u64,
 }
 
 /// Stream management, once the client has enabled it.
 pub(super) struct Managed {
     /// The name by which the session is resumed.
     pub id: Box<str>,
+    /// The client wants to resume it.
+    pub resumes: bool,
     pub unacknowledged: Unacknowledged,
     /// The client was asked what it has had, and has not said.
     pub asked: bool,
@@ -115,6 +119,8 @@ pub(super) struct Connection {
     pub inactive: Cell<bool>,
     /// The hash of its capabilities, and the nodes that its client wants news of.
     pub caps: RefCell<Box<str>>,
+    /// The id of the question which they are, until it is answered.
+    pub question: RefCell<Box<str>>,
     pub notified: RefCell<Vec<Box<str>>>,
     /// The block list was asked for: its changes are told (XEP-0191 §3.3).
     pub sees_blocks: Cell<bool>,
@@ -129,6 +135,8 @@ pub(super) struct Connection {
     pub left: RefCell<Vec<ConversationId>>,
     /// People with whom a conversation has begun: contacts from now on.
     pub met: RefCell<Vec<Uid>>,
+    /// Direct conversations are followed from this pos on, for copies alone: what was said while nobody was here is still to be caught up with.
+    pub copies_since: Cell<Option<u64>>,
     /// An event of a direct conversation was given since that was last put on record.
     pub touched: Cell<bool>,
     /// Another link wants to go on with the session.
@@ -162,6 +170,7 @@ impl Connection {
             stands_for_all: Cell::new(false),
             inactive: Cell::new(false),
             caps: RefCell::default(),
+            question: RefCell::default(),
             notified: RefCell::default(),
             sees_blocks: Cell::new(false),
             interested: Cell::new(false),
@@ -170,6 +179,7 @@ impl Connection {
             catching: RefCell::default(),
             left: RefCell::default(),
             met: RefCell::default(),
+            copies_since: Cell::new(None),
             touched: Cell::new(false),
             taken_over: RefCell::default(),
             returning: RefCell::default(),
@@ -243,6 +253,16 @@ impl Connection {
         let fits =
             |managed: &Managed| managed.unacknowledged.len() < MAX_UNACKNOWLEDGED && managed.unacknowledged.own_bytes() < MAX_KEPT_BYTES;
         !self.detached.get() && self.managed.borrow().as_deref().is_none_or(fits)
+    }
+
+    /// Whether the client wants to go on with the session when its link is cut.
+    pub fn resumes(&self) -> bool {
+        self.managed.borrow().as_ref().is_some_and(|managed| managed.resumes)
+    }
+
+    /// Whether the client leaves so much unacknowledged that it cannot be kept for it.
+    pub fn keeps_too_much(&self) -> bool {
+        self.managed.borrow().as_ref().is_some_and(|managed| managed.unacknowledged.is_too_much())
     }
 
     /// A stanza of the client came; its number.

@@ -25,6 +25,8 @@ pub(super) struct Catching {
     /// Of each conversation with unread messages, the seq up to which the user has read: that is not told again, nor is what was said where
     /// everything is read.
     pub read: HashMap<ConvNo, u64>,
+    /// What is above the first pos, and not above the second, was told already.
+    pub told: (u64, u64),
 }
 
 /// Gives an event (see [`hallway_broker::outbox::Link::stamp`]).
@@ -38,6 +40,7 @@ pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &
     }
     let begin = into.len();
     match (event.place.kind, &event.entry.body) {
+        (Kind::Direct | Kind::Inbox, _) if was_told(connection, pos) => {}
         (Kind::Direct, _) => direct(connection, event, into),
         (Kind::Inbox, Body::Notice(notice)) => told(connection, event, notice, into),
         (Kind::Inbox | Kind::Topics, _) => {}
@@ -52,6 +55,11 @@ pub(super) fn event(connection: &Connection, event: &Event, form: &[u8], into: &
 
 fn had_before(connection: &Connection, pos: u64) -> bool {
     connection.managed.borrow().as_ref().is_some_and(|managed| managed.had.binary_search(&pos).is_ok())
+}
+
+/// Whether the event was given while direct conversations were followed for copies alone.
+fn was_told(connection: &Connection, pos: u64) -> bool {
+    connection.catching.borrow().as_ref().is_some_and(|catching| catching.told.0 < pos && pos <= catching.told.1)
 }
 
 /// The user's own standing in a room changed: who is put out is told by the room, and is no occupant any more (XEP-0045 §8.2, §9.1, §9.4).
@@ -231,6 +239,10 @@ pub(super) fn signal(connection: &Connection, telling: &Telling, form: &[u8], in
 
 /// How somebody is who is here by another protocol than XMPP: a resource of the server's. Their XMPP sessions speak for themselves.
 fn presence_of(connection: &Connection, user: &Uid, status: Status, text: &str, into: &mut Vec<u8>) -> Stamped {
+    // Whoever is blocked says nothing by this, either (XEP-0191 §3.4).
+    if connection.edge.hub.reader().has_blocked(connection.me.conf, &connection.me.uid, user).unwrap_or(true) {
+        return Stamped::Unwanted;
+    }
     let live: Vec<Live> = connection.edge.hub.sessions().of(connection.me.conf, user);
     let is_elsewhere = live.iter().any(|live| live.via != Via::Xmpp);
     let status = if is_elsewhere { status } else { Status::Offline };

@@ -130,9 +130,12 @@ impl Directory {
         state.users.get(&(conf, uid.clone()))?.iter().find(|other| other.session == session).map(|other| Arc::clone(&other.name))
     }
 
-    /// A session sends a message that goes in a particular way.
+    /// A session sends a message, which may go in a particular way: what an earlier one of the same id, or without one, said does not count.
     pub fn send(&self, sender: u64, conversation: &ConversationId, id: &str, going: Going) {
-        self.lock().going.insert((sender, conversation.clone(), id.into()), going);
+        let (mut state, key) = (self.lock(), (sender, conversation.clone(), id.into()));
+        if going != Going::default() || state.going.get(&key).is_some() {
+            state.going.insert(key, going);
+        }
     }
 
     /// How a fresh message goes.
@@ -197,6 +200,8 @@ mod tests {
         directory.send(1, &lobby, "m1", going.clone());
         assert_eq!(directory.going(1, &lobby, "m1"), going);
         assert_eq!(directory.going(2, &lobby, "m1"), Going::default());
+        directory.send(1, &lobby, "m1", Going::default());
+        assert_eq!(directory.going(1, &lobby, "m1"), Going::default());
         let change = Change { id: "c1".into(), last: None };
         directory.change(1, &lobby, Some(7), change.clone());
         assert_eq!(directory.change_of(1, &lobby, Some(7)), Some(change));

@@ -113,7 +113,7 @@ impl Task {
             connection.emit_uncounted(&enabled, into);
         });
         let (unacknowledged, had) = (Unacknowledged::default(), Vec::new());
-        let managed = Managed { id: name.as_str().into(), unacknowledged, asked: false, wants: None, before, had };
+        let managed = Managed { id: name.as_str().into(), resumes, unacknowledged, asked: false, wants: None, before, had };
         connection.managed.replace(Some(Box::new(managed)));
         if resumes {
             connection.edge.resumable.add(&name, connection, self.session.shard.index);
@@ -137,9 +137,12 @@ impl Task {
         };
         let mut managed = connection.managed.borrow_mut();
         let Some(managed) = managed.as_mut() else { return Ok(()) };
+        let before = managed.unacknowledged.len();
         managed.unacknowledged.acknowledge(handled, self.session.cursor()).map_err(|_| too_high())?;
-        managed.asked = !managed.unacknowledged.is_empty();
-        if managed.asked {
+        let (left, was_asked) = (managed.unacknowledged.len(), managed.asked);
+        managed.asked = left > 0;
+        // A client that counts otherwise is not asked again and again.
+        if left > 0 && (left < before || !was_asked) {
             self.session.push(|into| connection.write_request(into));
         }
         Ok(())

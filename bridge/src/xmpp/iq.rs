@@ -11,7 +11,7 @@ use super::edge::Service;
 use super::inbound::{Refused, by, refused};
 use super::muc::{self, Asking};
 use super::names::{Address, NickOwner, nick_owner};
-use super::presence::{follow_direct, from_session, route};
+use super::presence::{follow_direct, from_session, may_reach, route};
 use super::stanza::ns::{CARBONS, CLIENT, MODERATE};
 use super::stanza::{Condition, read_moderation};
 use super::task::Task;
@@ -100,7 +100,7 @@ fn give(task: &Task, iq: &Element, answer: Answer) {
 fn pass_on(task: &Task, iq: &Element, uid: &Uid, resource: &str) -> bool {
     let me = &task.connection.me;
     let Some(to) = task.edge.directory.find(me.conf, uid, resource) else { return false };
-    if task.connection.sending.take(&task.session.shard.hub).is_err() {
+    if task.connection.sending.take(&task.session.shard.hub).is_err() || !may_reach(&task.connection, uid) {
         return false;
     }
     if let Some(stanza) = from_session(&task.connection, iq) {

@@ -11,6 +11,11 @@ use std::collections::VecDeque;
 use super::stanza::ns::STANZA_ERRORS;
 use super::write::Writer;
 
+/// Stanzas, and bytes of those that are nowhere else, that are kept for a client: of answers to what it asks there is no end while it
+/// acknowledges nothing.
+const MOST_STANZAS: usize = 20_000;
+const MOST_OWN_BYTES: usize = 32 << 20;
+
 /// The namespace of stream management.
 pub const NS: &str = "urn:xmpp:sm:3";
 
@@ -127,6 +132,12 @@ impl Unacknowledged {
     #[must_use]
     pub fn own_bytes(&self) -> usize {
         self.own_bytes
+    }
+
+    /// Whether it is more than is kept for a client.
+    #[must_use]
+    pub fn is_too_much(&self) -> bool {
+        self.stanzas.len() > MOST_STANZAS || self.own_bytes > MOST_OWN_BYTES
     }
 
     /// Takes back what was pushed last, so that `len` are left: it was not sent after all.

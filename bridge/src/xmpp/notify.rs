@@ -24,6 +24,8 @@ use super::write::Writer;
 const QUESTION: &str = "caps-";
 /// Nodes that one client is told of.
 const MAX_NODES: usize = 64;
+/// Bytes of what somebody who comes is told in all.
+const MAX_NEWS_BYTES: usize = 1 << 20;
 /// People of whom somebody who comes is told the last of each node.
 const MAX_OWNERS: usize = 200;
 
@@ -35,12 +37,14 @@ pub(super) fn ask(task: &Task, presence: &Element) {
         return;
     }
     let connection = &task.connection;
+    let id = [QUESTION, &push_id()].concat();
+    connection.question.replace(id.as_str().into());
     let node = format!("{}#{ver}", caps.attr("node").unwrap_or_default());
     task.session.push(|into| {
         let mut question = Vec::new();
         let mut xml = Writer::new(&mut question);
         xml.open("iq", ns::CLIENT).attr("from", &connection.domain.host.domain).attr("to", &connection.me.full);
-        xml.attr("type", "get").attr_of("id", &[QUESTION, &push_id()]).inside();
+        xml.attr("type", "get").attr("id", &id).inside();
         xml.open("query", disco::INFO).attr("node", &node).empty().close("iq");
         connection.emit(&question, into);
     });
@@ -48,8 +52,10 @@ pub(super) fn ask(task: &Task, presence: &Element) {
 
 /// Takes the answer: the session is told the last of each node that it wants news of.
 pub(super) async fn answered(task: &mut Task, iq: &Element) {
-    let is_ours = iq.attr("id").is_some_and(|id| id.starts_with(QUESTION));
+    // Once for each question: to find out what there is to be told is much work.
+    let is_ours = iq.attr("id").is_some_and(|id| id.starts_with(QUESTION) && *id == **task.connection.question.borrow());
     let Some(query) = iq.get_child("query", disco::INFO).filter(|_| is_ours) else { return };
+    task.connection.question.take();
     let features = query.children().filter(|child| child.is("feature", disco::INFO)).filter_map(|feature| feature.attr("var"));
     let nodes: Vec<Box<str>> = features.filter_map(|name| name.strip_suffix("+notify")).take(MAX_NODES).map(Into::into).collect();
     task.connection.notified.replace(nodes.clone());
@@ -58,11 +64,14 @@ pub(super) async fn answered(task: &mut Task, iq: &Element) {
         let mut owners = roster::partners(&reader, conf, &me)?;
         owners.truncate(MAX_OWNERS);
         owners.insert(0, me.clone());
-        let mut found = Vec::new();
-        for owner in owners {
-            for node in &nodes {
-                found.extend(pep::last_event(&reader, conf, &owner, &me, node)?.map(|push| (owner.clone(), push)));
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for (owner, node) in owners.iter().flat_map(|owner| nodes.iter().map(move |node| (owner, node))) {
+            let Some(push) = pep::last_event(&reader, conf, owner, &me, node)? else { continue };
+            bytes += push.payload().len();
+            if bytes > MAX_NEWS_BYTES {
+                break;
             }
+            found.push((owner.clone(), push));
         }
         Ok(found)
     });

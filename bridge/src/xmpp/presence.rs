@@ -36,6 +36,8 @@ pub(super) const SERVICE_RESOURCE: &str = "hallway";
 const MAX_PRESENCE_BYTES: usize = 8192;
 /// Bytes that wait for a session before more presence is held back.
 pub(super) const MAX_WAITING_BYTES: usize = 262_144;
+/// The same of a session that waits for its next link, which has it resent.
+const MAX_KEPT_BYTES: usize = 32_768;
 /// Blocked people who are kept from seeing the user: all that there can be.
 const MAX_BLOCKED: usize = 1000;
 /// Longest status text of presence that other protocols are told, in bytes.
@@ -54,7 +56,7 @@ pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), R
         return match kind {
             None => available(task, element).await,
             Some("unavailable") => {
-                unavailable(task, element);
+                unavailable(task, element).await;
                 Ok(())
             }
             Some(_) => Ok(()),
@@ -71,7 +73,10 @@ pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), R
         }
         (Address::User { uid, resource }, None | Some("unavailable")) => {
             // Directed (RFC 6121 §4.6).
-            route_to_user(task, element, &uid, resource.as_deref());
+            task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+            if may_reach(&task.connection, &uid) {
+                route_to_user(task, element, &uid, resource.as_deref());
+            }
             Ok(())
         }
         _ => Ok(()),
@@ -133,6 +138,7 @@ async fn subscribe(task: &mut Task, uid: &Uid) -> Result<(), Refused> {
     if *uid == me.uid {
         return Ok(());
     }
+    task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
     task.session.call(Action::Open { with: uid.clone() }).await.map_err(|reject| by(&reject))?;
     let connection = Rc::clone(&task.connection);
     let topic = Topic::Presence(me.conf, uid.clone());
@@ -187,6 +193,9 @@ async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
     let text = |name| element.get_child(name, ns::CLIENT).map(Element::text);
     let priority = text("priority").and_then(|priority| priority.trim().parse().ok()).unwrap_or(0i8);
     let is_first = set(task, Some((Arc::clone(&content), priority)));
+    if priority >= 0 {
+        follow_direct(task, true).await?;
+    }
     let status = match text("show").as_deref() {
         Some("away" | "xa") => Status::Away,
         Some("dnd") => Status::Dnd,
@@ -198,7 +207,7 @@ async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
     }
     task.session.set_presence(&Presence { status, text: said.as_str().into() });
     if is_first {
-        begin(task, priority).await?;
+        begin(task).await?;
     }
     for room in task.connection.rooms.borrow().iter() {
         task.edge.rooms.update(room.key, task.session.id, Arc::clone(&content));
@@ -217,20 +226,10 @@ fn set(task: &Task, presence: Option<(Arc<[u8]>, i8)>) -> bool {
     !was
 }
 
-/// The first presence: direct conversations are followed from where they were last told, and contacts are told of.
-async fn begin(task: &mut Task, priority: i8) -> Result<(), Refused> {
-    if priority >= 0 {
-        follow_direct(task, true).await?;
-    }
-    let contacts = contacts(task).await?;
-    let (slot, conf) = (task.session.slot, task.connection.me.conf);
-    let connection = Rc::clone(&task.connection);
-    task.session.shard.registry(|registry| {
-        for uid in &contacts {
-            // Signals need no catch-up: it is never settled.
-            registry.register(slot, &Topic::Presence(conf, uid.clone()), None, HOW);
-        }
-    });
+/// The first presence: contacts are told of.
+async fn begin(task: &mut Task) -> Result<(), Refused> {
+    let contacts = see_contacts(task).await?;
+    let (conf, connection) = (task.connection.me.conf, Rc::clone(&task.connection));
     task.session.push(|into| {
         for uid in &contacts {
             write_presence_of(&connection, uid, into);
@@ -246,9 +245,26 @@ async fn begin(task: &mut Task, priority: i8) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Follows the user's direct conversations and inbox: with what came since they were last told over XMPP and is unread, if `from_past`.
+/// Follows how contacts are who are here by other protocols, if the session is available; those contacts.
+pub(super) async fn see_contacts(task: &Task) -> Result<Vec<Uid>, Refused> {
+    let (slot, me) = (task.session.slot, &task.connection.me);
+    if task.edge.directory.presence(me.conf, &me.uid, task.session.id).is_none() {
+        return Ok(Vec::new());
+    }
+    let contacts = contacts(task).await?;
+    task.session.shard.registry(|registry| {
+        for uid in &contacts {
+            // Signals need no catch-up: it is never settled.
+            registry.register(slot, &Topic::Presence(me.conf, uid.clone()), None, HOW);
+        }
+    });
+    Ok(contacts)
+}
+
+/// Follows the user's direct conversations and inbox: with what came since they were last told over XMPP and is unread, if `from_past`. Who
+/// followed them for copies alone catches up, too.
 pub(super) async fn follow_direct(task: &mut Task, from_past: bool) -> Result<(), Refused> {
-    if std::mem::replace(&mut task.follows, true) {
+    if task.follows && !(from_past && task.connection.copies_since.get().is_some()) {
         return Ok(());
     }
     let (hub, me) = (Arc::clone(&task.edge.hub), &task.connection.me);
@@ -258,10 +274,16 @@ pub(super) async fn follow_direct(task: &mut Task, from_past: bool) -> Result<()
         let unread = blocking(move || Ok(reader.unread_direct(conf, &uid)?)).await.map_err(|reject| by(&reject))?;
         let from = unread.iter().map(|unread| unread.first_pos - 1).min().unwrap_or(end).max(kept.unwrap_or(0)).min(end);
         let read = unread.into_iter().map(|unread| (unread.conv, unread.read)).collect();
-        let catching = Catching { through: end, from, read };
+        // From here on without waiting, until all is followed again.
+        let told = task.connection.copies_since.take().map_or((0, 0), |since| (since, task.session.cursor()));
+        if std::mem::replace(&mut task.follows, true) {
+            task.session.unsubscribe_all();
+        }
+        let catching = Catching { through: end, from, read, told };
         task.connection.catching.replace(Some(Box::new(catching)));
         from
     } else {
+        task.connection.copies_since.set(Some(end));
         end
     };
     follow_direct_from(task, from).await
@@ -285,14 +307,19 @@ async fn contacts(task: &Task) -> Result<Vec<Uid>, Refused> {
 }
 
 /// The user is not here any more, by this session.
-fn unavailable(task: &mut Task, element: &Element) {
+async fn unavailable(task: &mut Task, element: &Element) {
     if set(task, None) {
         return;
     }
     leave_rooms(task);
     let content = content(element).unwrap_or_else(|_| Arc::from([]));
-    tokio::task::spawn_local(broadcast_unavailable(Rc::clone(&task.connection), content));
-    if std::mem::take(&mut task.follows) && !task.connection.carbons.get() {
+    // Before the next presence is carried out, which is to come after it.
+    broadcast_unavailable(Rc::clone(&task.connection), content).await;
+    if task.follows && !task.connection.carbons.get() {
+        // From there it goes on when the user is here again.
+        task.save().await;
+        task.follows = false;
+        task.connection.copies_since.set(None);
         let me = &task.connection.me;
         task.session.unsubscribe_all();
         let inbox = Topic::Inbox(me.conf, me.uid.clone());
@@ -344,7 +371,8 @@ async fn send_to_contacts(connection: &Rc<Connection>, stanza: Arc<[u8]>) {
     let contacts = blocking(move || {
         let mut contacts = roster::partners(&reader, conf, &uid)?;
         let (blocked, _) = reader.blocked(conf, &uid, None, MAX_BLOCKED)?;
-        contacts.retain(|contact| !blocked.contains(contact));
+        // Nor those who have blocked the user; when it cannot be read, neither.
+        contacts.retain(|contact| !blocked.contains(contact) && matches!(reader.has_blocked(conf, contact, &uid), Ok(false)));
         Ok(contacts)
     });
     let Ok(contacts) = contacts.await else { return };
@@ -414,6 +442,12 @@ pub(super) fn write_show(xml: &mut Writer<'_>, status: Status, text: &str) {
     }
 }
 
+/// Whether what the user sends may come to somebody: not when one of them has blocked the other (XEP-0191 §3.4), or it cannot be read.
+pub(super) fn may_reach(connection: &Connection, uid: &Uid) -> bool {
+    let me = &connection.me;
+    *uid == me.uid || matches!(connection.edge.hub.reader().block_between(me.conf, &me.uid, uid), Ok(None))
+}
+
 /// Sends a stanza of this session to somebody's sessions, or to one, as it is: `from` is ours.
 pub(super) fn route_to_user(task: &Task, element: &Element, uid: &Uid, resource: Option<&str>) {
     let Some(stanza) = from_session(&task.connection, element) else { return };
@@ -434,7 +468,9 @@ pub(super) fn from_session(connection: &Connection, element: &Element) -> Option
         .attr_if("type", element.attr("type"))
         .inside();
     let mut content = Vec::new();
-    element.children().for_each(|child| write_element(Framing::Tcp, child, &mut content));
+    // Ids in archives are the server's to give (XEP-0359 §6).
+    let children = element.children().filter(|child| !child.is("stanza-id", "urn:xmpp:sid:0"));
+    children.for_each(|child| write_element(Framing::Tcp, child, &mut content));
     xml.written(&content).close(kind);
     Some(out.into())
 }
@@ -455,10 +491,11 @@ pub(super) fn route_by(edge: &Edge, to: &Resource, write: impl FnOnce(&Connectio
     edge.hub.run_on_shard(
         shard,
         Box::new(move |shard: &Rc<Shard>| {
-            let Some(connection) = connection_here(session).filter(|connection| !connection.detached.get()) else { return };
+            let Some(connection) = connection_here(session) else { return };
+            let most = if connection.detached.get() { MAX_KEPT_BYTES } else { MAX_WAITING_BYTES };
             shard.registry(|registry| {
                 if let Some((outbox, _)) = registry.outbox(slot, session)
-                    && outbox.answers_bytes() < MAX_WAITING_BYTES
+                    && outbox.answers_bytes() < most
                 {
                     write(&connection, outbox.answers());
                 }

@@ -80,6 +80,14 @@ pub enum Push {
 }
 
 impl Push {
+    /// The element that is told.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Self::Event { payload, .. } | Self::Blocklist { payload, .. } => payload,
+        }
+    }
+
     /// Appends the stanza that tells it: from the owner's bare JID, to a session or bare JID, with an id of the caller's (an answer to a block list's push
     /// carries it).
     pub fn write(&self, from: &str, to: &str, id: &str, out: &mut Vec<u8>) {

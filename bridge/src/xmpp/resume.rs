@@ -6,17 +6,17 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hallway_broker::ids::{ConfNo, ConversationId, Uid};
+use hallway_broker::ids::{ConfNo, Uid};
 use hallway_broker::reject::Reason;
 use hallway_broker::session::{Session, Who};
 use tokio::sync::oneshot;
 
 use super::connect::Door;
 use super::connection::{Connection, InRoom, Managed};
+use super::deliver::Catching;
 use super::edge::connection_here;
 use super::management::{self, Received, Unacknowledged};
 use super::negotiation;
-use super::rooms::RoomKey;
 use super::stream::{Condition, StreamError};
 use super::write::Writer;
 
@@ -68,9 +68,15 @@ pub(super) struct Parcel {
     pub unacknowledged: Unacknowledged,
     /// Every event at or below this pos was sent.
     pub given: u64,
-    pub rooms: Vec<(RoomKey, ConversationId, u64)>,
+    pub rooms: Vec<InRoom>,
     pub carbons: bool,
     pub interested: bool,
+    pub sees_blocks: bool,
+    pub caps: Box<str>,
+    pub question: Box<str>,
+    pub notified: Vec<Box<str>>,
+    pub catching: Option<Box<Catching>>,
+    pub copies_since: Option<u64>,
     /// How it said it is, and its priority.
     pub presence: Option<(Arc<[u8]>, i8)>,
     /// Direct conversations are followed.
@@ -130,7 +136,7 @@ pub(super) struct Returning {
     /// The session before.
     pub before: u64,
     pub cursor: u64,
-    pub rooms: Vec<(RoomKey, ConversationId, u64)>,
+    pub rooms: Vec<InRoom>,
     pub presence: Option<(Arc<[u8]>, i8)>,
     pub follows: bool,
     /// Dropped when the session before may go.
@@ -139,10 +145,15 @@ pub(super) struct Returning {
 
 /// The new connection is what the one before was; the client is told, and sent again what it has not had.
 fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: Parcel) -> Returning {
-    let Parcel { session: before, received, mut unacknowledged, given, rooms, carbons, interested, presence, follows, release, .. } =
-        parcel;
-    connection.carbons.set(carbons);
-    connection.interested.set(interested);
+    let Parcel { session: before, received, mut unacknowledged, given, rooms, presence, follows, release, .. } = parcel;
+    connection.carbons.set(parcel.carbons);
+    connection.interested.set(parcel.interested);
+    connection.sees_blocks.set(parcel.sees_blocks);
+    connection.caps.replace(parcel.caps);
+    connection.question.replace(parcel.question);
+    connection.notified.replace(parcel.notified);
+    connection.catching.replace(parcel.catching);
+    connection.copies_since.set(parcel.copies_since);
     connection.received.replace(Received::resumed(received));
     let cursor = unacknowledged.cursor(given);
     let (own, mut had) = unacknowledged.take_up();
@@ -151,7 +162,7 @@ fn take_up(connection: &Rc<Connection>, session: &Session, name: &str, parcel: P
         let mut resumed = Vec::new();
         Writer::new(&mut resumed).open("resumed", management::NS).attr("previd", name).number_attr("h", received as usize).empty();
         connection.emit_uncounted(&resumed, into);
-        let managed = Managed { id: name.into(), unacknowledged, asked: false, wants: None, before: 0, had };
+        let managed = Managed { id: name.into(), resumes: true, unacknowledged, asked: false, wants: None, before: 0, had };
         connection.managed.replace(Some(Box::new(managed)));
         for stanza in own {
             connection.emit(&stanza, into);
@@ -180,7 +191,6 @@ impl Connection {
         let resource = self.edge.directory.of(self.me.conf, &self.me.uid);
         let resource = resource.iter().find(|resource| resource.session == self.session.get());
         let presence = resource.and_then(|resource| Some((resource.presence.clone()?, resource.priority)));
-        let rooms = self.rooms.take().into_iter().map(|InRoom { key, id, version }| (key, id, version)).collect();
         let received = managed.handled(&self.received.borrow());
         Some(Parcel {
             session: self.session.get(),
@@ -188,9 +198,15 @@ impl Connection {
             received,
             unacknowledged: managed.unacknowledged,
             given,
-            rooms,
+            rooms: self.rooms.take(),
             carbons: self.carbons.get(),
             interested: self.interested.get(),
+            sees_blocks: self.sees_blocks.get(),
+            caps: self.caps.take(),
+            question: self.question.take(),
+            notified: self.notified.take(),
+            catching: self.catching.take(),
+            copies_since: self.copies_since.get(),
             presence,
             follows,
             release,

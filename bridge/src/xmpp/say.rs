@@ -37,9 +37,18 @@ struct To {
     is_room: bool,
 }
 
+/// Reads a message. One to a person that has no id gets one, by which it is known how it goes.
+fn read(task: &Task, element: &Element) -> Result<Incoming, Refused> {
+    let mut incoming = read_message(element, task.connection.domain.names())?;
+    if incoming.client_id().is_empty() && !matches!(incoming.kind, MessageType::Groupchat | MessageType::Error) {
+        incoming.origin_id = Some(roster::push_id());
+    }
+    Ok(incoming)
+}
+
 /// Takes a message that is only to be stored. False when it is to be carried out by [`message`].
 pub(super) fn at_once(task: &mut Task, element: &Element, number: u32) -> bool {
-    let Ok(incoming) = read_message(element, task.connection.domain.names()) else { return false };
+    let Ok(incoming) = read(task, element) else { return false };
     let draft = match incoming.said.as_slice() {
         [Said::Draft(draft)] | [Said::Draft(draft), Said::Typing { on: false }] => draft,
         _ => return false,
@@ -68,7 +77,7 @@ pub(super) fn at_once(task: &mut Task, element: &Element, number: u32) -> bool {
 
 /// Carries out a message.
 pub(super) async fn message(task: &mut Task, element: &Element) -> Result<(), Refused> {
-    let incoming = read_message(element, task.connection.domain.names())?;
+    let incoming = read(task, element)?;
     if incoming.kind == MessageType::Error {
         return Ok(());
     }
@@ -259,10 +268,11 @@ fn to_send(incoming: &Incoming, draft: &Draft, to: &To, reply_to: Option<u64>) -
 
 /// What the stanza alone says of how the message goes.
 fn note_going(task: &Task, incoming: &Incoming, to: &To) {
-    let going = Going { resource: to.resource.as_deref().map(Into::into), room: to.room.clone(), is_private: incoming.no_copy };
-    if !to.is_room && going != Going::default() {
-        task.edge.directory.send(task.session.id, &to.conversation, incoming.client_id(), going);
+    if to.is_room {
+        return;
     }
+    let going = Going { resource: to.resource.as_deref().map(Into::into), room: to.room.clone(), is_private: incoming.no_copy };
+    task.edge.directory.send(task.session.id, &to.conversation, incoming.client_id(), going);
 }
 
 async fn send(task: &mut Task, incoming: &Incoming, draft: &Draft, to: &To) -> Result<(), Refused> {
@@ -302,8 +312,16 @@ fn tell(task: &Task, conversation: &ConversationId, on: bool, state: Option<Chat
     if let Some(state) = state {
         task.edge.directory.set_chat_state(me.conf, conversation, &me.uid, state);
     }
+    // One too many is of no use to anybody.
+    if task.connection.sending.take(&task.session.shard.hub).is_err() {
+        return Ok(());
+    }
     // Nothing is told in a conversation that does not exist yet.
     let Ok(found) = readable(task, conversation) else { return Ok(()) };
+    // Who may say nothing types nothing.
+    if task.edge.hub.reader().may_post(me.conf, &me.uid, conversation).is_err() {
+        return Ok(());
+    }
     let signal = Signal::Typing { conversation: conversation.clone(), from: me.uid.clone(), name: Arc::clone(&me.name), on };
     task.session.tell(&found, signal);
     Ok(())

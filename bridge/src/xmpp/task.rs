@@ -119,7 +119,7 @@ pub(super) async fn serve(mut task: Box<Task>) {
     let end = loop {
         match task.turn().await {
             Ok(()) => {}
-            Err(End::Lost) if task.connection.managed.borrow().is_some() => break Box::pin(task.wait_for_link()).await,
+            Err(End::Lost) if task.connection.resumes() => break Box::pin(task.wait_for_link()).await,
             Err(end) => break end,
         }
         if task.connection.taken_over.borrow().is_some() {
@@ -157,6 +157,9 @@ impl Task {
         }
         if let Some(ending) = self.connection.ending.get() {
             return Err(ending.into());
+        }
+        if self.connection.keeps_too_much() {
+            return Err(StreamError::new(Condition::ResourceConstraint, "RFC 6120 §4.9.3.17", "too much is not acknowledged").into());
         }
         for room in self.connection.left.take() {
             let _ = self.session.unsubscribe(&room);
@@ -268,7 +271,7 @@ impl Task {
     /// Puts on record up to where direct conversations were told: who comes back later goes on from there.
     pub async fn save(&mut self) {
         self.save_at = Instant::now() + SAVE_EVERY;
-        if !self.connection.touched.take() {
+        if !self.connection.touched.take() || self.connection.copies_since.get().is_some() {
             return;
         }
         let given = self.session.cursor();
@@ -374,6 +377,9 @@ impl Task {
         if follows && let Err(error) = presence::follow_direct_from(self, cursor).await {
             tracing::debug!(text = %error.text, "a resumed session does not follow its conversations");
         }
+        if let Err(error) = presence::see_contacts(self).await {
+            tracing::debug!(text = %error.text, "a resumed session does not see its contacts");
+        }
         enter::come_back(self, before, rooms, cursor).await;
         drop(release);
     }
@@ -405,10 +411,12 @@ impl Task {
         while self.connection.received.borrow().under_way() > 0 {
             self.connection.wake.notified().await;
         }
+        // While it is known what the client has not acknowledged; the parcel takes that along.
+        Box::pin(self.save()).await;
         let Some(next) = self.connection.taken_over.take() else { return End::Lost };
         let ((release, released), (leaving, gone)) = (oneshot::channel(), oneshot::channel::<()>());
         let Some(parcel) = self.connection.parcel(self.session.cursor(), self.follows, release, gone) else { return End::Lost };
-        let rooms: Vec<_> = parcel.rooms.iter().map(|(key, ..)| *key).collect();
+        let rooms: Vec<_> = parcel.rooms.iter().map(|room| room.key).collect();
         let is_taken = next.send(parcel).is_ok();
         // Held as long as both are there, so that nobody sees the user go.
         let _ = released.await;

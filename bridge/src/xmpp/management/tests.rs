@@ -95,3 +95,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut unacknowledged = Unacknowledged::default();
+    (0..MOST_STANZAS).for_each(|_| unacknowledged.push(Sent::Event(1)));
+    assert!(!unacknowledged.is_too_much());
+    unacknowledged.push(Sent::Event(1));
+    assert!(unacknowledged.is_too_much());
+    unacknowledged.acknowledge(1, 1).unwrap();
+    assert!(!unacknowledged.is_too_much());
+    unacknowledged.push(Sent::Own(vec![0; MOST_OWN_BYTES + 1].into()));
+    assert!(unacknowledged.is_too_much());
+}

@@ -161,7 +161,8 @@ async fn enter(task: &mut Task, element: &Element, id: &ConversationId, history:
         task.edge.rooms.affiliate(key, &me.uid, affiliation, role, hub.end(me.conf));
     }
     connection.forget_room(key);
-    connection.rooms.borrow_mut().push(InRoom { key, id: id.clone(), version: entered.version });
+    let since = subscribed.page.events.last().map_or(0, |event| event.entry.pos).max(subscribed.head.pos);
+    connection.rooms.borrow_mut().push(InRoom { key, id: id.clone(), version: entered.version, since });
     if entered.is_first_of_room {
         occupants::watch(&task.edge, key, Some(id));
     }
@@ -228,17 +229,17 @@ pub(in crate::xmpp) fn left(edge: &Arc<Edge>, key: RoomKey, session: u64) {
 }
 
 /// A session that was resumed is in its rooms again in place of `before`, from where that was; those that it may not read any more it has left.
-pub(in crate::xmpp) async fn come_back(task: &mut Task, before: u64, rooms: Vec<(RoomKey, ConversationId, u64)>, cursor: u64) {
-    for (key, id, version) in rooms {
+pub(in crate::xmpp) async fn come_back(task: &mut Task, before: u64, rooms: Vec<InRoom>, cursor: u64) {
+    for InRoom { key, id, version, since } in rooms {
         let connection = Rc::clone(&task.connection);
         let (session, shard) = (task.session.id, task.session.shard.index);
         let (reader, conf, uid, name) = (task.edge.hub.reader().clone(), connection.me.conf, connection.me.uid.clone(), id.clone());
         let followed = blocking(move || reader.readable(conf, &uid, &name)).await.and_then(|found| {
             let source = Source { id: id.clone(), kind: found.record.kind };
-            task.session.follow(&Topic::Chat(key.0, key.1), Some(source), HOW, cursor)
+            task.session.follow(&Topic::Chat(key.0, key.1), Some(source), HOW, cursor.max(since))
         });
         if followed.is_ok() && task.edge.rooms.replace(key, before, session, shard) {
-            connection.rooms.borrow_mut().push(InRoom { key, id, version });
+            connection.rooms.borrow_mut().push(InRoom { key, id, version, since });
             continue;
         }
         let _ = task.session.unsubscribe(&id);
