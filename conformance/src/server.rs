@@ -40,12 +40,13 @@ pub struct Options {
     settings: Vec<(String, String)>,
     config: Option<String>,
     args: Vec<String>,
+    xmpp: bool,
     ready_within: Duration,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { data: None, settings: Vec::new(), config: None, args: Vec::new(), ready_within: READY_WITHIN }
+        Options { data: None, settings: Vec::new(), config: None, args: Vec::new(), xmpp: false, ready_within: READY_WITHIN }
     }
 }
 
@@ -89,6 +90,13 @@ impl Options {
     #[must_use]
     pub fn arg(mut self, arg: &str) -> Options {
         self.args.push(arg.to_owned());
+        self
+    }
+
+    /// With XMPP, which is off otherwise.
+    #[must_use]
+    pub fn xmpp(mut self) -> Options {
+        self.xmpp = true;
         self
     }
 
@@ -208,8 +216,9 @@ impl Server {
         if self.child.is_some() {
             self.kill()?;
         }
+        let xmpp = if self.options.xmpp { FREE_PORT } else { "none" };
         let mut child = self
-            .command(&["serve", "--http", FREE_PORT, "--mqtt", FREE_PORT, "--mqtts", FREE_PORT, "--xmpp", "none", "--xmpps", "none"])?
+            .command(&["serve", "--http", FREE_PORT, "--mqtt", FREE_PORT, "--mqtts", FREE_PORT, "--xmpp", xmpp, "--xmpps", xmpp])?
             .args(&self.options.args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -19,6 +19,7 @@ use crate::frame;
 use crate::http;
 use crate::mqtt::packet::{self, Packet};
 use crate::stream::{self, Stream};
+use crate::xmpp::stanza::{self, Stanza};
 
 /// Connections come from this many addresses (127.0.0.1 …), so that neither ports nor the server's
 /// `limits.unauthenticated_per_address` (500) run out when 10,000 connect at once.
@@ -46,6 +47,11 @@ pub trait Load {
         bail!("an MQTT packet {:#04x} on connection {id}, which expects none", packet.first)
     }
 
+    /// A stanza arrived, or another part of an XMPP stream.
+    fn stanza(&mut self, _conns: &mut Conns, id: usize, stanza: &Stanza<'_>) -> Result<()> {
+        bail!("a stanza on connection {id}, which expects none: {}", stanza.shown())
+    }
+
     /// An HTTP response arrived.
     fn responded(&mut self, _conns: &mut Conns, id: usize, status: u16, _body: &[u8]) -> Result<()> {
         bail!("an HTTP response {status} on connection {id}, which expects none")
@@ -68,6 +74,8 @@ pub enum Speaks {
     WebSocket,
     /// MQTT packets, from the first byte on.
     Mqtt,
+    /// An XMPP stream, from the first byte on.
+    Xmpp,
     /// Nothing any more.
     Closed,
 }
@@ -341,6 +349,7 @@ fn hand_on(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> 
         let len = match conns.list[id].speaks {
             Speaks::WebSocket => hand_on_frame(rest, conns, id, load)?,
             Speaks::Mqtt => hand_on_packet(rest, conns, id, load)?,
+            Speaks::Xmpp => hand_on_stanza(rest, conns, id, load)?,
             Speaks::Upgrade | Speaks::Http => hand_on_response(rest, conns, id, load)?,
             // Closed meanwhile: what follows is of no interest.
             Speaks::Closed => return Ok(bytes.len()),
@@ -383,6 +392,19 @@ fn hand_on_packet(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Lo
         load.packet(conns, id, &packet)?;
     }
     Ok(Some(packet.len))
+}
+
+fn hand_on_stanza(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {
+    let Some(stanza) = stanza::first(bytes)? else {
+        return Ok(None);
+    };
+    if stanza.is("/stream:stream") || stanza.is("stream:error") {
+        let spoke = conns.close(id);
+        load.closed(conns, id, spoke, &stanza.shown())?;
+    } else {
+        load.stanza(conns, id, &stanza)?;
+    }
+    Ok(Some(stanza.len))
 }
 
 fn hand_on_response(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {
