@@ -6,7 +6,7 @@
 # Prints an option of the benchmark per server, --peer NAME=PLAIN,TLS (TLS: from the first byte on). With a COMMAND it runs that with these
 # options at its end, and its exit status is the command's; without one it waits until it is ended (Ctrl-C, SIGTERM, or the end of its
 # stdin). Then the servers are stopped and everything of theirs is removed: it lies in a temporary directory, and they listen on free
-# ports of loopback only. fan-out of 1,000 needs 1,001 accounts, 1,000 pairs 2,000, idle and storm 5,000.
+# ports of loopback only. They have the cores CPUS, 0,1 unless it is given (the benchmark's --cpus). fan-out of 1,000 needs 1,001 accounts, 1,000 pairs 2,000, idle and storm 5,000.
 #
 # Needs the packages prosody, prosody-modules, ejabberd, openssl and curl. PROSODY_BACKEND=event takes libevent instead of epoll (package
 # lua-event).
@@ -39,6 +39,8 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
+# From the start on: a server counts its cores when it starts.
+taskset -c -p "${CPUS:-0,1}" $$ > /dev/null || exit 1
 # The connections of 5,000 clients, and what is open besides.
 ulimit -n "$(ulimit -Hn)"
 

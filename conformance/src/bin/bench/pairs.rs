@@ -137,12 +137,12 @@ pub fn beside<S: Speech>(drives: &mut [Drive<S>], names: &[&str], time: Time, op
                 rounds.push(load.drive(drive, time)?);
             }
         }
-        all.push(rows(table, &load.name(), names, &rounds));
+        all.push(rows::<S>(table, &load.name(), names, &rounds));
     }
     Ok(all)
 }
 
-fn rows(table: &mut Table, load: &str, names: &[&str], rounds: &[Vec<Figures>]) -> Value {
+fn rows<S: Speech>(table: &mut Table, load: &str, names: &[&str], rounds: &[Vec<Figures>]) -> Value {
     let mut all = json!({ "load": load });
     let mut load = load;
     for (&name, rounds) in names.iter().zip(rounds) {
@@ -152,7 +152,7 @@ fn rows(table: &mut Table, load: &str, names: &[&str], rounds: &[Vec<Figures>]) 
             name.into(),
             short(figures.per_s),
             figures.told.to_string(),
-            figures.ack.to_string(),
+            if S::HAS_ACKS { figures.ack.to_string() } else { "none".into() },
             format!("{:.2}", figures.used.peer_cores),
             format!("{:.2}", figures.used.own_cores),
         ]);

@@ -96,9 +96,8 @@ enum Step {
 }
 
 fn header() -> String {
-    format!(
-        "<?xml version='1.0'?><stream:stream to='{DOMAIN}' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
-    )
+    let namespaces = "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'";
+    format!("<?xml version='1.0'?><stream:stream to='{DOMAIN}' {namespaces} version='1.0'>")
 }
 
 /// Lets all clients in, `at_once` at a time. The connections' numbers follow on those that `net` has.
@@ -141,7 +140,7 @@ impl LoggingIn<'_> {
         progress.step = match progress.step {
             Step::Features if stanza.is("stream:features") => {
                 let is_scram = client.credential == Credential::Scram;
-                progress.exchange = is_scram.then(|| Exchange::new(&client.user.name, format!("nonce{number}x{:p}", self.clients)));
+                progress.exchange = is_scram.then(|| Exchange::new(&client.user.name));
                 conns.queue(id, client.auth(progress.exchange.as_ref()).as_bytes());
                 if is_scram { Step::Challenge } else { Step::Success }
             }
@@ -230,5 +229,28 @@ impl Load for LoggingIn<'_> {
         try_again(conns, id, spoke, why, &mut self.arrivals.retries)?;
         self.greet(conns, id);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(credential: Credential, secret: &str) -> String {
+        let user = User { name: "alice".into(), secret: secret.into() };
+        let client = Client { user, resource: "b0".into(), credential, is_managed: false, is_available: false, enters_room: false };
+        let exchange = Exchange::new("alice");
+        let auth = client.auth((credential == Credential::Scram).then_some(&exchange));
+        let initial = auth.split(['>', '<']).nth(2).expect("an initial response").to_owned();
+        String::from_utf8(BASE64.decode(initial).expect("base64")).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_first_words_of_each_mechanism() {
+        assert_eq!(auth(Credential::Password, "secret"), "\0alice\0secret");
+        assert_eq!(auth(Credential::Token, "hw_1"), "n,a=alice@localhost,\x01auth=Bearer hw_1\x01\x01");
+        let scram = auth(Credential::Scram, "secret");
+        let nonce = scram.strip_prefix("n,,n=alice,r=").expect("the client's first message");
+        assert!(nonce.len() == 32 && !nonce.contains(','), "{nonce}");
     }
 }

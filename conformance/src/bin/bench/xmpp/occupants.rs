@@ -136,3 +136,62 @@ impl Load for Occupants {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stanza;
+    use super::*;
+
+    /// Two listeners that begin with the first number, and a speaker that has said so many.
+    fn room(said: usize) -> (Net, Occupants) {
+        let mut net = Net::new(([127, 0, 0, 1], 1).into()).expect("a loop");
+        for _ in 0..3 {
+            net.conns().open(Speaks::Xmpp).expect("a connection");
+        }
+        let frame = MessageFrame::new(ROOM, "groupchat", "run", 20);
+        let mut room = Occupants::new(frame, true, vec![FIRST_NUMBER; 2]);
+        for _ in 0..said {
+            room.send(net.conns());
+        }
+        (net, room)
+    }
+
+    fn tell(net: &mut Net, room: &mut Occupants, id: usize, bytes: &str) -> Result<()> {
+        let stanza = stanza::first(bytes.as_bytes())?.context("a whole stanza")?;
+        room.stanza(net.conns(), id, &stanza)
+    }
+
+    fn message(number: u64) -> String {
+        format!("<message from='{ROOM}/a' type='groupchat'><body>{}xx</body><stanza-id/></message>", FIRST_NUMBER + number)
+    }
+
+    #[test]
+    fn it_is_over_when_everyone_has_everything_the_speaker_too() {
+        let (mut net, mut room) = room(2);
+        for number in 0..2 {
+            for id in [1, 2, 0] {
+                assert!(!room.is_done());
+                tell(&mut net, &mut room, id, &message(number)).expect("what is due");
+            }
+        }
+        assert!(room.is_done() && room.is_archived());
+    }
+
+    #[test]
+    fn a_message_again_or_too_early_or_refused_is_the_end() {
+        for id in [0, 1] {
+            let (mut net, mut room) = room(2);
+            tell(&mut net, &mut room, id, &message(0)).expect("what is due");
+            assert!(tell(&mut net, &mut room, id, &message(0)).is_err(), "again, to {id}");
+        }
+        for id in [0, 1] {
+            let (mut net, mut room) = room(2);
+            assert!(tell(&mut net, &mut room, id, &message(1)).is_err(), "a hole, to {id}");
+        }
+        let (mut net, mut room) = room(1);
+        let refused = message(0).replace("groupchat", "error");
+        assert!(tell(&mut net, &mut room, 0, &refused).is_err());
+        assert!(tell(&mut net, &mut room, 1, "<message type='error'><error/></message>").is_err());
+        tell(&mut net, &mut room, 1, "<presence from='lobby@rooms.localhost/a'/>").expect("who comes");
+    }
+}

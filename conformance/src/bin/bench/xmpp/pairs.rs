@@ -92,3 +92,27 @@ impl Speech for Chat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::super::stanza;
+    use super::*;
+
+    fn heard(bytes: &str) -> Result<Heard> {
+        let mut net = Net::new(([127, 0, 0, 1], 1).into())?;
+        let stanza = stanza::first(bytes.as_bytes())?.context("a whole stanza")?;
+        Chat { frames: Vec::new(), body: Key::new(BODY) }.stanza(net.conns(), 0, 0, &stanza)
+    }
+
+    #[test]
+    fn a_message_is_told_and_a_refusal_is_the_end() {
+        let message = "<message from='a@localhost/b' type='chat'><body>1000000007xx</body></message>";
+        assert_eq!(heard(message).expect("a message"), Heard::Told(1_000_000_007));
+        assert_eq!(heard("<presence from='a@localhost/b'/>").expect("presence"), Heard::Nothing);
+        let late = message.replace("</message>", "<delay xmlns='urn:xmpp:delay'/></message>");
+        assert_eq!(heard(&late).expect("an old message"), Heard::Nothing);
+        assert!(heard(&message.replace("'chat'", "'error'")).is_err());
+    }
+}

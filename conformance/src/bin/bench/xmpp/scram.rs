@@ -33,8 +33,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// `user` needs no escaping. The nonce need not be unguessable here, only new.
-    pub fn new(user: &str, nonce: String) -> Exchange {
+    /// `user` needs no escaping.
+    pub fn new(user: &str) -> Exchange {
+        Exchange::with_nonce(user, format!("{:032x}", rand::random::<u128>()))
+    }
+
+    fn with_nonce(user: &str, nonce: String) -> Exchange {
         Exchange { bare: format!("n={user},r={nonce}"), nonce, server_signature: None }
     }
 
@@ -96,7 +100,7 @@ mod tests {
     #[test]
     fn the_example_of_rfc_5802() {
         let mut keys = Keys::default();
-        let mut exchange = Exchange::new("user", "fyko+d2lbbFgONRv9qkxdawL".into());
+        let mut exchange = Exchange::with_nonce("user", "fyko+d2lbbFgONRv9qkxdawL".into());
         assert_eq!(exchange.first(), "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL");
         let challenge = "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";
         let answer = exchange.answer(challenge, "pencil", &mut keys).expect("a challenge");

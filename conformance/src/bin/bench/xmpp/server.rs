@@ -8,6 +8,7 @@ use conformance::server::{Options as ServerOptions, rss_bytes_of};
 use super::peers::pid_of;
 use crate::mqtt::broker::listener;
 use crate::options::{Options, Peer};
+use crate::place::pin_process;
 use crate::stage::{PASSWORD, Stage};
 
 /// The domain of Hallway's demo; a peer serves the same.
@@ -50,7 +51,10 @@ pub fn start(options: &Options, settings: &[(&str, &str)], accounts: usize) -> R
     }
     for peer in &options.peer {
         if let &Peer::Running { name, plain, tls } = peer {
-            servers.push(Server::Peer { name, plain, tls, pid: pid_of(plain)? });
+            let pid = pid_of(plain)?;
+            // Started by somebody else, it may have had more cores than Hallway.
+            pin_process(&options.cpus, pid);
+            servers.push(Server::Peer { name, plain, tls, pid });
         }
     }
     ensure!(!servers.is_empty(), "nothing to measure");
