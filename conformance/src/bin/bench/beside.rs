@@ -33,9 +33,15 @@ pub fn rounds<L: Fan>(
     let mut rounds: Vec<Vec<Round>> = windows.iter().map(|_| Vec::new()).collect();
     for _ in 0..options.rounds_or(5) {
         for (&window, rounds) in windows.iter().zip(&mut rounds) {
-            let servers = drives.iter_mut().map(|drive| drive.measure(window, warmup_s, seconds)).collect::<Result<_>>()?;
+            let mut servers = Vec::new();
+            for index in 0..drives.len() {
+                servers.push(drives[index].measure(window, warmup_s, seconds)?);
+                drives.iter_mut().try_for_each(Drive::attend)?;
+            }
             let half = bare(&drives[0], window.div_ceil(2))?.measure(window, warmup_s, seconds)?;
+            drives.iter_mut().try_for_each(Drive::attend)?;
             let whole = bare(&drives[0], window)?.measure(window, warmup_s, seconds)?;
+            drives.iter_mut().try_for_each(Drive::attend)?;
             rounds.push(Round { servers, half, whole });
         }
     }

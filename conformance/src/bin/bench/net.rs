@@ -26,6 +26,8 @@ use crate::xmpp::stanza::{self, Stanza};
 pub const SOURCE_ADDRESSES: usize = 64;
 /// Room for the longest answer: 500 events of the largest bench body.
 const READ_BUFFER_BYTES: usize = 8 << 20;
+/// Long enough to read and answer what waits.
+pub const ATTENDING: Duration = Duration::from_millis(5);
 /// Events taken from the kernel in one turn.
 const EVENTS_PER_TURN: usize = 1024;
 const WAKE: Token = Token(usize::MAX);

@@ -133,8 +133,9 @@ pub fn beside<S: Speech>(drives: &mut [Drive<S>], names: &[&str], time: Time, op
     for load in loads(options) {
         let mut rounds: Vec<Vec<Figures>> = drives.iter().map(|_| Vec::new()).collect();
         for _ in 0..options.rounds_or(3) {
-            for (drive, rounds) in drives.iter_mut().zip(&mut rounds) {
-                rounds.push(load.drive(drive, time)?);
+            for (index, rounds) in rounds.iter_mut().enumerate() {
+                rounds.push(load.drive(&mut drives[index], time)?);
+                drives.iter_mut().try_for_each(Drive::attend)?;
             }
         }
         all.push(rows::<S>(table, &load.name(), names, &rounds));
