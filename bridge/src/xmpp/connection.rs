@@ -1,6 +1,7 @@
 //! A connection as its shard and its task share it: the shard writes events to it and brings the hub's answers, the task does all else.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -131,6 +132,8 @@ pub(super) struct Connection {
     pub rooms: RefCell<Vec<InRoom>>,
     /// While direct conversations are caught up with.
     pub catching: RefCell<Option<Box<Catching>>>,
+    /// People who are shown as being here by other protocols.
+    pub elsewhere: RefCell<HashSet<Uid>>,
     /// Rooms that it was put out of, and follows still.
     pub left: RefCell<Vec<ConversationId>>,
     /// People with whom a conversation has begun: contacts from now on.
@@ -177,6 +180,7 @@ impl Connection {
             detached: Cell::new(false),
             rooms: RefCell::default(),
             catching: RefCell::default(),
+            elsewhere: RefCell::default(),
             left: RefCell::default(),
             met: RefCell::default(),
             copies_since: Cell::new(None),
@@ -312,6 +316,16 @@ impl Connection {
         if self.waits.get() {
             self.wake.notify_one();
         }
+    }
+
+    /// Somebody is here by another protocol than XMPP, or is not; whether that is to be told: not that who was not shown is not.
+    pub fn show_elsewhere(&self, uid: &Uid, is_elsewhere: bool) -> bool {
+        let mut shown = self.elsewhere.borrow_mut();
+        if is_elsewhere {
+            shown.insert(uid.clone());
+            return true;
+        }
+        shown.remove(uid)
     }
 
     /// Whether the session is in the room with this number.

@@ -11,6 +11,7 @@ use hallway_broker::topic::Telling;
 
 use super::connection::Connection;
 use super::directory::Going;
+use super::muc::enter;
 use super::presence;
 use super::rooms::Departure;
 use super::stanza::{self, Carbon, ChatState, Ends, Invitation, message_id, write_carbon, write_chat_read, write_chat_state};
@@ -74,7 +75,7 @@ fn put_out(connection: &Connection, event: &Event, change: Change, into: &mut Ve
     if !connection.forget_room(key) {
         return;
     }
-    connection.edge.rooms.leave(key, connection.session.get(), how);
+    enter::left(&connection.edge, key, connection.session.get(), how);
     let mut stanza = Vec::new();
     presence::write_own_departure(connection, (key, &event.place.conversation), how, &mut stanza);
     connection.emit_addressed(&stanza, into);
@@ -245,6 +246,9 @@ fn presence_of(connection: &Connection, user: &Uid, status: Status, text: &str, 
     }
     let live: Vec<Live> = connection.edge.hub.sessions().of(connection.me.conf, user);
     let is_elsewhere = live.iter().any(|live| live.via != Via::Xmpp);
+    if !connection.show_elsewhere(user, is_elsewhere) {
+        return Stamped::Unwanted;
+    }
     let status = if is_elsewhere { status } else { Status::Offline };
     let mut stanza = Vec::new();
     presence::write_of_service(connection, user, status, text, &mut stanza);

@@ -22,6 +22,7 @@ use super::muc::enter as muc;
 use super::names::Address;
 use super::notify;
 use super::profile::avatar;
+use super::rooms::Departure;
 use super::roster;
 use super::stanza::Condition;
 use super::stream::{Framing, ns, write_element};
@@ -329,7 +330,7 @@ async fn unavailable(task: &mut Task, element: &Element) {
 
 fn leave_rooms(task: &mut Task) {
     for room in task.connection.rooms.take() {
-        muc::left(&task.edge, room.key, task.session.id);
+        muc::left(&task.edge, room.key, task.session.id, Departure::Left);
         let _ = task.session.unsubscribe(&room.id);
     }
 }
@@ -337,7 +338,7 @@ fn leave_rooms(task: &mut Task) {
 /// The session has ended: everybody is told.
 pub(super) async fn gone(task: &Task) {
     for room in task.connection.rooms.take() {
-        muc::left(&task.edge, room.key, task.session.id);
+        muc::left(&task.edge, room.key, task.session.id, Departure::Left);
     }
     let me = &task.connection.me;
     if task.edge.directory.remove(me.conf, &me.uid, task.session.id).is_some() {
@@ -407,7 +408,7 @@ pub(super) fn write_presence_of(connection: &Connection, uid: &Uid, into: &mut V
         }
     }
     let is_elsewhere = edge.hub.sessions().of(conf, uid).iter().any(|live| live.via != hallway_broker::model::Via::Xmpp);
-    if is_elsewhere {
+    if connection.show_elsewhere(uid, is_elsewhere) && is_elsewhere {
         let Presence { status, text } = edge.hub.sessions().presence(conf, uid);
         let mut stanza = Vec::new();
         write_of_service(connection, uid, status, &text, &mut stanza);

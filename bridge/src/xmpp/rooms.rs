@@ -311,7 +311,11 @@ impl Rooms {
 
     /// A session could not be told of the changes: the next [`Rooms::tick`] has it look again, whether or not there are more.
     pub fn look_again(&self, key: RoomKey, session: u64) {
-        self.with(key, |room| room.look_again(session));
+        // With the next news, or the next look without any: what does not take it now will not at once.
+        if let Some(shared) = self.room(key) {
+            lock(&shared).look_again(session);
+            lock(&self.wanting).insert(key);
+        }
     }
 
     /// A session has other presence; `false` when it is not in.

@@ -421,7 +421,7 @@ impl Task {
         // Held as long as both are there, so that nobody sees the user go.
         let _ = released.await;
         for key in rooms {
-            self.edge.rooms.leave(key, self.session.id, Departure::Left);
+            enter::left(&self.edge, key, self.session.id, Departure::Left);
         }
         drop(leaving);
         if !is_taken {

@@ -14,6 +14,7 @@ use hallway_broker::state::StateError;
 use hallway_broker::topic::Telling;
 
 use super::edge::{Domains, Edge};
+use super::muc::occupants;
 use super::rooms::{Departure, standing_of};
 use super::stanza::{Occupant, Original, Outgoing, Retraction};
 
@@ -52,7 +53,9 @@ impl XmppWire {
                     Change::Left if !event.place.kind.is_public() => Departure::NoLongerMember,
                     _ => return self.affiliate(edge, event, user),
                 };
-                edge.rooms.put_out(key, user, out, entry.pos);
+                if edge.rooms.put_out(key, user, out, entry.pos).was_last_of_room {
+                    occupants::watch(edge, key, None);
+                }
             }
             _ => {}
         }

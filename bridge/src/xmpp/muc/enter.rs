@@ -212,7 +212,7 @@ fn leave(task: &mut Task, room: &ConversationId) {
     let key = connection.rooms.borrow().iter().find(|in_room| in_room.id == *room).map(|in_room| in_room.key);
     let Some(key) = key else { return };
     connection.forget_room(key);
-    left(&task.edge, key, task.session.id);
+    left(&task.edge, key, task.session.id, Departure::Left);
     let _ = task.session.unsubscribe(room);
     task.session.push(|into| {
         let mut stanza = Vec::new();
@@ -222,8 +222,8 @@ fn leave(task: &mut Task, room: &ConversationId) {
 }
 
 /// A session is in a room no more.
-pub(in crate::xmpp) fn left(edge: &Arc<Edge>, key: RoomKey, session: u64) {
-    if edge.rooms.leave(key, session, Departure::Left).is_some_and(|leaving| leaving.was_last_of_room) {
+pub(in crate::xmpp) fn left(edge: &Edge, key: RoomKey, session: u64, how: Departure) {
+    if edge.rooms.leave(key, session, how).is_some_and(|leaving| leaving.was_last_of_room) {
         occupants::watch(edge, key, None);
     }
 }

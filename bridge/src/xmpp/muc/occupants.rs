@@ -10,6 +10,7 @@ use hallway_broker::session::blocking;
 use hallway_broker::shard::Shard;
 use hallway_broker::topic::Topic;
 
+use super::enter;
 use crate::xmpp::connection::Connection;
 use crate::xmpp::edge::{Edge, connection_here};
 use crate::xmpp::names::nick_of;
@@ -106,7 +107,7 @@ fn look(edge: &Arc<Edge>, shard: &Rc<Shard>, key: RoomKey, sessions: &[u64]) {
         }
         if resync {
             connection.forget_room(key);
-            edge.rooms.leave(key, *session, Departure::Left);
+            enter::left(edge, key, *session, Departure::Left);
         } else if let Some(room) = connection.rooms.borrow_mut().iter_mut().find(|room| room.key == key) {
             room.version = version;
         }

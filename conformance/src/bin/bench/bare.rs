@@ -20,6 +20,9 @@ use crate::frame;
 use crate::request::{FIRST_NUMBER, write_ten_digits};
 use crate::scan::find;
 
+/// What stands before an XMPP message's text.
+pub const BODY: &[u8] = b"<body>";
+
 /// What the process is told on its stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Task {
@@ -60,6 +63,12 @@ impl Message {
         let (text, seq_at) = with_ten_digit_seq(payload)?;
         let head = packet.strip_suffix(payload.as_bytes()).context("a packet with another payload")?;
         Ok(Message { bytes: [head, text.as_bytes()].concat(), seq_at: head.len() + seq_at })
+    }
+
+    /// A whole stanza as the server wrote it, whose text begins with a number of ten digits.
+    pub fn stanza(stanza: &[u8]) -> Result<Message> {
+        let seq_at = find(stanza, BODY).context("a message without a text")? + BODY.len();
+        Ok(Message { bytes: stanza.to_vec(), seq_at })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::mqtt::packet::Packet;
 use crate::net::{Conns, Load};
 use crate::request::{FIRST_NUMBER, SendFrame};
 use crate::speech::{Heard, Speech, WebSocket};
+use crate::xmpp::stanza::Stanza;
 
 /// More than a load ever has outstanding.
 const SLOTS: usize = 1 << 17;
@@ -160,7 +161,7 @@ impl<S: Speech> Chatter<S> {
         self.next_number += 1;
         let slot = &mut self.slots[number as usize % SLOTS];
         ensure!(slot.is_acked && slot.is_told, "message {} of sender {} was never done", slot.number, slot.line);
-        *slot = Slot { number, line, due, is_acked: false, is_told: !self.has_partners };
+        *slot = Slot { number, line, due, is_acked: !S::HAS_ACKS, is_told: !self.has_partners };
         conns.queue(self.conns.start + line, self.speech.say(line, number));
         self.outstanding += 1;
         Ok(())
@@ -225,6 +226,15 @@ impl<S: Speech> Load for Chatter<S> {
         }
         let line = id - self.conns.start;
         let heard = self.speech.packet(conns, id, line, packet)?;
+        self.heard(conns, line, heard)
+    }
+
+    fn stanza(&mut self, conns: &mut Conns, id: usize, stanza: &Stanza<'_>) -> Result<()> {
+        if !self.conns.contains(&id) {
+            return Ok(());
+        }
+        let line = id - self.conns.start;
+        let heard = self.speech.stanza(conns, id, line, stanza)?;
         self.heard(conns, line, heard)
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 
 use crate::bare::Bare;
 use crate::meter::{Meter, Used};
-use crate::net::{Conns, Load, Net};
+use crate::net::{ATTENDING, Conns, Load, Net};
 
 /// More than a window.
 const RING: usize = 1 << 14;
@@ -103,6 +103,11 @@ impl<L: Fan> Drive<L> {
             self.net.run(&mut self.load, DRAIN_WITHIN, "the last deliveries", L::is_done)?;
         }
         Ok(Sample { per_s, used })
+    }
+
+    /// Answers what came while others were measured: a ping that waits too long ends a connection.
+    pub fn attend(&mut self) -> Result<()> {
+        self.net.run_for(&mut self.load, ATTENDING).map(drop)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::bare_relay::Relay;
 use crate::chatter::{Chatter, Refill};
 use crate::latency::{self, Summary};
 use crate::meter::{Meter, Used};
-use crate::net::{Net, Speaks};
+use crate::net::{ATTENDING, Net, Speaks};
 use crate::pacer::Pacer;
 use crate::report::median_of;
 use crate::request::{FIRST_NUMBER, SendFrame};
@@ -151,6 +151,11 @@ impl<S: Speech> Drive<S> {
             told: self.load.told.summary(),
             used,
         }
+    }
+
+    /// Answers what came while others were measured: a ping that waits too long ends a connection.
+    pub fn attend(&mut self) -> Result<()> {
+        self.net.run_for(&mut self.load, ATTENDING).map(drop)
     }
 
     /// Until everything outstanding is done, once: what is lost shows here.

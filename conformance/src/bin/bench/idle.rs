@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::meter::rss_bytes;
 use crate::net::{Conns, Load, Net};
@@ -14,12 +14,16 @@ use crate::stage::Stage;
 
 const CHANNEL: &str = "lobby";
 /// What start and sign-in leave to do (flushes, freed memory) is over by then.
-const SETTLE: Duration = Duration::from_secs(3);
+pub const SETTLE: Duration = Duration::from_secs(3);
 
+/// Of the table of [`line`].
+pub const HEADERS: [&str; 6] = ["", "transport", "RSS before MiB", "after MiB", "KiB per connection", "target"];
+
+/// Resident memory without the connections, and with them.
 #[derive(Debug, Clone, Copy)]
-struct Round {
-    before_bytes: f64,
-    after_bytes: f64,
+pub struct Round {
+    pub before_bytes: f64,
+    pub after_bytes: f64,
 }
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
@@ -45,6 +49,21 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         json!({ "connections": connections, "bytes_per_connection": per_connection, "rounds_rss_bytes": rounds }),
     );
     Ok(())
+}
+
+/// A row, and its figures.
+pub fn line(table: &mut Table, name: &str, transport: &str, rounds: &[Round], connections: usize, target: &str) -> Value {
+    let per_connection = median_of(rounds, |round| (round.after_bytes - round.before_bytes) / connections as f64);
+    table.row(vec![
+        name.into(),
+        transport.into(),
+        mib(median_of(rounds, |round| round.before_bytes)),
+        mib(median_of(rounds, |round| round.after_bytes)),
+        format!("{:.2}", per_connection / 1024.0),
+        target.into(),
+    ]);
+    let rounds: Vec<_> = rounds.iter().map(|round| [round.before_bytes, round.after_bytes]).collect();
+    json!({ "bytes_per_connection": per_connection, "rounds_rss_bytes": rounds })
 }
 
 fn round(stage: &mut Stage, connections: usize) -> Result<Round> {

@@ -1,4 +1,4 @@
-//! The load generator: how fast Hallway is over WebSocket and MQTT, next to what the same bytes cost without a server.
+//! The load generator: how fast Hallway is over WebSocket, MQTT and XMPP, next to what the same bytes cost without a server.
 //!
 //! One thread, one epoll, few instructions per message: it shares two cores with the server it measures. In reading order:
 //! - [`options`]: the command line; [`place`]: which cores and how many files; [`report`]: medians, tables, JSON.
@@ -8,8 +8,9 @@
 //! - [`bare`], [`bare_relay`]: the limit, a process that only writes, or answers, the same bytes; [`meter`]: who used what.
 //! - [`speech`], [`chatter`], [`drive`], [`pacer`]: senders, acks and partners, driven at a pace; used by [`ingest`],
 //!   [`pairs`], [`headline`] and [`coldstart`].
-//! - [`deliveries`] with [`fanout`]; [`idle`], [`storm`], [`reconnect`]: the other measurements, a file each.
+//! - [`deliveries`] with [`fanout`], [`beside`] for several servers; [`idle`], [`storm`], [`reconnect`]: the other measurements, a file each.
 //! - [`mqtt`]: the same over MQTT, many topics and subscriptions, beside another broker.
+//! - [`xmpp`]: the same over XMPP, beside servers that run already.
 //!
 //! All load goes to loopback, is bounded in count and time, and ends by itself.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -17,6 +18,7 @@
 mod arrivals;
 mod bare;
 mod bare_relay;
+mod beside;
 mod chatter;
 mod coldstart;
 mod deliveries;
@@ -45,6 +47,7 @@ mod speech;
 mod stage;
 mod storm;
 mod stream;
+mod xmpp;
 
 use anyhow::Result;
 use clap::Parser;
@@ -63,6 +66,7 @@ fn main() -> Result<()> {
     let wanted = match options.command {
         Command::All => Command::MEASUREMENTS.to_vec(),
         Command::Mqtt => Command::MQTT.to_vec(),
+        Command::Xmpp => Command::XMPP.to_vec(),
         one => vec![one],
     };
     for command in wanted {
@@ -90,6 +94,10 @@ fn measure(command: Command, options: &Options, report: &mut Report) -> Result<(
         Command::MqttStorm => mqtt::storm::run(options, report),
         Command::MqttTopics => mqtt::topics::run(options, report),
         Command::MqttSubscriptions => mqtt::subscriptions::run(options, report),
-        Command::All | Command::Mqtt | Command::BareWriter => Ok(()),
+        Command::XmppFanout => xmpp::fanout::run(options, report),
+        Command::XmppPairs => xmpp::pairs::run(options, report),
+        Command::XmppIdle => xmpp::idle::run(options, report),
+        Command::XmppStorm => xmpp::storm::run(options, report),
+        Command::All | Command::Mqtt | Command::Xmpp | Command::BareWriter => Ok(()),
     }
 }

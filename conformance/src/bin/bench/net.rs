@@ -19,12 +19,15 @@ use crate::frame;
 use crate::http;
 use crate::mqtt::packet::{self, Packet};
 use crate::stream::Stream;
+use crate::xmpp::stanza::{self, Stanza};
 
 /// Connections come from this many addresses (127.0.0.1 …), so that neither ports nor the server's
 /// `limits.unauthenticated_per_address` (500) run out when 10,000 connect at once.
 pub const SOURCE_ADDRESSES: usize = 64;
 /// Room for the longest answer: 500 events of the largest bench body.
 const READ_BUFFER_BYTES: usize = 8 << 20;
+/// Long enough to read and answer what waits.
+pub const ATTENDING: Duration = Duration::from_millis(5);
 /// Events taken from the kernel in one turn.
 const EVENTS_PER_TURN: usize = 1024;
 const WAKE: Token = Token(usize::MAX);
@@ -44,6 +47,11 @@ pub trait Load {
     /// An MQTT packet arrived.
     fn packet(&mut self, _conns: &mut Conns, id: usize, packet: &Packet<'_>) -> Result<()> {
         bail!("an MQTT packet {:#04x} on connection {id}, which expects none", packet.first)
+    }
+
+    /// A stanza arrived, or another part of an XMPP stream.
+    fn stanza(&mut self, _conns: &mut Conns, id: usize, stanza: &Stanza<'_>) -> Result<()> {
+        bail!("a stanza on connection {id}, which expects none: {}", stanza.shown())
     }
 
     /// An HTTP response arrived.
@@ -68,6 +76,8 @@ pub enum Speaks {
     WebSocket,
     /// MQTT packets, from the first byte on.
     Mqtt,
+    /// An XMPP stream, from the first byte on.
+    Xmpp,
     /// Nothing any more.
     Closed,
 }
@@ -341,6 +351,7 @@ fn hand_on(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> 
         let len = match conns.list[id].speaks {
             Speaks::WebSocket => hand_on_frame(rest, conns, id, load)?,
             Speaks::Mqtt => hand_on_packet(rest, conns, id, load)?,
+            Speaks::Xmpp => hand_on_stanza(rest, conns, id, load)?,
             Speaks::Upgrade | Speaks::Http => hand_on_response(rest, conns, id, load)?,
             // Closed meanwhile: what follows is of no interest.
             Speaks::Closed => return Ok(bytes.len()),
@@ -383,6 +394,19 @@ fn hand_on_packet(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Lo
         load.packet(conns, id, &packet)?;
     }
     Ok(Some(packet.len))
+}
+
+fn hand_on_stanza(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {
+    let Some(stanza) = stanza::first(bytes)? else {
+        return Ok(None);
+    };
+    if stanza.is("/stream:stream") || stanza.is("stream:error") {
+        let spoke = conns.close(id);
+        load.closed(conns, id, spoke, &stanza.shown())?;
+    } else {
+        load.stanza(conns, id, &stanza)?;
+    }
+    Ok(Some(stanza.len))
 }
 
 fn hand_on_response(bytes: &[u8], conns: &mut Conns, id: usize, load: &mut impl Load) -> Result<Option<usize>> {

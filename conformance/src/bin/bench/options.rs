@@ -1,7 +1,10 @@
 //! The command line. An option that is not given takes the default of the measurement that reads it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use conformance::mqtt::Version;
 
@@ -40,6 +43,16 @@ pub enum Command {
     MqttSubscriptions,
     /// All six of MQTT, one after the other.
     Mqtt,
+    /// XMPP: one room with its archive, 1,000 occupants, beside the peers and the bare writer.
+    XmppFanout,
+    /// XMPP: 1,000 two-person chats, beside the peers.
+    XmppPairs,
+    /// XMPP: server memory per silent connection, plain, TLS, and with stream management, beside the peers.
+    XmppIdle,
+    /// XMPP: 5,000 logins at once, by token and by password, beside the peers.
+    XmppStorm,
+    /// All four of XMPP, one after the other.
+    Xmpp,
     /// The limit's own process; started by `fanout`, `ingest` and `pairs`.
     #[value(hide = true)]
     BareWriter,
@@ -61,16 +74,55 @@ impl Command {
     /// What `mqtt` means.
     pub const MQTT: [Command; 6] =
         [Command::MqttFanout, Command::MqttPairs, Command::MqttIdle, Command::MqttStorm, Command::MqttTopics, Command::MqttSubscriptions];
+
+    /// What `xmpp` means.
+    pub const XMPP: [Command; 4] = [Command::XmppFanout, Command::XmppPairs, Command::XmppIdle, Command::XmppStorm];
 }
 
 /// What is measured beside Hallway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
+    /// Of MQTT; started by the benchmark.
     Mosquitto,
+    /// Of XMPP; runs already.
+    Running {
+        name: &'static str,
+        plain: SocketAddr,
+        tls: Option<SocketAddr>,
+    },
     None,
 }
 
-/// Load generator for Hallway's WebSocket and MQTT edges. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
+impl FromStr for Peer {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Peer, anyhow::Error> {
+        let (name, addresses) = match text {
+            "mosquitto" => return Ok(Peer::Mosquitto),
+            "none" => return Ok(Peer::None),
+            _ => text.split_once('=').context("a peer is mosquitto, none, prosody=ADDR or ejabberd=ADDR")?,
+        };
+        let Some(name) = ["prosody", "ejabberd"].into_iter().find(|&known| known == name) else {
+            bail!("no peer has the name {name}");
+        };
+        let (plain, tls) = match addresses.split_once(',') {
+            Some((plain, tls)) => (plain, Some(tls.parse()?)),
+            None => (addresses, None),
+        };
+        Ok(Peer::Running { name, plain: plain.parse()?, tls })
+    }
+}
+
+/// What an idle XMPP connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Idle {
+    Plain,
+    Tls,
+    /// Plain, with stream management (XEP-0198).
+    Managed,
+}
+
+/// Load generator for Hallway's WebSocket, MQTT and XMPP edges. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub struct Options {
@@ -131,10 +183,11 @@ pub struct Options {
     /// reconnect: how many channels the clients follow, one each
     #[arg(long, default_value_t = 100)]
     pub channels: usize,
-    /// mqtt: the broker that is measured in the same rounds; skipped where it is not installed
-    #[arg(long, value_enum, default_value_t = Peer::Mosquitto)]
-    pub peer: Peer,
-    /// mqtt: measure the peer alone
+    /// What is measured in the same rounds. mqtt: mosquitto, skipped where it is not installed, or none. xmpp: a server that
+    /// runs already, prosody=ADDR or ejabberd=ADDR, or both; ADDR,ADDR has direct TLS at the second (conformance/peers/xmpp)
+    #[arg(long, value_name = "PEER", default_value = "mosquitto")]
+    pub peer: Vec<Peer>,
+    /// mqtt, xmpp: measure the peers alone
     #[arg(long)]
     pub without_hallway: bool,
     /// mqtt-fanout: QoS of the subscriptions (a list)
@@ -146,6 +199,9 @@ pub struct Options {
     /// mqtt-topics: topics; mqtt-subscriptions: subscriptions [20,000; 100,000]
     #[arg(long)]
     pub topics: Option<usize>,
+    /// xmpp-idle: which connections (a list); a peer's first are the only ones that find a fresh process
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain,tls,managed")]
+    pub idle: Vec<Idle>,
     /// More configuration for the server, e.g. --set limits.messages_per_second=0
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
@@ -181,5 +237,22 @@ impl Options {
     /// The text of every message: letters that need no escaping, so that its length on the wire is known.
     pub fn body(&self) -> String {
         "x".repeat(self.body_bytes.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_a_name_with_its_addresses() {
+        let peer = |text: &str| text.parse::<Peer>();
+        let (plain, tls) = (SocketAddr::from(([127, 0, 0, 1], 5222)), SocketAddr::from(([127, 0, 0, 1], 5223)));
+        assert_eq!(peer("prosody=127.0.0.1:5222").expect("a peer"), Peer::Running { name: "prosody", plain, tls: None });
+        let both = peer("ejabberd=127.0.0.1:5222,127.0.0.1:5223").expect("a peer");
+        assert_eq!(both, Peer::Running { name: "ejabberd", plain, tls: Some(tls) });
+        assert_eq!(peer("mosquitto").expect("a peer"), Peer::Mosquitto);
+        assert_eq!(peer("none").expect("no peer"), Peer::None);
+        assert!(peer("prosody").is_err() && peer("prosody=localhost").is_err() && peer("other=127.0.0.1:1").is_err());
     }
 }

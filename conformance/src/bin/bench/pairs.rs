@@ -1,7 +1,7 @@
 //! Two-person chats: how long from one person to the other at a fixed rate, and how many messages at most.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::chatter::Chatter;
 use crate::drive::{Drive, Figures, Time, Window, medians};
@@ -47,14 +47,11 @@ struct Round {
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let chats = options.clients_or(1_000);
-    let per_second = options.rate.unwrap_or(2_000.0);
     let mut chat = Chats::prepare(options, chats)?;
     let mut table = Table::new(&["load", "", "msg/s", "told p50/p99/max ms", "ack p50/p99/max ms", "peer cores", "generator", "ratio"]);
-    let mut loads = vec![Load::Open(per_second)];
-    loads.extend(options.windows_or(&[100, 1_000, 4_000]).into_iter().map(Load::Closed));
     let time = Time::new(options.warmup_s, options.seconds_or(10.0));
     let mut all = Vec::new();
-    for load in loads {
+    for load in loads(options) {
         let rounds = (0..options.rounds_or(3)).map(|_| round(&mut chat, load, time)).collect::<Result<Vec<_>>>()?;
         let server = medians(&rounds.iter().map(|round| round.server).collect::<Vec<_>>());
         let bare = medians(&rounds.iter().map(|round| round.bare).collect::<Vec<_>>());
@@ -84,6 +81,12 @@ pub enum Load {
     Open(f64),
     /// Messages outstanding.
     Closed(usize),
+}
+
+/// The fixed rate first, then each window.
+fn loads(options: &Options) -> Vec<Load> {
+    let windows = options.windows_or(&[100, 1_000, 4_000]);
+    std::iter::once(Load::Open(options.rate.unwrap_or(2_000.0))).chain(windows.into_iter().map(Load::Closed)).collect()
 }
 
 impl Load {
@@ -119,4 +122,42 @@ fn cells(load: &str, who: &str, figures: &Figures, ratio: &str) -> Vec<String> {
         format!("{:.2}", figures.used.own_cores),
         ratio.into(),
     ]
+}
+
+/// Of the table of [`beside`].
+pub const HEADERS: [&str; 7] = ["load", "", "msg/s", "told p50/p99/max ms", "ack p50/p99/max ms", "cores", "generator"];
+
+/// All loads, several servers in turn within each round.
+pub fn beside<S: Speech>(drives: &mut [Drive<S>], names: &[&str], time: Time, options: &Options, table: &mut Table) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for load in loads(options) {
+        let mut rounds: Vec<Vec<Figures>> = drives.iter().map(|_| Vec::new()).collect();
+        for _ in 0..options.rounds_or(3) {
+            for (index, rounds) in rounds.iter_mut().enumerate() {
+                rounds.push(load.drive(&mut drives[index], time)?);
+                drives.iter_mut().try_for_each(Drive::attend)?;
+            }
+        }
+        all.push(rows::<S>(table, &load.name(), names, &rounds));
+    }
+    Ok(all)
+}
+
+fn rows<S: Speech>(table: &mut Table, load: &str, names: &[&str], rounds: &[Vec<Figures>]) -> Value {
+    let mut all = json!({ "load": load });
+    let mut load = load;
+    for (&name, rounds) in names.iter().zip(rounds) {
+        let figures = medians(rounds);
+        table.row(vec![
+            std::mem::take(&mut load).into(),
+            name.into(),
+            short(figures.per_s),
+            figures.told.to_string(),
+            if S::HAS_ACKS { figures.ack.to_string() } else { "none".into() },
+            format!("{:.2}", figures.used.peer_cores),
+            format!("{:.2}", figures.used.own_cores),
+        ]);
+        all[name] = json!({ "median": figures.json(), "rounds": rounds.iter().map(Figures::json).collect::<Vec<_>>() });
+    }
+    all
 }

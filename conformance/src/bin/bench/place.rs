@@ -21,13 +21,18 @@ pub fn raise_open_files() -> Result<()> {
 ///
 /// The targets are for two cores that all share. `taskset` does it, because the standard library cannot.
 pub fn pin(cpus: &str) -> String {
-    if cpus != "all" {
-        let pid = std::process::id().to_string();
-        let taskset = Command::new("taskset").args(["-a", "-c", "-p", cpus, &pid]).stdout(Stdio::null()).status();
-        if !taskset.is_ok_and(|status| status.success()) {
-            eprintln!("cannot pin to cores {cpus} with taskset; running on all");
-        }
-    }
+    pin_process(cpus, std::process::id());
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!("{cores} cores shared by all (--cpus {cpus})")
+}
+
+/// Pins all threads of a process to `cpus`, unless these are all.
+pub fn pin_process(cpus: &str, pid: u32) {
+    if cpus == "all" {
+        return;
+    }
+    let taskset = Command::new("taskset").args(["-a", "-c", "-p", cpus, &pid.to_string()]).stdout(Stdio::null()).status();
+    if !taskset.is_ok_and(|status| status.success()) {
+        eprintln!("cannot pin process {pid} to cores {cpus} with taskset; it runs on all");
+    }
 }

@@ -7,6 +7,7 @@ use crate::net::Conns;
 use crate::request::{self, ANSWER_KEY, SendFrame};
 use crate::rpc::{self, Message};
 use crate::scan::{self, Key};
+use crate::xmpp::stanza::Stanza;
 
 /// A notification names its method this early, or the slower way finds it.
 const METHOD_WITHIN: usize = 48;
@@ -26,6 +27,8 @@ pub enum Heard {
 pub trait Speech {
     /// Whether senders are told their own messages too.
     const HAS_ECHO: bool;
+    /// Whether the server tells senders that it has their messages.
+    const HAS_ACKS: bool = true;
 
     fn senders(&self) -> usize;
 
@@ -35,6 +38,11 @@ pub trait Speech {
     /// A WebSocket text for a sender.
     fn text(&mut self, sender: usize, _payload: &[u8]) -> Result<Heard> {
         bail!("sender {sender} got a WebSocket text")
+    }
+
+    /// A stanza for a sender, on connection `_id`.
+    fn stanza(&mut self, _conns: &mut Conns, _id: usize, sender: usize, stanza: &Stanza<'_>) -> Result<Heard> {
+        bail!("sender {sender} got a stanza: {}", stanza.shown())
     }
 
     /// An MQTT packet for a sender, on connection `_id`.

@@ -35,8 +35,13 @@ impl Stage {
     /// Starts a server on `--data` or in a temporary directory, with `settings` and then those of the command line, and
     /// sees to it that `accounts` accounts are there.
     pub fn start(options: &Options, settings: &[(&str, &str)], accounts: usize) -> Result<Stage> {
+        Stage::start_on(server::Options::new(), options, settings, accounts)
+    }
+
+    /// The same with what the server is started with besides.
+    pub fn start_on(server: server::Options, options: &Options, settings: &[(&str, &str)], accounts: usize) -> Result<Stage> {
         // The quota for registrations is for people; 10,000 accounts in a minute are not what is measured.
-        let mut config = server::Options::new().set("limits.registrations_per_minute_per_address", 0).ready_within(READY_WITHIN);
+        let mut config = server.set("limits.registrations_per_minute_per_address", 0).ready_within(READY_WITHIN);
         let from_user =
             options.settings.iter().map(|setting| setting.split_once('=').with_context(|| format!("--set {setting} is not KEY=VALUE")));
         for pair in settings.iter().copied().map(Ok).chain(from_user) {

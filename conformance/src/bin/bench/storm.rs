@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::arrivals::try_again;
+use crate::arrivals::{Arrivals, try_again};
 use crate::http::{Post, post_all};
 use crate::latency::{self, Latency, Summary};
 use crate::net::{Conns, Load, Net, SOURCE_ADDRESSES, Speaks};
@@ -18,13 +18,22 @@ use crate::stage::{Account, Stage, login};
 
 const WITHIN: Duration = Duration::from_secs(120);
 /// Between storms the server notices that the last one's connections are gone.
-const PAUSE: Duration = Duration::from_secs(1);
+pub const PAUSE: Duration = Duration::from_secs(1);
+/// Of the table.
+pub const HEADERS: [&str; 5] = ["login", "all in after s", "connects retried", "each p50/p99/max ms", "target s"];
 
+/// One storm.
 #[derive(Debug, Clone, Copy)]
-struct Round {
-    took_s: f64,
-    each: Summary,
-    retries: usize,
+pub struct Round {
+    pub took_s: f64,
+    pub each: Summary,
+    pub retries: usize,
+}
+
+impl Round {
+    pub fn of(mut arrivals: Arrivals) -> Round {
+        Round { took_s: arrivals.took.as_secs_f64(), each: arrivals.latency.summary(), retries: arrivals.retries }
+    }
 }
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
@@ -39,25 +48,11 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         by_password.push(password_round(&stage, clients)?);
         std::thread::sleep(PAUSE);
     }
-    let mut table = Table::new(&["login", "all in after s", "connects retried", "each p50/p99/max ms", "target s"]);
-    let mut line = |name: &str, rounds: &[Round], target: &str| {
-        let each = latency::medians(&rounds.iter().map(|round| round.each).collect::<Vec<_>>());
-        let took_s = median_of(rounds, |round| round.took_s);
-        table.row(vec![
-            name.into(),
-            format!("{took_s:.2}"),
-            format!("{:.0}", median_of(rounds, |round| round.retries as f64)),
-            each.to_string(),
-            target.into(),
-        ]);
-        let each: Vec<_> =
-            rounds.iter().map(|round| json!({ "s": round.took_s, "each": round.each.json(), "retries": round.retries })).collect();
-        json!({ "s": took_s, "rounds": each })
-    };
+    let mut table = Table::new(&HEADERS);
     let figures = json!({
         "clients": clients,
-        "token": line("token: connect, upgrade, hello", &by_token, "≤ 1"),
-        "password": line("password: POST /api/login, connect, upgrade, hello", &by_password, "≤ 1.5"),
+        "token": line(&mut table, "token: connect, upgrade, hello", &by_token, "≤ 1"),
+        "password": line(&mut table, "password: POST /api/login, connect, upgrade, hello", &by_password, "≤ 1.5"),
     });
     let note = format!(
         "{clients} clients at once, {per_user} per account, from {SOURCE_ADDRESSES} loopback addresses (unauthenticated \
@@ -65,6 +60,22 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     );
     report.add("storm", &note, &table, figures);
     Ok(())
+}
+
+/// A row of the table, and its figures.
+pub fn line(table: &mut Table, name: &str, rounds: &[Round], target: &str) -> Value {
+    let each = latency::medians(&rounds.iter().map(|round| round.each).collect::<Vec<_>>());
+    let took_s = median_of(rounds, |round| round.took_s);
+    table.row(vec![
+        name.into(),
+        format!("{took_s:.2}"),
+        format!("{:.0}", median_of(rounds, |round| round.retries as f64)),
+        each.to_string(),
+        target.into(),
+    ]);
+    let rounds: Vec<_> =
+        rounds.iter().map(|round| json!({ "s": round.took_s, "each": round.each.json(), "retries": round.retries })).collect();
+    json!({ "s": took_s, "rounds": rounds })
 }
 
 /// A login by everyone. Registration may not fill the cache that a login fills: seen before means a login in this process.

@@ -43,7 +43,7 @@ pub fn start(options: &Options, settings: &[(&str, &str)], accounts: usize) -> R
             None => eprintln!("Hallway is skipped, it has no MQTT listener: {}", stage.server.ready_line()),
         }
     }
-    if options.peer == Peer::Mosquitto {
+    if options.peer.contains(&Peer::Mosquitto) {
         match peers::version() {
             Some(_) => brokers.push(Broker { process: Process::Mosquitto(Mosquitto::start()?), version }),
             None => eprintln!("mosquitto is skipped, it is not installed"),
@@ -56,7 +56,7 @@ pub fn start(options: &Options, settings: &[(&str, &str)], accounts: usize) -> R
 }
 
 /// An address in `ready http=127.0.0.1:8080 mqtt=127.0.0.1:1883 …`.
-fn listener(ready: &str, name: &str) -> Option<SocketAddr> {
+pub fn listener(ready: &str, name: &str) -> Option<SocketAddr> {
     ready.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
 }
 

@@ -1,10 +1,9 @@
 //! Server memory per MQTT connection that is signed in, subscribed to a chat, and silent; plain, and TLS.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::broker::{self, Broker, Credential};
 use super::login::{Client, acknowledge, log_in};
@@ -12,18 +11,10 @@ use super::packet::Packet;
 use super::peer_note;
 use super::subscribers::TOPIC;
 use crate::arrivals::GENTLE;
+use crate::idle::{self, Round, SETTLE};
 use crate::net::{Conns, Load, Net};
 use crate::options::Options;
-use crate::report::{Report, Table, median_of, mib};
-
-/// What start and sign-in leave to do (flushes, freed memory) is over by then.
-const SETTLE: Duration = Duration::from_secs(3);
-
-#[derive(Debug, Clone, Copy)]
-struct Round {
-    before_bytes: f64,
-    after_bytes: f64,
-}
+use crate::report::{Report, Table};
 
 #[derive(Debug, Clone, Copy)]
 enum Transport {
@@ -35,7 +26,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let connections = options.clients_or(5_000);
     let per_user = options.sessions_per_user.unwrap_or(1).max(1);
     let mut brokers = broker::start(options, &[], connections.div_ceil(per_user))?;
-    let mut table = Table::new(&["", "transport", "RSS before MiB", "after MiB", "KiB per connection", "target"]);
+    let mut table = Table::new(&idle::HEADERS);
     let mut figures = json!({ "connections": connections });
     for (transport, name, target) in [(Transport::Plain, "plain", "≤ 2"), (Transport::Tls, "tls", "plain + ≤ 16")] {
         let mut rounds: Vec<Vec<Round>> = brokers.iter().map(|_| Vec::new()).collect();
@@ -49,7 +40,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         }
         for (broker, rounds) in brokers.iter().zip(&rounds).filter(|(_, rounds)| !rounds.is_empty()) {
             let target = if broker.stage().is_some() { target } else { "" };
-            figures[name][broker.name()] = line(&mut table, broker.name(), name, rounds, connections, target);
+            figures[name][broker.name()] = idle::line(&mut table, broker.name(), name, rounds, connections, target);
         }
     }
     let note = format!(
@@ -59,20 +50,6 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     );
     report.add("mqtt_idle", &note, &table, figures);
     Ok(())
-}
-
-fn line(table: &mut Table, name: &str, transport: &str, rounds: &[Round], connections: usize, target: &str) -> Value {
-    let per_connection = median_of(rounds, |round| (round.after_bytes - round.before_bytes) / connections as f64);
-    table.row(vec![
-        name.into(),
-        transport.into(),
-        mib(median_of(rounds, |round| round.before_bytes)),
-        mib(median_of(rounds, |round| round.after_bytes)),
-        format!("{:.2}", per_connection / 1024.0),
-        target.into(),
-    ]);
-    let rounds: Vec<_> = rounds.iter().map(|round| [round.before_bytes, round.after_bytes]).collect();
-    json!({ "bytes_per_connection": per_connection, "rounds_rss_bytes": rounds })
 }
 
 impl Transport {

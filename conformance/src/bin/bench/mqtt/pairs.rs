@@ -1,7 +1,7 @@
 //! Two-person chats at QoS 1: how long from one person to the other at a fixed rate, and how many messages at most.
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::broker::{self, Broker, Credential};
 use super::canonical::canonical;
@@ -11,31 +11,21 @@ use super::peer_note;
 use super::speech::{Mqtt, text};
 use crate::arrivals::GENTLE;
 use crate::chatter::Chatter;
-use crate::drive::{Drive, Figures, Time, Window, medians};
+use crate::drive::{Drive, Time, Window};
 use crate::net::Net;
 use crate::options::Options;
-use crate::pairs::Load;
-use crate::report::{Report, Table, short};
+use crate::pairs;
+use crate::report::{Report, Table};
 use crate::request::FIRST_NUMBER;
 
 pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let chats = options.clients_or(1_000);
     let brokers = broker::start(options, &[], chats * 2)?;
+    let names: Vec<&str> = brokers.iter().map(Broker::name).collect();
     let mut drives = connect(&brokers, chats, options)?;
-    let mut loads = vec![Load::Open(options.rate.unwrap_or(2_000.0))];
-    loads.extend(options.windows_or(&[100, 1_000, 4_000]).into_iter().map(Load::Closed));
     let time = Time::new(options.warmup_s, options.seconds_or(10.0));
-    let mut table = Table::new(&["load", "", "msg/s", "told p50/p99/max ms", "ack p50/p99/max ms", "cores", "generator"]);
-    let mut all = Vec::new();
-    for load in loads {
-        let mut rounds: Vec<Vec<Figures>> = drives.iter().map(|_| Vec::new()).collect();
-        for _ in 0..options.rounds_or(3) {
-            for (drive, rounds) in drives.iter_mut().zip(&mut rounds) {
-                rounds.push(load.drive(drive, time)?);
-            }
-        }
-        all.push(rows(&mut table, &load.name(), &brokers, &rounds));
-    }
+    let mut table = Table::new(&pairs::HEADERS);
+    let all = pairs::beside(&mut drives, &names, time, options, &mut table)?;
     let note = format!(
         "{chats} two-person chats, {} connections, MQTT {} QoS 1, senders hear themselves too, default limits unless --set; told: due → the \
          partner has it; {}",
@@ -84,23 +74,4 @@ fn connect_one(broker: &Broker, chats: &[String], options: &Options, payload_byt
     let conns = log_in(&mut net, broker.version, &clients, GENTLE)?.conns();
     let load = Chatter::with(Mqtt::new(broker.version, frames), conns, true, FIRST_NUMBER);
     Ok(Drive::server(net, load, broker.pid()?))
-}
-
-fn rows(table: &mut Table, load: &str, brokers: &[Broker], rounds: &[Vec<Figures>]) -> Value {
-    let mut all = json!({ "load": load });
-    let mut load = load;
-    for (broker, rounds) in brokers.iter().zip(rounds) {
-        let figures = medians(rounds);
-        table.row(vec![
-            std::mem::take(&mut load).into(),
-            broker.name().into(),
-            short(figures.per_s),
-            figures.told.to_string(),
-            figures.ack.to_string(),
-            format!("{:.2}", figures.used.peer_cores),
-            format!("{:.2}", figures.used.own_cores),
-        ]);
-        all[broker.name()] = json!({ "median": figures.json(), "rounds": rounds.iter().map(Figures::json).collect::<Vec<_>>() });
-    }
-    all
 }
