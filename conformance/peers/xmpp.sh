@@ -17,7 +17,7 @@
 # who comes and goes; archives of direct chats too; no federation; only the log's errors.
 set -uo pipefail
 
-if [ $# -lt 2 ]; then sed -n '2,18p' "$0"; exit 2; fi
+if [ $# -lt 2 ]; then sed -n '2,17p' "$0"; exit 2; fi
 which=$1 accounts=$2
 shift 2
 case $which in prosody | ejabberd | both) ;; *) echo "no such server: $which" >&2; exit 2 ;; esac
