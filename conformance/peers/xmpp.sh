@@ -6,16 +6,18 @@
 # Prints an option of the benchmark per server, --peer NAME=PLAIN,TLS (TLS: from the first byte on). With a COMMAND it runs that with these
 # options at its end, and its exit status is the command's; without one it waits until it is ended (Ctrl-C, SIGTERM, or the end of its
 # stdin). Then the servers are stopped and everything of theirs is removed: it lies in a temporary directory, and they listen on free
-# ports of loopback only. They have the cores CPUS, 0,1 unless it is given (the benchmark's --cpus). fan-out of 1,000 needs 1,001 accounts, 1,000 pairs 2,000, idle and storm 5,000.
+# ports of loopback only. They have the cores CPUS, 0,1 unless it is given (the benchmark's --cpus). Fan-out of 1,000 needs 1,001
+# accounts, 1,000 pairs 2,000, idle and storm 5,000.
 #
-# Needs the packages prosody, prosody-modules, ejabberd, openssl and curl. PROSODY_BACKEND=event takes libevent instead of epoll (package
-# lua-event).
+# Needs the packages prosody, prosody-modules, ejabberd, erlang-p1-sqlite3, sqlite3, openssl and curl. EJABBERD_ARCHIVE=mnesia keeps
+# ejabberd's archives in its own tables, which get slower with every message, instead of in SQLite. PROSODY_BACKEND=event takes
+# libevent instead of epoll (package lua-event). KEEP=1 leaves the directory.
 #
 # Tuning: no rate limits, shapers or ping; passwords as they are (no hashing at login); rooms with an archive (MAM) and nobody told of
 # who comes and goes; archives of direct chats too; no federation; only the log's errors.
 set -uo pipefail
 
-if [ $# -lt 2 ]; then sed -n '2,16p' "$0"; exit 2; fi
+if [ $# -lt 2 ]; then sed -n '2,17p' "$0"; exit 2; fi
 which=$1 accounts=$2
 shift 2
 case $which in prosody | ejabberd | both) ;; *) echo "no such server: $which" >&2; exit 2 ;; esac
@@ -121,13 +123,20 @@ END
 }
 
 start_ejabberd() {
-  local dir=$work/ejabberd plain tls http pid
+  local dir=$work/ejabberd plain tls http pid archive
   mkdir -p "$dir/spool"
   certificate "$dir"
   free_port; plain=$port
   free_port; tls=$port
   free_port; http=$port
+  archive=${EJABBERD_ARCHIVE:-sql}
+  if [ "$archive" = sql ]; then
+    sqlite3 "$dir/archive.db" 'PRAGMA journal_mode=WAL' > /dev/null || exit 1
+    sqlite3 "$dir/archive.db" < /usr/share/ejabberd/sql/lite.sql || exit 1
+  fi
   cat > "$dir/ejabberd.yml" << END
+sql_type: sqlite
+sql_database: "$dir/archive.db"
 hosts: [localhost]
 loglevel: error
 certfiles: ["$dir/both.pem"]
@@ -145,7 +154,7 @@ modules:
   mod_admin_extra: {}
   mod_disco: {}
   mod_http_api: {}
-  mod_mam: { default: always, assume_mam_usage: true, cache_size: 100000 }
+  mod_mam: { db_type: $archive, default: always, assume_mam_usage: true, cache_size: 100000 }
   mod_muc:
     host: rooms.localhost
     max_users: 20000
