@@ -91,7 +91,7 @@ impl Managed {
     /// How many stanzas of the client are done that count.
     pub fn handled(&self, received: &Received) -> u32 {
         let handled = received.handled();
-        if reached(handled, self.before) { handled.wrapping_sub(self.before) } else { 0 }
+        if management::reached(handled, self.before) { handled.wrapping_sub(self.before) } else { 0 }
     }
 }
 
@@ -284,7 +284,7 @@ impl Connection {
     pub fn acknowledge_if_due(&self, into: &mut Vec<u8>) {
         let mut managed = self.managed.borrow_mut();
         let received = self.received.borrow();
-        let is_due = |managed: &Managed| managed.wants.is_some_and(|wants| reached(received.handled(), wants));
+        let is_due = |managed: &Managed| managed.wants.is_some_and(|wants| management::reached(received.handled(), wants));
         let Some(managed) = managed.as_mut().filter(|managed| is_due(managed)) else { return };
         managed.wants = None;
         let handled = managed.handled(&received);
@@ -345,11 +345,6 @@ impl Connection {
         rooms.retain(|room| room.key != key);
         rooms.len() < before
     }
-}
-
-/// Whether a count has reached another, both modulo 2³².
-fn reached(count: u32, other: u32) -> bool {
-    count.wrapping_sub(other) < u32::MAX / 2
 }
 
 impl Link for Connection {

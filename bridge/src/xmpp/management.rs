@@ -19,6 +19,11 @@ const MOST_OWN_BYTES: usize = 32 << 20;
 /// The namespace of stream management.
 pub const NS: &str = "urn:xmpp:sm:3";
 
+/// Whether a count has reached another, both modulo 2³².
+pub(super) fn reached(count: u32, other: u32) -> bool {
+    count.wrapping_sub(other) < u32::MAX / 2
+}
+
 /// Appends that a request is refused (XEP-0198 §3, §5), for a defined condition of stanza errors.
 pub fn write_failed(condition: &'static str, out: &mut Vec<u8>) {
     Writer::new(out).open("failed", NS).inside().open(condition, STANZA_ERRORS).empty().close("failed");
@@ -149,11 +154,15 @@ impl Unacknowledged {
         }
     }
 
-    /// The client has handled so many in all. `given`: every event at or below this pos was sent that is for it.
+    /// The client has handled so many in all. `given`: every event at or below this pos was sent that is for it. Fewer than before changes nothing:
+    /// xmpp.js counts from nothing again when what comes behind `<enabled/>` is read at once with it.
     ///
     /// # Errors
     /// [`TooHigh`]; nothing is changed.
     pub fn acknowledge(&mut self, handled: u32, given: u64) -> Result<(), TooHigh> {
+        if !reached(handled, self.acknowledged) {
+            return Ok(());
+        }
         let more = handled.wrapping_sub(self.acknowledged) as usize;
         if more > self.stanzas.len() {
             let sent = self.acknowledged.wrapping_add(u32::try_from(self.stanzas.len()).unwrap_or(u32::MAX));

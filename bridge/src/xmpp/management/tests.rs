@@ -32,7 +32,9 @@ fn what_was_not_sent_cannot_be_acknowledged() {
     assert_eq!((sent.len(), sent.own_bytes(), sent.cursor(9)), (2, 5, 6));
     sent.acknowledge(1, 9).unwrap();
     assert_eq!((sent.len(), sent.cursor(9)), (1, 9));
-    assert_eq!(sent.acknowledge(0, 9), Err(TooHigh { handled: 0, sent: 2 }));
+    // Fewer than before is nothing new.
+    sent.acknowledge(0, 9).unwrap();
+    assert_eq!((sent.len(), sent.cursor(9)), (1, 9));
     sent.acknowledge(2, 9).unwrap();
     assert!(sent.is_empty() && sent.own_bytes() == 0);
 }
