@@ -153,6 +153,8 @@ pub enum Action {
     DropItem { node: Arc<str>, id: Arc<str> },
     /// Let all items of a node go, and the node itself unless it is kept: a bounded step each time.
     DropNode { node: Arc<str>, keep: bool },
+    /// Publish on an application's topic, and store it with the topic.
+    Store(Arc<Publication>),
 }
 
 /// A command, as the log keeps it.

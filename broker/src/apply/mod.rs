@@ -12,6 +12,7 @@ mod items;
 mod kept;
 mod members;
 mod messages;
+mod stored;
 mod topics;
 
 #[cfg(test)]
@@ -103,6 +104,7 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::SetNode { node, settings } => items::set_node(view, ask, node, *settings),
         Action::DropItem { node, id } => items::drop_item(view, ask, node, id),
         Action::DropNode { node, keep } => items::drop_node(view, ask, node, *keep),
+        Action::Store(publication) => stored::publish(view, ask, publication),
     }
 }
 
