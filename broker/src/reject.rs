@@ -64,6 +64,7 @@ reasons! {
     SignInClosed: Forbidden "sign_in_closed" "accounts are made by the organisers here",
     PlaintextLogin: Forbidden "plaintext_login" "sign in over TLS",
     NotAllowed: Forbidden "not_allowed" "this is not allowed here",
+    AllowanceUnknown: Forbidden "allowance_unknown" "whoever decides about this topic does not answer: try again later",
     UnknownConversation: NotFound "unknown_conversation" "there is no such conversation",
     UnknownConference: NotFound "unknown_conference" "there is no such conference",
     UnknownUser: NotFound "unknown_user" "there is no such user",

@@ -222,7 +222,7 @@ async fn begin(door: Door, connect: &Connect<'_>, signed_in: SignedIn) -> Option
         door.refuse(refused(Code::SERVER_BUSY, "client_id_in_use")).await;
         return None;
     };
-    let rights = door.edge.hub.topic_rights(&signed_in.who.conference, &signed_in.who.uid, signed_in.role);
+    let rights = Some(door.edge.hub.topic_rights(&signed_in.who, signed_in.role));
     let publisher = Publisher {
         hub: &door.edge.hub,
         who: &signed_in.who,
