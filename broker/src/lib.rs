@@ -7,7 +7,8 @@
 //! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`], [`tree`], [`shares`];
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`sessions`], [`reader`] (queries);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
-//! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
+//! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`],
+//!    [`outward`] (requests to other servers).
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
@@ -39,6 +40,7 @@ pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod outbox;
+pub mod outward;
 pub mod peers;
 pub mod policy;
 pub mod queue;
