@@ -7,12 +7,14 @@ use crate::apply::{Idempotency, ReadMark};
 use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
-use crate::model::{Belongings, Conference, Conversation, Entry, Item, KeptSession, KeptSubscription, Member, Node, Retained, Token, User};
+use crate::model::{
+    Belongings, Conference, Conversation, Entry, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Token, User,
+};
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEhikKmnoprRsStuUwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEhiIjkKmnoprRsStuUwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -68,6 +70,8 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'E' => whole::<(Vec<u8>, u64)>(value).is_some(),
         b'h' => whole::<ConferenceHead>(value).is_some(),
         b'i' => whole::<Idempotency>(value).is_some(),
+        b'I' => whole::<Invite>(value).is_some(),
+        b'j' => whole::<Uid>(value).is_some(),
         b'k' => whole::<Node>(value).is_some(),
         b'K' => whole::<Item>(value).is_some(),
         b'm' => whole::<Member>(value).is_some(),
@@ -153,7 +157,7 @@ impl Walk<'_> {
             b'k' => self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of))),
             b'K' => self.has_node_of(parts, None),
             b'o' => self.has_node_of(parts, whole::<String>(value)),
-            b'n' => self.has_user(parts.conf, whole::<Uid>(value)),
+            b'n' | b'j' => self.has_user(parts.conf, whole::<Uid>(value)),
             b'p' => self.has_conversation(parts.conf, parts.rest),
             b'u' => match parts.split_rest() {
                 Some((_, id)) => self.has_conversation(parts.conf, id),
