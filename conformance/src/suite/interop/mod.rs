@@ -1,9 +1,10 @@
 //! The edges with the clients that people use. The programs are in `interop/<protocol>/`; each prints a line per check. This is how they
-//! are run; [`mqtt`] and [`xmpp`] say which.
+//! are run; [`mqtt`], [`xmpp`] and [`apps`] say which.
 //!
 //! `interop/<protocol>/setup` fetches their libraries into `target/interop` (or the directory that `CONFORMANCE_INTEROP` names). What cannot
 //! be had is a failure that says what to install: a client that was not tried does not pass.
 
+pub mod apps;
 pub mod mqtt;
 pub mod xmpp;
 
@@ -27,6 +28,7 @@ const KILL: &str = "kill";
 pub fn run(report: &mut Report) {
     mqtt::run(report);
     xmpp::run(report);
+    apps::run(report);
 }
 
 /// A program and what `setup` must have made for it.
