@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::Report;
-use crate::server::Server;
+use crate::server::{Server, target_dir};
 
 /// Names the directory for the programs' libraries.
 const DIRECTORY: &str = "CONFORMANCE_INTEROP";
@@ -47,9 +47,7 @@ struct Kit {
 impl Kit {
     /// The programs are in `interop/<protocol>`, their libraries under `below` the directory for all of them.
     fn new(protocol: &str, below: &str) -> Kit {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-        let target = || workspace.join(std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)).join("interop");
-        let libraries = std::env::var_os(DIRECTORY).map_or_else(target, PathBuf::from);
+        let libraries = std::env::var_os(DIRECTORY).map_or_else(|| target_dir().join("interop"), PathBuf::from);
         Kit { programs: Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(protocol), libraries: libraries.join(below) }
     }
 
