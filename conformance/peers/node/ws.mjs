@@ -20,7 +20,7 @@ function post(socket, { conversation: name, id, text }) {
   const to = conversation(name);
   const ts = new Date().toISOString();
   const seq = (to.seq += 1);
-  const params = { conversation: name, seq, id: `${id}-abcdefghijkl`, kind: "message", from: socket.user, name: socket.user, ts, via: "ws", client_id: id, text, n: seq };
+  const params = { conversation: name, seq, id: String(seq).padStart(26, "a"), kind: "message", from: socket.user, name: socket.user, ts, via: "ws", client_id: id, text, n: seq };
   const message = Buffer.from(JSON.stringify({ jsonrpc: "2.0", method: "message", params }));
   for (const follower of to.followers) {
     if (follower !== socket || socket.hasEcho) follower.send(message, { binary: false });

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::listeners::{self, CONVERSATION};
@@ -38,20 +38,20 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
             Over::Websocket => {
                 let connected = served.iter().map(|&server| fanout::connect(server, 1, options));
                 let mut drives = ready(connected)?;
-                bytes.push(drives.first().context("nothing to measure")?.load.message_bytes());
+                bytes.extend(drives.iter().map(|drive| drive.load.message_bytes()));
                 table.measure(&mut drives, fanout::bare, options)?;
             }
             Over::Socketio => {
                 let connected = served.iter().map(|&server| listeners::connect(server, listeners, options));
                 let mut drives = ready(connected)?;
-                bytes.push(drives.first().context("nothing to measure")?.load.message_bytes());
+                bytes.extend(drives.iter().map(|drive| drive.load.message_bytes()));
                 table.measure(&mut drives, listeners::bare, options)?;
             }
         }
     }
     let note = format!(
-        "1 conversation → {listeners} listeners besides the speaker, message rate limit off; messages of {bytes:?} B, the bare writer's as \
-         Hallway's; medians; bare half: half windows joined into a write, whole: whole windows; target: 0.65 of bare; {}",
+        "1 conversation → {listeners} listeners besides the speaker, message rate limit off; messages of {bytes:?} B in the rows' order, the bare \
+         writer's as the first's; medians; bare half: half windows joined into a write, whole: whole windows; target: 0.65 of bare; {}",
         peer_note(&servers)
     );
     report.add("sockets_fanout", &note, &table, json!({ "message_bytes": bytes, "windows": figures }));
