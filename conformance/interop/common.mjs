@@ -96,6 +96,14 @@ export class Inbox {
     });
   }
 
+  /** So many wanted items, and whatever else comes shortly after them. */
+  async collect(count, wanted, ms = 2 * SOON_MS) {
+    const end = Date.now() + ms;
+    while (this.items.filter(wanted).length < count && Date.now() < end) await this.change(end - Date.now());
+    await pause(SILENCE_MS);
+    return this.items.splice(0).filter(wanted);
+  }
+
   async expectNone(what, wanted = () => true, ms = SILENCE_MS) {
     await pause(ms);
     const came = this.items.splice(0).filter(wanted);
@@ -103,10 +111,10 @@ export class Inbox {
   }
 }
 
-/** Elements show themselves as XML, all else as JSON. */
+/** What knows how to show itself does (elements as XML), all else is shown as JSON. */
 function show(item) {
-  const text = item?.toString?.();
-  return (text?.startsWith("<") ? text : JSON.stringify(item))?.slice(0, 600);
+  const shows = typeof item === "object" && item?.toString && ![Object.prototype, Array.prototype].some((one) => one.toString === item.toString);
+  return (shows ? item.toString() : JSON.stringify(item))?.slice(0, 600);
 }
 
 /** One line per check; ends the program, after `end`. */

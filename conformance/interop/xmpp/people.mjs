@@ -1,15 +1,11 @@
-// What the XMPP programs in JavaScript share besides `common.mjs`: their arguments, the server's certificate, the link that can be cut.
+// What the XMPP programs in JavaScript share besides `common.mjs`: their arguments, the server's certificate.
 
-import { spawn, spawnSync } from "node:child_process";
-import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { spawnSync } from "node:child_process";
 
-import { Inbox, ensure, where } from "../common.mjs";
+import { where } from "../common.mjs";
 
 export * from "../common.mjs";
-
-const here = dirname(fileURLToPath(import.meta.url));
+export { Link } from "./link.mjs";
 
 const [http, plain, tls, ca, domain, prefix, ...rest] = process.argv.slice(2);
 if (!prefix) {
@@ -23,27 +19,4 @@ export function trustCertificate() {
   if (process.env.NODE_EXTRA_CA_CERTS === ca) return;
   const again = spawnSync(process.execPath, process.argv.slice(1), { stdio: "inherit", env: { ...process.env, NODE_EXTRA_CA_CERTS: ca } });
   process.exit(again.status ?? 1);
-}
-
-/** `link.py` in front of an address. */
-export class Link {
-  static async open(target) {
-    const link = new Link();
-    link.child = spawn("python3", [join(here, "link.py"), target], { stdio: ["pipe", "pipe", "inherit"] });
-    link.said = new Inbox();
-    createInterface({ input: link.child.stdout }).on("line", (line) => link.said.put(line));
-    link.address = await link.said.expect("the link's address", (line) => line.includes(":"));
-    return link;
-  }
-
-  /** `silence` or `cut`. */
-  async does(verb) {
-    this.child.stdin.write(`${verb}\n`);
-    const answer = await this.said.expect("the link's answer", (line) => line.startsWith(`${verb} `));
-    ensure(answer === `${verb} 1`, `the link said ${answer}`);
-  }
-
-  close() {
-    this.child.stdin.end();
-  }
 }
