@@ -13,6 +13,8 @@
 //! | `E` | conf, uid | where an erasure goes on |
 //! | `h` | conf | `ConferenceHead` |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
+//! | `I` | conf, hash of the code | [`Invite`](crate::model::Invite) |
+//! | `j` | conf, hash of (issuer, subject) | uid |
 //! | `k` | conf, uid, `0`, node | [`Node`](crate::model::Node) |
 //! | `K` | conf, uid, `0`, node, `0`, item id | [`Item`](crate::model::Item) |
 //! | `m` | conf, conv, uid | [`Member`](crate::model::Member) |
@@ -38,7 +40,7 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::model::TokenHash;
+use crate::model::{InviteHash, SubjectHash, TokenHash};
 
 /// A key of the state.
 pub type Key = Vec<u8>;
@@ -49,7 +51,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbBceEhikKmnopqQrRsStuvwx";
+const OF_CONFERENCE: &[u8] = b"UbBceEhiIjkKmnopqQrRsStuvwx";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -238,6 +240,24 @@ pub fn conference_head(conf: ConfNo) -> Key {
 #[must_use]
 pub fn idempotency(conf: ConfNo, conv: ConvNo, hash: u128) -> Key {
     conv_key(IDEMPOTENCY, conf, conv, &hash.to_be_bytes())
+}
+
+/// An invitation.
+#[must_use]
+pub fn invite(conf: ConfNo, code: &InviteHash) -> Key {
+    conf_key(b'I', conf, code)
+}
+
+/// All invitations of a conference.
+#[must_use]
+pub fn invites(conf: ConfNo) -> Key {
+    conf_key(b'I', conf, b"")
+}
+
+/// Who somebody of an identity provider is here.
+#[must_use]
+pub fn subject(conf: ConfNo, subject: &SubjectHash) -> Key {
+    conf_key(b'j', conf, subject)
 }
 
 /// A membership.

@@ -8,7 +8,8 @@
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`sessions`], [`reader`] (queries),
 //!    [`gatherings`] (who is at a topic);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
-//! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`].
+//! 6. around it: [`accounts`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`],
+//!    [`outward`] (requests to other servers).
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
@@ -41,6 +42,7 @@ pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod outbox;
+pub mod outward;
 pub mod peers;
 pub mod policy;
 pub mod queue;

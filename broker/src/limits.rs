@@ -137,5 +137,7 @@ pub const MAX_ITEM_ID_BYTES: usize = 160;
 pub const MAX_ITEM_BYTES: usize = 192 << 10;
 /// Bytes of all kept items of one user, ids included.
 pub const MAX_ITEMS_BYTES: u32 = 1 << 20;
+/// Most invitations of one conference that have not expired.
+pub const MAX_INVITES: usize = 1000;
 /// Most tokens of one account.
 pub const MAX_TOKENS: usize = 64;

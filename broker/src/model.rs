@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
-pub use account::{Credentials, ScramKeys, SignIn, Token, TokenHash, User, UserRole};
+pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, SubjectHash, Token, TokenHash, User, UserRole};
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};
 

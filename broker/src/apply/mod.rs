@@ -8,6 +8,7 @@ mod accounts;
 mod blocks;
 mod conferences;
 mod conversations;
+mod invites;
 mod items;
 mod kept;
 mod members;
@@ -105,6 +106,10 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::DropItem { node, id } => items::drop_item(view, ask, node, id),
         Action::DropNode { node, keep } => items::drop_node(view, ask, node, *keep),
         Action::Store(publication) => stored::publish(view, ask, publication),
+        Action::AddSubject { subject, uid, name, role } => accounts::add_subject(view, ask, subject, uid, name.as_deref(), *role),
+        Action::Register { uid, name, credentials, invite } => invites::register(view, ask, uid, name.as_deref(), credentials, invite),
+        Action::AddInvite { code, invite } => invites::add(view, ask, code, invite),
+        Action::RemoveInvite { code } => invites::remove(view, ask, code),
     }
 }
 

@@ -8,14 +8,14 @@ use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::model::{
-    Belongings, Conference, Conversation, Entry, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored, StoredTotals, Token,
-    User,
+    Belongings, Conference, Conversation, Entry, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored, StoredTotals,
+    Token, User,
 };
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEhikKmnopqQrRsStuUvwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEhiIjkKmnopqQrRsStuUvwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -71,6 +71,8 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'E' => whole::<(Vec<u8>, u64)>(value).is_some(),
         b'h' => whole::<ConferenceHead>(value).is_some(),
         b'i' => whole::<Idempotency>(value).is_some(),
+        b'I' => whole::<Invite>(value).is_some(),
+        b'j' => whole::<Uid>(value).is_some(),
         b'k' => whole::<Node>(value).is_some(),
         b'K' => whole::<Item>(value).is_some(),
         b'm' => whole::<Member>(value).is_some(),
@@ -159,7 +161,7 @@ impl Walk<'_> {
             b'k' => self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of))),
             b'K' => self.has_node_of(parts, None),
             b'o' => self.has_node_of(parts, whole::<String>(value)),
-            b'n' => self.has_user(parts.conf, whole::<Uid>(value)),
+            b'n' | b'j' => self.has_user(parts.conf, whole::<Uid>(value)),
             b'p' => self.has_conversation(parts.conf, parts.rest),
             b'u' => match parts.split_rest() {
                 Some((_, id)) => self.has_conversation(parts.conf, id),
