@@ -96,6 +96,10 @@ pub enum Socket {
     Mqtt,
     /// `/xmpp-websocket`: XMPP.
     Xmpp,
+    /// `/<conversation>`: one conversation.
+    Conversation,
+    /// `/sock`: topics.
+    Topics,
 }
 
 /// A connection that has become a WebSocket: the 101 is written.

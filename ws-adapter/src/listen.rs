@@ -14,10 +14,12 @@ use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
+use crate::sock::wire::{SOCK_WIRE, SockWire};
 use crate::wire::{WS_WIRE, WsWire};
 
 /// The HTTP edge's part of the configuration.
@@ -51,7 +53,7 @@ impl Others {
     #[must_use]
     pub fn of(&self, socket: Socket) -> Option<&Arc<dyn InWebSocket>> {
         match socket {
-            Socket::Hallway => None,
+            Socket::Hallway | Socket::Conversation | Socket::Topics => None,
             Socket::Mqtt => self.mqtt.as_ref(),
             Socket::Xmpp => self.xmpp.as_ref(),
         }
@@ -75,10 +77,15 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-/// What this edge adds to the hub's wire forms, with its number.
+/// What this edge adds to the hub's wire forms, with their numbers.
 #[must_use]
-pub fn wire(hub: &Hub) -> (usize, Arc<dyn Wire>) {
-    (WS_WIRE, Arc::new(WsWire::new(hub.reader().ids())))
+pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 3] {
+    let ids = hub.reader().ids();
+    [
+        (WS_WIRE, Arc::new(WsWire::new(ids))),
+        (CONVERSATION_WIRE, Arc::new(ConversationWire::new(ids))),
+        (SOCK_WIRE, Arc::new(SockWire)),
+    ]
 }
 
 /// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `others` take what comes at their paths.

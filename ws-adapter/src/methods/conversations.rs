@@ -232,8 +232,14 @@ pub(super) async fn read(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
 
 pub(super) async fn typing(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let wanted: TypingParams<'_> = params(given)?;
+    caller.live()?;
+    type_in(caller, conversation_id(&wanted.conversation)?, wanted.on)?;
+    json(&Empty {})
+}
+
+/// Tells a conversation's readers that the caller types, or stopped.
+pub(crate) fn type_in(caller: &Caller<'_>, id: ConversationId, on: bool) -> Result<(), Fault> {
     let session = caller.live()?;
-    let id = conversation_id(&wanted.conversation)?;
     caller.take_rate()?;
     let reader = caller.hub.reader();
     let found = reader.readable(caller.who.conf, &caller.who.uid, &id)?;
@@ -241,6 +247,6 @@ pub(super) async fn typing(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
         reader.may_post(caller.who.conf, &caller.who.uid, &id)?;
     }
     let name = std::sync::Arc::clone(&caller.who.name);
-    session.tell(&found, Signal::Typing { conversation: id, from: caller.who.uid.clone(), name, on: wanted.on });
-    json(&Empty {})
+    session.tell(&found, Signal::Typing { conversation: id, from: caller.who.uid.clone(), name, on });
+    Ok(())
 }

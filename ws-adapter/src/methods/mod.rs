@@ -5,19 +5,21 @@ mod conversations;
 mod people;
 pub(crate) mod send;
 mod sessions;
+mod topics;
 
 use std::sync::Arc;
 
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::EventIds;
-use hallway_broker::model::{Conference, Via};
+use hallway_broker::model::{Conference, UserRole, Via};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(crate) use conversations::type_in;
 pub(crate) use sessions::hello;
 
 use crate::rpc::{self, Batch, Call, Entry, Fault, Id, Message};
@@ -57,6 +59,11 @@ impl Caller<'_> {
     fn conference(&self) -> Result<Conference, Fault> {
         let found = self.hub.reader().conference(self.who.conference.as_str()).map_err(Reject::from)?;
         Ok(found.ok_or(Reason::UnknownConference)?)
+    }
+
+    fn role(&self) -> Result<UserRole, Fault> {
+        let user = self.hub.reader().user(self.who.conf, &self.who.uid).map_err(Reject::from)?;
+        Ok(user.ok_or(Reason::SessionEnded)?.role)
     }
 
     /// Counts a request that changes something, or tells it to others, like a message.
@@ -136,6 +143,7 @@ pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
 fn is_of_the_edge(method: MethodId) -> bool {
     use MethodId as M;
     matches!(method, M::SessionHello | M::SessionList | M::SessionClose | M::ConversationSubscribe | M::ConversationUnsubscribe)
+        || matches!(method, M::TopicSubscribe | M::TopicUnsubscribe)
 }
 
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
@@ -167,6 +175,9 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::ConversationHistory => conversations::history(caller, params).await,
         M::ConversationRead => conversations::read(caller, params).await,
         M::ConversationTyping => conversations::typing(caller, params).await,
+        M::TopicSubscribe => topics::subscribe(caller, params).await,
+        M::TopicUnsubscribe => topics::unsubscribe(caller, params),
+        M::TopicTransmit => topics::transmit(caller, params).await,
         M::PeopleList => people::list(caller, params).await,
         M::PeopleGet => people::get(caller, params),
         M::PeopleUpdate => people::update(caller, params).await,
