@@ -4,29 +4,38 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallway_broker::accounts;
+use hallway_broker::accounts::tickets::TICKET_LIFE;
+use hallway_broker::accounts::{self, Identity, Wish};
 use hallway_broker::admit::Rate;
+use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::{self, SignIns};
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
-use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
+use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::Via;
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
-use hallway_broker::session::Who;
+use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
 
+use crate::conversation::list::Row;
+use crate::conversation::{self, Conversation};
+use crate::entrance;
 use crate::http::client::Client;
+use crate::http::credential::Credential;
+use crate::http::routes::conversation_in;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session::JsonRpc;
+use crate::sock::{self, Sock};
 use crate::socket::{self, Opened};
-use crate::types::Time;
-use crate::types::account::{Login, Register, SignedIn};
+use crate::types::account::{Login, Register, SignedIn, Ticket};
+use crate::types::{Time, conversation_id};
 
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
@@ -61,6 +70,16 @@ impl Shared {
     }
 }
 
+/// What a WebSocket's request says of it.
+pub(crate) enum Entrance {
+    /// Nothing: who it is comes in the first message.
+    Plain,
+    /// Who asks, and which conversation.
+    Conversation(Box<(ConversationId, conversation::Entrance)>),
+    /// Who asks, and the connection's id if they have one.
+    Topics(Box<(sock::Entrance, Option<Arc<str>>)>),
+}
+
 /// One connection's view of it.
 pub(crate) struct Connection {
     pub shared: Arc<Shared>,
@@ -73,6 +92,12 @@ impl Connection {
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
     }
+
+    /// Who shows this: for every route and upgrade.
+    pub async fn identify(&self, credential: &Credential) -> Result<Identity, Fault> {
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        Ok(sign_ins.identify(hub, credential.shown(), None).await?)
+    }
 }
 
 fn signed_in(found: accounts::SignedIn) -> SignedIn {
@@ -81,7 +106,7 @@ fn signed_in(found: accounts::SignedIn) -> SignedIn {
 }
 
 impl App for Connection {
-    type Entrance = ();
+    type Entrance = Entrance;
 
     fn settings(&self) -> &Settings {
         &self.shared.settings
@@ -89,9 +114,10 @@ impl App for Connection {
 
     async fn register(&self, wanted: Register, client: &Client) -> Result<SignedIn, Fault> {
         self.takes_passwords(client)?;
-        let Register { conference, uid, password, name } = wanted;
+        let Register { conference, uid, password, name, invite } = wanted;
         let Shared { sign_ins, hub, .. } = &*self.shared;
-        Ok(signed_in(sign_ins.accounts.register(hub, &conference, &uid, &password, name.as_deref(), client.address).await?))
+        let wish = Wish { name: name.as_deref(), invite: invite.as_deref(), ..Wish::new(&conference, &uid, &password) };
+        Ok(signed_in(sign_ins.accounts.register(hub, &wish, client.address).await?))
     }
 
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
@@ -100,9 +126,15 @@ impl App for Connection {
         Ok(signed_in(sign_ins.accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
     }
 
-    async fn rpc(&self, text: &str, bearer: &str, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let Shared { sign_ins, hub, .. } = &*self.shared;
-        let who = Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?);
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault> {
+        let identity = self.identify(&Credential::Token(token.to_owned())).await?;
+        let ticket = self.shared.sign_ins.accounts.ticket(identity)?;
+        Ok(Ticket { ticket, expires_in: TICKET_LIFE.as_secs() })
+    }
+
+    async fn rpc(&self, text: &str, credential: &Credential, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let hub = &self.shared.hub;
+        let who = Who::from(self.identify(credential).await?);
         let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
         let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
         let mut out = Vec::new();
@@ -110,11 +142,30 @@ impl App for Connection {
         Ok((!out.is_empty()).then_some(out))
     }
 
-    fn speaks(&self, socket: Socket) -> bool {
-        socket == Socket::Hallway || self.shared.others.of(socket).is_some()
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
+        let list = blocking(move || {
+            let listed = reader.list(who.conf, &who.uid, MAX_PAGE)?;
+            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids)).collect::<Vec<_>>())
+                .map_err(|_| Reason::StoreError.into())
+        });
+        Ok(list.await?)
     }
 
-    fn admits(&self, _: Socket, _: &Parts, client: &Client) -> Result<(), Fault> {
+    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let conversation = conversation_id(conversation)?;
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
+        let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
+        Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
+    }
+
+    fn speaks(&self, socket: Socket) -> bool {
+        matches!(socket, Socket::Hallway | Socket::Conversation | Socket::Topics) || self.shared.others.of(socket).is_some()
+    }
+
+    async fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
@@ -122,20 +173,46 @@ impl App for Connection {
             let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
-        Ok(())
+        if !matches!(socket, Socket::Conversation | Socket::Topics) {
+            return Ok(Entrance::Plain);
+        }
+        let credential = Credential::of(&request.headers, &request.uri).ok_or(Reason::NoSession)?;
+        let who = Who::from(self.identify(&credential).await?);
+        if socket == Socket::Topics {
+            let connection = entrance::connection(&credential).map(Arc::from);
+            return Ok(Entrance::Topics(Box::new((sock::Entrance { who }, connection))));
+        }
+        let id = conversation_in(request.uri.path()).ok_or(Reason::UnknownConversation)?;
+        let wanted = entrance::conversation(&self.shared.hub, who, &id, &request.uri)?;
+        Ok(Entrance::Conversation(Box::new((id, wanted))))
     }
 
-    fn upgraded(&self, upgraded: Upgraded<()>) {
+    fn upgraded(&self, upgraded: Upgraded<Entrance>) {
         let Some(admitted) = self.admitted.take() else { return };
-        let Upgraded { stream, leftover, client, route, .. } = upgraded;
+        let Upgraded { stream, leftover, client, route, entrance } = upgraded;
         if let Some(other) = self.shared.others.of(route) {
             let leftover = leftover.to_vec();
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
         let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
-        let dialect = JsonRpc::new(self.shared.hub.reader().ids());
-        tokio::task::spawn_local(socket::run(opened, dialect, Arc::clone(&self.shared.sign_ins.accounts)));
+        let hub = &self.shared.hub;
+        match entrance {
+            Entrance::Plain => {
+                let dialect = JsonRpc::new(hub.reader().ids());
+                tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
+            }
+            Entrance::Conversation(wanted) => {
+                let (id, wanted) = *wanted;
+                let dialect = Conversation::new(wanted.who.conf, id, hub.reader().ids());
+                tokio::task::spawn_local(socket::run(opened, dialect, wanted));
+            }
+            Entrance::Topics(wanted) => {
+                let (wanted, connection) = *wanted;
+                let dialect = Sock::new(connection, Arc::clone(hub.clock()));
+                tokio::task::spawn_local(socket::run(opened, dialect, wanted));
+            }
+        }
     }
 
     async fn about(&self) -> About {

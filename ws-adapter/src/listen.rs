@@ -14,8 +14,8 @@ use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
+use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
@@ -81,11 +81,7 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 #[must_use]
 pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 3] {
     let ids = hub.reader().ids();
-    [
-        (WS_WIRE, Arc::new(WsWire::new(ids))),
-        (CONVERSATION_WIRE, Arc::new(ConversationWire::new(ids))),
-        (SOCK_WIRE, Arc::new(SockWire)),
-    ]
+    [(WS_WIRE, Arc::new(WsWire::new(ids))), (CONVERSATION_WIRE, Arc::new(ConversationWire::new(ids))), (SOCK_WIRE, Arc::new(SockWire))]
 }
 
 /// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `others` take what comes at their paths.
