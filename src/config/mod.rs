@@ -10,6 +10,7 @@ mod mqtt;
 mod print;
 mod push;
 mod server;
+mod socketio;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use listen::{Address, Listen};
 pub use mqtt::Mqtt;
 pub use push::Push;
 pub use server::{LogFormat, Mode, Server};
+pub use socketio::Socketio;
 pub use store::Store;
 pub use tls::Tls;
 pub use web_origin::WebOrigin;
@@ -57,6 +59,8 @@ pub struct Config {
     pub server: Server,
     /// XMPP.
     pub xmpp: Xmpp,
+    /// Socket.IO.
+    pub socketio: Socketio,
     /// The hub's bounds.
     pub limits: Limits,
     /// Push.

@@ -9,10 +9,12 @@ mod answer;
 pub mod client;
 mod cors;
 mod host_meta;
+mod notify;
 mod page;
 mod request;
 mod routes;
 mod rpc;
+mod socketio;
 mod stall;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,8 @@ use tokio::net::TcpStream;
 
 use crate::origin::Site;
 use crate::rpc::Fault;
+use crate::socketio::exchange::{Answered, Ask};
+use crate::socketio::notify::Notify;
 use crate::types::account::{Login, Register, SignedIn};
 use client::{Client, Network};
 use stall::Stall;
@@ -96,6 +100,8 @@ pub enum Socket {
     Mqtt,
     /// `/xmpp-websocket`: XMPP.
     Xmpp,
+    /// `/socket.io/`: Engine.IO.
+    Socketio,
 }
 
 /// A connection that has become a WebSocket: the 101 is written.
@@ -138,6 +144,12 @@ pub trait App: 'static {
     /// Carries out the message in `text` for the user of the `bearer` token. `None` when there is nothing to answer; an error is for the
     /// token, before anything is carried out.
     async fn rpc(&self, text: &str, bearer: &str, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Carries out a request of a polling Socket.IO session.
+    async fn poll(&self, ask: Ask, client: &Client) -> Answered;
+
+    /// Tells the Socket.IO clients of some users something, for the service whose `bearer` token it is; how many are told.
+    async fn notify(&self, wanted: Notify, bearer: &str) -> Result<usize, Fault>;
 
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;

@@ -15,9 +15,11 @@ pub mod origin;
 pub mod rpc;
 mod session;
 mod socket;
+pub mod socketio;
 pub mod table;
 pub mod types;
 pub mod wire;
 
 pub use json_rpc::json_rpc;
-pub use listen::{Handle, HttpOptions, Others, start, wire};
+pub use listen::{Handle, HttpOptions, Others, start, wires};
+pub use socketio::engine::Heartbeat;

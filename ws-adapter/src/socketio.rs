@@ -12,8 +12,11 @@
 pub(crate) mod arrival;
 pub(crate) mod crowd;
 pub(crate) mod deeds;
+pub(crate) mod dialect;
 pub(crate) mod edge;
 pub mod engine;
+pub mod exchange;
+pub mod notify;
 pub mod packet;
 pub(crate) mod polled_task;
 pub(crate) mod polling;
@@ -23,3 +26,5 @@ pub(crate) mod shapes;
 pub mod sid;
 pub(crate) mod speaker;
 pub mod wire;
+
+pub(crate) use deeds::how;

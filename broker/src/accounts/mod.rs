@@ -1,12 +1,13 @@
 //! Accounts: who somebody is, shown by a password or a token. In reading order: [`scram`] (how passwords are kept), [`tokens`],
 //! [`names`] (which nobody gives themselves), [`attempts`] (how often an address may try), [`seen`] (why a reconnect storm is
-//! cheap), [`work`] (where PBKDF2 runs), [`exchange`] (SCRAM, message by message); here, how they make a sign-in.
+//! cheap), [`work`] (where PBKDF2 runs), [`exchange`] (SCRAM, message by message), `guest` (people without a password); here, how they make a sign-in.
 //!
 //! What a stranger learns: that a conference exists and how one gets in, and when registering that a uid is taken. Whether an account
 //! exists is not told by a login, by its answer or by the time it takes.
 
 pub mod attempts;
 pub mod exchange;
+mod guest;
 mod login;
 pub mod names;
 pub mod scram;

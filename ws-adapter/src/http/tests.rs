@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::socketio::query::BadRequest;
 use crate::types::Time;
 use hallway_broker::frame::{Binary, Decoder, Event};
 
@@ -56,6 +57,16 @@ impl App for Fake {
     async fn rpc(&self, text: &str, bearer: &str, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
         self.check(bearer, client, Reason::BadToken)?;
         Ok((text != "{}").then(|| text.into()))
+    }
+    async fn poll(&self, ask: Ask, _: &Client) -> Answered {
+        match ask {
+            Ask::Open(_) => Answered::Packets(b"0{}".to_vec()),
+            Ask::Get(_) => Answered::Bad(BadRequest::Session),
+            Ask::Post(..) => Answered::Taken,
+        }
+    }
+    async fn notify(&self, _: Notify, bearer: &str) -> Result<usize, Fault> {
+        if bearer == "right" { Ok(2) } else { Err(Reason::BadToken.into()) }
     }
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()

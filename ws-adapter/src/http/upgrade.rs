@@ -19,6 +19,7 @@ fn subprotocols(what: Socket) -> &'static [&'static str] {
         Socket::Hallway => &["hallway.v1"],
         Socket::Mqtt => &["mqtt", "mqttv3.1"],
         Socket::Xmpp => &["xmpp"], // RFC 7395 §3.1
+        Socket::Socketio => &[],
     }
 }
 

@@ -77,9 +77,9 @@ struct Known {
 }
 
 impl Arrival {
-    pub fn new(shard: Rc<Shard>, claims: Claims, address: IpAddr, admitted: Unauthenticated) -> Self {
+    pub fn new(shard: Rc<Shard>, claims: Claims, address: IpAddr, admitted: Option<Unauthenticated>) -> Self {
         let until = Instant::now() + CONNECT_TIMEOUT;
-        Self { shard, claims, address, stage: Stage::New, until, admitted: Some(admitted) }
+        Self { shard, claims, address, stage: Stage::New, until, admitted }
     }
 
     /// When it must have come in.
@@ -204,14 +204,7 @@ impl Arrival {
     }
 
     /// Opens the session. `named`: it answers `createUser`, by this number.
-    async fn enter(
-        &mut self,
-        known: Known,
-        named: Option<Option<u64>>,
-        speaker: &Speaker,
-        peer: Rc<dyn Peer>,
-        out: &mut Vec<u8>,
-    ) -> Heard {
+    async fn enter(&mut self, known: Known, named: Option<Option<u64>>, speaker: &Speaker, peer: Rc<dyn Peer>, out: &mut Vec<u8>) -> Heard {
         let session = match self.open(known, named, speaker, peer).await {
             Ok(session) => session,
             Err(reject) if named.is_some() => {
@@ -226,13 +219,7 @@ impl Arrival {
         Heard::Session(Box::new(session))
     }
 
-    async fn open(
-        &self,
-        known: Known,
-        named: Option<Option<u64>>,
-        speaker: &Speaker,
-        peer: Rc<dyn Peer>,
-    ) -> Result<Session, Reject> {
+    async fn open(&self, known: Known, named: Option<Option<u64>>, speaker: &Speaker, peer: Rc<dyn Peer>) -> Result<Session, Reject> {
         let Known { who, token } = known;
         let hub = &self.shard.hub;
         let record = hub.reader().conference(who.conference.as_str())?.ok_or(Reason::UnknownConference)?;
@@ -258,7 +245,7 @@ impl Arrival {
                 None => write_connected(speaker.version, session.id, into),
             }
             event("welcome", into, |out| write(&welcome, out));
-            write_connections(hub, &session.who, session.id, into);
+            write_connections(hub, session.who.conf, &session.who.uid, session.id, into);
         });
         session.follow_inbox(How::default())?;
         session.subscribe_all(Scope::Direct, how(), Some(after.unwrap_or(end))).await?;

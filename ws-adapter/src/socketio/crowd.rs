@@ -37,7 +37,6 @@ pub(crate) struct Crowd {
     conf: ConfNo,
     /// Its own place among the shard's readers.
     slot: Cell<u32>,
-    id: u64,
     /// The clients here: slot and session.
     members: RefCell<Vec<(u32, u64)>>,
     /// Those of them that were not told yet.
@@ -87,7 +86,6 @@ impl Crowd {
         let crowd = Rc::new(Self {
             conf,
             slot: Cell::new(0),
-            id,
             members: RefCell::default(),
             fresh: RefCell::default(),
             ended: Cell::new(false),

@@ -1,9 +1,8 @@
 //! The events that are carried out one after the other: rooms, typing, names, one's own connections, JSON-RPC.
 
-use std::sync::Arc;
-
 use hallway_broker::command::Action;
-use hallway_broker::ids::ConversationId;
+use hallway_broker::hub::Hub;
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::model::{Body, Via};
 use hallway_broker::reject::Reason;
 use hallway_broker::session::{CatchUp, Session, Subscribed};
@@ -68,8 +67,9 @@ impl Speaker {
 
     /// Follows a room from now on, or from a seq on; who is invited comes in by it.
     async fn join(&self, session: &Session, event: &Event<'_>, id: Option<u64>) {
-        match self.follow(session, event).await {
-            Ok((conversation, subscribed)) => session.push(|into| {
+        let followed = self.follow(session, event).await;
+        session.push(|into| match &followed {
+            Ok((conversation, subscribed)) => {
                 let seq = subscribed.as_ref().map(|subscribed| subscribed.head.seq);
                 let done = Done { ok: true, conversation: Some(conversation.as_str()), seq, ..Done::default() };
                 ack(id, into, |out| write(&done, out));
@@ -78,9 +78,9 @@ impl Speaker {
                         packet::event("message", into, |out| write_message(missed, message, &self.ids, out));
                     }
                 }
-            }),
-            Err(fault) => drop(session.push(|into| ack(id, into, |out| write_refusal(&fault, out)))),
-        };
+            }
+            Err(fault) => ack(id, into, |out| write_refusal(fault, out)),
+        });
     }
 
     async fn follow(&self, session: &Session, event: &Event<'_>) -> Result<(ConversationId, Option<Subscribed>), Fault> {
@@ -173,8 +173,8 @@ struct Connection {
 }
 
 /// Appends the user's live connections as event `connections`, for the session `current`.
-pub(crate) fn write_connections(hub: &Arc<hallway_broker::hub::Hub>, who: &hallway_broker::session::Who, current: u64, into: &mut Vec<u8>) {
-    let own = hub.sessions().of(who.conf, &who.uid);
+pub(crate) fn write_connections(hub: &Hub, conf: ConfNo, uid: &Uid, current: u64, into: &mut Vec<u8>) {
+    let own = hub.sessions().of(conf, uid);
     let rows: Vec<Connection> = own
         .into_iter()
         .take(MAX_CONNECTIONS)

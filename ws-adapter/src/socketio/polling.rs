@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hallway_broker::outbox::Link;
+use hallway_broker::outbox::{Link, Stamped};
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::queue::Answer;
 use hallway_broker::recent::Published;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::arrival::{self, Arrival};
 use super::edge::{self, Edge};
 use super::engine::{self, Version};
+use super::exchange::{Answered, Ask};
 use super::polled_task;
 use super::pulse::Pulse;
 use super::query::{BadRequest, Query};
@@ -27,36 +28,9 @@ use super::sid::Sid;
 use super::speaker::Speaker;
 use super::wire::{self, SOCKETIO_WIRE, texts};
 use crate::rpc::Fault;
-use hallway_broker::outbox::Stamped;
 
 /// Bytes of one polling answer, about: with so many the next have to wait for the next poll.
 const BODY_BYTES: usize = 128 * 1024;
-
-/// A request of a polling client.
-#[derive(Debug)]
-pub(crate) enum Ask {
-    /// The first.
-    Open(Query),
-    /// For packets.
-    Get(Sid),
-    /// With packets.
-    Post(Sid, String),
-}
-
-/// What it is answered.
-#[derive(Debug)]
-pub(crate) enum Answered {
-    /// Packets.
-    Packets(Vec<u8>),
-    /// They were taken.
-    Taken,
-    /// It is none that can be carried out.
-    Bad(BadRequest),
-    /// A packet of it breaks the protocol, by the word for how.
-    Broken(&'static str),
-    /// Not now.
-    Refused(Fault),
-}
 
 /// An answer, and whether somebody is signed in on the session: then the connection that brought it counts as theirs.
 pub(crate) type Reply = (Answered, bool);
@@ -134,6 +108,9 @@ impl Peer for Polled {
         self.ending.set(Some(why));
         self.wake.notify_one();
     }
+    fn companions_changed(&self, shard: &Rc<Shard>, slot: u32, id: u64) {
+        self.speaker.tell_connections(shard, slot, id);
+    }
 }
 
 /// Carries a request out on the session's own shard.
@@ -185,7 +162,7 @@ fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr, repl
     edge::note_polled(sid, Rc::clone(&polled));
     let mut body = Vec::new();
     engine::append(version, &opening, &mut body);
-    let arrival = Arrival::new(Rc::clone(shard), claims, address, admitted);
+    let arrival = Arrival::new(Rc::clone(shard), claims, address, Some(admitted));
     tokio::task::spawn_local(polled_task::run(polled, arrival));
     let _ = reply.send((Answered::Packets(body), false));
 }

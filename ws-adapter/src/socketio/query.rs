@@ -90,6 +90,9 @@ pub enum BadRequest {
     /// JSONP.
     #[error("Bad request: JSONP is not supported, use XMLHttpRequest or WebSocket")]
     Jsonp,
+    /// A body of bytes.
+    #[error("Bad request: binary packets are not taken here, send JSON")]
+    Binary,
     /// A packet that is none, by name of what is wrong with it.
     #[error("Bad request: {0}")]
     Malformed(super::engine::Malformed),
@@ -109,7 +112,7 @@ impl BadRequest {
             Self::Transport => 0,
             Self::Session => 1,
             Self::Method => 2,
-            Self::Request | Self::Jsonp | Self::Malformed(_) | Self::Overlap => 3,
+            Self::Request | Self::Jsonp | Self::Binary | Self::Malformed(_) | Self::Overlap => 3,
             Self::Version => 5,
         }
     }

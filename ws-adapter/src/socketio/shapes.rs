@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for WordVisitor {
     }
 }
 
-impl<'de> Deserialize<'de> for Word<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(WordVisitor)
     }

@@ -2,17 +2,20 @@
 //! for an answer is remembered. Goes along when WebSocket takes over from polling.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hallway_broker::command::Outcome;
 use hallway_broker::ids::{ConfNo, EventIds};
 use hallway_broker::queue::{Answer, Submission};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::Session;
-use hallway_broker::shard::Ending;
+use hallway_broker::shard::{Ending, Shard};
 use serde_json::value::RawValue;
 use slab::Slab;
 
+use super::deeds::write_connections;
 use super::edge::Edge;
 use super::engine::{self, Packet as Carried, Version};
 use super::packet::{self, Packet, ack};
@@ -161,6 +164,15 @@ impl Speaker {
         if self.version == Version::V4 {
             packet::frame("2", into, |_| {});
         }
+    }
+
+    /// The user's connections have changed.
+    pub fn tell_connections(&self, shard: &Rc<Shard>, slot: u32, id: u64) {
+        let Some(who) = shard.registry(|registry| registry.owner(slot, id)) else { return };
+        let mut frame = Vec::new();
+        write_connections(&shard.hub, who.0, &who.1, id, &mut frame);
+        let frame = Bytes::from(frame);
+        shard.registry(|registry| registry.signal(slot, id, &frame));
     }
 
     /// Appends what is said before a session ends. A client that was sent away does not come back by itself, one whose server stops does.
