@@ -110,7 +110,8 @@ async fn serve(polled: &Rc<Polled>, session: Box<Session>) -> End {
         if flushed == Flushed::Gone || !polled.answer_get(polled.noop()) || polled.is_broken.get() {
             return End::Gone;
         }
-        if let Some(ending) = polled.ending.get() {
+        // While a WebSocket is about to take over, the client does not poll: the end is told there, if it does.
+        if let Some(ending) = polled.ending.get().filter(|_| !polled.probing.get()) {
             say_goodbye(polled, &session, ending).await;
             return End::Gone;
         }
@@ -188,13 +189,17 @@ async fn carry_out(polled: &Rc<Polled>, session: &Session, text: &str) {
     polled.speaker.carry_out(session, text).await;
 }
 
-/// The last words wait a little for a poll.
+/// The last words wait a little for a poll, and then for the client to close: it would not see them behind a packet that closes.
 async fn say_goodbye(polled: &Rc<Polled>, session: &Session, ending: Ending) {
     session.silence();
     session.push(|into| Speaker::goodbye(ending, into));
     let told = async {
-        while session.flush() == Flushed::Blocked || !polled.has_get() {
+        while session.flush() == Flushed::Blocked {
             polled.answer_get(None);
+            polled.wake.notified().await;
+        }
+        polled.answer_get(None);
+        while !polled.has_get() && !polled.has_post() {
             polled.wake.notified().await;
         }
     };

@@ -243,6 +243,11 @@ impl Polled {
         self.get.borrow().is_some()
     }
 
+    /// Whether a POST waits.
+    pub(super) fn has_post(&self) -> bool {
+        self.post.borrow().is_some()
+    }
+
     /// Answers the GET when there is something to be told, with `last` in any case and behind all else. `false` when its client has gone, and
     /// what it was to be told is lost.
     pub(super) fn answer_get(&self, last: Option<&str>) -> bool {
