@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hallway_broker::accounts;
 use hallway_broker::admit::Rate;
-use hallway_broker::edges::{self, SignIns};
+use hallway_broker::edges::{self, Shown, SignIns};
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, Uid};
@@ -147,7 +147,7 @@ impl App for Connection {
 
     async fn notify(&self, wanted: Notify, bearer: &str) -> Result<usize, Fault> {
         let Shared { sign_ins, hub, .. } = &*self.shared;
-        let who = Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?);
+        let who = Who::from(sign_ins.identify(hub, Shown::Token(bearer), None).await?);
         Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(hub)?;
         notify::notify(hub, &who, wanted).await
     }

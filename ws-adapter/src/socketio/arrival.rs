@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallway_broker::accounts::names;
+use hallway_broker::edges::Shown;
 use hallway_broker::clock;
 use hallway_broker::ids::Uid;
 use hallway_broker::limits::MAX_NAME_BYTES;
@@ -160,16 +161,11 @@ impl Arrival {
     async fn identify(&self, speaker: &Speaker) -> Result<Option<Known>, Reject> {
         let hub = &self.shard.hub;
         hub.writable()?;
-        let accounts = &speaker.edge.sign_ins.accounts;
-        if let Some(token) = &self.claims.token {
-            let identity = accounts.by_token(hub.reader(), token)?;
-            if self.claims.conference.as_deref().is_some_and(|wanted| wanted != identity.conference.as_str()) {
-                return Err(Reason::BadToken.into());
-            }
+        let Claims { token, ticket, conference, .. } = &self.claims;
+        let shown = token.as_deref().map(Shown::Token).or(ticket.as_deref().map(Shown::Ticket));
+        if let Some(shown) = shown {
+            let identity = speaker.edge.sign_ins.identify(hub, shown, conference.as_deref()).await?;
             return Ok(Some(Known { who: identity.into(), token: None }));
-        }
-        if self.claims.ticket.is_some() {
-            return Err(Reason::BadToken.into());
         }
         let record = hub.reader().conference(self.conference(speaker))?.ok_or(Reason::UnknownConference)?;
         if record.sign_in != SignIn::Open {
