@@ -296,6 +296,8 @@ export function stories(io, version) {
       const ack = await one.ask("message", { message: "hi", receiverId: (await two.expect("welcome")).user, id });
       ensure(ack.ok, ack);
       ensure((await two.expect("message", (got) => got.id === id)).name === name, "another name");
+      // Who comes and goes between two looks is never told of.
+      await one.expect("users", (users) => users.includes(other));
       two.close();
       const gone = await one.expect("disconnected");
       ensure(gone.includes(other), gone);
@@ -316,7 +318,8 @@ export function stories(io, version) {
       const other = both.find((row) => !row.current);
       ensure(other.socketId === two.welcome.session, both);
       ensure((await one.ask("disconnectRequest", { socketId: other.socketId })).ok, "not closed");
-      ensure((await two.expect("disconnect")) === "io server disconnect", "another reason");
+      const reason = await two.expect("disconnect");
+      ensure(reason === "io server disconnect", reason);
       await one.expect("connections", (rows) => rows.length === 1 && rows[0].current);
       const none = await one.ask("disconnectRequest", { socketId: "1" });
       ensure(none.ok === false && none.reason === "unknown_session", none);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallway_broker::accounts::names;
-use hallway_broker::edges::Shown;
 use hallway_broker::clock;
+use hallway_broker::edges::Shown;
 use hallway_broker::ids::Uid;
 use hallway_broker::limits::MAX_NAME_BYTES;
 use hallway_broker::model::{SignIn, Via};
