@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::App;
 use super::answer::{Answer, json, refused};
-use super::request::{bearer, json_text};
+use super::credential::Credential;
+use super::request::json_text;
 use crate::rpc::{self, Fault};
 use crate::socketio::notify::Notify;
 
@@ -18,7 +19,7 @@ struct Told {
 }
 
 pub async fn notify<A: App>(app: &A, request: Request<Incoming>) -> Answer {
-    let Some(token) = bearer(request.headers()).map(str::to_owned) else {
+    let Some(credential) = Credential::of(request.headers(), request.uri()) else {
         return refused(&Reason::NoSession.into());
     };
     let text = match json_text(request, app.settings().body_bytes).await {
@@ -26,7 +27,7 @@ pub async fn notify<A: App>(app: &A, request: Request<Incoming>) -> Answer {
         Err(refusal) => return *refusal,
     };
     let told = match read(&text) {
-        Ok(wanted) => app.notify(wanted, &token).await,
+        Ok(wanted) => app.notify(wanted, &credential).await,
         Err(fault) => Err(fault),
     };
     match told {
