@@ -106,6 +106,10 @@ pub enum Socket {
     Xmpp,
     /// `/socket.io/`: Engine.IO.
     Socketio,
+    /// `/<conversation>`: one conversation.
+    Conversation,
+    /// `/sock`: topics.
+    Topics,
 }
 
 /// A connection that has become a WebSocket: the 101 is written.

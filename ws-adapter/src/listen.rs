@@ -14,10 +14,12 @@ use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
+use crate::sock::wire::{SOCK_WIRE, SockWire};
 use crate::socketio::edge::Edge;
 use crate::socketio::engine::Heartbeat;
 use crate::socketio::wire::{SOCKETIO_WIRE, SocketioWire};
@@ -58,7 +60,7 @@ impl Others {
     #[must_use]
     pub fn of(&self, socket: Socket) -> Option<&Arc<dyn InWebSocket>> {
         match socket {
-            Socket::Hallway | Socket::Socketio => None,
+            Socket::Hallway | Socket::Socketio | Socket::Conversation | Socket::Topics => None,
             Socket::Mqtt => self.mqtt.as_ref(),
             Socket::Xmpp => self.xmpp.as_ref(),
         }
@@ -84,9 +86,14 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 
 /// What this edge adds to the hub's wire forms, with their numbers.
 #[must_use]
-pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 2] {
+pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 4] {
     let ids = hub.reader().ids();
-    [(WS_WIRE, Arc::new(WsWire::new(ids))), (SOCKETIO_WIRE, Arc::new(SocketioWire::new(ids)))]
+    [
+        (WS_WIRE, Arc::new(WsWire::new(ids))),
+        (SOCKETIO_WIRE, Arc::new(SocketioWire::new(ids))),
+        (CONVERSATION_WIRE, Arc::new(ConversationWire::new(ids))),
+        (SOCK_WIRE, Arc::new(SockWire)),
+    ]
 }
 
 /// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `others` take what comes at their paths.

@@ -16,6 +16,7 @@ use hallway_broker::outbox::Stamped;
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::queue::{Answer, Submission};
 use hallway_broker::recent::Published;
+use hallway_broker::reject::{Class, Reject};
 use hallway_broker::session::Session;
 use hallway_broker::shard::{Ending, Shard};
 use tokio::net::TcpStream;
@@ -61,6 +62,11 @@ pub(crate) trait Dialect: Sized + 'static {
 
     /// Carries out a message that is not just posted. What was posted before has been answered.
     async fn carry_out(&self, session: &Session, request: Self::Request);
+
+    /// Looked at as often as the heart beats: why the connection closes, if it is to.
+    fn look(&self, _session: &Session) -> Option<Closing> {
+        None
+    }
 
     /// Messages that wait for the hub's answer.
     fn waiting(&self) -> usize;
@@ -116,6 +122,17 @@ impl Closing {
     pub const GONE: Self = Self { code: 0, reason: "" };
     /// RFC 6455 §7.4.1: done.
     pub const NORMAL: Self = Self { code: 1000, reason: "" };
+
+    /// When no session could be opened, or what it was for cannot be had.
+    pub fn refused(reject: &Reject) -> Self {
+        let code = match reject.reason.class() {
+            Class::RateLimited | Class::Unavailable => 1013,
+            Class::Unauthorized => 4001,
+            Class::NotFound => 4004,
+            _ => 4003,
+        };
+        Self { code, reason: reject.reason.word() }
+    }
 
     /// How all dialects close when a session ends.
     pub fn of(ending: Ending) -> Self {

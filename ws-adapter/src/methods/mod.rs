@@ -5,13 +5,14 @@ mod conversations;
 mod people;
 pub(crate) mod send;
 mod sessions;
+mod topics;
 
 use std::sync::Arc;
 
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::EventIds;
-use hallway_broker::model::{Conference, Via};
+use hallway_broker::model::{Conference, UserRole, Via};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
@@ -59,6 +60,11 @@ impl Caller<'_> {
     fn conference(&self) -> Result<Conference, Fault> {
         let found = self.hub.reader().conference(self.who.conference.as_str()).map_err(Reject::from)?;
         Ok(found.ok_or(Reason::UnknownConference)?)
+    }
+
+    fn role(&self) -> Result<UserRole, Fault> {
+        let user = self.hub.reader().user(self.who.conf, &self.who.uid).map_err(Reject::from)?;
+        Ok(user.ok_or(Reason::SessionEnded)?.role)
     }
 
     /// Counts a request that changes something, or tells it to others, like a message.
@@ -142,7 +148,7 @@ pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
 /// Whether a method begins a session or says what it follows, for which each protocol has its own words.
 fn is_of_the_edge(method: MethodId) -> bool {
     use MethodId as M;
-    matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe)
+    matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe | M::TopicSubscribe | M::TopicUnsubscribe)
 }
 
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
@@ -174,6 +180,9 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::ConversationHistory => conversations::history(caller, params).await,
         M::ConversationRead => conversations::read(caller, params).await,
         M::ConversationTyping => conversations::typing(caller, params).await,
+        M::TopicSubscribe => topics::subscribe(caller, params).await,
+        M::TopicUnsubscribe => topics::unsubscribe(caller, params),
+        M::TopicTransmit => topics::transmit(caller, params).await,
         M::PeopleList => people::list(caller, params).await,
         M::PeopleGet => people::get(caller, params),
         M::PeopleUpdate => people::update(caller, params).await,
