@@ -31,10 +31,7 @@ for (const format of ["esm", "cjs"]) {
   await build({ ...common, entryPoints, format, outdir: `dist/${format}`, sourcemap: true, sourcesContent: true });
 }
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
-execFileSync(process.execPath, [tsc, "-p", "tsconfig.json", "--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--rootDir", "src", "--outDir", "dist/esm"], {
-  cwd: here,
-  stdio: "inherit",
-});
+execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: here, stdio: "inherit" });
 // The types are the same; which module system they describe goes by the nearest package.json.
 cpSync(join(here, "dist/esm"), join(here, "dist/cjs"), { recursive: true, filter: (from) => !/\.js(\.map)?$/.test(from) });
 mkdirSync(join(here, "dist/cjs"), { recursive: true });

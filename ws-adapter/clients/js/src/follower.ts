@@ -3,8 +3,9 @@
  * the last seq that was told, which is worth something within one epoch.
  */
 
+import { backoff } from "./backoff.js";
 import type { Connection } from "./connection.js";
-import { HallwayError } from "./errors.js";
+import type { HallwayError } from "./errors.js";
 import type { ChatEvent, ConversationRow, Hello, Notice } from "./protocol.js";
 
 /** How far everything was told. JSON. */
@@ -75,19 +76,32 @@ export class Follower {
     if (this.epoch !== undefined && this.epoch !== hello.epoch) this.restart(hello.epoch);
     this.epoch = hello.epoch;
     for (const id of opened) this.wanted.add(id);
-    try {
-      await Promise.all([this.refresh(), this.readInbox()]);
-    } catch (error) {
-      if (this.hello === hello) this.told.warn(error);
-    }
-    this.synced = this.hello === hello && this.connection.online;
+    this.synced = await this.insist(() => Promise.all([this.refresh(), this.readInbox()]));
     return this.synced;
+  }
+
+  /** Does something until it goes well or the connection ends: a server that is busy now is not a reason to miss anything. */
+  private async insist(run: () => Promise<unknown>): Promise<boolean> {
+    const { hello } = this;
+    for (let attempt = 0; this.hello === hello && this.connection.online; attempt += 1) {
+      try {
+        await run();
+        return this.hello === hello && this.connection.online;
+      } catch (error) {
+        const { passing, retryAfterMs } = error as HallwayError;
+        if (!passing) this.told.warn(error);
+        if (this.connection.online) await new Promise((resolve) => setTimeout(resolve, backoff(attempt, retryAfterMs)));
+      }
+    }
+    return false;
   }
 
   /** Follows a conversation whether it is in the list or not. */
   follow(conversation: string): void {
     this.wanted.add(conversation);
-    if (this.connection.online && this.epoch !== undefined) this.catchUp([conversation]).catch(this.told.warn);
+    if (!this.connection.online || this.epoch === undefined) return;
+    if (!this.following.has(conversation)) void this.insist(() => this.catchUp([conversation]));
+    else if (!this.held.has(conversation)) this.told.following(conversation);
   }
 
   /** Reads the list, and follows what is new in it. */
@@ -164,8 +178,8 @@ export class Follower {
   }
 
   private async failed(conversation: string, error: HallwayError): Promise<void> {
-    if (error.passing || error.code === 1001) throw error;
     this.following.delete(conversation);
+    if (error.passing || error.code === 1001) throw error;
     if (error.reason === "resync") {
       // Seqs of another epoch, or above an end that was set back.
       this.seqs.delete(conversation);
@@ -189,7 +203,7 @@ export class Follower {
     }
     if (notice.reason === "invited" || notice.reason === "removed") {
       if (notice.reason === "removed" && notice.conversation) this.following.delete(notice.conversation);
-      this.refresh().catch(() => {});
+      void this.insist(() => this.refresh());
     }
     this.told.notice(notice);
   }
