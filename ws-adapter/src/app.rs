@@ -16,13 +16,15 @@ use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::Who;
 use hallway_broker::shard::Shard;
+use hyper::http::request::Parts;
 
 use crate::http::client::Client;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
-use crate::session;
+use crate::session::JsonRpc;
+use crate::socket::{self, Opened};
 use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn};
 
@@ -79,6 +81,8 @@ fn signed_in(found: accounts::SignedIn) -> SignedIn {
 }
 
 impl App for Connection {
+    type Entrance = ();
+
     fn settings(&self) -> &Settings {
         &self.shared.settings
     }
@@ -110,7 +114,7 @@ impl App for Connection {
         socket == Socket::Hallway || self.shared.others.of(socket).is_some()
     }
 
-    fn admits(&self, client: &Client) -> Result<(), Fault> {
+    fn admits(&self, _: Socket, _: &Parts, client: &Client) -> Result<(), Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
@@ -121,16 +125,17 @@ impl App for Connection {
         Ok(())
     }
 
-    fn upgraded(&self, upgraded: Upgraded) {
+    fn upgraded(&self, upgraded: Upgraded<()>) {
         let Some(admitted) = self.admitted.take() else { return };
-        let Upgraded { stream, leftover, client, route } = upgraded;
+        let Upgraded { stream, leftover, client, route, .. } = upgraded;
         if let Some(other) = self.shared.others.of(route) {
             let leftover = leftover.to_vec();
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
-        let (accounts, shard) = (Arc::clone(&self.shared.sign_ins.accounts), Rc::clone(&self.shard));
-        tokio::task::spawn_local(session::run(accounts, shard, stream, leftover.to_vec(), admitted));
+        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
+        let dialect = JsonRpc::new(self.shared.hub.reader().ids());
+        tokio::task::spawn_local(socket::run(opened, dialect, Arc::clone(&self.shared.sign_ins.accounts)));
     }
 
     async fn about(&self) -> About {

@@ -1,8 +1,9 @@
 //! The JSON edge: HTTP, JSON-RPC over WebSocket and POST.
 //!
 //! In reading order: [`rpc`] (JSON-RPC's messages), [`table`] (the methods), [`types`] (their parameters and results), `methods` (their
-//! handlers), `session` (a WebSocket connection's life), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where
-//! connections come from). WebSocket's framing and what events look like are in the broker, since its MQTT edge needs them, too.
+//! handlers), `socket` (a WebSocket connection's life), `session` (JSON-RPC in it), [`http`] (the routes), `app` (what they ask of the
+//! hub), `listen` (where connections come from). WebSocket's framing and what events look like are in the broker, since its MQTT edge
+//! needs them, too.
 
 mod app;
 pub mod http;
@@ -13,6 +14,7 @@ pub mod openrpc;
 pub mod origin;
 pub mod rpc;
 mod session;
+mod socket;
 pub mod table;
 pub mod types;
 pub mod wire;

@@ -42,6 +42,8 @@ impl Fake {
 }
 
 impl App for Fake {
+    type Entrance = ();
+
     fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -58,11 +60,11 @@ impl App for Fake {
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()
     }
-    fn admits(&self, _: &Client) -> Result<(), Fault> {
+    fn admits(&self, _: Socket, _: &Parts, _: &Client) -> Result<(), Fault> {
         let fault = Fault { retry_after_ms: Some(1500), ..Reason::TooManySessions.into() };
         if self.full.get() { Err(fault) } else { Ok(()) }
     }
-    fn upgraded(&self, mut upgraded: Upgraded) {
+    fn upgraded(&self, mut upgraded: Upgraded<()>) {
         self.sockets.borrow_mut().push((upgraded.route, upgraded.client.clone()));
         tokio::task::spawn_local(async move {
             let mut bytes = upgraded.leftover.to_vec();
