@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallway_broker::accounts;
+use hallway_broker::accounts::tickets::TICKET_LIFE;
+use hallway_broker::accounts::{self, Identity, Wish};
 use hallway_broker::admit::Rate;
 use hallway_broker::edges::{self, SignIns};
 use hallway_broker::generations::Generations;
@@ -19,6 +20,7 @@ use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
 
 use crate::http::client::Client;
+use crate::http::credential::Credential;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
@@ -26,7 +28,7 @@ use crate::rpc::Fault;
 use crate::session::JsonRpc;
 use crate::socket::{self, Opened};
 use crate::types::Time;
-use crate::types::account::{Login, Register, SignedIn};
+use crate::types::account::{Login, Register, SignedIn, Ticket};
 
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
@@ -73,6 +75,12 @@ impl Connection {
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
     }
+
+    /// Who shows this: for every route and upgrade.
+    pub async fn identify(&self, credential: &Credential) -> Result<Identity, Fault> {
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        Ok(sign_ins.identify(hub, credential.shown(), None).await?)
+    }
 }
 
 fn signed_in(found: accounts::SignedIn) -> SignedIn {
@@ -89,9 +97,10 @@ impl App for Connection {
 
     async fn register(&self, wanted: Register, client: &Client) -> Result<SignedIn, Fault> {
         self.takes_passwords(client)?;
-        let Register { conference, uid, password, name } = wanted;
+        let Register { conference, uid, password, name, invite } = wanted;
         let Shared { sign_ins, hub, .. } = &*self.shared;
-        Ok(signed_in(sign_ins.accounts.register(hub, &conference, &uid, &password, name.as_deref(), client.address).await?))
+        let wish = Wish { name: name.as_deref(), invite: invite.as_deref(), ..Wish::new(&conference, &uid, &password) };
+        Ok(signed_in(sign_ins.accounts.register(hub, &wish, client.address).await?))
     }
 
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
@@ -100,9 +109,15 @@ impl App for Connection {
         Ok(signed_in(sign_ins.accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
     }
 
-    async fn rpc(&self, text: &str, bearer: &str, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let Shared { sign_ins, hub, .. } = &*self.shared;
-        let who = Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?);
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault> {
+        let identity = self.identify(&Credential::Token(token.to_owned())).await?;
+        let ticket = self.shared.sign_ins.accounts.ticket(identity)?;
+        Ok(Ticket { ticket, expires_in: TICKET_LIFE.as_secs() })
+    }
+
+    async fn rpc(&self, text: &str, credential: &Credential, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let hub = &self.shared.hub;
+        let who = Who::from(self.identify(credential).await?);
         let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
         let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
         let mut out = Vec::new();
@@ -135,7 +150,7 @@ impl App for Connection {
         }
         let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
         let dialect = JsonRpc::new(self.shared.hub.reader().ids());
-        tokio::task::spawn_local(socket::run(opened, dialect, Arc::clone(&self.shared.sign_ins.accounts)));
+        tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
     }
 
     async fn about(&self) -> About {

@@ -8,14 +8,17 @@ mod account;
 mod answer;
 pub mod client;
 mod cors;
+pub mod credential;
 mod host_meta;
 mod page;
+pub mod query;
 mod request;
 mod routes;
 mod rpc;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod upgrade;
 
 use std::cell::RefCell;
@@ -35,8 +38,9 @@ use tokio::net::TcpStream;
 
 use crate::origin::Site;
 use crate::rpc::Fault;
-use crate::types::account::{Login, Register, SignedIn};
+use crate::types::account::{Login, Register, SignedIn, Ticket};
 use client::{Client, Network};
+use credential::Credential;
 use stall::Stall;
 
 /// A request's head must be there after this time; also how long a connection is kept for another request.
@@ -135,9 +139,12 @@ pub trait App: 'static {
     /// Signs in.
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault>;
 
-    /// Carries out the message in `text` for the user of the `bearer` token. `None` when there is nothing to answer; an error is for the
-    /// token, before anything is carried out.
-    async fn rpc(&self, text: &str, bearer: &str, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+    /// A ticket for the user of a token.
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault>;
+
+    /// Carries out the message in `text` for whoever shows this. `None` when there is nothing to answer; an error is for what was shown, before
+    /// anything is carried out.
+    async fn rpc(&self, text: &str, credential: &Credential, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
 
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;

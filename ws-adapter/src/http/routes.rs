@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, host_meta, page, rpc, upgrade};
+use super::{App, Opening, Socket, account, cors, host_meta, page, rpc, ticket, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -26,6 +26,7 @@ enum Route {
     Metrics,
     Register,
     Login,
+    Ticket,
     Rpc,
     Socket(Socket),
     HostMeta,
@@ -42,6 +43,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/api/register" => Self::Register,
             "/api/login" => Self::Login,
+            "/ticket" => Self::Ticket,
             "/rpc" => Self::Rpc,
             "/ws" => Self::Socket(Socket::Hallway),
             "/mqtt" => Self::Socket(Socket::Mqtt),
@@ -72,7 +74,7 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        self.is_post() || matches!(self, Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson)
+        self.is_post() || matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson)
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -131,6 +133,7 @@ fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
         _ if route.is_post() => (method == Method::POST, "POST"),
         Route::Socket(_) => (method == Method::GET, "GET"),
+        Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
     };
     (!fits).then(|| method_not_allowed(allowed))
@@ -153,6 +156,7 @@ async fn carry_out<A: App>(
         Route::Metrics => with_body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", app.metrics()),
         Route::Register => account::register(app, request, &client).await,
         Route::Login => account::login(app, request, &client).await,
+        Route::Ticket => ticket::issue(app, request.headers(), request.uri()).await,
         Route::Rpc => rpc::call(app, request, &client).await,
         Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
         Route::HostMeta | Route::HostMetaJson => no_such_path(),

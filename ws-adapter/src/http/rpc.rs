@@ -1,4 +1,4 @@
-//! `POST /rpc`: one JSON-RPC message for the user of a bearer token.
+//! `POST /rpc`: one JSON-RPC message for whoever shows a token or ticket.
 
 use hallway_broker::reject::Reason;
 use hyper::body::Incoming;
@@ -7,17 +7,18 @@ use hyper::{Request, StatusCode};
 use super::App;
 use super::answer::{Answer, JSON, empty, refused, with_body};
 use super::client::Client;
-use super::request::{bearer, json_text};
+use super::credential::Credential;
+use super::request::json_text;
 
 pub async fn call<A: App>(app: &A, request: Request<Incoming>, client: &Client) -> Answer {
-    let Some(token) = bearer(request.headers()).map(str::to_owned) else {
+    let Some(credential) = Credential::of(request.headers(), request.uri()) else {
         return refused(&Reason::NoSession.into());
     };
     let text = match json_text(request, app.settings().body_bytes).await {
         Ok(text) => text,
         Err(refusal) => return *refusal,
     };
-    match app.rpc(&text, &token, client).await {
+    match app.rpc(&text, &credential, client).await {
         Ok(Some(answer)) => with_body(StatusCode::OK, JSON, answer),
         Ok(None) => empty(StatusCode::NO_CONTENT),
         Err(fault) => refused(&fault),

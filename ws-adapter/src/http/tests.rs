@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 
+use hallway_broker::edges::Shown;
 use hallway_broker::ids::{ConferenceId, Uid};
 use hallway_broker::reject::Reason;
 use serde_json::{Value, json};
@@ -53,8 +54,12 @@ impl App for Fake {
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
         self.sign_in(&login.uid, &login.password, client)
     }
-    async fn rpc(&self, text: &str, bearer: &str, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        self.check(bearer, client, Reason::BadToken)?;
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault> {
+        if token == "right" { Ok(Ticket { ticket: "id:code".into(), expires_in: 30 }) } else { Err(Reason::BadToken.into()) }
+    }
+    async fn rpc(&self, text: &str, credential: &Credential, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
+        self.check(secret, client, Reason::BadToken)?;
         Ok((text != "{}").then(|| text.into()))
     }
     fn speaks(&self, socket: Socket) -> bool {
@@ -203,6 +208,36 @@ fn people_and_operators_find_their_pages() {
         app.ready.set(false);
         assert_eq!(ask(server, "GET /readyz", "", "").await.status, 503);
         assert_eq!(ask(server, "GET /healthz", "Host: 10.1.1.1\r\n", "").await.status, 200);
+    });
+}
+
+#[test]
+fn tickets_for_tokens() {
+    with_server(&[], |server, _| async move {
+        const BEARER: &str = "Authorization: Bearer right\r\n";
+        for line in ["GET /ticket", "POST /ticket"] {
+            let reply = ask(server, line, BEARER, "").await;
+            assert_eq!((reply.status, reply.json()), (200, json!({"ticket": "id:code", "expires_in": 30})), "{line}");
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+        }
+        for (accept, text) in [("text/plain", true), ("text/plain;q=1, */*", true), ("application/json, text/plain", false), ("*/*", false)]
+        {
+            let reply = ask(server, "GET /ticket", &format!("{BEARER}Accept: {accept}\r\n"), "").await;
+            assert_eq!((reply.status, reply.body == "id:code"), (200, text), "{accept}");
+        }
+        assert_eq!(ask(server, "GET /ticket?accessToken=right", "", "").await.status, 200);
+        for (reply, status, reason) in [
+            (ask(server, "GET /ticket", "", "").await, 401, "no_session"),
+            (ask(server, "GET /ticket?ticket=right", "", "").await, 401, "no_session"),
+            (ask(server, "GET /ticket?accessToken=wrong", "", "").await, 401, "bad_token"),
+            (ask(server, "PUT /ticket", BEARER, "").await, 405, "not_allowed"),
+            (ask(server, "GET /ticket", &format!("{BEARER}Origin: https://evil.example\r\n"), "").await, 403, "not_allowed"),
+            (ask(server, "GET /ticket", &format!("{BEARER}Host: evil.example\r\n"), "").await, 403, "not_allowed"),
+        ] {
+            assert_eq!((reply.status, reply.reason().as_str()), (status, reason));
+        }
+        let asked = ask(server, "POST /rpc?ticket=right", TYPED, "[1]").await;
+        assert_eq!((asked.status, asked.body.as_str()), (200, "[1]"));
     });
 }
 

@@ -1,0 +1,47 @@
+//! What stands behind the question mark of a request's target.
+
+use hyper::Uri;
+
+/// The first value of this name, decoded; `None` when there is none, or it is not UTF-8.
+pub fn value(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let (_, value) = pairs.into_iter().find(|(found, _)| *found == name)?;
+    // As forms write a space.
+    percent_decoded(&value.replace('+', " "))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => bytes.push(digit(rest.next())? << 4 | digit(rest.next())?),
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_are_decoded() {
+        let uri: Uri = "/files?name=a%20b+c%2B%C3%BC.txt&x&name=other&bad=%ff".parse().unwrap();
+        assert_eq!(value(&uri, "name").as_deref(), Some("a b c+ü.txt"));
+        assert_eq!((value(&uri, "x").as_deref(), value(&uri, "bad"), value(&uri, "y")), (Some(""), None, None));
+        assert_eq!(value(&"/files".parse().unwrap(), "name"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_target_can_be_asked(query in "[!-~]{0,80}") {
+            if let Ok(uri) = format!("/x?{query}").parse::<Uri>() {
+                let _ = value(&uri, "name");
+            }
+        }
+    }
+}
