@@ -104,6 +104,11 @@ export class Follower {
     else if (!this.held.has(conversation)) this.told.following(conversation);
   }
 
+  /** The server follows it no more for us, or may not: subscribed again with the next list, or refused for a reason that is then known. */
+  ended(conversation: string): void {
+    this.following.delete(conversation);
+  }
+
   /** Reads the list, and follows what is new in it. */
   refresh(): Promise<void> {
     this.refreshing ??= this.readList().finally(() => (this.refreshing = undefined));
@@ -202,18 +207,17 @@ export class Follower {
       this.inboxSeq = notice.seq;
     }
     if (notice.reason === "invited" || notice.reason === "removed") {
-      if (notice.reason === "removed" && notice.conversation) this.following.delete(notice.conversation);
+      this.ended(notice.conversation ?? "");
       void this.insist(() => this.refresh());
     }
     this.told.notice(notice);
   }
 
-  /** Notices that were missed; at first only where the inbox ends. */
+  /** Notices that were missed; at first those that nobody has said to have seen (`noticesSeen`). */
   private async readInbox(): Promise<void> {
-    const from = this.inboxSeq === undefined ? { limit: 1 } : { after: this.inboxSeq, limit: PAGE };
-    const { events } = await this.connection.call("conversation.history", { conversation: INBOX, ...from });
-    if (this.inboxSeq === undefined) this.inboxSeq = events.at(-1)?.seq ?? 0;
-    else for (const notice of events as unknown as Notice[]) this.noticed(notice);
+    if (this.inboxSeq === undefined) this.inboxSeq = (await this.connection.call("conversation.read", { conversation: INBOX, seq: 0 })).seq;
+    const { events } = await this.connection.call("conversation.history", { conversation: INBOX, after: this.inboxSeq, limit: PAGE });
+    for (const notice of events as unknown as Notice[]) this.noticed(notice);
   }
 
   private restart(epoch: string): void {

@@ -113,6 +113,36 @@ test("typing, presence and members are told", async () => {
   expect((await alice.people.search("bo")).people.map(({ user }) => user)).toContain("bob");
 });
 
+test("who is removed from a group and asked again sees it end and go on", async () => {
+  const group = await alice.create({ kind: "group", title: "Table 7", members: ["bob"] });
+  const his = bob.conversation(group);
+  await until("bob is asked", () => bob.conversations.get(group));
+  await bob.join(group);
+  await alice.send(group, "welcome").placed;
+  await until("bob reads it", () => messages(bob, group).at(-1)?.text === "welcome");
+  await alice.call("conversation.remove", { conversation: group, user: "bob" });
+  await until("he is told", () => his.getSnapshot().status === "refused" && !bob.conversations.get(group));
+  await alice.send(group, "without bob").placed;
+  await alice.call("conversation.invite", { conversation: group, user: "bob" });
+  const asked = await until("he is asked again", () => bob.conversations.getSnapshot().invitations.find(({ conversation }) => conversation === group));
+  expect(asked).toMatchObject({ from: "alice", reason: "invited" });
+  // Another client of his, that was not there, is told as well, until he says that he has seen it.
+  const later = server.client(await login({ url: server.url, conference: "demo", uid: "bob", password: PASSWORD })).connect();
+  await until("it knows", () => later.conversations.getSnapshot().invitations.some(({ conversation }) => conversation === group));
+  later.close();
+  await bob.noticesSeen(asked.seq ?? 0);
+  const after = server.client(await login({ url: server.url, conference: "demo", uid: "bob", password: PASSWORD })).connect();
+  await after.whenSynced();
+  expect(after.conversations.getSnapshot().invitations).toEqual([]);
+  after.close();
+  await bob.join(group);
+  await alice.send(group, "welcome back").placed;
+  await until("nothing is open", () => !bob.conversations.getSnapshot().invitations.length);
+  await until("he reads again", () => messages(bob, group).at(-1)?.text === "welcome back" && his.getSnapshot().status === "ready");
+  await bob.leave(group);
+  await until("it is gone from his list", () => !bob.conversations.get(group));
+});
+
 test("a final refusal is shown, and the message can be discarded", async () => {
   const { id, placed } = bob.send("no-such-conversation", "hello?");
   await expect(placed).rejects.toMatchObject({ reason: "unknown_conversation" });
