@@ -18,9 +18,7 @@ static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    Page,
-    Script,
-    Style,
+    Page(&'static page::Part),
     OpenRpc,
     About,
     Alive,
@@ -40,9 +38,6 @@ enum Route {
 impl Route {
     fn find(path: &str) -> Option<Self> {
         Some(match path {
-            "/" => Self::Page,
-            "/assets/app.js" => Self::Script,
-            "/assets/style.css" => Self::Style,
             "/openrpc.json" => Self::OpenRpc,
             "/api/about" => Self::About,
             "/healthz" => Self::Alive,
@@ -59,7 +54,7 @@ impl Route {
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
             "/.well-known/host-meta" => Self::HostMeta,
             "/.well-known/host-meta.json" => Self::HostMetaJson,
-            _ => return None,
+            _ => return page::find(path).map(Self::Page),
         })
     }
 
@@ -158,9 +153,7 @@ async fn carry_out<A: App>(
     upgraded: &RefCell<Option<Opening<A::Entrance>>>,
 ) -> Answer {
     match route {
-        Route::Page => page::index(),
-        Route::Script => page::script(),
-        Route::Style => page::style(),
+        Route::Page(part) => page::answer(part, request.headers()),
         Route::OpenRpc => with_body(StatusCode::OK, JSON, OPENRPC.as_str()),
         Route::About => json(StatusCode::OK, &app.about().await),
         Route::Alive => text(StatusCode::OK, "ok\n"),

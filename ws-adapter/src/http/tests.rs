@@ -199,8 +199,9 @@ fn people_and_operators_find_their_pages() {
         assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
         for (path, content_type) in [
             ("/", "text/html; charset=utf-8"),
-            ("/assets/app.js", "text/javascript; charset=utf-8"),
-            ("/assets/style.css", "text/css; charset=utf-8"),
+            ("/sw.js", "text/javascript; charset=utf-8"),
+            ("/manifest.webmanifest", "application/manifest+json"),
+            ("/assets/icon.svg", "image/svg+xml"),
             ("/openrpc.json", "application/json"),
             ("/api/about", "application/json"),
             ("/healthz", "text/plain; charset=utf-8"),
