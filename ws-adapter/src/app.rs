@@ -20,6 +20,7 @@ use hallway_broker::sending::Sending;
 use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
+use tokio::sync::oneshot;
 
 use crate::conversation::list::Row;
 use crate::conversation::{self, Conversation};
@@ -34,6 +35,11 @@ use crate::rpc::Fault;
 use crate::session::JsonRpc;
 use crate::sock::{self, Sock};
 use crate::socket::{self, Opened};
+use crate::socketio::edge::Edge;
+use crate::socketio::exchange::{Answered, Ask};
+use crate::socketio::notify::{self, Notify};
+use crate::socketio::query::{BadRequest, Query};
+use crate::socketio::{dialect, polling};
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::types::{Time, conversation_id};
 
@@ -55,6 +61,8 @@ pub(crate) struct Shared {
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
     pub http_rates: Mutex<HttpRates>,
+    /// Socket.IO.
+    pub socketio: Arc<Edge>,
 }
 
 impl Shared {
@@ -78,6 +86,8 @@ pub(crate) enum Entrance {
     Conversation(Box<(ConversationId, conversation::Entrance)>),
     /// Who asks, and the connection's id if they have one.
     Topics(Box<(sock::Entrance, Option<Arc<str>>)>),
+    /// Whose it is, and whether it takes over from polling.
+    Socketio(Query),
 }
 
 /// One connection's view of it.
@@ -91,6 +101,19 @@ pub(crate) struct Connection {
 impl Connection {
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
+    }
+
+    /// The entrance of who signs in with the upgrade's request.
+    async fn signed_in(&self, socket: Socket, request: &Parts) -> Result<Entrance, Fault> {
+        let credential = Credential::of(&request.headers, &request.uri).ok_or(Reason::NoSession)?;
+        let who = Who::from(self.identify(&credential).await?);
+        if socket == Socket::Topics {
+            let connection = entrance::connection(&credential).map(Arc::from);
+            return Ok(Entrance::Topics(Box::new((sock::Entrance { who }, connection))));
+        }
+        let id = conversation_in(request.uri.path()).ok_or(Reason::UnknownConversation)?;
+        let wanted = entrance::conversation(&self.shared.hub, who, &id, &request.uri)?;
+        Ok(Entrance::Conversation(Box::new((id, wanted))))
     }
 
     /// Who shows this: for every route and upgrade.
@@ -161,8 +184,34 @@ impl App for Connection {
         Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
     }
 
+    async fn poll(&self, ask: Ask, client: &Client) -> Answered {
+        let (reply, answer) = oneshot::channel();
+        let address = client.address;
+        match ask.shard().filter(|shard| *shard != self.shard.index) {
+            // What comes of it is heard here; should this request go meanwhile, that is noticed there.
+            Some(shard) => {
+                let edge = Arc::clone(&self.shared.socketio);
+                self.shared.hub.run_on_shard(shard, Box::new(move |shard| polling::ask(shard, &edge, ask, address, reply)));
+            }
+            None => polling::ask(&self.shard, &self.shared.socketio, ask, address, reply),
+        }
+        // A shard that there is not lets go of it at once.
+        let (answered, is_in) = answer.await.unwrap_or((Answered::Bad(BadRequest::Session), false));
+        if is_in {
+            self.admitted.take();
+        }
+        answered
+    }
+
+    async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault> {
+        let hub = &self.shared.hub;
+        let who = Who::from(self.identify(credential).await?);
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(hub)?;
+        notify::notify(hub, &who, wanted).await
+    }
+
     fn speaks(&self, socket: Socket) -> bool {
-        matches!(socket, Socket::Hallway | Socket::Conversation | Socket::Topics) || self.shared.others.of(socket).is_some()
+        !matches!(socket, Socket::Mqtt | Socket::Xmpp) || self.shared.others.of(socket).is_some()
     }
 
     async fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
@@ -173,18 +222,14 @@ impl App for Connection {
             let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
-        if !matches!(socket, Socket::Conversation | Socket::Topics) {
-            return Ok(Entrance::Plain);
+        match socket {
+            Socket::Hallway | Socket::Mqtt | Socket::Xmpp => Ok(Entrance::Plain),
+            Socket::Socketio => {
+                let query = Query::parse(request.uri.query().unwrap_or_default());
+                Ok(Entrance::Socketio(query.map_err(|_| Fault::invalid_request("Bad request"))?))
+            }
+            Socket::Conversation | Socket::Topics => self.signed_in(socket, request).await,
         }
-        let credential = Credential::of(&request.headers, &request.uri).ok_or(Reason::NoSession)?;
-        let who = Who::from(self.identify(&credential).await?);
-        if socket == Socket::Topics {
-            let connection = entrance::connection(&credential).map(Arc::from);
-            return Ok(Entrance::Topics(Box::new((sock::Entrance { who }, connection))));
-        }
-        let id = conversation_in(request.uri.path()).ok_or(Reason::UnknownConversation)?;
-        let wanted = entrance::conversation(&self.shared.hub, who, &id, &request.uri)?;
-        Ok(Entrance::Conversation(Box::new((id, wanted))))
     }
 
     fn upgraded(&self, upgraded: Upgraded<Entrance>) {
@@ -195,10 +240,15 @@ impl App for Connection {
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
-        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
         let hub = &self.shared.hub;
+        let leftover = leftover.to_vec();
+        if let Entrance::Socketio(query) = entrance {
+            let entrance = dialect::Entrance { query, address: client.address };
+            return dialect::open(&self.shared.socketio, &self.shard, stream, leftover, admitted, entrance);
+        }
+        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover, admitted };
         match entrance {
-            Entrance::Plain => {
+            Entrance::Plain | Entrance::Socketio(_) => {
                 let dialect = JsonRpc::new(hub.reader().ids());
                 tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
             }

@@ -11,11 +11,13 @@ mod conversations;
 mod cors;
 pub mod credential;
 mod host_meta;
+mod notify;
 mod page;
 pub mod query;
 mod request;
 pub(crate) mod routes;
 mod rpc;
+mod socketio;
 mod stall;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,8 @@ use tokio::net::TcpStream;
 
 use crate::origin::Site;
 use crate::rpc::Fault;
+use crate::socketio::exchange::{Answered, Ask};
+use crate::socketio::notify::Notify;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use client::{Client, Network};
 use credential::Credential;
@@ -101,6 +105,8 @@ pub enum Socket {
     Mqtt,
     /// `/xmpp-websocket`: XMPP.
     Xmpp,
+    /// `/socket.io/`: Engine.IO.
+    Socketio,
     /// `/<conversation>`: one conversation.
     Conversation,
     /// `/sock`: topics.
@@ -156,6 +162,11 @@ pub trait App: 'static {
 
     /// Whoever shows this leaves a conversation.
     async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault>;
+    /// Carries out a request of a polling Socket.IO session.
+    async fn poll(&self, ask: Ask, client: &Client) -> Answered;
+
+    /// Tells the Socket.IO clients of some users something, for the service that shows this; how many are told.
+    async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault>;
 
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;

@@ -19,6 +19,7 @@ pub mod rpc;
 mod session;
 pub mod sock;
 mod socket;
+pub mod socketio;
 pub mod table;
 mod topics;
 pub mod types;
@@ -26,3 +27,4 @@ pub mod wire;
 
 pub use json_rpc::json_rpc;
 pub use listen::{Handle, HttpOptions, Others, start, wires};
+pub use socketio::engine::Heartbeat;

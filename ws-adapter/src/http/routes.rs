@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, conversations, cors, host_meta, page, query, rpc, ticket, upgrade};
+use super::{App, Opening, Socket, account, conversations, cors, host_meta, notify, page, query, rpc, socketio, ticket, upgrade};
 use hallway_broker::ids::ConversationId;
 
 /// The OpenRPC document, made when it is first asked for.
@@ -19,9 +19,7 @@ static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    Page,
-    Script,
-    Style,
+    Page(&'static page::Part),
     OpenRpc,
     About,
     Alive,
@@ -34,6 +32,8 @@ enum Route {
     Conversations,
     LeaveGroup,
     Socket(Socket),
+    Socketio,
+    Notify,
     HostMeta,
     HostMetaJson,
 }
@@ -48,9 +48,6 @@ impl Route {
 
     fn find(path: &str) -> Option<Self> {
         Some(match path {
-            "/" => Self::Page,
-            "/assets/app.js" => Self::Script,
-            "/assets/style.css" => Self::Style,
             "/openrpc.json" => Self::OpenRpc,
             "/api/about" => Self::About,
             "/healthz" => Self::Alive,
@@ -65,10 +62,12 @@ impl Route {
             "/api/conversations" => Self::Conversations,
             "/api/groups/leave" => Self::LeaveGroup,
             "/mqtt" => Self::Socket(Socket::Mqtt),
+            "/socket.io" | "/socket.io/" => Self::Socketio,
+            "/api/notify" => Self::Notify,
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
             "/.well-known/host-meta" => Self::HostMeta,
             "/.well-known/host-meta.json" => Self::HostMetaJson,
-            _ => return None,
+            _ => return page::find(path).map(Self::Page),
         })
     }
 
@@ -82,7 +81,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::LeaveGroup)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::LeaveGroup | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -92,8 +91,8 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        self.is_post()
-            || matches!(self, Self::Ticket | Self::Conversations | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson)
+        let others = matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson);
+        others || self.is_post() || matches!(self, Self::Socketio | Self::Conversations)
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -150,6 +149,7 @@ fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
 
 fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
+        Route::Socketio => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ if route.is_post() => (method == Method::POST, "POST"),
         Route::Socket(_) => (method == Method::GET, "GET"),
         Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
@@ -166,9 +166,7 @@ async fn carry_out<A: App>(
     upgraded: &RefCell<Option<Opening<A::Entrance>>>,
 ) -> Answer {
     match route {
-        Route::Page => page::index(),
-        Route::Script => page::script(),
-        Route::Style => page::style(),
+        Route::Page(part) => page::answer(part, request.headers()),
         Route::OpenRpc => with_body(StatusCode::OK, JSON, OPENRPC.as_str()),
         Route::About => json(StatusCode::OK, &app.about().await),
         Route::Alive => text(StatusCode::OK, "ok\n"),
@@ -182,11 +180,14 @@ async fn carry_out<A: App>(
         Route::Conversations => conversations::list(app, request.headers(), request.uri()).await,
         Route::LeaveGroup => conversations::leave(app, request).await,
         Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded).await,
+        Route::Socketio => socketio::answer(app, request, client, upgraded).await,
+        Route::Notify => notify::notify(app, request).await,
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
     }
 }
 
-async fn socket<A: App>(
+/// The handshake of a WebSocket.
+pub async fn socket<A: App>(
     app: &A,
     route: Socket,
     request: &Parts,

@@ -20,6 +20,7 @@ fn subprotocols(what: Socket) -> &'static [&'static str] {
         Socket::Conversation | Socket::Topics => &[],
         Socket::Mqtt => &["mqtt", "mqttv3.1"],
         Socket::Xmpp => &["xmpp"], // RFC 7395 §3.1
+        Socket::Socketio => &[],
     }
 }
 

@@ -16,6 +16,7 @@ use hallway_broker::model::{Conference, UserRole, Via};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
+use hallway_broker::topic::How;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -69,6 +70,11 @@ impl Caller<'_> {
     /// Counts a request that changes something, or tells it to others, like a message.
     fn take_rate(&self) -> Result<(), Fault> {
         Ok(self.sending.take(self.hub)?)
+    }
+
+    /// How a session reads what it subscribes to: over Socket.IO, whose own events have other shapes, each gets a copy as notifications.
+    fn how(&self, echo: bool) -> How {
+        How { stamped: self.via == Via::Socketio, ..How::plain(echo) }
     }
 
     fn actor(&self) -> Actor {
@@ -170,7 +176,7 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::ConversationRole => conversations::role(caller, params).await,
         M::ConversationMembers => conversations::members(caller, params).await,
         M::ConversationSubscribe => conversations::subscribe(caller, params).await,
-        M::ConversationUnsubscribe => conversations::unsubscribe(caller, params),
+        M::ConversationUnsubscribe => conversations::unsubscribe(caller, params).await,
         M::ConversationHistory => conversations::history(caller, params).await,
         M::ConversationRead => conversations::read(caller, params).await,
         M::ConversationTyping => conversations::typing(caller, params).await,
