@@ -4,9 +4,11 @@
 //! - [`input`]: single bad messages and frames, as a table.
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
+//! - [`compat`]: the compatibility endpoints, and pages of other sites everywhere.
 //! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
+pub mod compat;
 mod flood;
 mod input;
 pub mod xmpp;
@@ -49,6 +51,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
     bounds::run(report);
+    compat::run(report);
     Ok(())
 }
 
