@@ -8,8 +8,14 @@ use crate::http::Request;
 use crate::server::Server;
 
 /// Every upgrade.
-const UPGRADES: &[&str] =
-    &["/ws", "/mqtt", "/xmpp-websocket", "/sock?accessToken=TOKEN", "/lobby?accessToken=TOKEN", "/socket.io/?EIO=4&transport=websocket&token=TOKEN"];
+const UPGRADES: &[&str] = &[
+    "/ws",
+    "/mqtt",
+    "/xmpp-websocket",
+    "/sock?accessToken=TOKEN",
+    "/lobby?accessToken=TOKEN",
+    "/socket.io/?EIO=4&transport=websocket&token=TOKEN",
+];
 /// Every request that does or tells something for somebody.
 const REQUESTS: &[(&str, &str)] = &[
     ("POST", "/rpc?accessToken=TOKEN"),

@@ -82,7 +82,8 @@ fn read(stream: &mut TcpStream) -> std::io::Result<(String, String)> {
         let count = stream.read(&mut chunk)?;
         bytes.extend_from_slice(&chunk[..count]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let length = |head: &str| head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let length =
+            |head: &str| head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
         if let Some((head, body)) = text.split_once("\r\n\r\n")
             && body.len() >= length(head).unwrap_or(0)
         {
