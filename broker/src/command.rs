@@ -154,6 +154,8 @@ pub enum Action {
     DropItem { node: Arc<str>, id: Arc<str> },
     /// Let all items of a node go, and the node itself unless it is kept: a bounded step each time.
     DropNode { node: Arc<str>, keep: bool },
+    /// Publish on an application's topic, and store it with the topic.
+    Store(Arc<Publication>),
     /// Make an account for somebody of an identity provider; when they have one already, only give it the role, if it is another one.
     AddSubject { subject: SubjectHash, uid: Uid, name: Option<String>, role: Option<UserRole> },
     /// Make an account by an invitation, which counts it.

@@ -7,6 +7,7 @@ mod conversations;
 mod history;
 mod messages;
 mod people;
+mod stored;
 mod topics;
 
 use std::hash::Hasher as _;

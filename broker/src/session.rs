@@ -1,5 +1,7 @@
 //! A session as its edge holds it: what it may ask of the hub, and where its answers and events come from.
 
+mod topics;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -55,7 +57,10 @@ pub struct Session {
     pub who: Who,
     /// Its protocol.
     pub via: Via,
+    joined: topics::Joined,
 }
+
+pub use topics::Gathered;
 
 /// What a new reader of a conversation is to have of what is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,12 +101,14 @@ impl Session {
                 return Err(reject);
             }
         };
-        let session = Self { shard: Rc::clone(shard), slot, id, who, via };
+        let session = Self { shard: Rc::clone(shard), slot, id, who, via, joined: topics::Joined::default() };
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
         if first {
             session.tell_presence();
+        } else {
+            session.tell_companions();
         }
         Ok(session)
     }
@@ -228,6 +235,22 @@ impl Session {
         }
     }
 
+    /// Whether it follows everything.
+    #[must_use]
+    pub fn follows_all(&self) -> bool {
+        self.shard.registry(|registry| registry.follows_all(self.slot))
+    }
+
+    /// Reads a conversation in another way from now on, if it follows it.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn reread(&self, id: &ConversationId, how: How) -> Result<(), Reject> {
+        let found = self.shard.hub.reader().conversation(self.who.conf, id)?.ok_or(Reason::UnknownConversation)?;
+        self.shard.registry(|registry| registry.reread(self.slot, &Topic::Chat(self.who.conf, found.record.no), how));
+        Ok(())
+    }
+
     /// Stops following everything; what was subscribed to by name goes on. Whether it did.
     pub fn unsubscribe_all(&self) -> bool {
         self.shard.registry(|registry| registry.unfollow_all(self.slot))
@@ -276,6 +299,25 @@ impl Session {
         let Presence { status, text } = self.shard.hub.sessions().presence(self.who.conf, &self.who.uid);
         let signal = Signal::Presence { user: self.who.uid.clone(), name: Arc::clone(&self.who.name), status, text };
         self.shard.hub.tell(&Telling::of(self.who.conf, signal));
+    }
+
+    /// Tells the user's other sessions of protocols that show them.
+    fn tell_companions(&self) {
+        let hub = &self.shard.hub;
+        // Who uses a plain broker without a name is many people.
+        if self.who.uid == Uid::anonymous() {
+            return;
+        }
+        for (shard, slot, id) in hub.sessions().by_protocol(self.who.conf, &self.who.uid, Via::Socketio) {
+            if id != self.id {
+                hub.run_on_shard(shard, Box::new(move |shard| shard.tell_companion(slot, id)));
+            }
+        }
+    }
+
+    /// From now on another connection of the same shard is the session's: what waits in its lanes goes there.
+    pub fn relink(&self, peer: Rc<dyn Peer>) {
+        self.shard.registry(|registry| registry.relink(self.slot, self.id, peer));
     }
 
     /// Appends whole frames to the lane of answers and writes what the socket takes.
@@ -395,9 +437,12 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.leave_all_topics();
         self.shard.registry(|registry| registry.remove(self.slot));
         if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
             self.tell_presence();
+        } else {
+            self.tell_companions();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, items, messages};
+use super::{Applied, Ask, Stop, items, messages, stored};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
@@ -193,7 +193,7 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             view.put(job.clone(), &Erasure::default());
             Ok(Outcome::Continue(job))
         }
-        Some(_) if items::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(progress) => match erase_texts(view, ask.conf, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);

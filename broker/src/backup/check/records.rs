@@ -8,13 +8,14 @@ use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::model::{
-    Belongings, Conference, Conversation, Entry, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Token, User,
+    Belongings, Conference, Conversation, Entry, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored, StoredTotals,
+    Token, User,
 };
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEhiIjkKmnoprRsStuUwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEhiIjkKmnopqQrRsStuUvwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -77,12 +78,15 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'm' => whole::<Member>(value).is_some(),
         b'n' => whole::<Uid>(value).is_some(),
         b'o' => whole::<String>(value).is_some(),
+        b'q' => whole::<Stored>(value).is_some(),
+        b'Q' => whole::<StoredTotals>(value).is_some(),
         b'r' => whole::<ReadMark>(value).is_some(),
         b'R' => whole::<Retained>(value).is_some(),
         b's' => whole::<KeptSession>(value).is_some(),
         b'S' => whole::<KeptSubscription>(value).is_some(),
         b'T' => whole::<Token>(value).is_some(),
         b'U' => whole::<User>(value).is_some(),
+        b'v' => whole::<String>(value).is_some(),
         b'x' => whole::<u64>(value).is_some(),
         b'b' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
         _ => return None,
@@ -166,6 +170,12 @@ impl Walk<'_> {
             b't' => match parts.split_rest() {
                 Some((_, hash)) => self.has(&[&[keys::TOKENS], hash].concat()),
                 None => Ok(false),
+            },
+            b'q' => Ok(whole::<Stored>(value)
+                .is_some_and(|stored| keys::stored(parts.conf, &stored.publication.topic, stored.pos).ends_with(parts.rest))),
+            b'v' => match (parts.split_rest(), whole::<String>(value)) {
+                (Some((_, rest)), Some(topic)) => self.has(&keys::stored(parts.conf, &topic, keys::pos_of_stored(rest))),
+                _ => Ok(false),
             },
             b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
             _ => Ok(true),
