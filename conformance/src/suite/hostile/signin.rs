@@ -32,8 +32,9 @@ struct Scene {
 /// The server does not start.
 pub fn run(report: &mut Report) -> Result<()> {
     let scene = scene()?;
+    let waiting = used::Waiting::begin(&scene)?;
     tokens::run(&scene, report);
-    used::run(&scene, report);
+    used::run(&scene, &waiting, report);
     Ok(())
 }
 

@@ -93,13 +93,19 @@ fn mqtt5(server: &Server, token: &str) -> Result<Said> {
 }
 
 fn mqtt(server: &Server, version: Version, token: &str) -> Result<u8> {
+    Ok(mqtt_session(server, version, token)?.1)
+}
+
+/// A connection by a token, and the code of its CONNACK.
+pub fn mqtt_session(server: &Server, version: Version, token: &str) -> Result<(Mqtt, u8)> {
     let mut connect = packet::Connect::new(version, "");
     // Whoever has only a token does not know their uid, but 3.1.1 wants a user name with a password.
     connect.user = Some(format!("@{EXPO}").into());
     connect.password = Some(token.into());
     let mut client = Mqtt::open(&server.mqtt()?.to_string(), version, Instant::now() + WITHIN)?;
     client.send(&connect.bytes())?;
-    Ok(client.expect_connack()?.code)
+    let code = client.expect_connack()?.code;
+    Ok((client, code))
 }
 
 /// The XMPP of the conference.
@@ -108,6 +114,11 @@ pub fn endpoints(server: &Server) -> Result<Endpoints> {
 }
 
 fn xmpp_bearer(server: &Server, token: &str) -> Result<Said> {
+    Ok(xmpp_stream(server, token)?.1)
+}
+
+/// A stream by a token, its resource not bound, and what the server said to it.
+pub fn xmpp_stream(server: &Server, token: &str) -> Result<(Xmpp, Said)> {
     let mut client = Xmpp::greet(&endpoints(server)?, Over::Tls)?;
     let first = STANDARD.encode(format!("n,,\x01auth=Bearer {token}\x01\x01"));
     client.send(&format!("<auth xmlns='{SASL}' mechanism='OAUTHBEARER'>{first}</auth>"))?;
@@ -117,9 +128,11 @@ fn xmpp_bearer(server: &Server, token: &str) -> Result<Said> {
         client.send(&format!("<response xmlns='{SASL}'>AQ==</response>"))?;
         let failure = client.expect("a failure")?;
         ensure!(failure.is("failure", SASL), "instead of <failure/> came {failure}");
-        return Ok(failure.children.first().map(|child| child.name.clone()).unwrap_or_default());
+        let said = failure.children.first().map(|child| child.name.clone()).unwrap_or_default();
+        return Ok((client, said));
     }
-    outcome(&answer)
+    let said = outcome(&answer)?;
+    Ok((client, said))
 }
 
 fn xmpp_plain(server: &Server, token: &str) -> Result<Said> {
