@@ -96,6 +96,25 @@ test("the list follows: a direct conversation comes up, unread is counted, and r
   elsewhere.close();
 });
 
+test("the first words of a direct conversation are told as events, to who was there and to who comes back", async () => {
+  const account = await server.account("fred");
+  const before = server.client(account).connect();
+  await before.whenSynced();
+  const told: string[] = [];
+  const listen = (client: Hallway): unknown => client.on("message", ({ text, from }) => from !== "fred" && told.push(text));
+  listen(before);
+  await alice.send(await alice.openDirect("fred"), "first words").placed;
+  await until("he is told", () => told.includes("first words"));
+  const { cursor } = before;
+  before.close();
+  await bob.send(await bob.openDirect("fred"), "said while he was away").placed;
+  const after = server.client(account, cursor && { resume: JSON.parse(JSON.stringify(cursor)) });
+  listen(after);
+  after.connect();
+  await until("he is told what he missed", () => told.includes("said while he was away"));
+  expect(told).toEqual(["first words", "said while he was away"]);
+});
+
 test("typing, presence and members are told", async () => {
   const id = await alice.openDirect("bob");
   const hers = alice.conversation(id);
