@@ -193,7 +193,7 @@ struct Edges {
 /// The one place where the edges are joined: their wire forms, who they sign in, and what one offers another.
 fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: ConferenceId, sign_ins: SignIns) -> io::Result<Edges> {
     let mut wires: Wires = [const { None }; WIRES];
-    for (number, wire) in mqtt::wires(hub).into_iter().chain([hallway_ws_adapter::wire(hub)]) {
+    for (number, wire) in mqtt::wires(hub).into_iter().chain(hallway_ws_adapter::wires(hub)) {
         wires[number] = Some(wire);
     }
     let hosts = conferences::xmpp_hosts(config, &conference);
@@ -204,6 +204,7 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
     let is_demo = config.server.mode == Mode::Demo;
     let plaintext_login = config.server.takes_plaintext_logins();
     let is_mqtt_on = config.listen.mqtt != Address::Off || config.listen.mqtts != Address::Off || config.listen.mqtt_unix.is_some();
+    let default_conference = conference.to_string();
     let mqtt = is_mqtt_on.then(|| {
         let options = MqttOptions {
             anonymous: config.mqtt.anonymous,
@@ -222,6 +223,8 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
         demo: is_demo,
         listeners: bound.addresses,
         plaintext_login,
+        conference: default_conference,
+        heartbeat: config.socketio.heartbeat(),
         trusted_proxies: config.server.trusted_proxies.iter().map(|range| (range.address, range.prefix)).collect(),
     };
     let is_xmpp_on = [config.listen.xmpp, config.listen.xmpps].iter().any(|address| *address != Address::Off);

@@ -10,11 +10,13 @@ pub mod client;
 mod cors;
 pub mod credential;
 mod host_meta;
+mod notify;
 mod page;
 pub mod query;
 mod request;
 mod routes;
 mod rpc;
+mod socketio;
 mod stall;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,8 @@ use tokio::net::TcpStream;
 
 use crate::origin::Site;
 use crate::rpc::Fault;
+use crate::socketio::exchange::{Answered, Ask};
+use crate::socketio::notify::Notify;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use client::{Client, Network};
 use credential::Credential;
@@ -100,6 +104,12 @@ pub enum Socket {
     Mqtt,
     /// `/xmpp-websocket`: XMPP.
     Xmpp,
+    /// `/socket.io/`: Engine.IO.
+    Socketio,
+    /// `/<conversation>`: one conversation.
+    Conversation,
+    /// `/sock`: topics.
+    Topics,
 }
 
 /// A connection that has become a WebSocket: the 101 is written.
@@ -145,6 +155,12 @@ pub trait App: 'static {
     /// Carries out the message in `text` for whoever shows this. `None` when there is nothing to answer; an error is for what was shown, before
     /// anything is carried out.
     async fn rpc(&self, text: &str, credential: &Credential, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Carries out a request of a polling Socket.IO session.
+    async fn poll(&self, ask: Ask, client: &Client) -> Answered;
+
+    /// Tells the Socket.IO clients of some users something, for the service that shows this; how many are told.
+    async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault>;
 
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;

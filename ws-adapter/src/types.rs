@@ -9,6 +9,7 @@ pub mod event;
 pub mod message;
 pub mod people;
 pub mod session;
+pub mod topic;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, host_meta, page, rpc, ticket, upgrade};
+use super::{App, Opening, Socket, account, cors, host_meta, notify, page, rpc, socketio, ticket, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -29,6 +29,8 @@ enum Route {
     Ticket,
     Rpc,
     Socket(Socket),
+    Socketio,
+    Notify,
     HostMeta,
     HostMetaJson,
 }
@@ -47,6 +49,8 @@ impl Route {
             "/rpc" => Self::Rpc,
             "/ws" => Self::Socket(Socket::Hallway),
             "/mqtt" => Self::Socket(Socket::Mqtt),
+            "/socket.io" | "/socket.io/" => Self::Socketio,
+            "/api/notify" => Self::Notify,
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
             "/.well-known/host-meta" => Self::HostMeta,
             "/.well-known/host-meta.json" => Self::HostMetaJson,
@@ -64,7 +68,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -74,7 +78,8 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        self.is_post() || matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson)
+        let others = matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson);
+        others || self.is_post() || self == Self::Socketio
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -131,6 +136,7 @@ fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
 
 fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
+        Route::Socketio => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ if route.is_post() => (method == Method::POST, "POST"),
         Route::Socket(_) => (method == Method::GET, "GET"),
         Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
@@ -159,11 +165,14 @@ async fn carry_out<A: App>(
         Route::Ticket => ticket::issue(app, request.headers(), request.uri()).await,
         Route::Rpc => rpc::call(app, request, &client).await,
         Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
+        Route::Socketio => socketio::answer(app, request, client, upgraded).await,
+        Route::Notify => notify::notify(app, request).await,
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
     }
 }
 
-fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
+/// The handshake of a WebSocket.
+pub fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
     let answer = match upgrade::shake_hands(&request.headers, route) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,

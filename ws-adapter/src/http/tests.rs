@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::socketio::query::BadRequest;
 use crate::types::Time;
 use hallway_broker::frame::{Binary, Decoder, Event};
 
@@ -61,6 +62,16 @@ impl App for Fake {
         let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
         self.check(secret, client, Reason::BadToken)?;
         Ok((text != "{}").then(|| text.into()))
+    }
+    async fn poll(&self, ask: Ask, _: &Client) -> Answered {
+        match ask {
+            Ask::Open(_) => Answered::Packets(b"0{}".to_vec()),
+            Ask::Get(_) => Answered::Bad(BadRequest::Session),
+            Ask::Post(..) => Answered::Taken,
+        }
+    }
+    async fn notify(&self, _: Notify, credential: &Credential) -> Result<usize, Fault> {
+        if *credential == Credential::Token("right".into()) { Ok(2) } else { Err(Reason::BadToken.into()) }
     }
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()
