@@ -14,8 +14,8 @@ use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
+use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;

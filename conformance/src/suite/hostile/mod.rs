@@ -4,11 +4,13 @@
 //! - [`input`]: single bad messages and frames, as a table.
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
+//! - [`signin`]: tokens, tickets and invitations that let nobody in.
 //! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
 mod flood;
 mod input;
+pub mod signin;
 pub mod xmpp;
 
 use std::time::Duration;
@@ -49,7 +51,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
     bounds::run(report);
-    Ok(())
+    signin::run(report)
 }
 
 /// The same process is there, healthy, and talks to somebody new.
