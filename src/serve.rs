@@ -172,7 +172,7 @@ struct Edges {
 /// The one place where the edges are joined: their wire forms, who they sign in, and what one offers another.
 fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: ConferenceId) -> io::Result<Edges> {
     let mut wires: Wires = [const { None }; WIRES];
-    for (number, wire) in mqtt::wires(hub).into_iter().chain([hallway_ws_adapter::wire(hub)]) {
+    for (number, wire) in mqtt::wires(hub).into_iter().chain(hallway_ws_adapter::wires(hub)) {
         wires[number] = Some(wire);
     }
     let hosts = conferences::xmpp_hosts(config, &conference);

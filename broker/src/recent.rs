@@ -15,7 +15,7 @@ const RECENT_EVENTS: usize = 4096;
 /// Bytes kept of one conference, about.
 const RECENT_BYTES: usize = 4 << 20;
 /// Wire forms that an event can have.
-pub const WIRES: usize = 6;
+pub const WIRES: usize = 10;
 
 /// An event on its way to readers, with the wire forms that it was given so far.
 #[derive(Debug)]

@@ -7,16 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hallway_broker::accounts;
 use hallway_broker::admit::Rate;
 use hallway_broker::edges::{self, SignIns};
+use hallway_broker::files::Capability;
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, Uid};
-use hallway_broker::model::Via;
+use hallway_broker::model::{File, Via};
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
-use hallway_broker::session::Who;
+use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
 
+use crate::events::{self, EventsBody, EventsWanted};
 use crate::http::client::Client;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
@@ -25,6 +27,7 @@ use crate::rpc::Fault;
 use crate::session;
 use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn};
+use crate::upload::{Upload, Uploads};
 
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
@@ -44,6 +47,8 @@ pub(crate) struct Shared {
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
     pub http_rates: Mutex<HttpRates>,
+    /// Files that come in now.
+    pub uploads: Uploads,
 }
 
 impl Shared {
@@ -68,6 +73,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    fn who(&self, bearer: &str) -> Result<Who, Fault> {
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        Ok(Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?))
+    }
+
+    /// How a user sends over HTTP, by whatever connection.
+    fn sending(&self, who: &Who) -> Sending {
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone())))
+    }
+
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
     }
@@ -96,14 +111,48 @@ impl App for Connection {
         Ok(signed_in(sign_ins.accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
     }
 
-    async fn rpc(&self, text: &str, bearer: &str, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let Shared { sign_ins, hub, .. } = &*self.shared;
-        let who = Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?);
-        let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
-        let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
-        let mut out = Vec::new();
-        methods::message(&caller, text, &mut out).await;
+    async fn rpc(&self, text: &str, bearer: &str, session: Option<&str>, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let (hub, who) = (&self.shared.hub, self.who(bearer)?);
+        let out = match session {
+            Some(session) => events::ask(hub, &who, session, text).await?,
+            None => {
+                let sending = self.sending(&who);
+                let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
+                let mut out = Vec::new();
+                methods::message(&caller, text, &mut out).await;
+                out
+            }
+        };
         Ok((!out.is_empty()).then_some(out))
+    }
+
+    fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault> {
+        let (hub, who) = (&self.shared.hub, self.who(bearer)?);
+        self.sending(&who).take(hub)?;
+        Upload::begin(hub, &self.shared.uploads, who, bytes)
+    }
+
+    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault> {
+        let (hub, conf, id) = (Arc::clone(&self.shared.hub), capability.conf(), capability.id());
+        let found = blocking(move || {
+            let record = hub.reader().file(conf, id)?.ok_or(Reason::UnknownFile)?;
+            let bytes = hub.files().open(conf, id).map_err(|error| {
+                tracing::error!(%error, "the bytes of a file that was brought");
+                Reason::StoreError
+            })?;
+            Ok((record, bytes))
+        });
+        Ok(found.await?)
+    }
+
+    async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
+        self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
+        let who = self.who(&wanted.token)?;
+        let sending = self.sending(&who);
+        let body = events::open(&self.shard, who, sending, &wanted).await?;
+        // Somebody has signed in.
+        self.admitted.take();
+        Ok(body)
     }
 
     fn speaks(&self, socket: Socket) -> bool {

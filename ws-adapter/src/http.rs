@@ -6,10 +6,15 @@
 
 mod account;
 mod answer;
+mod body;
 pub mod client;
 mod cors;
+mod events;
+mod files;
 mod host_meta;
 mod page;
+mod query;
+mod range;
 mod request;
 mod routes;
 mod rpc;
@@ -32,9 +37,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::net::TcpStream;
 
+use hallway_broker::files::Capability;
+use hallway_broker::model::File;
+
+use crate::events::{EventsBody, EventsWanted};
 use crate::origin::Site;
 use crate::rpc::Fault;
 use crate::types::account::{Login, Register, SignedIn};
+use crate::upload::Upload;
 use client::{Client, Network};
 use stall::Stall;
 
@@ -122,9 +132,21 @@ pub trait App: 'static {
     /// Signs in.
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault>;
 
-    /// Carries out the message in `text` for the user of the `bearer` token. `None` when there is nothing to answer; an error is for the
-    /// token, before anything is carried out.
-    async fn rpc(&self, text: &str, bearer: &str, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+    /// Carries out the message in `text` for the user of the `bearer` token; for one of their streams of events, when `session` names it. `None` when
+    /// there is nothing to answer; an error is for the token or the session, before anything is carried out.
+    async fn rpc(&self, text: &str, bearer: &str, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Begins to take a file of so many bytes in, if that is known.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault>;
+
+    /// A file, and where its bytes are.
+    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault>;
+
+    /// Opens a stream of events.
+    async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault>;
 
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;

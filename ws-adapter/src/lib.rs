@@ -1,13 +1,15 @@
 //! The JSON edge: HTTP, JSON-RPC over WebSocket and POST.
 //!
 //! In reading order: [`rpc`] (JSON-RPC's messages), [`table`] (the methods), [`types`] (their parameters and results), `methods` (their
-//! handlers), `session` (a WebSocket connection's life), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where
+//! handlers), `session` (a WebSocket connection's life), [`events`] (a stream of Server-Sent Events), [`upload`] and `media` (files that come in), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where
 //! connections come from). WebSocket's framing and what events look like are in the broker, since its MQTT edge needs them, too.
 
 mod app;
+pub mod events;
 pub mod http;
 mod json_rpc;
 mod listen;
+mod media;
 mod methods;
 pub mod openrpc;
 pub mod origin;
@@ -15,7 +17,8 @@ pub mod rpc;
 mod session;
 pub mod table;
 pub mod types;
+pub mod upload;
 pub mod wire;
 
 pub use json_rpc::json_rpc;
-pub use listen::{Handle, HttpOptions, Others, start, wire};
+pub use listen::{Handle, HttpOptions, Others, start, wires};

@@ -15,9 +15,11 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
+use crate::events::{SSE_WIRE, SseWire};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
+use crate::upload::Uploads;
 use crate::wire::{WS_WIRE, WsWire};
 
 /// The HTTP edge's part of the configuration.
@@ -75,10 +77,10 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error)
 }
 
-/// What this edge adds to the hub's wire forms, with its number.
+/// What this edge adds to the hub's wire forms, with their numbers.
 #[must_use]
-pub fn wire(hub: &Hub) -> (usize, Arc<dyn Wire>) {
-    (WS_WIRE, Arc::new(WsWire::new(hub.reader().ids())))
+pub fn wires(hub: &Hub) -> Vec<(usize, Arc<dyn Wire>)> {
+    vec![(WS_WIRE, Arc::new(WsWire::new(hub.reader().ids()))), (SSE_WIRE, Arc::new(SseWire::new(hub.reader().clone())))]
 }
 
 /// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `others` take what comes at their paths.
@@ -98,6 +100,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: 
         listeners: options.listeners,
         plaintext_login: options.plaintext_login,
         http_rates: Mutex::new(HttpRates::new(HTTP_SENDERS)),
+        uploads: Uploads::default(),
     });
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);

@@ -8,6 +8,7 @@ mod accounts;
 mod blocks;
 mod conferences;
 mod conversations;
+mod files;
 mod items;
 mod kept;
 mod members;
@@ -103,6 +104,8 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::SetNode { node, settings } => items::set_node(view, ask, node, *settings),
         Action::DropItem { node, id } => items::drop_item(view, ask, node, id),
         Action::DropNode { node, keep } => items::drop_node(view, ask, node, *keep),
+        Action::KeepFile { id, file } => files::keep(view, ask, *id, file),
+        Action::CollectFiles { before_ms } => files::collect(view, ask, *before_ms),
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Socket, account, cors, host_meta, page, rpc, upgrade};
+use super::{App, Socket, account, cors, events, files, host_meta, page, rpc, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -31,10 +31,16 @@ enum Route {
     Socket(Socket),
     HostMeta,
     HostMetaJson,
+    Upload,
+    File,
+    Events,
 }
 
 impl Route {
     fn find(path: &str) -> Option<Self> {
+        if path.starts_with("/files/") {
+            return Some(Self::File);
+        }
         Some(match path {
             "/" => Self::Page,
             "/assets/app.js" => Self::Script,
@@ -47,6 +53,8 @@ impl Route {
             "/api/register" => Self::Register,
             "/api/login" => Self::Login,
             "/rpc" => Self::Rpc,
+            "/files" => Self::Upload,
+            "/events" => Self::Events,
             "/ws" => Self::Socket(Socket::Hallway),
             "/mqtt" => Self::Socket(Socket::Mqtt),
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
@@ -66,7 +74,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Upload)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -76,7 +84,8 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        self.is_post() || matches!(self, Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson)
+        let is_read = matches!(self, Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
+        self.is_post() || is_read
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -134,7 +143,7 @@ fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
 fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
         _ if route.is_post() => (method == Method::POST, "POST"),
-        Route::Socket(_) => (method == Method::GET, "GET"),
+        Route::Socket(_) | Route::Events => (method == Method::GET, "GET"),
         _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
     };
     (!fits).then(|| method_not_allowed(allowed))
@@ -160,6 +169,9 @@ async fn carry_out<A: App>(
         Route::Register => account::register(app, request, &client).await,
         Route::Login => account::login(app, request, &client).await,
         Route::Rpc => rpc::call(app, request, &client).await,
+        Route::Upload => files::upload(app, request).await,
+        Route::File => files::download(app, &request).await,
+        Route::Events => events::stream(app, &request, &client).await,
         Route::Socket(what) => socket(app, what, request.headers(), client, upgraded),
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
     }

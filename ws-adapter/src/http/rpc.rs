@@ -1,7 +1,8 @@
-//! `POST /rpc`: one JSON-RPC message for the user of a bearer token.
+//! `POST /rpc`: one JSON-RPC message for the user of a bearer token; with `Hallway-Session`, for one of their streams of events.
 
 use hallway_broker::reject::Reason;
 use hyper::body::Incoming;
+use hyper::header::HeaderName;
 use hyper::{Request, StatusCode};
 
 use super::App;
@@ -9,15 +10,19 @@ use super::answer::{Answer, JSON, empty, refused, with_body};
 use super::client::Client;
 use super::request::{bearer, json_text};
 
+/// Names the stream of events that the request is for.
+const SESSION: HeaderName = HeaderName::from_static("hallway-session");
+
 pub async fn call<A: App>(app: &A, request: Request<Incoming>, client: &Client) -> Answer {
     let Some(token) = bearer(request.headers()).map(str::to_owned) else {
         return refused(&Reason::NoSession.into());
     };
+    let session = request.headers().get(SESSION).map(|id| id.to_str().unwrap_or_default().to_owned());
     let text = match json_text(request, app.settings().body_bytes).await {
         Ok(text) => text,
         Err(refusal) => return *refusal,
     };
-    match app.rpc(&text, &token, client).await {
+    match app.rpc(&text, &token, session.as_deref(), client).await {
         Ok(Some(answer)) => with_body(StatusCode::OK, JSON, answer),
         Ok(None) => empty(StatusCode::NO_CONTENT),
         Err(fault) => refused(&fault),
