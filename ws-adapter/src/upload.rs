@@ -163,7 +163,11 @@ impl Upload {
             // What could not be stored now may be stored yet: the log has it.
             if !matches!(reject.reason.class(), Class::Unavailable) {
                 let files = hub.files().clone();
-                blocking(move || Ok(files.remove(conf, id))).await?;
+                let removed = blocking(move || {
+                    files.remove(conf, id);
+                    Ok(())
+                });
+                removed.await?;
             }
             return Err(reject.into());
         }

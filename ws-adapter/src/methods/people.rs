@@ -148,7 +148,8 @@ fn kept(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<KeptItem>, Reject
 /// All files that somebody brought: bounded by how many one may have.
 fn own_files(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<OwnFile>, Reject> {
     let files = reader.files_of(conf, of, None, MAX_FILES as usize)?.into_iter();
-    let row = |file: File| OwnFile { name: file.name, media: file.media.word(), bytes: file.bytes, ts: Time(file.at_ms), messages: file.uses };
+    let row =
+        |file: File| OwnFile { name: file.name, media: file.media.word(), bytes: file.bytes, ts: Time(file.at_ms), messages: file.uses };
     Ok(files.map(|(_, file)| row(file)).collect())
 }
 
