@@ -4,6 +4,7 @@
 mod event;
 mod notification;
 mod number;
+mod topic;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ pub use notification::{
     write_signal_notification,
 };
 pub use number::{write_number, write_time};
+pub use topic::{MAX_ACTION_BYTES, Said, Welcome, is_action, write_publication, write_topic_error, write_topic_event, write_topic_signal};
 
 /// Appends `text` as a JSON string (RFC 8259 §7).
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
@@ -62,8 +64,8 @@ impl<'o> Object<'o> {
         Self { out, first: true }
     }
 
-    /// Begins a member whose value the caller appends. `name` is one of ours and needs no escapes.
-    fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
+    /// Begins a member whose value the caller appends. `name` is one of ours or an id, and needs no escapes.
+    fn member(&mut self, name: &str) -> &mut Vec<u8> {
         self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
         self.first = false;
         self.out.extend_from_slice(name.as_bytes());

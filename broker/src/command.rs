@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::model::{
-    Access, Credentials, FileId, KeptSession, KeptSubscription, Kind, MediaType, MemberRole, NodeSettings, Publication, SignIn, TokenHash,
-    UserRole, Via,
+    Access, Credentials, FileId, Invite, InviteHash, KeptSession, KeptSubscription, Kind, MediaType, MemberRole, NodeSettings, Publication,
+    SignIn, SubjectHash, TokenHash, UserRole, Via,
 };
 
 /// Who asks. Taken from the session, never from a payload.
@@ -171,6 +171,16 @@ pub enum Action {
     DropItem { node: Arc<str>, id: Arc<str> },
     /// Let all items of a node go, and the node itself unless it is kept: a bounded step each time.
     DropNode { node: Arc<str>, keep: bool },
+    /// Publish on an application's topic, and store it with the topic.
+    Store(Arc<Publication>),
+    /// Make an account for somebody of an identity provider; when they have one already, only give it the role, if it is another one.
+    AddSubject { subject: SubjectHash, uid: Uid, name: Option<String>, role: Option<UserRole> },
+    /// Make an account by an invitation, which counts it.
+    Register { uid: Uid, name: Option<String>, credentials: Credentials, invite: InviteHash },
+    /// Make an invitation. Expired ones are forgotten on the way.
+    AddInvite { code: InviteHash, invite: Invite },
+    /// Take an invitation back.
+    RemoveInvite { code: InviteHash },
     /// Keep a file of the asker's, whose bytes are durable.
     KeepFile { id: FileId, file: NewFile },
     /// Let go of files that no message has had since then: a bounded step each time.

@@ -261,7 +261,7 @@ impl Dispatch {
     fn hand(&mut self, published: Arc<Published>) {
         self.handed.insert(published.event.place.conf, published.pos());
         let mask = self.interest.of_event(&published.event);
-        if let Body::Publication(publication) = &published.event.entry.body {
+        if let Body::Publication(publication) | Body::Stored(publication) = &published.event.entry.body {
             self.share_out(published.event.place.conf, publication, &Message::Event(Arc::clone(&published)));
         }
         self.hand_to(mask, &Item::Event(published));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use crate::accounts::{Accounts, Identity, tokens};
+use crate::accounts::jwt::Providers;
+use crate::accounts::{Accounts, Identity, Wish};
 use crate::hub::Hub;
 use crate::ids::{ConferenceId, Uid};
 use crate::model::SignIn;
@@ -31,9 +32,25 @@ impl SignIns {
     /// Those of a hub.
     #[must_use]
     pub fn new(hub: &Hub) -> Self {
-        let limits = hub.limits();
-        Self { accounts: Arc::new(Accounts::new(limits, Arc::clone(hub.clock()))), peers: Peers::new(limits.unauthenticated_per_address) }
+        Self::with_providers(hub, Providers::default())
     }
+
+    /// The same, with the identity providers whose tokens are taken.
+    #[must_use]
+    pub fn with_providers(hub: &Hub, providers: Providers) -> Self {
+        let limits = hub.limits();
+        let accounts = Accounts::new(limits, Arc::clone(hub.clock())).with_providers(providers);
+        Self { accounts: Arc::new(accounts), peers: Peers::new(limits.unauthenticated_per_address) }
+    }
+}
+
+/// What somebody shows in place of a password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown<'s> {
+    /// A token: one of ours, or of the conference's identity provider.
+    Token(&'s str),
+    /// A ticket, which is used then.
+    Ticket(&'s str),
 }
 
 /// Somebody who shows a password, or a token in its place.
@@ -52,6 +69,23 @@ pub struct Login<'a> {
 }
 
 impl SignIns {
+    /// Who shows this: the one way in by token, JWT or ticket, of every HTTP route and upgrade and of `session.hello`. A conference that is named
+    /// must be theirs; without one it is the token's.
+    ///
+    /// # Errors
+    /// [`Reason::BadToken`], [`Reason::BadTicket`], [`Reason::TokenExpired`], [`Reason::ProviderUnavailable`], those of an account that cannot be
+    /// made, and those of the store.
+    pub async fn identify(&self, hub: &Hub, shown: Shown<'_>, conference: Option<&str>) -> Result<Identity, Reject> {
+        match shown {
+            Shown::Token(token) => self.accounts.by_bearer(hub, token, conference).await,
+            Shown::Ticket(ticket) => {
+                let identity = self.accounts.by_ticket(hub.reader(), ticket)?;
+                let is_there = conference.is_none_or(|conference| identity.conference.as_str() == conference);
+                if is_there { Ok(identity) } else { Err(Reason::BadTicket.into()) }
+            }
+        }
+    }
+
     /// Signs somebody in.
     ///
     /// # Errors
@@ -59,14 +93,14 @@ impl SignIns {
     /// account that cannot be made, and those of the store.
     pub async fn by_secret(&self, hub: &Hub, login: &Login<'_>) -> Result<Identity, Reject> {
         let Login { name, conference, secret, peer, makes_accounts } = *login;
-        if tokens::hash(secret).is_some() {
-            let identity = self.accounts.by_token(hub.reader(), secret)?;
-            let is_theirs = name.is_none_or(|name| identity.uid.as_str() == name) && identity.conference.as_str() == conference;
+        if self.accounts.is_token(secret, Some(conference)) {
+            let identity = self.accounts.by_bearer(hub, secret, Some(conference)).await?;
+            let is_theirs = name.is_none_or(|name| identity.uid.as_str() == name);
             return if is_theirs { Ok(identity) } else { Err(Reason::BadToken.into()) };
         }
         let name = name.ok_or(Reason::BadCredentials)?;
         if makes_accounts && is_new(hub, conference, name)? {
-            match self.accounts.register(hub, conference, name, secret, None, peer).await {
+            match self.accounts.register(hub, &Wish::new(conference, name, secret), peer).await {
                 // Another connection of the same user was quicker.
                 Err(reject) if reject.reason != Reason::Taken => return Err(reject),
                 _ => {}

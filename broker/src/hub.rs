@@ -22,6 +22,7 @@ use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
 use crate::dispatch::{Dispatch, Ends, Interest, telling_payload};
 use crate::files::Files;
+use crate::gatherings::Gatherings;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::limits::Limits;
 use crate::log::segment::{SegmentLog, SegmentOptions};
@@ -129,6 +130,7 @@ pub struct Hub {
     sessions: Sessions,
     interest: Arc<Interest>,
     shares: Arc<Shares>,
+    gatherings: Gatherings,
     ends: Arc<Ends>,
     /// Where each conference was when the hub opened.
     started_at: OnceLock<HashMap<ConfNo, u64>>,
@@ -183,6 +185,7 @@ impl Hub {
             sessions: Sessions::default(),
             interest: Arc::default(),
             shares: Arc::default(),
+            gatherings: Gatherings::default(),
             ends: Arc::default(),
             started_at: OnceLock::new(),
             recent,
@@ -451,6 +454,12 @@ impl Hub {
     #[must_use]
     pub fn shares(&self) -> &Shares {
         &self.shares
+    }
+
+    /// Who is at applications' topics.
+    #[must_use]
+    pub fn gatherings(&self) -> &Gatherings {
+        &self.gatherings
     }
 
     /// Gives a message to the session that it is for, wherever that is.

@@ -17,12 +17,16 @@
 //! | `G` | conf, uid | [`Uploads`](crate::model::Uploads) |
 //! | `h` | conf | `ConferenceHead` |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
+//! | `I` | conf, hash of the code | [`Invite`](crate::model::Invite) |
+//! | `j` | conf, hash of (issuer, subject) | uid |
 //! | `k` | conf, uid, `0`, node | [`Node`](crate::model::Node) |
 //! | `K` | conf, uid, `0`, node, `0`, item id | [`Item`](crate::model::Item) |
 //! | `m` | conf, conv, uid | [`Member`](crate::model::Member) |
 //! | `n` | conf, name in lower case | uid |
 //! | `o` | conf, uid, `0`, node, `0`, order | item id |
 //! | `p` | conf, conversation id | `()`: the conversation is open to all |
+//! | `q` | conf, hash of the topic, pos | [`Stored`](crate::model::Stored) |
+//! | `Q` | conf, hash of the topic or nothing | [`StoredTotals`](crate::model::StoredTotals) |
 //! | `r` | conf, conv, uid | `ReadMark` |
 //! | `R` | conf, topic, of a long one its beginning and hash | [`Retained`](crate::model::Retained) |
 //! | `s` | conf, uid, `0`, MQTT client id | [`KeptSession`](crate::model::KeptSession) |
@@ -32,6 +36,7 @@
 //! | `u` | conf, uid, `0`, conversation id | `()`: the user has a [`Member`](crate::model::Member) there |
 //! | `U` | conf, uid | [`User`](crate::model::User) |
 //! | `w` | conf, word of a name in lower case, `0`, uid | `()` |
+//! | `v` | conf, uid, `0`, hash of the topic, pos | topic: the user stored it there |
 //! | `x` | conf, conv, seq, uid, `0`, emoji | seq of the reaction |
 
 use std::hash::Hasher as _;
@@ -39,7 +44,7 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::model::{FileId, TokenHash};
+use crate::model::{FileId, InviteHash, SubjectHash, TokenHash};
 
 /// A key of the state.
 pub type Key = Vec<u8>;
@@ -50,7 +55,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbBceEfFgGhikKmnoprRsStuwx";
+const OF_CONFERENCE: &[u8] = b"UbBceEfFgGhiIjkKmnopqQrRsStuvwx";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -307,6 +312,24 @@ pub fn idempotency(conf: ConfNo, conv: ConvNo, hash: u128) -> Key {
     conv_key(IDEMPOTENCY, conf, conv, &hash.to_be_bytes())
 }
 
+/// An invitation.
+#[must_use]
+pub fn invite(conf: ConfNo, code: &InviteHash) -> Key {
+    conf_key(b'I', conf, code)
+}
+
+/// All invitations of a conference.
+#[must_use]
+pub fn invites(conf: ConfNo) -> Key {
+    conf_key(b'I', conf, b"")
+}
+
+/// Who somebody of an identity provider is here.
+#[must_use]
+pub fn subject(conf: ConfNo, subject: &SubjectHash) -> Key {
+    conf_key(b'j', conf, subject)
+}
+
 /// A membership.
 #[must_use]
 pub fn member(conf: ConfNo, conv: ConvNo, uid: &Uid) -> Key {
@@ -439,6 +462,53 @@ pub fn retained_below(conf: ConfNo, prefix: &str) -> Key {
 pub fn topic_of_retained(key: &[u8]) -> Option<&str> {
     let topic = key.get(5..).filter(|topic| topic.len() <= TOPIC_BYTES)?;
     std::str::from_utf8(topic).ok()
+}
+
+/// A publication that is stored with a topic.
+#[must_use]
+pub fn stored(conf: ConfNo, topic: &str, pos: u64) -> Key {
+    let mut key = stored_of(conf, topic);
+    key.extend_from_slice(&pos.to_be_bytes());
+    key
+}
+
+/// All that is stored with a topic.
+#[must_use]
+pub fn stored_of(conf: ConfNo, topic: &str) -> Key {
+    conf_key(b'q', conf, &text_hash(topic))
+}
+
+/// What is stored with a topic comes to.
+#[must_use]
+pub fn stored_topic(conf: ConfNo, topic: &str) -> Key {
+    conf_key(b'Q', conf, &text_hash(topic))
+}
+
+/// What is stored with all topics comes to.
+#[must_use]
+pub fn stored_totals(conf: ConfNo) -> Key {
+    conf_key(b'Q', conf, b"")
+}
+
+/// That a user stored something with a topic.
+#[must_use]
+pub fn stored_by(conf: ConfNo, uid: &Uid, topic: &str, pos: u64) -> Key {
+    let mut key = all_stored_by(conf, uid);
+    key.extend_from_slice(&text_hash(topic));
+    key.extend_from_slice(&pos.to_be_bytes());
+    key
+}
+
+/// All that a user stored with topics.
+#[must_use]
+pub fn all_stored_by(conf: ConfNo, uid: &Uid) -> Key {
+    user_key(b'v', conf, uid)
+}
+
+/// The pos at the end of a stored publication's keys.
+#[must_use]
+pub fn pos_of_stored(key: &[u8]) -> u64 {
+    seq_of_entry(key)
 }
 
 /// For keys of texts that are too long to be in them.

@@ -122,6 +122,16 @@ pub const IDEMPOTENCY_MS: u64 = 7 * 24 * 3600 * 1000;
 pub const MAX_RETAINED: u32 = 1_000_000;
 /// Publications on applications' topics that are kept for sessions to come back to, of one conference.
 pub const KEPT_PUBLICATIONS: u64 = 100_000;
+/// Messages that are stored with one topic: with one more the oldest goes.
+pub const MAX_STORED_MESSAGES: u32 = 500;
+/// Their bytes.
+pub const MAX_STORED_BYTES: u64 = 512 << 10;
+/// Longest of them, in bytes.
+pub const MAX_STORED_MESSAGE_BYTES: u64 = 64 << 10;
+/// Topics of one conference that have stored messages.
+pub const MAX_STORED_TOPICS: u32 = 100_000;
+/// Bytes of all of these.
+pub const MAX_STORED_BYTES_PER_CONFERENCE: u64 = 1 << 30;
 /// Most MQTT sessions of one user that outlive their connections.
 pub const MAX_KEPT_SESSIONS: usize = 64;
 /// Most records that one command of housekeeping or erasure looks at.
@@ -140,5 +150,7 @@ pub const MAX_ITEM_ID_BYTES: usize = 160;
 pub const MAX_ITEM_BYTES: usize = 192 << 10;
 /// Bytes of all kept items of one user, ids included.
 pub const MAX_ITEMS_BYTES: u32 = 1 << 20;
+/// Most invitations of one conference that have not expired.
+pub const MAX_INVITES: usize = 1000;
 /// Most tokens of one account.
 pub const MAX_TOKENS: usize = 64;

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
-pub use account::{Credentials, ScramKeys, SignIn, Token, TokenHash, User, UserRole};
+pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, SubjectHash, Token, TokenHash, User, UserRole};
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};
-pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained};
+pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};
 
 /// The protocol an event came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -315,6 +315,8 @@ pub enum Body {
     Notice(Notice),
     /// Something was published on an application's topic.
     Publication(Arc<Publication>),
+    /// The same, stored with the topic for those who come to it later.
+    Stored(Arc<Publication>),
 }
 
 impl Body {
@@ -329,7 +331,7 @@ impl Body {
             Self::Member { .. } => "member",
             Self::Settings { .. } => "settings",
             Self::Notice(_) => "notice",
-            Self::Publication(_) => "publication",
+            Self::Publication(_) | Self::Stored(_) => "publication",
         }
     }
 
@@ -342,7 +344,7 @@ impl Body {
                 message.text.len() + lists.map(|text| text.len()).sum::<usize>()
             }
             Self::Edit { text, .. } | Self::Settings { title: text } => text.len(),
-            Self::Publication(publication) => publication.bytes(),
+            Self::Publication(publication) | Self::Stored(publication) => publication.bytes(),
             _ => 0,
         }
     }
@@ -435,6 +437,23 @@ pub enum Signal {
         origin: u64,
         /// What.
         publication: Arc<Publication>,
+        /// When, Unix ms.
+        at_ms: u64,
+    },
+    /// Somebody's connections came to an application's topic, or went.
+    Gathered {
+        /// The whole name of the topic.
+        topic: Arc<str>,
+        /// Whose.
+        user: Uid,
+        /// Their display name.
+        name: Arc<str>,
+        /// The ids of those that are there now.
+        connections: Vec<Arc<str>>,
+        /// They are more than before, or others; otherwise fewer.
+        came: bool,
+        /// When, Unix ms.
+        at_ms: u64,
     },
 }
 

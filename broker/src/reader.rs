@@ -9,6 +9,7 @@ mod history;
 mod messages;
 mod people;
 mod search;
+mod stored;
 mod topics;
 
 use std::hash::Hasher as _;
@@ -20,7 +21,8 @@ use crate::apply::{Idempotency, answer_of, draft_hash};
 use crate::command::Draft;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, EventIds, Uid};
 use crate::keys;
-use crate::model::{Conference, Conversation, Head, Member, Standing, Token, TokenHash, User, UserRole};
+use crate::limits::MAX_INVITES;
+use crate::model::{Conference, Conversation, Head, Invite, InviteHash, Member, Standing, SubjectHash, Token, TokenHash, User, UserRole};
 use crate::policy::Asker;
 use crate::queue::Answer;
 use crate::recent::Recent;
@@ -139,6 +141,38 @@ impl Reader {
     /// The state's.
     pub fn token(&self, hash: &TokenHash) -> Result<Option<Token>, StateError> {
         self.get(&keys::token(hash))
+    }
+
+    /// Who somebody of an identity provider is here.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn subject(&self, conf: ConfNo, subject: &SubjectHash) -> Result<Option<Uid>, StateError> {
+        self.get(&keys::subject(conf, subject))
+    }
+
+    /// An invitation.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn invite(&self, conf: ConfNo, code: &InviteHash) -> Result<Option<Invite>, StateError> {
+        self.get(&keys::invite(conf, code))
+    }
+
+    /// All invitations of a conference, by the hashes of their codes.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn invites(&self, conf: ConfNo) -> Result<Vec<(InviteHash, Invite)>, StateError> {
+        let prefix = keys::invites(conf);
+        let mut found = Vec::new();
+        self.visit(&prefix, Direction::Ascending, |key, value| {
+            if let Some(code) = key.last_chunk::<16>() {
+                found.push((*code, decode(value)?));
+            }
+            Ok(found.len() < MAX_INVITES)
+        })?;
+        Ok(found)
     }
 
     /// A conversation by its id.

@@ -268,6 +268,12 @@ impl<L: Link> Registry<L> {
         }
     }
 
+    /// Whether events are on their way over readers: whoever comes now is not given them.
+    #[must_use]
+    pub fn is_walking(&self) -> bool {
+        self.walking
+    }
+
     /// Changes how a reader reads from now on.
     pub fn reread(&mut self, slot: u32, topic: &Topic, how: How) {
         let at = self.sessions.get(slot as usize).and_then(|session| session.topics.get(topic));
@@ -352,7 +358,8 @@ impl<L: Link> Registry<L> {
     /// The session no longer follows the topic, unless it follows everything; whether it did.
     pub fn unsubscribe(&mut self, slot: u32, topic: &Topic) -> bool {
         let Some(session) = self.sessions.get(slot as usize) else { return false };
-        if session.follows_public() { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
+        let may_be_implied = session.follows_public() && !matches!(topic, Topic::Gathering(..));
+        if may_be_implied { self.unname(slot, topic) } else { self.drop_reader(slot, topic) }
     }
 
     fn drop_reader(&mut self, slot: u32, topic: &Topic) -> bool {

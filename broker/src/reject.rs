@@ -52,6 +52,7 @@ reasons! {
     NoSession: Unauthorized "no_session" "sign in first",
     BadToken: Unauthorized "bad_token" "the token is not known",
     TokenExpired: Unauthorized "token_expired" "the token has expired: sign in again",
+    BadTicket: Unauthorized "bad_ticket" "the ticket is not known, was used or has expired: take a new one",
     BadCredentials: Unauthorized "bad_credentials" "user or password is wrong",
     SessionEnded: Unauthorized "session_ended" "the session has ended: the account is gone or signed out",
     NotAMember: Forbidden "not_a_member" "only members may do this",
@@ -62,6 +63,7 @@ reasons! {
     Blocked: Forbidden "blocked" "this person has blocked you",
     Blocking: Forbidden "blocking" "you have blocked this person: unblock them first",
     SignInClosed: Forbidden "sign_in_closed" "accounts are made by the organisers here",
+    BadInvite: Forbidden "bad_invite" "an invitation is needed that is neither used up nor expired",
     PlaintextLogin: Forbidden "plaintext_login" "sign in over TLS",
     NotAllowed: Forbidden "not_allowed" "this is not allowed here",
     UnknownConversation: NotFound "unknown_conversation" "there is no such conversation",
@@ -99,6 +101,7 @@ reasons! {
     DiskFull: Unavailable "disk_full" "the server's disk is full: try again later",
     StoreError: Unavailable "store_error" "the server cannot store now: try again later",
     Draining: Unavailable "draining" "the server is stopping: connect again",
+    ProviderUnavailable: Unavailable "provider_unavailable" "the keys of the identity provider cannot be had: try again later",
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
 }

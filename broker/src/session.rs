@@ -1,5 +1,7 @@
 //! A session as its edge holds it: what it may ask of the hub, and where its answers and events come from.
 
+mod topics;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -55,7 +57,10 @@ pub struct Session {
     pub who: Who,
     /// Its protocol.
     pub via: Via,
+    joined: topics::Joined,
 }
+
+pub use topics::Gathered;
 
 /// What a new reader of a conversation is to have of what is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +101,7 @@ impl Session {
                 return Err(reject);
             }
         };
-        let session = Self { shard: Rc::clone(shard), slot, id, who, via };
+        let session = Self { shard: Rc::clone(shard), slot, id, who, via, joined: topics::Joined::default() };
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
@@ -395,6 +400,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.leave_all_topics();
         self.shard.registry(|registry| registry.remove(self.slot));
         if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
             self.tell_presence();

@@ -141,7 +141,7 @@ impl Message {
     pub fn publication(&self) -> Option<&Arc<Publication>> {
         match self {
             Self::Event(published) => match &published.event.entry.body {
-                Body::Publication(publication) => Some(publication),
+                Body::Publication(publication) | Body::Stored(publication) => Some(publication),
                 _ => None,
             },
             Self::Telling(telling) => match &telling.signal {
@@ -188,7 +188,7 @@ mod tests {
         let given = |topic| {
             let mut given = Vec::new();
             let publication = Arc::new(publication(topic));
-            let signal = Signal::Published { from: Uid::anonymous(), origin: 0, publication: Arc::clone(&publication) };
+            let signal = Signal::Published { from: Uid::anonymous(), origin: 0, publication: Arc::clone(&publication), at_ms: 0 };
             let message = Message::Telling(Arc::new(Telling::of(ConfNo(1), signal)));
             shares.share_out(ConfNo(1), &publication, &message, |share| given.push(share.to.session));
             given.sort_unstable();

@@ -1,6 +1,7 @@
 //! What sessions subscribe to inside the hub, and who of a conference's readers is concerned by an event or signal.
 
 use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::{Body, Change, Event, Kind, Realm, Signal};
@@ -21,6 +22,8 @@ pub enum Topic {
     Public(ConfNo),
     /// What is published on topics that are not a conversation's; who of its readers is given what, the filters say.
     Named(ConfNo, Realm),
+    /// Who is at an application's topic, by its whole name.
+    Gathering(ConfNo, Arc<str>),
     /// A user's coming into conversations that are not: how who follows everything learns of them.
     Joins(ConfNo, Uid),
 }
@@ -31,7 +34,7 @@ impl Topic {
     pub fn of(event: &Event) -> Self {
         let conf = event.place.conf;
         match &event.entry.body {
-            Body::Publication(publication) => Self::Named(conf, publication.realm),
+            Body::Publication(publication) | Body::Stored(publication) => Self::Named(conf, publication.realm),
             _ => match event.place.conversation.inbox_owner() {
                 Some(owner) => Self::Inbox(conf, owner),
                 None => Self::Chat(conf, event.place.conv),
@@ -64,7 +67,7 @@ impl Topic {
     pub fn conf(&self) -> ConfNo {
         match self {
             Self::Chat(conf, _) | Self::Inbox(conf, _) | Self::Presence(conf, _) | Self::Public(conf) | Self::Joins(conf, _) => *conf,
-            Self::Named(conf, _) | Self::Presences(conf) => *conf,
+            Self::Named(conf, _) | Self::Presences(conf) | Self::Gathering(conf, _) => *conf,
         }
     }
 }
@@ -110,6 +113,7 @@ impl Telling {
         match (&self.signal, self.conv) {
             (Signal::Presence { user, .. }, _) => Some(Topic::Presence(self.conf, user.clone())),
             (Signal::Published { publication, .. }, _) => Some(Topic::Named(self.conf, publication.realm)),
+            (Signal::Gathered { topic, .. }, _) => Some(Topic::Gathering(self.conf, Arc::clone(topic))),
             (_, Some(conv)) => Some(Topic::Chat(self.conf, conv)),
             (_, None) => None,
         }
@@ -121,7 +125,7 @@ impl Telling {
         match self.signal {
             Signal::Presence { .. } => Some(Topic::Presences(self.conf)),
             Signal::Typing { .. } | Signal::Read { .. } => self.is_public.then_some(Topic::Public(self.conf)),
-            Signal::Published { .. } => None,
+            Signal::Published { .. } | Signal::Gathered { .. } => None,
         }
     }
 
@@ -132,17 +136,19 @@ impl Telling {
             (Signal::Typing { from: a, .. }, Signal::Typing { from: b, .. }) => a == b,
             (Signal::Read { from: a, .. }, Signal::Read { from: b, .. }) => a == b,
             (Signal::Presence { user: a, .. }, Signal::Presence { user: b, .. }) => a == b,
+            (Signal::Gathered { user: a, topic: of, .. }, Signal::Gathered { user: b, topic, .. }) => a == b && of == topic,
             _ => false,
         };
         same && self.conv == later.conv
     }
 
-    /// Whose signal it is: their own sessions are not told that they type.
+    /// Whose signal it is, when their own sessions are not told: that they type, for example.
     #[must_use]
-    pub fn author(&self) -> &Uid {
+    pub fn author(&self) -> Option<&Uid> {
         match &self.signal {
-            Signal::Typing { from, .. } | Signal::Read { from, .. } | Signal::Published { from, .. } => from,
-            Signal::Presence { user, .. } => user,
+            Signal::Typing { from, .. } | Signal::Read { from, .. } | Signal::Published { from, .. } => Some(from),
+            Signal::Presence { user, .. } => Some(user),
+            Signal::Gathered { .. } => None,
         }
     }
 }
@@ -185,7 +191,7 @@ impl Parts {
     #[must_use]
     pub fn of_event(event: &Event) -> Self {
         match event.entry.body {
-            Body::Message(_) | Body::Notice(_) | Body::Publication(_) => Self::MESSAGES,
+            Body::Message(_) | Body::Notice(_) | Body::Publication(_) | Body::Stored(_) => Self::MESSAGES,
             _ => Self::EVENTS,
         }
     }
@@ -196,7 +202,7 @@ impl Parts {
         match signal {
             Signal::Typing { .. } => Self::TYPING,
             Signal::Read { .. } => Self::READ,
-            Signal::Presence { .. } | Signal::Published { .. } => Self::NONE,
+            Signal::Presence { .. } | Signal::Published { .. } | Signal::Gathered { .. } => Self::NONE,
         }
     }
 

@@ -122,14 +122,17 @@ fn variable(key: &str) -> String {
 pub fn binary() -> Result<PathBuf> {
     let path = match std::env::var_os("HALLWAY_BIN") {
         Some(path) => PathBuf::from(path),
-        None => {
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-            workspace.join(target).join("release/hallway")
-        }
+        None => target_dir().join("release/hallway"),
     };
     ensure!(path.is_file(), "no server binary at {}: run 'cargo build --release', or name one in HALLWAY_BIN", path.display());
     Ok(path)
+}
+
+/// Where the workspace's builds go, and what the suites fetch.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    workspace.join(std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from))
 }
 
 /// A start that ended instead of printing `ready`.

@@ -17,14 +17,16 @@ use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
+use hyper::http::request::Parts;
 
-use crate::events::{self, EventsBody, EventsWanted};
+use crate::events::{self, EventsBody, EventsWanted, Secret};
 use crate::http::client::Client;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
-use crate::session;
+use crate::session::JsonRpc;
+use crate::socket::{self, Opened};
 use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn};
 use crate::upload::{Upload, Uploads};
@@ -73,9 +75,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn who(&self, bearer: &str) -> Result<Who, Fault> {
+    async fn who(&self, bearer: &str) -> Result<Who, Fault> {
         let Shared { sign_ins, hub, .. } = &*self.shared;
-        Ok(Who::from(sign_ins.accounts.by_token(hub.reader(), bearer)?))
+        Ok(Who::from(sign_ins.accounts.by_bearer(hub, bearer, None).await?))
     }
 
     /// How a user sends over HTTP, by whatever connection.
@@ -94,6 +96,8 @@ fn signed_in(found: accounts::SignedIn) -> SignedIn {
 }
 
 impl App for Connection {
+    type Entrance = ();
+
     fn settings(&self) -> &Settings {
         &self.shared.settings
     }
@@ -112,7 +116,7 @@ impl App for Connection {
     }
 
     async fn rpc(&self, text: &str, bearer: &str, session: Option<&str>, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let (hub, who) = (&self.shared.hub, self.who(bearer)?);
+        let (hub, who) = (&self.shared.hub, self.who(bearer).await?);
         let out = match session {
             Some(session) => events::ask(hub, &who, session, text).await?,
             None => {
@@ -126,8 +130,8 @@ impl App for Connection {
         Ok((!out.is_empty()).then_some(out))
     }
 
-    fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault> {
-        let (hub, who) = (&self.shared.hub, self.who(bearer)?);
+    async fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault> {
+        let (hub, who) = (&self.shared.hub, self.who(bearer).await?);
         self.sending(&who).take(hub)?;
         Upload::begin(hub, &self.shared.uploads, who, bytes)
     }
@@ -147,7 +151,10 @@ impl App for Connection {
 
     async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
         self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
-        let who = self.who(&wanted.token)?;
+        let who = match &wanted.secret {
+            Secret::Token(token) => self.who(token).await?,
+            Secret::Ticket(ticket) => Who::from(self.shared.sign_ins.accounts.by_ticket(self.shared.hub.reader(), ticket)?),
+        };
         let sending = self.sending(&who);
         let body = events::open(&self.shard, who, sending, &wanted).await?;
         // Somebody has signed in.
@@ -159,7 +166,7 @@ impl App for Connection {
         socket == Socket::Hallway || self.shared.others.of(socket).is_some()
     }
 
-    fn admits(&self, client: &Client) -> Result<(), Fault> {
+    fn admits(&self, _: Socket, _: &Parts, client: &Client) -> Result<(), Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
@@ -170,16 +177,17 @@ impl App for Connection {
         Ok(())
     }
 
-    fn upgraded(&self, upgraded: Upgraded) {
+    fn upgraded(&self, upgraded: Upgraded<()>) {
         let Some(admitted) = self.admitted.take() else { return };
-        let Upgraded { stream, leftover, client, route } = upgraded;
+        let Upgraded { stream, leftover, client, route, .. } = upgraded;
         if let Some(other) = self.shared.others.of(route) {
             let leftover = leftover.to_vec();
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
-        let (accounts, shard) = (Arc::clone(&self.shared.sign_ins.accounts), Rc::clone(&self.shard));
-        tokio::task::spawn_local(session::run(accounts, shard, stream, leftover.to_vec(), admitted));
+        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
+        let dialect = JsonRpc::new(self.shared.hub.reader().ids());
+        tokio::task::spawn_local(socket::run(opened, dialect, Arc::clone(&self.shared.sign_ins.accounts)));
     }
 
     async fn about(&self) -> About {

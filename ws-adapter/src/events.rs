@@ -44,10 +44,18 @@ const REFILL_RETRY: Duration = Duration::from_millis(200);
 /// How long the last words of a stream may take to go out.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a client signs in with.
+pub enum Secret {
+    /// A token.
+    Token(String),
+    /// A ticket, once.
+    Ticket(String),
+}
+
 /// What a client asks for.
 pub struct EventsWanted {
-    /// Its token.
-    pub token: String,
+    /// What it signs in with.
+    pub secret: Secret,
     /// Ids of conversations with commas between; none: everything that one may read, now and later.
     pub conversations: Option<String>,
     /// What the client calls itself.

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -109,7 +110,7 @@ pub enum Socket {
 
 /// A connection that has become a WebSocket: the 101 is written.
 #[derive(Debug)]
-pub struct Upgraded {
+pub struct Upgraded<E> {
     /// The socket.
     pub stream: TcpStream,
     /// What the client sent right after its request.
@@ -118,11 +119,23 @@ pub struct Upgraded {
     pub client: Client,
     /// What it is for.
     pub route: Socket,
+    /// What its request said of it.
+    pub entrance: E,
+}
+
+/// A WebSocket whose 101 is about to be written.
+pub(crate) struct Opening<E> {
+    client: Client,
+    route: Socket,
+    entrance: E,
 }
 
 /// What the routes need of the server.
 #[allow(async_fn_in_trait, reason = "everything of a connection runs on its shard: no future here needs to be Send")]
 pub trait App: 'static {
+    /// What a WebSocket's request says of it: who asks, and for what, where the path or its query says so.
+    type Entrance;
+
     /// The configuration.
     fn settings(&self) -> &Settings;
 
@@ -140,7 +153,7 @@ pub trait App: 'static {
     ///
     /// # Errors
     /// Why it is not taken.
-    fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault>;
+    async fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault>;
 
     /// A file, and where its bytes are.
     async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault>;
@@ -151,14 +164,14 @@ pub trait App: 'static {
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;
 
-    /// Whether one more WebSocket of this client is taken.
+    /// Whether one more WebSocket of this client is taken, and what its request says of it.
     ///
     /// # Errors
-    /// Why not: too many that have not signed in, or draining.
-    fn admits(&self, client: &Client) -> Result<(), Fault>;
+    /// Why not: too many that have not signed in, draining, or, where the request says who asks and for what, because they may not.
+    fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Self::Entrance, Fault>;
 
     /// Takes a WebSocket over. Must not block: it spawns the session's task.
-    fn upgraded(&self, upgraded: Upgraded);
+    fn upgraded(&self, upgraded: Upgraded<Self::Entrance>);
 
     /// What runs.
     async fn about(&self) -> About;
@@ -175,7 +188,7 @@ pub trait App: 'static {
 /// # Errors
 /// hyper's, for the log at debug level: what peers do wrong is not this server's failure.
 pub async fn serve<A: App>(app: Rc<A>, stream: TcpStream, peer: SocketAddr) -> Result<(), hyper::Error> {
-    let upgrade = Rc::new(RefCell::new(None::<(Client, Socket)>));
+    let upgrade = Rc::new(RefCell::new(None::<Opening<A::Entrance>>));
     let service = {
         let (app, upgrade) = (Rc::clone(&app), Rc::clone(&upgrade));
         service_fn(move |request: hyper::Request<Incoming>| {
@@ -194,9 +207,9 @@ pub async fn serve<A: App>(app: Rc<A>, stream: TcpStream, peer: SocketAddr) -> R
     // Ends after a 101, too; only then there is a client to hand over.
     std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await?;
     let parts = connection.into_parts();
-    if let Some((client, route)) = upgrade.take() {
+    if let Some(Opening { client, route, entrance }) = upgrade.take() {
         let stream = parts.io.into_inner().into_inner();
-        app.upgraded(Upgraded { stream, leftover: parts.read_buf, client, route });
+        app.upgraded(Upgraded { stream, leftover: parts.read_buf, client, route, entrance });
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The JSON edge: HTTP, JSON-RPC over WebSocket and POST.
 //!
 //! In reading order: [`rpc`] (JSON-RPC's messages), [`table`] (the methods), [`types`] (their parameters and results), `methods` (their
-//! handlers), `session` (a WebSocket connection's life), [`events`] (a stream of Server-Sent Events), [`upload`] and `media` (files that come in), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where
-//! connections come from). WebSocket's framing and what events look like are in the broker, since its MQTT edge needs them, too.
+//! handlers), `socket` (a WebSocket connection's life), `session` (JSON-RPC in it), [`events`] (a stream of Server-Sent Events), [`upload`] and
+//! `media` (files that come in), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where connections come from).
+//! WebSocket's framing and what events look like are in the broker, since its MQTT edge needs them, too.
 
 mod app;
 pub mod events;
@@ -15,6 +16,7 @@ pub mod openrpc;
 pub mod origin;
 pub mod rpc;
 mod session;
+mod socket;
 pub mod table;
 pub mod types;
 pub mod upload;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use data_encoding::BASE64;
 use hallway_broker::accounts::Identity;
 use hallway_broker::accounts::exchange::{ChannelBinding, Exchange, Mechanism as Scram, Terms};
-use hallway_broker::edges::{Login, SignIns};
+use hallway_broker::edges::{Login, Shown, SignIns};
 use hallway_broker::hub::Hub;
 use hallway_broker::reject::{Class, Reason, Reject};
 use minidom::Element;
@@ -191,7 +191,7 @@ impl Sasl {
                 Ok(Answer::Challenge(challenge))
             }
             Mechanism::Plain => plain(place, &message).await,
-            Mechanism::OauthBearer => match bearer(place, &message) {
+            Mechanism::OauthBearer => match bearer(place, &message).await {
                 Err(failure @ (Failure::NotAuthorized | Failure::CredentialsExpired)) => {
                     self.state = State::Refused(failure);
                     Ok(Answer::Challenge(br#"{"status":"invalid_token"}"#.to_vec()))
@@ -238,7 +238,7 @@ async fn plain(place: Place<'_>, message: &[u8]) -> Result<Answer, Failure> {
 }
 
 /// RFC 7628 §3.1: a GS2 header, then key–value pairs between separators.
-fn bearer(place: Place<'_>, message: &[u8]) -> Result<Answer, Failure> {
+async fn bearer(place: Place<'_>, message: &[u8]) -> Result<Answer, Failure> {
     let text = std::str::from_utf8(message).map_err(|_| Failure::MalformedRequest)?;
     let (header, pairs) = text.split_once('\x01').ok_or(Failure::MalformedRequest)?;
     let mut header = header.split(',');
@@ -251,10 +251,7 @@ fn bearer(place: Place<'_>, message: &[u8]) -> Result<Answer, Failure> {
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(Failure::NotAuthorized);
     }
-    let identity = place.sign_ins.accounts.by_token(place.hub.reader(), token.trim())?;
-    if identity.conference.as_str() != place.conference {
-        return Err(Failure::NotAuthorized);
-    }
+    let identity = place.sign_ins.identify(place.hub, Shown::Token(token.trim()), Some(place.conference)).await?;
     match authzid.strip_prefix("a=") {
         None if authzid.is_empty() => {}
         Some(authzid) if local(place, authzid) == identity.uid.as_str() => {}

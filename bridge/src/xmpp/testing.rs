@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use data_encoding::BASE64;
+use hallway_broker::accounts::Wish;
 use hallway_broker::clock::{Clock, SystemClock};
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::SignIns;
@@ -48,7 +49,7 @@ impl Story {
         let action = Action::AddConference { id, title: "Demo".into(), sign_in: SignIn::Open, epoch: 7 };
         hub.call(ConfNo(0), Actor::system(), action).await.unwrap();
         let sign_ins = SignIns::new(&hub);
-        let token = sign_ins.accounts.register(&hub, "demo", "alice", "pencil", None, HERE).await.unwrap().token;
+        let token = sign_ins.accounts.register(&hub, &Wish::new("demo", "alice", "pencil"), HERE).await.unwrap().token;
         Self { hub, sign_ins, token, _dir: dir }
     }
 
@@ -59,7 +60,7 @@ impl Story {
 
     /// Another account.
     pub async fn register(&self, who: &str) {
-        self.sign_ins.accounts.register(&self.hub, "demo", who, "pencil", None, HERE).await.unwrap();
+        self.sign_ins.accounts.register(&self.hub, &Wish::new("demo", who, "pencil"), HERE).await.unwrap();
     }
 
     pub fn place(&self) -> Place<'_> {

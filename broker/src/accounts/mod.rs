@@ -1,19 +1,24 @@
 //! Accounts: who somebody is, shown by a password or a token. In reading order: [`scram`] (how passwords are kept), [`tokens`],
 //! [`names`] (which nobody gives themselves), [`attempts`] (how often an address may try), [`seen`] (why a reconnect storm is
-//! cheap), [`work`] (where PBKDF2 runs), [`exchange`] (SCRAM, message by message); here, how they make a sign-in.
+//! cheap), [`work`] (where PBKDF2 runs), [`exchange`] (SCRAM, message by message), [`invites`], [`jwt`] (tokens of identity providers) and
+//! [`subjects`] (who those are here), [`tickets`]; here, how they make a sign-in.
 //!
 //! What a stranger learns: that a conference exists and how one gets in, and when registering that a uid is taken. Whether an account
 //! exists is not told by a login, by its answer or by the time it takes.
 
 pub mod attempts;
 pub mod exchange;
+pub mod invites;
+pub mod jwt;
 mod login;
 pub mod names;
 pub mod scram;
 pub mod seen;
 mod sign_in;
+pub mod subjects;
 #[cfg(test)]
 mod tests;
+pub mod tickets;
 pub mod tokens;
 pub mod work;
 
@@ -31,13 +36,15 @@ use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
 
 use attempts::Attempts;
+use jwt::{Known, Providers};
 use login::{Attempt, too_often};
 use scram::{DEFAULT_ITERATIONS, Password};
 use seen::Seen;
+use tickets::Tickets;
 use work::Work;
 
 use sign_in::conference_id;
-pub use sign_in::{credentials, issue};
+pub use sign_in::{Wish, credentials, issue};
 
 /// Somebody whose password or token was right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +91,8 @@ pub struct Accounts {
     registrations: Mutex<Attempts>,
     seen: Seen,
     work: Work,
+    providers: Providers,
+    tickets: Tickets,
     /// What a password is checked against when there is no such account, so that it takes as long.
     nobody: Credentials,
 }
@@ -106,27 +115,28 @@ impl Accounts {
             registrations: Mutex::new(Attempts::new(limits.registrations_per_minute_per_address)),
             seen: Seen::new(),
             work: Work::new(thread::available_parallelism().map_or(1, usize::from)),
+            providers: Providers::default(),
+            tickets: Tickets::default(),
             nobody: scram::unmatched(clock::random(), clock::random(), iterations),
         }
     }
 
-    /// Makes an account in an open conference and signs it in.
+    /// The same, with the identity providers whose tokens are taken.
+    #[must_use]
+    pub fn with_providers(self, providers: Providers) -> Self {
+        Self { providers, ..self }
+    }
+
+    /// Makes an account in an open conference, or by an invitation, and signs it in.
     ///
     /// # Errors
-    /// [`Reason::UnknownConference`], [`Reason::SignInClosed`], [`Reason::InvalidParams`] (uid, password or name), [`Reason::Reserved`],
-    /// [`Reason::Taken`], [`Reason::Quota`], [`Reason::LoginRate`], [`Reason::Busy`], and those of the store.
-    pub async fn register(
-        &self,
-        hub: &Hub,
-        conference: &str,
-        uid: &str,
-        password: &str,
-        name: Option<&str>,
-        peer: IpAddr,
-    ) -> Result<SignedIn, Reject> {
-        let wanted = sign_in::Wanted::parse(uid, password, name)?;
-        let record = find_conference(hub.reader(), conference)?.1;
-        sign_in::may_register(hub.reader(), &record, &wanted, self.users_per_conference)?;
+    /// [`Reason::UnknownConference`], [`Reason::SignInClosed`], [`Reason::BadInvite`], [`Reason::InvalidParams`] (uid, password or name),
+    /// [`Reason::Reserved`], [`Reason::Taken`], [`Reason::Quota`], [`Reason::LoginRate`], [`Reason::Busy`], and those of the store.
+    pub async fn register(&self, hub: &Hub, wish: &Wish<'_>, peer: IpAddr) -> Result<SignedIn, Reject> {
+        let wanted = sign_in::Wanted::parse(wish)?;
+        let record = find_conference(hub.reader(), wish.conference)?.1;
+        let now_ms = self.clock.now_ms();
+        sign_in::may_register(hub.reader(), &record, &wanted, self.users_per_conference, now_ms)?;
         self.take_registration(peer)?;
         let credentials = self.credentials(wanted.password.clone()).await?;
         sign_in::add_user(hub, record.no, &wanted, &credentials).await?;
@@ -211,6 +221,78 @@ impl Accounts {
         }
         let conference = conference_id(reader, record.conf)?.ok_or(Reason::BadToken)?;
         Ok(Identity { conf: record.conf, conference, uid: record.uid, user: Arc::new(user), expires_ms: record.expires_ms })
+    }
+
+    /// Whether a text is a token of our own or of a conference's (or any's) identity provider by its looks, and no password.
+    #[must_use]
+    pub fn is_token(&self, text: &str, conference: Option<&str>) -> bool {
+        tokens::hash(text).is_some() || (jwt::looks_like_one(text) && self.providers.has(conference))
+    }
+
+    /// Who has this token, of our own or of an identity provider. A conference needs to be named only when several have the same provider.
+    ///
+    /// # Errors
+    /// As [`Self::by_token`] and [`Self::by_jwt`]; [`Reason::BadToken`] for a token of another conference than the one that is named.
+    pub async fn by_bearer(&self, hub: &Hub, token: &str, conference: Option<&str>) -> Result<Identity, Reject> {
+        if jwt::looks_like_one(token) {
+            return self.by_jwt(hub, token, conference).await;
+        }
+        let identity = self.by_token(hub.reader(), token)?;
+        let is_there = conference.is_none_or(|conference| identity.conference.as_str() == conference);
+        if is_there { Ok(identity) } else { Err(Reason::BadToken.into()) }
+    }
+
+    /// Who has this token of an identity provider. Their first makes their account.
+    ///
+    /// # Errors
+    /// [`Reason::BadToken`], [`Reason::TokenExpired`], [`Reason::ProviderUnavailable`], [`Reason::SessionEnded`] (the account was erased),
+    /// [`Reason::SignInClosed`] and [`Reason::Quota`] (for a first one), and those of the store.
+    pub async fn by_jwt(&self, hub: &Hub, token: &str, conference: Option<&str>) -> Result<Identity, Reject> {
+        if let Some(known) = self.providers.known(token, conference) {
+            return self.by_known(hub.reader(), &known);
+        }
+        let (provider, generation, claims) = self.providers.verify(token, conference, self.clock.as_ref()).await?;
+        let known = |uid| Known { provider, generation, uid, expires_ms: claims.expires_ms };
+        let conference_id = self.providers.conference(provider).ok_or(Reason::BadToken)?;
+        let record = find_conference(hub.reader(), conference_id.as_str())?.1;
+        let known = known(subjects::admit(hub, &record, &claims, self.users_per_conference).await?);
+        let identity = self.by_known(hub.reader(), &known)?;
+        self.providers.remember(token, conference, known);
+        Ok(identity)
+    }
+
+    fn by_known(&self, reader: &Reader, known: &Known) -> Result<Identity, Reject> {
+        if known.expires_ms <= self.clock.now_ms() {
+            return Err(Reason::TokenExpired.into());
+        }
+        let conference = self.providers.conference(known.provider).ok_or(Reason::BadToken)?.clone();
+        let record = reader.conference(conference.as_str())?.ok_or(Reason::UnknownConference)?;
+        let user = reader.user(record.no, &known.uid)?.ok_or(Reason::SessionEnded)?;
+        Ok(Identity { conf: record.no, conference, uid: known.uid.clone(), user: Arc::new(user), expires_ms: known.expires_ms })
+    }
+
+    /// A ticket for somebody, see [`tickets`].
+    ///
+    /// # Errors
+    /// [`Reason::Busy`].
+    pub fn ticket(&self, identity: Identity) -> Result<String, Reject> {
+        self.tickets.issue(identity, self.clock.elapsed())
+    }
+
+    /// Whom a ticket was made for; it is used then.
+    ///
+    /// # Errors
+    /// [`Reason::BadTicket`] (also when their account changed meanwhile), [`Reason::TokenExpired`], and those of the store.
+    pub fn by_ticket(&self, reader: &Reader, ticket: &str) -> Result<Identity, Reject> {
+        let identity = self.tickets.redeem(ticket, self.clock.elapsed())?;
+        let user = reader.user(identity.conf, &identity.uid)?.ok_or(Reason::BadTicket)?;
+        if user.version != identity.user.version {
+            return Err(Reason::BadTicket.into());
+        }
+        if identity.expires_ms <= self.clock.now_ms() {
+            return Err(Reason::TokenExpired.into());
+        }
+        Ok(Identity { user: Arc::new(user), ..identity })
     }
 
     /// The kept form of a password, made where PBKDF2 may run.

@@ -3,19 +3,42 @@
 use tokio::task;
 
 use super::scram::{self, Password};
-use super::{Identity, SignedIn, names, salts, tokens};
+use super::{Identity, SignedIn, invites, names, salts, tokens};
 use crate::command::{Action, Actor};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::limits::MAX_NAME_BYTES;
-use crate::model::{Conference, Credentials, SignIn, UserRole};
+use crate::model::{Conference, Credentials, InviteHash, SignIn, UserRole};
 use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
 use crate::state::StateError;
 use crate::view::decode;
 
 const MS_PER_HOUR: u64 = 3_600_000;
+
+/// An account that somebody asks for, in their words.
+#[derive(Clone, Copy)]
+pub struct Wish<'w> {
+    /// Where.
+    pub conference: &'w str,
+    /// Its uid.
+    pub uid: &'w str,
+    /// Its password.
+    pub password: &'w str,
+    /// Its display name.
+    pub name: Option<&'w str>,
+    /// The code of an invitation.
+    pub invite: Option<&'w str>,
+}
+
+impl<'w> Wish<'w> {
+    /// Without a name of its own and without an invitation.
+    #[must_use]
+    pub fn new(conference: &'w str, uid: &'w str, password: &'w str) -> Self {
+        Self { conference, uid, password, name: None, invite: None }
+    }
+}
 
 /// An account that somebody wants for themselves.
 pub struct Wanted {
@@ -24,6 +47,7 @@ pub struct Wanted {
     /// Its password.
     pub password: Password,
     name: Option<String>,
+    invite: Option<InviteHash>,
 }
 
 impl Wanted {
@@ -31,14 +55,17 @@ impl Wanted {
     ///
     /// # Errors
     /// [`Reason::InvalidParams`].
-    pub fn parse(uid: &str, password: &str, name: Option<&str>) -> Result<Self, Reject> {
+    /// [`Reason::BadInvite`] for what is no code.
+    pub fn parse(wish: &Wish<'_>) -> Result<Self, Reject> {
+        let Wish { uid, password, name, invite, .. } = *wish;
         let uid = Uid::parse(uid).map_err(|_| Reason::InvalidParams)?;
         let password = Password::parse(password).ok_or(Reason::InvalidParams)?;
         let name = name.map(str::trim).filter(|name| !name.is_empty());
         if name.is_some_and(|name| name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control)) {
             return Err(Reason::InvalidParams.into());
         }
-        Ok(Self { uid, password, name: name.map(str::to_owned) })
+        let invite = invite.map(|code| invites::hash(code).ok_or(Reason::BadInvite)).transpose()?;
+        Ok(Self { uid, password, name: name.map(str::to_owned), invite })
     }
 
     fn is_reserved(&self) -> bool {
@@ -50,10 +77,23 @@ impl Wanted {
 /// at the same time may pass it by their number.
 ///
 /// # Errors
-/// [`Reason::SignInClosed`], [`Reason::Reserved`], [`Reason::Taken`], [`Reason::Quota`], and those of the store.
-pub fn may_register(reader: &Reader, conference: &Conference, wanted: &Wanted, users_per_conference: u32) -> Result<(), Reject> {
-    if conference.sign_in != SignIn::Open {
-        return Err(Reason::SignInClosed.into());
+/// [`Reason::SignInClosed`], [`Reason::BadInvite`], [`Reason::Reserved`], [`Reason::Taken`], [`Reason::Quota`], and those of the store.
+pub fn may_register(
+    reader: &Reader,
+    conference: &Conference,
+    wanted: &Wanted,
+    users_per_conference: u32,
+    now_ms: u64,
+) -> Result<(), Reject> {
+    match (conference.sign_in, &wanted.invite) {
+        (SignIn::Open, None) => {}
+        (SignIn::Open | SignIn::Invite, Some(code)) => {
+            if !reader.invite(conference.no, code)?.is_some_and(|invite| invite.is_good(now_ms)) {
+                return Err(Reason::BadInvite.into());
+            }
+        }
+        (SignIn::Invite, None) => return Err(Reason::BadInvite.into()),
+        (SignIn::Password | SignIn::Token, _) => return Err(Reason::SignInClosed.into()),
     }
     if wanted.is_reserved() {
         return Err(Reason::Reserved.into());
@@ -70,13 +110,12 @@ pub fn may_register(reader: &Reader, conference: &Conference, wanted: &Wanted, u
 /// Makes the account.
 ///
 /// # Errors
-/// Those of the hub, [`Reason::Taken`] among them.
+/// Those of the hub, [`Reason::Taken`] and [`Reason::BadInvite`] among them.
 pub async fn add_user(hub: &Hub, conf: ConfNo, wanted: &Wanted, credentials: &Credentials) -> Result<(), Reject> {
-    let action = Action::AddUser {
-        uid: wanted.uid.clone(),
-        name: wanted.name.clone(),
-        role: UserRole::Attendee,
-        credentials: Some(credentials.clone()),
+    let (uid, name, credentials) = (wanted.uid.clone(), wanted.name.clone(), credentials.clone());
+    let action = match wanted.invite {
+        Some(invite) => Action::Register { uid, name, credentials, invite },
+        None => Action::AddUser { uid, name, role: UserRole::Attendee, credentials: Some(credentials) },
     };
     hub.call(conf, Actor::system(), action).await?;
     Ok(())

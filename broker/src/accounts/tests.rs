@@ -12,6 +12,9 @@ use crate::command::{Action, Actor, Outcome};
 use crate::hub::HubOptions;
 use crate::model::SignIn;
 
+mod invites;
+mod providers;
+
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
@@ -75,7 +78,7 @@ async fn add_conference(hub: &Hub, id: &str, sign_in: SignIn) -> ConfNo {
 
 impl Story {
     async fn registers(&self, uid: &str, password: &str) -> Result<SignedIn, Reject> {
-        self.accounts.register(&self.hub, "demo", uid, password, None, HERE).await
+        self.accounts.register(&self.hub, &Wish::new("demo", uid, password), HERE).await
     }
 
     async fn logs_in(&self, uid: &str, password: &str) -> Result<SignedIn, Reject> {
@@ -122,7 +125,10 @@ async fn alice_registers_and_comes_back() {
 #[tokio::test]
 async fn what_cannot_be_registered() {
     let story = story(|limits| limits.users_per_conference = 1).await;
-    let register = async |conference, uid, password, name| story.accounts.register(&story.hub, conference, uid, password, name, HERE).await;
+    let register = async |conference, uid, password, name| {
+        let wish = Wish { name, ..Wish::new(conference, uid, password) };
+        story.accounts.register(&story.hub, &wish, HERE).await
+    };
     for (conference, uid, password, name, refused) in [
         ("nowhere", "alice", "p", None, Reason::UnknownConference),
         ("../demo", "alice", "p", None, Reason::UnknownConference),

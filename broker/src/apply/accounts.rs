@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, files, items, messages};
+use super::{Applied, Ask, Stop, files, items, messages, stored};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::{MAX_STEP, MAX_TOKENS};
-use crate::model::{Body, Credentials, Token, TokenHash, User, UserRole};
+use crate::model::{Body, Credentials, SubjectHash, Token, TokenHash, User, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
@@ -31,6 +31,29 @@ pub(super) fn add(
     head.users += 1;
     view.put_conference_head(ask.conf, head);
     Ok(Outcome::Done)
+}
+
+/// The account of somebody of an identity provider. Who they are there stays bound to its uid even when it is erased: whoever was put out does
+/// not come back under another name.
+pub(super) fn add_subject(
+    view: &mut View<'_>,
+    ask: Ask<'_>,
+    subject: &SubjectHash,
+    uid: &Uid,
+    name: Option<&str>,
+    role: Option<UserRole>,
+) -> Applied {
+    let key = keys::subject(ask.conf, subject);
+    if let Some(known) = view.get::<Uid>(&key)? {
+        let user = view.user(ask.conf, &known)?.ok_or(Reason::SessionEnded)?;
+        if let Some(role) = role.filter(|role| *role != user.role) {
+            view.put_user(ask.conf, &known, User { role, ..(*user).clone() });
+        }
+        return Ok(Outcome::Done);
+    }
+    let done = add(view, ask, uid, name, role.unwrap_or(UserRole::Attendee), None)?;
+    view.put(key, uid);
+    Ok(done)
 }
 
 /// Display names are unique in a conference: who asks for one that is taken gets their uid behind it.
@@ -170,7 +193,7 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             view.put(job.clone(), &Erasure::default());
             Ok(Outcome::Continue(job))
         }
-        Some(_) if items::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(_) if files::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(progress) => match erase_texts(view, ask, uid, progress)? {
             Some(next) => {

@@ -9,10 +9,12 @@ mod blocks;
 mod conferences;
 mod conversations;
 mod files;
+mod invites;
 mod items;
 mod kept;
 mod members;
 mod messages;
+mod stored;
 mod topics;
 
 #[cfg(test)]
@@ -104,6 +106,11 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::SetNode { node, settings } => items::set_node(view, ask, node, *settings),
         Action::DropItem { node, id } => items::drop_item(view, ask, node, id),
         Action::DropNode { node, keep } => items::drop_node(view, ask, node, *keep),
+        Action::Store(publication) => stored::publish(view, ask, publication),
+        Action::AddSubject { subject, uid, name, role } => accounts::add_subject(view, ask, subject, uid, name.as_deref(), *role),
+        Action::Register { uid, name, credentials, invite } => invites::register(view, ask, uid, name.as_deref(), credentials, invite),
+        Action::AddInvite { code, invite } => invites::add(view, ask, code, invite),
+        Action::RemoveInvite { code } => invites::remove(view, ask, code),
         Action::KeepFile { id, file } => files::keep(view, ask, *id, file),
         Action::CollectFiles { before_ms } => files::collect(view, ask, *before_ms),
     }

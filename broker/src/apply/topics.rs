@@ -76,14 +76,14 @@ fn body_hash(secret: &[u8; 16], publication: &Publication) -> u64 {
 }
 
 /// The asker; who uses a plain broker without a name has no account.
-fn author(view: &mut View<'_>, ask: Ask<'_>) -> Result<Author, Stop> {
+pub(super) fn author(view: &mut View<'_>, ask: Ask<'_>) -> Result<Author, Stop> {
     if ask.actor.uid == Uid::anonymous() {
         return Ok(Author { name: "".into(), role: UserRole::Attendee });
     }
     ask.author(view)
 }
 
-fn topics(view: &mut View<'_>, ask: Ask<'_>) -> Result<Found, Stop> {
+pub(super) fn topics(view: &mut View<'_>, ask: Ask<'_>) -> Result<Found, Stop> {
     let id = ConversationId::topics();
     match view.conversation(ask.conf, &id)? {
         Some(found) => Ok(found),

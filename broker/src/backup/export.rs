@@ -249,7 +249,7 @@ fn body_fields(body: &Body) -> Value {
         Body::Member { user, change: Change::Role(role) } => json!({"user": user, "change": "role", "role": role.word()}),
         Body::Member { user, change } => json!({"user": user, "change": change.word()}),
         Body::Settings { title } => json!({"title": title}),
-        Body::Publication(publication) => json!({"topic": publication.topic}),
+        Body::Publication(publication) | Body::Stored(publication) => json!({"topic": publication.topic}),
         Body::Notice(notice) => match notice {
             Notice::Mention { conversation, target } => json!({"reason": notice.word(), "about": conversation, "target": target}),
             Notice::Refused { topic, why } => json!({"reason": notice.word(), "topic": topic, "why": why}),

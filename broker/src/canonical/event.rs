@@ -118,7 +118,7 @@ fn body_members(object: &mut Object<'_>, event: &Event, body: &Body) {
         }
         Body::Settings { title } => object.string("title", title),
         Body::Notice(_) => {} // written by `notice_members`
-        Body::Publication(publication) => object.string("topic", &publication.topic),
+        Body::Publication(publication) | Body::Stored(publication) => object.string("topic", &publication.topic),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::ids::EventIds;
 use crate::model::{Body, Event, Signal};
 
-use super::{Object, write_event};
+use super::{Object, write_event, write_topic_event, write_topic_signal};
 
 /// The notification's method for an event.
 #[must_use]
@@ -12,13 +12,13 @@ pub fn event_method(body: &Body) -> &'static str {
         Body::Message(_) => "message",
         Body::Member { .. } => "member",
         Body::Notice(_) => "notice",
-        Body::Publication(_) => "topic",
+        Body::Publication(_) | Body::Stored(_) => "topic",
         Body::Edit { .. } | Body::Delete { .. } | Body::React { .. } | Body::Settings { .. } => "event",
     }
 }
 
 /// Appends a notification, its params written by `params`.
-fn notification(method: &str, out: &mut Vec<u8>, params: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn notification(method: &str, out: &mut Vec<u8>, params: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"");
     out.extend_from_slice(method.as_bytes());
     out.extend_from_slice(b"\",\"params\":");
@@ -28,11 +28,17 @@ fn notification(method: &str, out: &mut Vec<u8>, params: impl FnOnce(&mut Vec<u8
 
 /// Appends an event's notification.
 pub fn write_event_notification(event: &Event, ids: &EventIds, out: &mut Vec<u8>) {
-    notification(event_method(&event.entry.body), out, |out| write_event(event, ids, out));
+    notification(event_method(&event.entry.body), out, |out| match &event.entry.body {
+        Body::Publication(publication) | Body::Stored(publication) => write_topic_event(event, publication, out),
+        _ => write_event(event, ids, out),
+    });
 }
 
 /// Appends a signal: what its notification's params are.
 pub fn write_signal(signal: &Signal, out: &mut Vec<u8>) {
+    if matches!(signal, Signal::Published { .. } | Signal::Gathered { .. }) {
+        return write_topic_signal(signal, out);
+    }
     let mut object = Object::begin(out);
     match signal {
         Signal::Typing { conversation, from, name, on } => {
@@ -54,10 +60,7 @@ pub fn write_signal(signal: &Signal, out: &mut Vec<u8>) {
                 object.string("text", text);
             }
         }
-        Signal::Published { from, publication, .. } => {
-            object.string("topic", &publication.topic);
-            object.word("from", from.as_str());
-        }
+        Signal::Published { .. } | Signal::Gathered { .. } => {}
     }
     object.end();
 }
@@ -69,7 +72,7 @@ pub fn signal_method(signal: &Signal) -> &'static str {
         Signal::Typing { .. } => "typing",
         Signal::Read { .. } => "read",
         Signal::Presence { .. } => "presence",
-        Signal::Published { .. } => "topic",
+        Signal::Published { .. } | Signal::Gathered { .. } => "topic",
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) fn run(hub: &Hub) {
         std::thread::park_timeout(TICK);
         watch_disk(hub);
         let now = hub.clock.elapsed();
+        for telling in hub.gatherings.take_due(now, hub.clock.now_ms()) {
+            hub.tell(&telling);
+        }
         if checkpoint.is(now) {
             durable.make(hub);
         }

@@ -146,3 +146,30 @@ impl Token {
 
 /// The first 16 bytes of a token's SHA-256.
 pub type TokenHash = [u8; 16];
+
+/// The SHA-256 of who somebody is at an identity provider.
+pub type SubjectHash = [u8; 32];
+
+/// The first 16 bytes of the SHA-256 of an invitation's code.
+pub type InviteHash = [u8; 16];
+
+/// Record: an invitation to make an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// Accounts that may be made with it; 0 for any number.
+    pub uses: u32,
+    /// Accounts that were made with it.
+    pub used: u32,
+    /// Unix ms.
+    pub expires_ms: u64,
+    /// The role that such accounts have.
+    pub role: UserRole,
+}
+
+impl Invite {
+    /// Whether an account may be made with it now.
+    #[must_use]
+    pub fn is_good(&self, now_ms: u64) -> bool {
+        self.expires_ms > now_ms && (self.uses == 0 || self.used < self.uses)
+    }
+}

@@ -87,6 +87,28 @@ pub struct Retained {
     pub publication: Arc<Publication>,
 }
 
+/// Record: a publication that is stored with its topic, for those who come to it later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its pos.
+    pub pos: u64,
+    /// When it was published, Unix ms.
+    pub ts_ms: u64,
+    /// Whose it is.
+    pub from: Uid,
+    /// What it is.
+    pub publication: Arc<Publication>,
+}
+
+/// Record: what is stored with a topic, or with all topics of a conference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StoredTotals {
+    /// Publications; of a conference, topics that have any.
+    pub count: u32,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// Record: an MQTT session that outlives its connections. Its subscriptions are records of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptSession {

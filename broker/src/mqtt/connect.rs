@@ -456,7 +456,7 @@ impl Task {
             let qos = Qos::from_bits(sent.qos).unwrap_or(Qos::AtLeastOnce);
             let stamp = Stamp { dup: true, qos, packet_id: id, identifiers: &identifiers, ..Stamp::default() };
             match &event.entry.body {
-                Body::Publication(publication) => {
+                Body::Publication(publication) | Body::Stored(publication) => {
                     write_publication(version, publication, &stamp, self.edge.hub.clock().now_ms(), &mut bytes);
                 }
                 _ => {

@@ -49,7 +49,7 @@ impl Person {
     /// The same of an event; a conversation's are not judged here.
     pub fn may_read_event(&self, event: &Event) -> bool {
         match &event.entry.body {
-            Body::Publication(publication) => self.may_read(publication),
+            Body::Publication(publication) | Body::Stored(publication) => self.may_read(publication),
             _ => true,
         }
     }

@@ -199,7 +199,7 @@ impl Delivery {
             return Stamped::Unwanted;
         }
         let publication = match &event.entry.body {
-            Body::Publication(publication) => Some(publication),
+            Body::Publication(publication) | Body::Stored(publication) => Some(publication),
             _ => None,
         };
         // The window's check comes before, since the grant borrows the subscriptions.
@@ -271,7 +271,7 @@ impl Delivery {
         let identifiers = Subscription::identifiers(&identifier);
         let (publication, event) = match &share.message {
             Message::Event(published) => match &published.event.entry.body {
-                Body::Publication(publication) => (publication, Some(&published.event)),
+                Body::Publication(publication) | Body::Stored(publication) => (publication, Some(&published.event)),
                 _ => return Stamped::Unwanted,
             },
             Message::Telling(telling) => match &telling.signal {
@@ -337,7 +337,7 @@ impl Delivery {
             topic_of(conference, event, &mut topic);
             let Some(grant) = self.subscriptions.grant(&topic, event.entry.pos, event.origin == self.session) else { continue };
             let most = match &event.entry.body {
-                Body::Publication(publication) => publication.qos,
+                Body::Publication(publication) | Body::Stored(publication) => publication.qos,
                 _ => Qos::ExactlyOnce.into(),
             };
             if u8::from(grant.qos).min(most) == 0 {

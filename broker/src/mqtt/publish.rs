@@ -173,7 +173,8 @@ impl Publisher<'_> {
             properties: (properties != Properties::default()).then(|| Box::new(properties)),
         });
         if incoming.qos == Qos::AtMostOnce && !incoming.retain {
-            return Ok(Deed::Tell(Signal::Published { from: self.who.uid.clone(), origin: self.session, publication }));
+            let (from, at_ms) = (self.who.uid.clone(), self.hub.clock().now_ms());
+            return Ok(Deed::Tell(Signal::Published { from, origin: self.session, publication, at_ms }));
         }
         Ok(Deed::Ask(Action::Publish(publication, incoming.packet)))
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::codec::{Code, Connect, Packet, Raw, Version, write_auth};
 use super::connect::{Door, Refused};
+use crate::accounts::Identity;
 use crate::accounts::exchange::{Mechanism, Terms};
 use crate::accounts::scram::Hash;
-use crate::accounts::{Identity, tokens};
-use crate::edges::Login;
-use crate::ids::{ConferenceId, Uid};
+use crate::edges::{Login, Shown};
+use crate::ids::Uid;
 use crate::model::UserRole;
 use crate::reject::{Reason, Reject};
 use crate::session::Who;
@@ -78,16 +78,23 @@ async fn by_password(door: &Door, connect: &Connect<'_>) -> Result<SignedIn, Rej
         return Err(Reason::PlaintextLogin.into());
     }
     let password = std::str::from_utf8(password).map_err(|_| Reason::BadCredentials)?;
-    let (name, conference) = match connect.username.map(|name| name.split_once('@').map_or((name, None), |(uid, at)| (uid, Some(at)))) {
-        Some((uid, conference)) => (Some(uid), conference),
-        None => (None, None),
-    };
-    // A token alone names its conference itself.
-    let of_token = || door.edge.sign_ins.accounts.by_token(door.edge.hub.reader(), password);
-    let own = if name.is_none() && tokens::hash(password).is_some() { Some(of_token()?.conference) } else { None };
-    let conference = own.as_ref().map(ConferenceId::as_str).or(conference).unwrap_or(options.conference.as_str());
+    let (sign_ins, hub) = (&door.edge.sign_ins, &*door.edge.hub);
+    let (name, conference) = named(connect.username);
+    let default = options.conference.as_str();
+    if name.is_none() && sign_ins.accounts.is_token(password, conference) {
+        return Ok(sign_ins.identify(hub, Shown::Token(password), conference).await?.into());
+    }
+    let conference = conference.unwrap_or(default);
     let login = Login { name, conference, secret: password, peer: door.address, makes_accounts: options.demo };
-    Ok(door.edge.sign_ins.by_secret(&door.edge.hub, &login).await?.into())
+    Ok(sign_ins.by_secret(hub, &login).await?.into())
+}
+
+/// The uid and conference in a user name, `uid@conference`. A token names its user itself, and its conference too; but a client of 3.1.1 must
+/// send a user name with a password [MQTT-3.1.2-22]: an empty one, or `@conference`.
+fn named(username: Option<&str>) -> (Option<&str>, Option<&str>) {
+    let username = username.unwrap_or_default();
+    let (name, conference) = username.split_once('@').map_or((username, None), |(name, conference)| (name, Some(conference)));
+    (Some(name).filter(|name| !name.is_empty()), conference)
 }
 
 /// A client of a plain broker.

@@ -10,8 +10,8 @@ mod tests;
 
 pub use crate::topic::Parts;
 pub use place::{
-    Place, badge_result_topic, badge_scan_topic, event_topic, generic_topic, inbox_topic, message_topic, place, presence_topic, read_topic,
-    rpc_answer_topic, typing_topic,
+    Place, app_name, badge_result_topic, badge_scan_topic, event_topic, generic_topic, inbox_topic, message_topic, place, presence_topic,
+    read_topic, rpc_answer_topic, typing_topic,
 };
 pub use selection::{Selection, Which};
 

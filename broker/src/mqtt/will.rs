@@ -72,7 +72,8 @@ impl LastWill {
             What::Publication(publication, is_kept) => {
                 let publication = Arc::new(Publication { expires_ms, ..(*publication).clone() });
                 if !is_kept {
-                    let signal = Signal::Published { from: actor.uid, origin: actor.session, publication };
+                    let at_ms = edge.hub.clock().now_ms();
+                    let signal = Signal::Published { from: actor.uid, origin: actor.session, publication, at_ms };
                     return edge.hub.tell(&Telling::of(conf, signal));
                 }
                 Action::Publish(publication, Reuse::NewMessage)

@@ -80,7 +80,7 @@ impl Wire for MqttWire {
         let event = &published.event;
         let mut out = Vec::new();
         match &event.entry.body {
-            Body::Publication(publication) => {
+            Body::Publication(publication) | Body::Stored(publication) => {
                 let of = Stamp { qos: self.qos, ..Stamp::default() };
                 write_publication(self.version, publication, &of, self.clock.now_ms(), &mut out);
             }
@@ -112,7 +112,7 @@ impl Wire for MqttWire {
 pub fn topic_of(conference: &str, event: &Event, out: &mut String) {
     let conversation = &event.place.conversation;
     match (&event.entry.body, conversation.inbox_owner()) {
-        (Body::Publication(publication), _) => out.push_str(&publication.topic),
+        (Body::Publication(publication) | Body::Stored(publication), _) => out.push_str(&publication.topic),
         (_, Some(owner)) => inbox_topic(out, conference, &owner),
         (Body::Message(_), None) => message_topic(out, conference, conversation),
         (_, None) => event_topic(out, conference, conversation),
@@ -145,6 +145,8 @@ pub fn topic_of_signal(conference: &str, signal: &Signal, out: &mut String) {
         Signal::Read { conversation, .. } => read_topic(out, conference, conversation),
         Signal::Presence { user, .. } => presence_topic(out, conference, user),
         Signal::Published { publication, .. } => out.push_str(&publication.topic),
+        // Not told over MQTT.
+        Signal::Gathered { .. } => {}
     }
 }
 

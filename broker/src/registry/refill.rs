@@ -193,12 +193,12 @@ fn pick<'e, L: Link>(
 
 /// Whether the event is of use for some time only.
 fn expires(event: &Event) -> bool {
-    matches!(&event.entry.body, Body::Publication(publication) if publication.expires_ms != u64::MAX)
+    matches!(&event.entry.body, Body::Publication(publication) | Body::Stored(publication) if publication.expires_ms != u64::MAX)
 }
 
 /// Whether a publication is for the session by its filters; a conversation's events are.
 fn selects<L: Link>(with: &With<'_>, link: &L, event: &Event) -> bool {
-    let Body::Publication(publication) = &event.entry.body else { return true };
+    let (Body::Publication(publication) | Body::Stored(publication)) = &event.entry.body else { return true };
     let Some(tree) = with.filters.get(&(event.place.conf, publication.realm)) else { return false };
     let mut selected = false;
     tree.for_each_match(&publication.topic, |other| selected |= *other == with.slot);

@@ -50,7 +50,7 @@ impl<L: Link> Registry<L> {
                 }
                 let cut = ends_for(published).filter(|_| !matches!(topic, Topic::Public(_)));
                 let only = match &published.event.entry.body {
-                    Body::Publication(publication) => {
+                    Body::Publication(publication) | Body::Stored(publication) => {
                         let name = &publication.topic;
                         Some(selected.entry(Arc::clone(name)).or_insert_with(|| self.selected(&topic, publication)).clone())
                     }
@@ -226,7 +226,7 @@ impl<L: Link> Registry<L> {
         let part = Parts::of_signal(&telling.signal);
         for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
             let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
-            if session.uid == *telling.author() || named.is_some_and(|named| session.hears_otherwise(telling, named)) {
+            if telling.author() == Some(&session.uid) || named.is_some_and(|named| session.hears_otherwise(telling, named)) {
                 continue;
             }
             if session.lag.is_some() {

@@ -9,12 +9,10 @@
 // One line per check, "ok WHAT" or "FAIL WHAT: WHY"; the exit status is 0 when none failed.
 
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
-// import itself does not look into NODE_PATH.
-const require = createRequire(process.env.INTEROP_NODE_MODULES ? join(process.env.INTEROP_NODE_MODULES, "from-here.js") : import.meta.url);
+import { Inbox, PASSWORD, ensure, require, run, unique, where, within } from "../common.mjs";
+
 const mqtt = require("mqtt");
 const WebSocket = require("ws");
 
@@ -23,88 +21,24 @@ if (!prefix) {
   console.error("mqttjs.mjs HTTP MQTT MQTTS CA PREFIX");
   process.exit(2);
 }
+Object.assign(where, { http, prefix });
 
-const PASSWORD = "correct horse battery";
-// That something comes is believed for so long, that nothing comes after so long.
-const SOON_MS = 10_000;
-const SILENCE_MS = 700;
 const LOBBY = "conf/demo/chat/lobby";
 const HELP = "conf/demo/chat/help";
 const CARRIERS = { TCP: `mqtt://${plain}`, WebSocket: `ws://${http}/mqtt`, TLS: `mqtts://${tls}` };
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const unique = (what) => `${what} ${process.hrtime.bigint()}`;
 const appTopic = (name) => `conf/demo/topic/${prefix}/${name}`;
 
-function ensure(holds, why) {
-  if (!holds) throw new Error(typeof why === "string" ? why : JSON.stringify(why));
-}
-
-function within(promise, what, ms = SOON_MS) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing within ${ms} ms`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** A list that can be waited for. */
-class Inbox {
-  items = [];
-  waiting = new Set();
-
-  put(item) {
-    this.items.push(item);
-    for (const wake of this.waiting) wake();
+/** What came on a topic. */
+class Message {
+  constructor(topic, payload, packet) {
+    Object.assign(this, { topic, packet, text: payload.toString() });
   }
 
-  /** The first item that is wanted; those before it are left out. */
-  async expect(what, wanted, ms = SOON_MS) {
-    const end = Date.now() + ms;
-    const seen = [];
-    for (;;) {
-      while (this.items.length > 0) {
-        const item = this.items.shift();
-        if (wanted(item)) return item;
-        seen.push(show(item));
-      }
-      const left = end - Date.now();
-      ensure(left > 0, `${what} did not come within ${ms} ms; came instead: ${seen.join(", ")}`);
-      await this.change(left);
-    }
+  toString() {
+    const { topic, text, packet } = this;
+    return `${topic} qos=${packet.qos} retain=${packet.retain} dup=${packet.dup} ${text.slice(0, 200)}`;
   }
-
-  change(ms) {
-    return new Promise((resolve) => {
-      const wake = () => {
-        clearTimeout(timer);
-        this.waiting.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, ms);
-      this.waiting.add(wake);
-    });
-  }
-
-  async expectNone(what, wanted = () => true, ms = SILENCE_MS) {
-    await pause(ms);
-    const came = this.items.splice(0).filter(wanted);
-    ensure(came.length === 0, `${what} came, ${came.length} in all: ${came.slice(0, 3).map(show).join(", ")}`);
-  }
-
-  /** So many wanted items, and whatever else comes shortly after them. */
-  async collect(count, wanted, ms = 20_000) {
-    const end = Date.now() + ms;
-    while (this.items.filter(wanted).length < count && Date.now() < end) await this.change(end - Date.now());
-    await pause(SILENCE_MS);
-    return this.items.splice(0).filter(wanted);
-  }
-}
-
-function show(item) {
-  if (!item.packet) return JSON.stringify(item);
-  const { topic, text, packet } = item;
-  return `${topic} qos=${packet.qos} retain=${packet.retain} dup=${packet.dup} ${text.slice(0, 200)}`;
 }
 
 /** An MQTT.js client whose messages end in an inbox, so that a check reads from top to bottom. */
@@ -113,7 +47,7 @@ class Client {
 
   static async connect(way, user, { id, clean = true, expiry = 0, will, present = false, password = PASSWORD } = {}) {
     const client = new Client();
-    client.uid = `${prefix}-${user}`;
+    client.uid = where.uid(user);
     const options = {
       protocolVersion: way.version,
       clientId: id ?? `${client.uid}-${process.hrtime.bigint()}`,
@@ -127,7 +61,7 @@ class Client {
     };
     if (way.version === 5) options.properties = { sessionExpiryInterval: expiry };
     client.mqtt = mqtt.connect(CARRIERS[way.carrier], options);
-    client.mqtt.on("message", (topic, payload, packet) => client.inbox.put({ topic, text: payload.toString(), packet }));
+    client.mqtt.on("message", (...parts) => client.inbox.put(new Message(...parts)));
     const connack = await within(
       new Promise((resolve, reject) => {
         client.mqtt.once("connect", resolve);
@@ -171,11 +105,11 @@ const isText = (topic, text) => (message) => {
 const isPayload = (topic, text) => (message) => message.topic === topic && message.text === text;
 
 /** Runs with clients that are ended afterwards, however it goes. */
-async function withClients(way, users, run) {
+async function withClients(way, users, story) {
   const clients = [];
   try {
     for (const user of users) clients.push(await Client.connect(way, user));
-    await run(...clients);
+    await story(...clients);
   } finally {
     for (const client of clients) client.mqtt.end(true);
   }
@@ -187,7 +121,7 @@ class WebSocketUser {
   calls = 0;
 
   static async open(user) {
-    const body = JSON.stringify({ conference: "demo", uid: `${prefix}-${user}`, password: PASSWORD });
+    const body = JSON.stringify({ conference: "demo", uid: where.uid(user), password: PASSWORD });
     const answer = await fetch(`http://${http}/api/login`, { method: "POST", headers: { "content-type": "application/json" }, body });
     ensure(answer.ok, `login: ${answer.status}`);
     const { token } = await answer.json();
@@ -230,7 +164,7 @@ async function chat(way) {
         await one.publish(LOBBY, form === "text" ? text : JSON.stringify({ id, text }), qos);
         const message = await other.inbox.expect(`${form} at QoS ${qos}`, isText(LOBBY, text));
         const event = JSON.parse(message.text);
-        ensure(message.packet.qos === qos && !message.packet.retain && !message.packet.dup, show(message));
+        ensure(message.packet.qos === qos && !message.packet.retain && !message.packet.dup, String(message));
         ensure(event.from === one.uid && event.conversation === "lobby" && event.kind === "message", event);
         ensure(form === "text" || event.client_id === id, event);
       }
@@ -276,7 +210,7 @@ async function retained(way) {
     await withClients(way, ["carl"], async (carl) => {
       await carl.subscribe(topic, 2);
       const kept = await carl.inbox.expect("the kept one", isPayload(topic, "kept"));
-      ensure(kept.packet.retain && kept.packet.qos === 2, show(kept));
+      ensure(kept.packet.retain && kept.packet.qos === 2, String(kept));
     });
     await anna.publish(topic, "", 1, { retain: true });
     await withClients(way, ["carl"], async (carl) => {
@@ -380,17 +314,7 @@ const WAYS = [
   { carrier: "TLS", version: 5, checks: [ALL[0], ALL[1]] },
 ];
 
-let failed = 0;
-for (const way of WAYS) {
-  for (const [label, run] of way.checks) {
-    const name = `MQTT.js ${way.carrier} v${way.version}: ${label}`;
-    try {
-      await run(way);
-      console.log(`ok ${name}`);
-    } catch (error) {
-      failed += 1;
-      console.log(`FAIL ${name}: ${error?.message || error}`);
-    }
-  }
-}
-process.exit(failed ? 1 : 0);
+await run(
+  "MQTT.js",
+  WAYS.flatMap((way) => way.checks.map(([label, check]) => [`${way.carrier} v${way.version}: ${label}`, () => check(way)])),
+);

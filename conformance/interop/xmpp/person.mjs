@@ -1,6 +1,6 @@
 // A person at @xmpp/client, for the programs in JavaScript: its stanzas end in an inbox, so that a check reads from top to bottom.
 
-import { Inbox, PASSWORD, ensure, load, require, where, within } from "./people.mjs";
+import { Inbox, PASSWORD, ensure, load, require, where, within } from "../common.mjs";
 
 const { client, xml } = await load("@xmpp/client");
 // Node has one of its own from version 22 on.

@@ -90,6 +90,8 @@ const room = () =>
     const own = await anna.expect("groupchat", before, groupchat(before));
     ensure(own.id === before && own.from === `${where.lobby}/${where.nick("anna")}`, own);
     await within(bert.client.joinRoom(where.lobby, where.nick("bert"), { muc: { type: "join", history: { maxStanzas: 3 } } }), "joining");
+    // Presence is told once a second: of who is gone again before it is told, nothing is.
+    await anna.expect("muc:available", "the coming", ({ from }) => from === `${where.lobby}/${where.nick("bert")}`);
     const old = await bert.expect("groupchat", "the history", groupchat(before));
     ensure(old.delay?.timestamp && old.id === before, old);
     await bert.expect("muc:topic", "the subject", ({ room }) => room === where.lobby);

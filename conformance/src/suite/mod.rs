@@ -11,7 +11,7 @@
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.
-//! - [`interop`]: the MQTT and the XMPP edge with the clients that people use.
+//! - [`interop`]: the edges with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
 //!

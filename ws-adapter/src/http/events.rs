@@ -9,7 +9,7 @@ use super::body::Body;
 use super::client::Client;
 use super::request::bearer;
 use super::{App, query};
-use crate::events::EventsWanted;
+use crate::events::{EventsWanted, Secret};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What proxies that hold answers back are told.
@@ -18,12 +18,13 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Opens one. The token comes in the header or, since `EventSource` sets none, in the target.
 pub async fn stream<A: App, B>(app: &A, request: &Request<B>, client: &Client) -> Answer {
     let (uri, headers) = (request.uri(), request.headers());
-    let Some(token) = bearer(headers).map(str::to_owned).or_else(|| query::value(uri, "accessToken")) else {
+    let token = bearer(headers).map(str::to_owned).or_else(|| query::value(uri, "accessToken")).map(Secret::Token);
+    let Some(secret) = token.or_else(|| query::value(uri, "ticket").map(Secret::Ticket)) else {
         return refused(&Reason::NoSession.into());
     };
     let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).map(str::to_owned).or_else(|| query::value(uri, "lastEventId"));
     let wanted = EventsWanted {
-        token,
+        secret,
         conversations: query::value(uri, "conversations").filter(|list| !list.is_empty()),
         device: query::value(uri, "device"),
         last: last.filter(|id| !id.is_empty()),

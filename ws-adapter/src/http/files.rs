@@ -40,7 +40,7 @@ pub async fn upload<A: App>(app: &A, request: Request<Incoming>) -> Answer {
     // Who waits to be told to go on sends nothing that could be forgotten.
     let waits = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
-    let upload = match app.upload(&token, body.size_hint().exact()) {
+    let upload = match app.upload(&token, body.size_hint().exact()).await {
         Ok(upload) => upload,
         Err(fault) if waits => return refused(&fault),
         Err(fault) => {

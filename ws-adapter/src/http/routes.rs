@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 
 use hyper::body::Incoming;
 use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Socket, account, cors, events, files, host_meta, page, rpc, upgrade};
+use super::{App, Opening, Socket, account, cors, events, files, host_meta, page, rpc, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -95,7 +96,7 @@ impl Route {
 }
 
 /// Answers a request. After a 101, `upgraded` names the client to hand over.
-pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<(Client, Socket)>>) -> Answer {
+pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
     let settings = app.settings();
     let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
     let route = Route::find(request.uri().path()).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
@@ -154,7 +155,7 @@ async fn carry_out<A: App>(
     route: Route,
     request: Request<Incoming>,
     client: Client,
-    upgraded: &RefCell<Option<(Client, Socket)>>,
+    upgraded: &RefCell<Option<Opening<A::Entrance>>>,
 ) -> Answer {
     match route {
         Route::Page => page::index(),
@@ -172,20 +173,20 @@ async fn carry_out<A: App>(
         Route::Upload => files::upload(app, request).await,
         Route::File => files::download(app, &request).await,
         Route::Events => events::stream(app, &request, &client).await,
-        Route::Socket(what) => socket(app, what, request.headers(), client, upgraded),
+        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
     }
 }
 
-fn socket<A: App>(app: &A, what: Socket, headers: &HeaderMap, client: Client, upgraded: &RefCell<Option<(Client, Socket)>>) -> Answer {
-    let answer = match upgrade::shake_hands(headers, what) {
+fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
+    let answer = match upgrade::shake_hands(&request.headers, route) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
-    if let Err(fault) = app.admits(&client) {
-        return refused(&fault);
+    match app.admits(route, request, &client) {
+        Ok(entrance) => *upgraded.borrow_mut() = Some(Opening { client, route, entrance }),
+        Err(fault) => return refused(&fault),
     }
-    *upgraded.borrow_mut() = Some((client, what));
     answer
 }
 

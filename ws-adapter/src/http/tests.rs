@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::events::Secret;
 use crate::types::Time;
 use hallway_broker::frame::{Binary, Decoder, Event};
 
@@ -44,6 +45,8 @@ impl Fake {
 }
 
 impl App for Fake {
+    type Entrance = ();
+
     fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -60,7 +63,7 @@ impl App for Fake {
         }
         Ok((text != "{}").then(|| text.into()))
     }
-    fn upload(&self, _: &str, _: Option<u64>) -> Result<Upload, Fault> {
+    async fn upload(&self, _: &str, _: Option<u64>) -> Result<Upload, Fault> {
         Err(Reason::FilesFull.into())
     }
     async fn file(&self, _: &Capability) -> Result<(File, std::fs::File), Fault> {
@@ -71,17 +74,18 @@ impl App for Fake {
         Ok((File { owner, name, media, bytes: 10, crc: 0, size: None, at_ms: 0, uses: 0, unused_ms: 0 }, bytes))
     }
     async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault> {
-        self.check(&wanted.token, client, Reason::BadToken)?;
+        let (Secret::Token(secret) | Secret::Ticket(secret)) = &wanted.secret;
+        self.check(secret, client, Reason::BadToken)?;
         Err(Reason::Draining.into())
     }
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()
     }
-    fn admits(&self, _: &Client) -> Result<(), Fault> {
+    fn admits(&self, _: Socket, _: &Parts, _: &Client) -> Result<(), Fault> {
         let fault = Fault { retry_after_ms: Some(1500), ..Reason::TooManySessions.into() };
         if self.full.get() { Err(fault) } else { Ok(()) }
     }
-    fn upgraded(&self, mut upgraded: Upgraded) {
+    fn upgraded(&self, mut upgraded: Upgraded<()>) {
         self.sockets.borrow_mut().push((upgraded.route, upgraded.client.clone()));
         tokio::task::spawn_local(async move {
             let mut bytes = upgraded.leftover.to_vec();
@@ -373,6 +377,7 @@ fn what_cannot_be_brought_or_streamed_is_refused() {
             (ask(server, "GET /events", "", "").await, 401, "no_session"),
             (ask(server, "GET /events?accessToken=wrong", "", "").await, 401, "bad_token"),
             (ask(server, "GET /events?accessToken=right", "", "").await, 503, "draining"),
+            (ask(server, "GET /events?ticket=right", "", "").await, 503, "draining"),
             (ask(server, "GET /events", signed_in, "").await, 503, "draining"),
             (ask(server, "HEAD /events", signed_in, "").await, 405, ""),
             (ask(server, "GET /events", "Origin: https://evil.example\r\n", "").await, 403, "not_allowed"),

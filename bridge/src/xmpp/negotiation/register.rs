@@ -1,5 +1,6 @@
 //! Making an account before signing in (XEP-0077): user name and password, where anybody may make their own.
 
+use hallway_broker::accounts::Wish;
 use hallway_broker::reject::{Class, Reason, Reject};
 use minidom::Element;
 
@@ -45,7 +46,7 @@ async fn register(place: &Place<'_>, query: &Element) -> Result<(), StanzaError>
     let (Some(name), Some(password)) = (field("username"), field("password")) else {
         return Err(StanzaError { condition: Condition::NotAcceptable, text: "a user name and a password are needed".into() });
     };
-    let made = place.sign_ins.accounts.register(place.hub, place.conference, &name, &password, None, place.peer).await;
+    let made = place.sign_ins.accounts.register(place.hub, &Wish::new(place.conference, &name, &password), place.peer).await;
     made.map(drop).map_err(|reject| refused(&reject))
 }
 

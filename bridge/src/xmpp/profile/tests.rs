@@ -6,6 +6,7 @@ mod people;
 
 use std::sync::Arc;
 
+use hallway_broker::accounts::Wish;
 use hallway_broker::ids::ConferenceId;
 use hallway_broker::model::Via;
 
@@ -22,7 +23,12 @@ impl World {
     async fn new() -> Self {
         let story = Story::begin().await;
         let here = std::net::IpAddr::from([127, 0, 0, 1]);
-        story.sign_ins.accounts.register(&story.hub, "demo", "bob", "pencil", Some("Bob Marley"), here).await.unwrap();
+        story
+            .sign_ins
+            .accounts
+            .register(&story.hub, &Wish { name: Some("Bob Marley"), ..Wish::new("demo", "bob", "pencil") }, here)
+            .await
+            .unwrap();
         Self { story, names: Names::new("chat.example").unwrap() }
     }
 

@@ -8,14 +8,14 @@ use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::model::{
-    Belongings, Conference, Conversation, Entry, File, FileId, Item, KeptSession, KeptSubscription, Member, Node, Retained, Token, Uploads,
-    User,
+    Belongings, Conference, Conversation, Entry, File, FileId, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored,
+    StoredTotals, Token, Uploads, User,
 };
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEfFgGhikKmnoprRsStuUwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEfFgGhiIjkKmnopqQrRsStuUvwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -73,17 +73,22 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'G' => whole::<Uploads>(value).is_some(),
         b'h' => whole::<ConferenceHead>(value).is_some(),
         b'i' => whole::<Idempotency>(value).is_some(),
+        b'I' => whole::<Invite>(value).is_some(),
+        b'j' => whole::<Uid>(value).is_some(),
         b'k' => whole::<Node>(value).is_some(),
         b'K' => whole::<Item>(value).is_some(),
         b'm' => whole::<Member>(value).is_some(),
         b'n' => whole::<Uid>(value).is_some(),
         b'o' => whole::<String>(value).is_some(),
+        b'q' => whole::<Stored>(value).is_some(),
+        b'Q' => whole::<StoredTotals>(value).is_some(),
         b'r' => whole::<ReadMark>(value).is_some(),
         b'R' => whole::<Retained>(value).is_some(),
         b's' => whole::<KeptSession>(value).is_some(),
         b'S' => whole::<KeptSubscription>(value).is_some(),
         b'T' => whole::<Token>(value).is_some(),
         b'U' => whole::<User>(value).is_some(),
+        b'v' => whole::<String>(value).is_some(),
         b'x' => whole::<u64>(value).is_some(),
         b'b' | b'F' | b'g' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
         _ => return None,
@@ -161,7 +166,7 @@ impl Walk<'_> {
             b'k' => self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of))),
             b'K' => self.has_node_of(parts, None),
             b'o' => self.has_node_of(parts, whole::<String>(value)),
-            b'n' => self.has_user(parts.conf, whole::<Uid>(value)),
+            b'n' | b'j' => self.has_user(parts.conf, whole::<Uid>(value)),
             b'p' => self.has_conversation(parts.conf, parts.rest),
             b'u' => match parts.split_rest() {
                 Some((_, id)) => self.has_conversation(parts.conf, id),
@@ -170,6 +175,12 @@ impl Walk<'_> {
             b't' => match parts.split_rest() {
                 Some((_, hash)) => self.has(&[&[keys::TOKENS], hash].concat()),
                 None => Ok(false),
+            },
+            b'q' => Ok(whole::<Stored>(value)
+                .is_some_and(|stored| keys::stored(parts.conf, &stored.publication.topic, stored.pos).ends_with(parts.rest))),
+            b'v' => match (parts.split_rest(), whole::<String>(value)) {
+                (Some((_, rest)), Some(topic)) => self.has(&keys::stored(parts.conf, &topic, keys::pos_of_stored(rest))),
+                _ => Ok(false),
             },
             b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
             _ => Ok(true),

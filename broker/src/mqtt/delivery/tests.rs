@@ -29,7 +29,7 @@ fn published(pos: u64, qos: u8, origin: u64) -> Arc<Published> {
 }
 
 fn form(published: &Published) -> Vec<u8> {
-    let Body::Publication(publication) = &published.event.entry.body else { return Vec::new() };
+    let (Body::Publication(publication) | Body::Stored(publication)) = &published.event.entry.body else { return Vec::new() };
     let mut form = Vec::new();
     write_publication(Version::V5, publication, &Stamp { qos: Qos::AtLeastOnce, ..Stamp::default() }, 0, &mut form);
     form

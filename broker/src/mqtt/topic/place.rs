@@ -132,6 +132,13 @@ pub fn generic_topic(out: &mut String, conference: &str, name: &str) {
     write(out, conference, "/topic/", name, "");
 }
 
+/// The application's own part of the name of one of its topics; of another, all of it.
+#[must_use]
+pub fn app_name(topic: &str) -> &str {
+    let inside = topic.strip_prefix("conf/").and_then(|rest| rest.split_once('/'));
+    inside.and_then(|(_, inside)| inside.strip_prefix("topic/")).unwrap_or(topic)
+}
+
 /// Appends the name of a badge reader's scans.
 pub fn badge_scan_topic(out: &mut String, conference: &str, reader: &Uid) {
     write(out, conference, "/badge/", reader.as_str(), "/scan");

@@ -65,10 +65,10 @@ impl Message {
         Ok(Message { bytes: [head, text.as_bytes()].concat(), seq_at: head.len() + seq_at })
     }
 
-    /// A whole stanza as the server wrote it, whose text begins with a number of ten digits.
-    pub fn stanza(stanza: &[u8]) -> Result<Message> {
-        let seq_at = find(stanza, BODY).context("a message without a text")? + BODY.len();
-        Ok(Message { bytes: stanza.to_vec(), seq_at })
+    /// Whole bytes as the server wrote them, whose text begins with a number of ten digits, behind `before`.
+    pub fn numbered(bytes: Vec<u8>, before: &[u8]) -> Result<Message> {
+        let seq_at = find(&bytes, before).context("a message without a text")? + before.len();
+        Ok(Message { bytes, seq_at })
     }
 }
 

@@ -216,7 +216,7 @@ impl<S: Speech> Load for Chatter<S> {
             return Ok(());
         }
         let line = id - self.conns.start;
-        let heard = self.speech.text(line, payload)?;
+        let heard = self.speech.text(conns, id, line, payload)?;
         self.heard(conns, line, heard)
     }
 

@@ -14,9 +14,9 @@ use crate::request::{FIRST_NUMBER, SendFrame, run_word};
 use crate::rpc;
 use crate::scan::SeqPrefix;
 use crate::signin::{Client, GENTLE, sign_in};
-use crate::stage::Stage;
+use crate::stage::{Served, Stage};
 
-const CHANNEL: &str = "lobby";
+pub const CHANNEL: &str = "lobby";
 /// With the default rate of 100 messages/s per session this many senders are never in the way.
 const SENDERS_ON_DEFAULT_LIMITS: usize = 64;
 
@@ -27,7 +27,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let settings: &[(&str, &str)] = if options.default_limits { &[] } else { &unlimited };
     let stage = Stage::start(options, settings, subscribers + senders)?;
     stage.join(CHANNEL, &stage.accounts[..senders])?;
-    let mut server = connect(&stage, senders, options)?;
+    let mut server = connect(stage.served()?, senders, options)?;
     // A first message, for the bytes that the bare writer copies.
     server.measure(1, 0.0, 0.2)?;
     let windows = options.windows_or(&[1, 10, 100]);
@@ -38,7 +38,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         }
     }
     let limits = if options.default_limits { "default limits" } else { "message rate limit off" };
-    let bytes = server.load.sample.len();
+    let bytes = server.load.message_bytes();
     let note = format!(
         "1 channel → {subscribers} subscribers, {senders} sender(s), {limits}; notifications of {bytes} B; deliveries/s, \
          medians; bare half: half windows joined into a write (FINDINGS' table), whole: whole windows"
@@ -103,9 +103,9 @@ impl Round {
 }
 
 /// Senders and subscribers, connected to the server.
-fn connect(stage: &Stage, senders: usize, options: &Options) -> Result<Drive<Subscribers>> {
-    let mut net = Net::new(stage.target())?;
-    let (of_senders, of_subscribers) = stage.accounts.split_at(senders);
+pub fn connect(server: Served<'_>, senders: usize, options: &Options) -> Result<Drive<Subscribers>> {
+    let mut net = Net::new(server.target)?;
+    let (of_senders, of_subscribers) = server.accounts.split_at(senders);
     let senders: Vec<Client<'_>> = of_senders.iter().map(|account| Client { token: &account.token, follow: None, echo: false }).collect();
     let subscribers: Vec<Client<'_>> =
         of_subscribers.iter().map(|account| Client { token: &account.token, follow: Some(CHANNEL), echo: true }).collect();
@@ -115,11 +115,11 @@ fn connect(stage: &Stage, senders: usize, options: &Options) -> Result<Drive<Sub
     let next_seqs = subscribed.heads.iter().map(|head| head + 1).collect();
     let frame = SendFrame::new(CHANNEL, &run_word(), &options.body());
     let load = Subscribers::new(senders.len(), next_seqs, frame);
-    Ok(Drive { net, load, pid: stage.server.pid()?, bare: None })
+    Ok(Drive { net, load, pid: server.pid, bare: None })
 }
 
 /// The same subscribers at a bare writer that joins `group` messages.
-fn bare(server: &Drive<Subscribers>, group: usize) -> Result<Drive<Subscribers>> {
+pub fn bare(server: &Drive<Subscribers>, group: usize) -> Result<Drive<Subscribers>> {
     let readers = server.load.tally.subscribers();
     let frame = server.load.frame.clone();
     let message = Message::websocket(&server.load.sample)?;
@@ -133,7 +133,7 @@ fn bare(server: &Drive<Subscribers>, group: usize) -> Result<Drive<Subscribers>>
 }
 
 /// The load: connections 0..senders send, the others receive.
-struct Subscribers {
+pub struct Subscribers {
     senders: usize,
     frame: SendFrame,
     next_number: u64,
@@ -152,6 +152,11 @@ impl Subscribers {
             prefix: SeqPrefix::default(),
             sample: String::new(),
         }
+    }
+
+    /// Bytes of a notification.
+    pub fn message_bytes(&self) -> usize {
+        self.sample.len()
     }
 
     fn received(&mut self, conns: &mut Conns, subscriber: usize, seq: u64) -> Result<()> {

@@ -25,13 +25,18 @@ pub struct Response<'a> {
     pub len: usize,
 }
 
-/// The request that turns a connection into a WebSocket.
+/// The request that turns a connection into a WebSocket of Hallway's JSON protocol.
 pub fn upgrade(target: SocketAddr) -> Vec<u8> {
     let protocol = [("Sec-WebSocket-Protocol", wire::SUBPROTOCOL)];
     wire::upgrade_request(&target.to_string(), "/ws", NONCE, &protocol)
 }
 
-/// Whether the response accepts [`upgrade`].
+/// The same for any WebSocket.
+pub fn upgrade_at(target: SocketAddr, path: &str) -> Vec<u8> {
+    wire::upgrade_request(&target.to_string(), path, NONCE, &[])
+}
+
+/// Whether the response accepts [`upgrade`] or [`upgrade_at`].
 pub fn check_upgrade(response: &Response<'_>) -> Result<()> {
     let body = || format!("the upgrade failed: {}", String::from_utf8_lossy(response.body));
     wire::check_upgrade(&response.head, NONCE).with_context(body)

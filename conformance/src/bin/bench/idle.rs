@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use conformance::server::rss_bytes_of;
 use serde_json::{Value, json};
 
-use crate::meter::rss_bytes;
 use crate::net::{Conns, Load, Net};
 use crate::options::Options;
 use crate::report::{Report, Table, median_of, mib};
 use crate::signin::{Client, GENTLE, sign_in};
-use crate::stage::Stage;
+use crate::stage::{Served, Stage};
 
-const CHANNEL: &str = "lobby";
+pub const CHANNEL: &str = "lobby";
 /// What start and sign-in leave to do (flushes, freed memory) is over by then.
 pub const SETTLE: Duration = Duration::from_secs(3);
 
@@ -70,16 +70,21 @@ fn round(stage: &mut Stage, connections: usize) -> Result<Round> {
     // A fresh process: what the registrations allocated and freed would hide what connections need.
     stage.server.terminate()?;
     stage.server.restart()?;
+    fill(stage.served()?, connections)
+}
+
+/// Of a process that runs.
+pub fn fill(server: Served<'_>, connections: usize) -> Result<Round> {
     let clients: Vec<Client<'_>> = (0..connections)
-        .map(|number| &stage.accounts[number % stage.accounts.len()])
+        .map(|number| &server.accounts[number % server.accounts.len()])
         .map(|account| Client { token: &account.token, follow: Some(CHANNEL), echo: true })
         .collect();
-    let mut net = Net::new(stage.target())?;
+    let mut net = Net::new(server.target)?;
     net.run_for(&mut Silence, SETTLE)?;
-    let before_bytes = rss_bytes(&stage.server);
+    let before_bytes = rss_bytes_of(server.pid)? as f64;
     sign_in(&mut net, &clients, GENTLE)?;
     net.run_for(&mut Silence, SETTLE)?;
-    Ok(Round { before_bytes, after_bytes: rss_bytes(&stage.server) })
+    Ok(Round { before_bytes, after_bytes: rss_bytes_of(server.pid)? as f64 })
 }
 
 /// Says nothing, and minds nothing but the end of a connection.

@@ -1,4 +1,4 @@
-//! The load generator: how fast Hallway is over WebSocket, MQTT and XMPP, next to what the same bytes cost without a server.
+//! The load generator: how fast Hallway is over WebSocket, Socket.IO, MQTT and XMPP, next to what the same bytes cost without a server.
 //!
 //! One thread, one epoll, few instructions per message: it shares two cores with the server it measures. In reading order:
 //! - [`options`]: the command line; [`place`]: which cores and how many files; [`report`]: medians, tables, JSON.
@@ -11,6 +11,7 @@
 //! - [`deliveries`] with [`fanout`], [`beside`] for several servers; [`idle`], [`storm`], [`reconnect`]: the other measurements, a file each.
 //! - [`mqtt`]: the same over MQTT, many topics and subscriptions, beside another broker.
 //! - [`xmpp`]: the same over XMPP, beside servers that run already.
+//! - [`sockets`]: over WebSocket and Socket.IO, beside servers of Node.
 //!
 //! All load goes to loopback, is bounded in count and time, and ends by itself.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -43,6 +44,7 @@ mod request;
 mod rpc;
 mod scan;
 mod signin;
+mod sockets;
 mod speech;
 mod stage;
 mod storm;
@@ -67,6 +69,7 @@ fn main() -> Result<()> {
         Command::All => Command::MEASUREMENTS.to_vec(),
         Command::Mqtt => Command::MQTT.to_vec(),
         Command::Xmpp => Command::XMPP.to_vec(),
+        Command::Sockets => Command::SOCKETS.to_vec(),
         one => vec![one],
     };
     for command in wanted {
@@ -98,6 +101,10 @@ fn measure(command: Command, options: &Options, report: &mut Report) -> Result<(
         Command::XmppPairs => xmpp::pairs::run(options, report),
         Command::XmppIdle => xmpp::idle::run(options, report),
         Command::XmppStorm => xmpp::storm::run(options, report),
-        Command::All | Command::Mqtt | Command::Xmpp | Command::BareWriter => Ok(()),
+        Command::SocketsFanout => sockets::fanout::run(options, report),
+        Command::SocketsPairs => sockets::pairs::run(options, report),
+        Command::SocketsIdle => sockets::idle::run(options, report),
+        Command::SocketsStorm => sockets::storm::run(options, report),
+        Command::All | Command::Mqtt | Command::Xmpp | Command::Sockets | Command::BareWriter => Ok(()),
     }
 }

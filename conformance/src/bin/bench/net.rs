@@ -95,6 +95,8 @@ struct Conn {
 /// All connections of a [`Net`], numbered in the order in which they were opened.
 pub struct Conns {
     target: SocketAddr,
+    /// The first bytes of a connection that becomes a WebSocket.
+    upgrade: Vec<u8>,
     tls: Option<Arc<ClientConfig>>,
     registry: Registry,
     list: Vec<Conn>,
@@ -119,7 +121,15 @@ impl Net {
             poll,
             events: Events::with_capacity(EVENTS_PER_TURN),
             buffer: vec![0; READ_BUFFER_BYTES],
-            conns: Conns { target, tls: None, registry, list: Vec::new(), dirty: Vec::new(), now: Instant::now() },
+            conns: Conns {
+                target,
+                upgrade: http::upgrade(target),
+                tls: None,
+                registry,
+                list: Vec::new(),
+                dirty: Vec::new(),
+                now: Instant::now(),
+            },
         })
     }
 
@@ -196,6 +206,11 @@ impl Conns {
         Ok(())
     }
 
+    /// All connections from now on become WebSockets at another path than that of Hallway's JSON protocol.
+    pub fn upgrade_at(&mut self, path: &str) {
+        self.upgrade = http::upgrade_at(self.target, path);
+    }
+
     /// Connections opened so far, ended ones too: the number of the next.
     pub fn count(&self) -> usize {
         self.list.len()
@@ -223,7 +238,7 @@ impl Conns {
 
     fn begin(&mut self, id: usize) {
         if self.list[id].speaks == Speaks::Upgrade {
-            let request = http::upgrade(self.target);
+            let request = self.upgrade.clone();
             self.queue(id, &request);
         }
     }

@@ -53,6 +53,16 @@ pub enum Command {
     XmppStorm,
     /// All four of XMPP, one after the other.
     Xmpp,
+    /// WebSocket and Socket.IO: one conversation, 1,000 listeners, beside the peers and the bare writer.
+    SocketsFanout,
+    /// WebSocket and Socket.IO: 1,000 two-person chats, beside the peers.
+    SocketsPairs,
+    /// WebSocket and Socket.IO: server memory per silent connection, beside the peers.
+    SocketsIdle,
+    /// WebSocket and Socket.IO: 5,000 logins at once, by token, beside the peers.
+    SocketsStorm,
+    /// All four of WebSocket and Socket.IO, one after the other.
+    Sockets,
     /// The limit's own process; started by `fanout`, `ingest` and `pairs`.
     #[value(hide = true)]
     BareWriter,
@@ -77,6 +87,9 @@ impl Command {
 
     /// What `xmpp` means.
     pub const XMPP: [Command; 4] = [Command::XmppFanout, Command::XmppPairs, Command::XmppIdle, Command::XmppStorm];
+
+    /// What `sockets` means.
+    pub const SOCKETS: [Command; 4] = [Command::SocketsFanout, Command::SocketsPairs, Command::SocketsIdle, Command::SocketsStorm];
 }
 
 /// What is measured beside Hallway.
@@ -84,6 +97,8 @@ impl Command {
 pub enum Peer {
     /// Of MQTT; started by the benchmark.
     Mosquitto,
+    /// Of WebSocket and Socket.IO; started by the benchmark.
+    Node,
     /// Of XMPP; runs already.
     Running {
         name: &'static str,
@@ -99,8 +114,9 @@ impl FromStr for Peer {
     fn from_str(text: &str) -> Result<Peer, anyhow::Error> {
         let (name, addresses) = match text {
             "mosquitto" => return Ok(Peer::Mosquitto),
+            "node" => return Ok(Peer::Node),
             "none" => return Ok(Peer::None),
-            _ => text.split_once('=').context("a peer is mosquitto, none, prosody=ADDR or ejabberd=ADDR")?,
+            _ => text.split_once('=').context("a peer is mosquitto, node, none, prosody=ADDR or ejabberd=ADDR")?,
         };
         let Some(name) = ["prosody", "ejabberd"].into_iter().find(|&known| known == name) else {
             bail!("no peer has the name {name}");
@@ -113,6 +129,22 @@ impl FromStr for Peer {
     }
 }
 
+/// What the loads of `sockets` go over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Over {
+    Websocket,
+    Socketio,
+}
+
+impl Over {
+    pub fn name(self) -> &'static str {
+        match self {
+            Over::Websocket => "WebSocket",
+            Over::Socketio => "Socket.IO",
+        }
+    }
+}
+
 /// What an idle XMPP connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Idle {
@@ -122,7 +154,7 @@ pub enum Idle {
     Managed,
 }
 
-/// Load generator for Hallway's WebSocket, MQTT and XMPP edges. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
+/// Load generator for Hallway's WebSocket, Socket.IO, MQTT and XMPP edges. Needs the release binary (`cargo build --release`, or HALLWAY_BIN).
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub struct Options {
@@ -184,10 +216,14 @@ pub struct Options {
     #[arg(long, default_value_t = 100)]
     pub channels: usize,
     /// What is measured in the same rounds. mqtt: mosquitto, skipped where it is not installed, or none. xmpp: a server that
-    /// runs already, prosody=ADDR or ejabberd=ADDR, or both; ADDR,ADDR has direct TLS at the second (conformance/peers/xmpp)
-    #[arg(long, value_name = "PEER", default_value = "mosquitto")]
+    /// runs already, prosody=ADDR or ejabberd=ADDR, or both; ADDR,ADDR has direct TLS at the second (conformance/peers/xmpp).
+    /// sockets: node, skipped where its libraries cannot be had, or none
+    #[arg(long, value_name = "PEER", default_values = ["mosquitto", "node"])]
     pub peer: Vec<Peer>,
-    /// mqtt, xmpp: measure the peers alone
+    /// sockets: what the loads go over (a list)
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "websocket,socketio")]
+    pub over: Vec<Over>,
+    /// mqtt, xmpp, sockets: measure the peers alone
     #[arg(long)]
     pub without_hallway: bool,
     /// mqtt-fanout: QoS of the subscriptions (a list)
@@ -252,6 +288,7 @@ mod tests {
         let both = peer("ejabberd=127.0.0.1:5222,127.0.0.1:5223").expect("a peer");
         assert_eq!(both, Peer::Running { name: "ejabberd", plain, tls: Some(tls) });
         assert_eq!(peer("mosquitto").expect("a peer"), Peer::Mosquitto);
+        assert_eq!(peer("node").expect("a peer"), Peer::Node);
         assert_eq!(peer("none").expect("no peer"), Peer::None);
         assert!(peer("prosody").is_err() && peer("prosody=localhost").is_err() && peer("other=127.0.0.1:1").is_err());
     }

@@ -11,7 +11,7 @@ use crate::report::{Report, Table, median_of, short};
 use crate::request::{FIRST_NUMBER, SendFrame, run_word};
 use crate::signin::{Client, GENTLE, sign_in};
 use crate::speech::Speech;
-use crate::stage::Stage;
+use crate::stage::{Served, Stage};
 
 /// Chats whose two people are connected and subscribed, without an echo of their own messages.
 pub struct Chats {
@@ -24,19 +24,23 @@ impl Chats {
     pub fn prepare(options: &Options, chats: usize) -> Result<Chats> {
         let stage = Stage::start(options, &[], chats * 2)?;
         let ids = stage.direct_chats(chats)?;
-        // Two people per chat, one after the other: partners' numbers differ in the last bit.
-        let of_person = |person: usize| ids[person / 2].as_str();
-        let clients: Vec<Client<'_>> = (0..chats * 2)
-            .map(|person| Client { token: &stage.accounts[person].token, follow: Some(of_person(person)), echo: false })
-            .collect();
-        let mut net = Net::new(stage.target())?;
-        let conns = sign_in(&mut net, &clients, GENTLE)?.conns;
-        let (run, body) = (run_word(), options.body());
-        let frames: Vec<SendFrame> = (0..chats * 2).map(|person| SendFrame::new(of_person(person), &run, &body)).collect();
-        let load = Chatter::new(conns, frames.clone(), true, FIRST_NUMBER);
-        let drive = Drive::server(net, load, stage.server.pid()?);
+        let (drive, frames) = connect(stage.served()?, &ids, options)?;
         Ok(Chats { stage, drive, frames })
     }
+}
+
+/// Two people per chat, one after the other: partners' numbers differ in the last bit.
+pub fn connect(server: Served<'_>, chats: &[String], options: &Options) -> Result<(Drive, Vec<SendFrame>)> {
+    let people = 0..chats.len() * 2;
+    let of_person = |person: usize| chats[person / 2].as_str();
+    let client = |person: usize| Client { token: &server.accounts[person].token, follow: Some(of_person(person)), echo: false };
+    let clients: Vec<Client<'_>> = people.clone().map(client).collect();
+    let mut net = Net::new(server.target)?;
+    let conns = sign_in(&mut net, &clients, GENTLE)?.conns;
+    let (run, body) = (run_word(), options.body());
+    let frames: Vec<SendFrame> = people.map(|person| SendFrame::new(of_person(person), &run, &body)).collect();
+    let load = Chatter::new(conns, frames.clone(), true, FIRST_NUMBER);
+    Ok((Drive::server(net, load, server.pid), frames))
 }
 
 #[derive(Clone, Copy)]

@@ -35,8 +35,8 @@ pub trait Speech {
     /// The sender's message with this number.
     fn say(&mut self, sender: usize, number: u64) -> &[u8];
 
-    /// A WebSocket text for a sender.
-    fn text(&mut self, sender: usize, _payload: &[u8]) -> Result<Heard> {
+    /// A WebSocket text for a sender, on connection `_id`.
+    fn text(&mut self, _conns: &mut Conns, _id: usize, sender: usize, _payload: &[u8]) -> Result<Heard> {
         bail!("sender {sender} got a WebSocket text")
     }
 
@@ -95,7 +95,7 @@ impl Speech for WebSocket {
         self.frames[sender].numbered(number)
     }
 
-    fn text(&mut self, sender: usize, payload: &[u8]) -> Result<Heard> {
+    fn text(&mut self, _conns: &mut Conns, _id: usize, sender: usize, payload: &[u8]) -> Result<Heard> {
         let head = &payload[..payload.len().min(METHOD_WITHIN)];
         if scan::find(head, b"\"method\"").is_none()
             && let Some(number) = request::answered(&mut self.answer_key, payload)

@@ -25,6 +25,14 @@ pub struct Account {
     pub token: String,
 }
 
+/// A server as a load sees it: where it is, its process, and who can sign in.
+#[derive(Debug, Clone, Copy)]
+pub struct Served<'a> {
+    pub target: SocketAddr,
+    pub pid: u32,
+    pub accounts: &'a [Account],
+}
+
 /// A running server with accounts.
 pub struct Stage {
     pub server: Server,
@@ -58,6 +66,10 @@ impl Stage {
 
     pub fn target(&self) -> SocketAddr {
         self.server.http()
+    }
+
+    pub fn served(&self) -> Result<Served<'_>> {
+        Ok(Served { target: self.target(), pid: self.server.pid()?, accounts: &self.accounts })
     }
 
     /// A direct conversation for accounts 0 and 1, 2 and 3, …; their ids.

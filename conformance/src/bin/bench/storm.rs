@@ -14,7 +14,7 @@ use crate::report::{Report, Table, median_of};
 use crate::request;
 use crate::rpc::{self, Message};
 use crate::signin::{Client, HELLO, sign_in};
-use crate::stage::{Account, Stage, login};
+use crate::stage::{Account, Served, Stage, login};
 
 const WITHIN: Duration = Duration::from_secs(120);
 /// Between storms the server notices that the last one's connections are gone.
@@ -43,7 +43,7 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     show_passwords(&stage)?;
     let (mut by_token, mut by_password) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds_or(3) {
-        by_token.push(token_round(&stage, clients)?);
+        by_token.push(token_round(stage.served()?, clients)?);
         std::thread::sleep(PAUSE);
         by_password.push(password_round(&stage, clients)?);
         std::thread::sleep(PAUSE);
@@ -88,21 +88,22 @@ pub fn show_passwords(stage: &Stage) -> Result<()> {
 }
 
 /// Client i belongs to account i modulo the accounts.
-fn account(stage: &Stage, client: usize) -> &Account {
-    &stage.accounts[client % stage.accounts.len()]
+fn account(accounts: &[Account], client: usize) -> &Account {
+    &accounts[client % accounts.len()]
 }
 
-fn token_round(stage: &Stage, clients: usize) -> Result<Round> {
-    let clients: Vec<Client<'_>> =
-        (0..clients).map(|client| Client { token: &account(stage, client).token, follow: None, echo: false }).collect();
-    let mut net = Net::new(stage.target())?;
+/// Everyone at once, with a token.
+pub fn token_round(server: Served<'_>, clients: usize) -> Result<Round> {
+    let client = |client| Client { token: &account(server.accounts, client).token, follow: None, echo: false };
+    let clients: Vec<Client<'_>> = (0..clients).map(client).collect();
+    let mut net = Net::new(server.target)?;
     let mut signed_in = sign_in(&mut net, &clients, clients.len())?;
     Ok(Round { took_s: signed_in.took.as_secs_f64(), each: signed_in.latency.summary(), retries: signed_in.retries })
 }
 
 fn password_round(stage: &Stage, clients: usize) -> Result<Round> {
     let target = stage.target();
-    let requests: Vec<Vec<u8>> = (0..clients).map(|client| login(&account(stage, client).uid).bytes(target)).collect();
+    let requests: Vec<Vec<u8>> = (0..clients).map(|client| login(&account(&stage.accounts, client).uid).bytes(target)).collect();
     let mut net = Net::new(target)?;
     let mut load = Passwords {
         requests: &requests,

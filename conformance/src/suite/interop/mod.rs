@@ -1,9 +1,10 @@
 //! The edges with the clients that people use. The programs are in `interop/<protocol>/`; each prints a line per check. This is how they
-//! are run; [`mqtt`] and [`xmpp`] say which.
+//! are run; [`mqtt`], [`xmpp`] and [`apps`] say which.
 //!
 //! `interop/<protocol>/setup` fetches their libraries into `target/interop` (or the directory that `CONFORMANCE_INTEROP` names). What cannot
 //! be had is a failure that says what to install: a client that was not tried does not pass.
 
+pub mod apps;
 pub mod mqtt;
 pub mod xmpp;
 
@@ -14,7 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::Report;
-use crate::server::Server;
+use crate::server::{Server, target_dir};
 
 /// Names the directory for the programs' libraries.
 const DIRECTORY: &str = "CONFORMANCE_INTEROP";
@@ -27,6 +28,7 @@ const KILL: &str = "kill";
 pub fn run(report: &mut Report) {
     mqtt::run(report);
     xmpp::run(report);
+    apps::run(report);
 }
 
 /// A program and what `setup` must have made for it.
@@ -45,9 +47,7 @@ struct Kit {
 impl Kit {
     /// The programs are in `interop/<protocol>`, their libraries under `below` the directory for all of them.
     fn new(protocol: &str, below: &str) -> Kit {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-        let target = || workspace.join(std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)).join("interop");
-        let libraries = std::env::var_os(DIRECTORY).map_or_else(target, PathBuf::from);
+        let libraries = std::env::var_os(DIRECTORY).map_or_else(|| target_dir().join("interop"), PathBuf::from);
         Kit { programs: Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(protocol), libraries: libraries.join(below) }
     }
 

@@ -44,7 +44,7 @@ pub fn connect(server: &Server, listeners: usize, options: &Options) -> Result<D
 pub fn bare(server: &Drive<Occupants>, group: usize) -> Result<Drive<Occupants>> {
     let readers = server.load.tally.subscribers();
     let frame = server.load.frame.clone();
-    let message = bare::Message::stanza(&server.load.sample)?;
+    let message = bare::Message::numbered(server.load.sample.clone(), bare::BODY)?;
     let bare = Bare::start(&Task::FanOut(FanOut { readers, group, request_bytes: frame.len(), has_acks: false, message }))?;
     let mut net = Net::new(bare.address())?;
     for _ in 0..=readers {

@@ -1,0 +1,232 @@
+/**
+ * What goes over the wire: events, signals and every method with its parameters and result. Written by the server's PROTOCOL.md and
+ * /openrpc.json, which the names follow.
+ */
+
+export type ConversationKind = "channel" | "group" | "direct" | "announcements";
+export type MemberRole = "member" | "moderator" | "owner";
+export type Role = "attendee" | "staff" | "organiser" | "device" | "service" | (string & {});
+export type Status = "online" | "away" | "dnd" | "offline";
+
+interface EventBase {
+  conversation: string;
+  /** Its number in its conversation: 1, 2, 3 … */
+  seq: number;
+  /** Opaque and unique. */
+  id: string;
+  from: string;
+  /** The sender's display name at the time. */
+  name: string;
+  /** RFC 3339 in UTC with milliseconds. */
+  ts: string;
+  /** The protocol that it came by. */
+  via?: string;
+}
+
+export interface ChatMessage extends EventBase {
+  kind: "message";
+  text: string;
+  /** The sender's own id for it. */
+  client_id?: string;
+  /** Its ordinal among the conversation's messages. */
+  n: number;
+  reply_to?: number;
+  mentions?: string[];
+  attachments?: string[];
+  edited?: boolean;
+  deleted?: boolean;
+  reactions?: Record<string, number>;
+}
+export interface EditEvent extends EventBase {
+  kind: "edit";
+  target: number;
+  text: string;
+}
+export interface DeleteEvent extends EventBase {
+  kind: "delete";
+  target: number;
+}
+export interface ReactEvent extends EventBase {
+  kind: "react";
+  target: number;
+  emoji: string;
+  on: boolean;
+}
+export interface MemberEvent extends EventBase {
+  kind: "member";
+  user: string;
+  change: "joined" | "left" | "invited" | "removed" | "banned" | "role";
+  role?: MemberRole;
+}
+export interface SettingsEvent extends EventBase {
+  kind: "settings";
+  title: string;
+}
+/** An entry of a conversation's log. */
+export type ChatEvent = ChatMessage | EditEvent | DeleteEvent | ReactEvent | MemberEvent | SettingsEvent;
+
+export interface TypingSignal {
+  conversation: string;
+  from: string;
+  name: string;
+  on: boolean;
+}
+export interface ReadSignal {
+  conversation: string;
+  from: string;
+  seq: number;
+}
+export interface Presence {
+  status: Status;
+  text?: string;
+}
+export interface PresenceSignal extends Presence {
+  user: string;
+  name: string;
+}
+/** An entry of one's own inbox, or what the server says about the session itself (those have no `seq`). */
+export interface Notice {
+  kind: "notice";
+  reason: "invited" | "mention" | "removed" | "refused" | "draining" | "session_closed" | "session_ended" | (string & {});
+  seq?: number;
+  id?: string;
+  ts?: string;
+  conversation?: string;
+  from?: string;
+  target?: number;
+  topic?: string;
+  why?: string;
+  retry_after_ms?: number;
+}
+
+export interface Limits {
+  text_bytes: number;
+  frame_bytes: number;
+  subscriptions: number;
+  requests: number;
+  messages_per_second: number;
+  message_burst: number;
+}
+export interface Hello {
+  user: string;
+  name: string;
+  role: Role;
+  conference: string;
+  session: string;
+  epoch: string;
+  limits: Limits;
+}
+export interface Person {
+  user: string;
+  name: string;
+  role: Role;
+  about?: string;
+  presence: Presence;
+}
+export interface Member {
+  user: string;
+  name: string;
+  role: MemberRole;
+}
+export interface ConversationRow {
+  conversation: string;
+  kind: ConversationKind;
+  title: string;
+  members: number;
+  /** Whether one is a member. */
+  member: boolean;
+  role?: MemberRole | null;
+  last?: ChatMessage | null;
+  /** The seq of the last event. */
+  seq: number;
+  /** The seq that one has read up to. */
+  read: number;
+  /** Messages of others after it. */
+  unread: number;
+  muted: boolean;
+}
+export interface Placed {
+  conversation: string;
+  seq: number;
+  ts: string;
+  id: string;
+}
+export interface At {
+  conversation: string;
+  seq: number;
+}
+export interface Session {
+  session: string;
+  protocol: string;
+  device?: string;
+  since: string;
+  current: boolean;
+}
+export interface History {
+  events: ChatEvent[];
+  complete: boolean;
+  next?: number | null;
+  epoch: string;
+}
+export interface Found {
+  /** Newest first. */
+  messages: ChatMessage[];
+  /** What to go on from, when it is not complete. */
+  before?: number | string | null;
+  complete: boolean;
+}
+
+type Nothing = Record<string, never>;
+type Of = { conversation: string };
+
+/** Method → parameters and result. */
+export interface Methods {
+  "session.hello": [{ token?: string; ticket?: string; conference?: string; device?: string }, Hello];
+  "session.list": [Nothing, { sessions: Session[] }];
+  "session.close": [{ session: string }, Nothing];
+  "message.send": [Of & { id: string; text: string; reply_to?: number; mentions?: string[]; attachments?: string[] }, Placed];
+  "message.edit": [Of & { seq: number; text: string }, Placed];
+  "message.delete": [Of & { seq: number }, Placed];
+  "message.react": [Of & { seq: number; emoji: string; on?: boolean }, Placed];
+  "message.search": [{ query: string; conversation?: string; before?: number | string; limit?: number }, Found];
+  "conversation.list": [{ limit?: number }, ConversationRow[]];
+  "conversation.open": [{ with: string }, Of & { kind: ConversationKind; seq: number; created: boolean }];
+  "conversation.create": [{ kind: "channel" | "group" | "announcements"; id?: string; title?: string; members?: string[] }, At];
+  "conversation.update": [Of & { title: string }, At];
+  "conversation.join": [Of, At];
+  "conversation.leave": [Of, At];
+  "conversation.invite": [Of & { user: string }, At];
+  "conversation.remove": [Of & { user: string; ban?: boolean }, At];
+  "conversation.role": [Of & { user: string; role: MemberRole }, At];
+  "conversation.members": [Of & { after?: string; limit?: number }, { members: Member[]; complete: boolean }];
+  "conversation.subscribe": [
+    Of & { after?: number; epoch?: string; echo?: boolean },
+    Of & { epoch: string; seq: number; events: ChatEvent[]; complete: boolean },
+  ];
+  "conversation.unsubscribe": [Of, Nothing];
+  "conversation.history": [Of & { before?: number; after?: number; limit?: number; kinds?: ChatEvent["kind"][] }, History];
+  "conversation.read": [Of & { seq: number }, Of & { seq: number; unread: number }];
+  "conversation.typing": [Of & { on: boolean }, Nothing];
+  "people.list": [{ query?: string; blocked?: boolean; after?: string; limit?: number }, { people: Person[]; complete: boolean }];
+  "people.get": [{ user: string }, Person];
+  "people.update": [{ name?: string; about?: string }, Person];
+  "people.block": [{ user: string; on?: boolean }, { user: string; on: boolean }];
+  "people.export": [{ user?: string }, Record<string, unknown>];
+  "people.erase": [{ user?: string }, { erased: true }];
+  "presence.set": [{ status: Exclude<Status, "offline">; text?: string }, Nothing];
+}
+export type Method = keyof Methods;
+export type Params<M extends Method> = Methods[M][0];
+export type Result<M extends Method> = Methods[M][1];
+
+/** Notification → its parameters. */
+export interface Notifications {
+  message: ChatMessage;
+  event: EditEvent | DeleteEvent | ReactEvent | SettingsEvent;
+  member: MemberEvent;
+  typing: TypingSignal;
+  read: ReadSignal;
+  presence: PresenceSignal;
+  notice: Notice;
+  topic: Record<string, unknown>;
+}

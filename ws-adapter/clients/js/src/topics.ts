@@ -1,0 +1,231 @@
+/**
+ * Topics over `/sock`: anybody with an allowance for a topic sends to all who subscribed, sees who they are, and can leave messages for who
+ * comes later. One socket for all topics of a client, opened by a ticket, opened again with all subscriptions when it breaks.
+ */
+
+import { backoff } from "./backoff.js";
+import type { Hallway } from "./client.js";
+import { Store, type Off } from "./emitter.js";
+import { HallwayError } from "./errors.js";
+import type { WebSocketClass, WebSocketLike } from "./link.js";
+
+/** What comes on a topic. `type` is the sender's action, or `subscribed`, `subscriber`, `unsubscriber`, `error`. */
+export interface TopicMessage<T = unknown> {
+  type: string;
+  topic: string;
+  /** uid. */
+  sender?: string;
+  /** Whether it is kept for who comes later. */
+  store: boolean;
+  timestamp?: string | number;
+  payload: T;
+}
+
+/** Somebody at a topic, with all connections that they have there. */
+export interface Subscriber {
+  readonly user: string;
+  readonly name: string;
+  readonly cids: readonly string[];
+}
+
+export interface TopicSnapshot {
+  readonly userList: readonly Subscriber[];
+  /** Who came last, and who went last. */
+  readonly subscriber: Subscriber | undefined;
+  readonly unsubscriber: Subscriber | undefined;
+  readonly connectionId: string | undefined;
+  readonly connected: boolean;
+  /** Why the topic was refused. */
+  readonly error: string | undefined;
+}
+
+interface Users {
+  [uid: string]: { name: string; cids: string[] };
+}
+type Payload = { connectionId?: string; users?: Users; user?: string; name?: string; cids?: string[]; reason?: string };
+
+const NOTHING: TopicSnapshot = {
+  userList: [],
+  subscriber: undefined,
+  unsubscriber: undefined,
+  connectionId: undefined,
+  connected: false,
+  error: undefined,
+};
+/** Frames that wait for a connection, per socket. */
+const MAX_WAITING = 100;
+
+export class Topic extends Store<TopicSnapshot> {
+  /** @internal */
+  readonly listeners = new Set<(message: TopicMessage) => void>();
+  private users = new Map<string, Subscriber>();
+  private now: TopicSnapshot = NOTHING;
+
+  constructor(
+    readonly name: string,
+    private readonly socket: TopicSocket,
+  ) {
+    super();
+  }
+
+  /** Sends to all subscribers, oneself included. */
+  send(action: string, payload: unknown, store = false): void {
+    this.socket.send({ store, action, topic: this.name, payload });
+  }
+
+  /** @internal */
+  take(message: TopicMessage): void {
+    const { users, connectionId, user = "", name = user, cids = [], reason } = (message.payload ?? {}) as Payload;
+    switch (message.type) {
+      case "subscribed":
+        this.users = new Map(Object.entries(users ?? {}).map(([user, known]) => [user, { user, ...known }]));
+        return this.become({ connected: true, connectionId, error: undefined });
+      case "subscriber":
+        this.users.set(user, { user, name, cids });
+        return this.become({ subscriber: { user, name, cids } });
+      case "unsubscriber":
+        // Who goes with one of several connections is still there.
+        if (cids.length) this.users.set(user, { user, name, cids });
+        else this.users.delete(user);
+        return this.become({ unsubscriber: { user, name, cids } });
+      case "error":
+        return this.become({ error: reason ?? "error" });
+      default:
+        for (const listener of [...this.listeners]) listener(message);
+    }
+  }
+
+  /** @internal */
+  lost(): void {
+    this.users.clear();
+    this.become({ connected: false, connectionId: undefined });
+  }
+
+  protected build(): TopicSnapshot {
+    return this.now;
+  }
+
+  private become(change: Partial<TopicSnapshot>): void {
+    this.now = { ...this.now, ...change, userList: [...this.users.values()] };
+    this.changed();
+  }
+}
+
+interface Frame {
+  store: boolean;
+  action: string;
+  topic: string;
+  payload: unknown;
+}
+
+class TopicSocket {
+  private readonly topics = new Map<string, { topic: Topic; uses: number }>();
+  private socket: WebSocketLike | undefined;
+  private ready = false;
+  private waiting: Frame[] = [];
+  private attempt = 0;
+  private era = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly client: Hallway) {}
+
+  topic(name: string): Topic {
+    return this.topics.get(name)?.topic ?? new Topic(name, this);
+  }
+
+  /** Subscribes while somebody listens. */
+  use(topic: Topic, listener: (message: TopicMessage) => void): Off {
+    let used = this.topics.get(topic.name);
+    if (!used) {
+      this.topics.set(topic.name, (used = { topic, uses: 0 }));
+      if (this.ready) this.send({ store: false, action: "subscribe", topic: topic.name, payload: null });
+      else if (!this.socket && !this.timer) void this.open();
+    }
+    const { topic: shared } = used;
+    used.uses += 1;
+    shared.listeners.add(listener);
+    return () => {
+      if (!shared.listeners.delete(listener)) return;
+      used.uses -= 1;
+      if (!used.uses) this.leave(shared);
+    };
+  }
+
+  send(frame: Frame): void {
+    if (this.ready) this.socket?.send(JSON.stringify(frame));
+    else if (this.waiting.length < MAX_WAITING) this.waiting.push(frame);
+    else throw new HallwayError("outbox_full", "too many messages wait for a connection");
+  }
+
+  private leave(topic: Topic): void {
+    this.topics.delete(topic.name);
+    if (this.ready) this.send({ store: false, action: "unsubscribe", topic: topic.name, payload: null });
+    topic.lost();
+    if (!this.topics.size) this.close();
+  }
+
+  private close(): void {
+    this.era += 1;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.ready = false;
+    this.waiting = [];
+    if (this.socket) this.socket.onclose = null;
+    this.socket?.close();
+    this.socket = undefined;
+  }
+
+  private async open(): Promise<void> {
+    const era = ++this.era;
+    try {
+      const ticket = await this.client.ticket();
+      if (era !== this.era) return;
+      const WebSocket = this.client.webSocket as WebSocketClass;
+      const socket = new WebSocket(`${this.client.url.replace(/^http/, "ws")}/sock?ticket=${encodeURIComponent(ticket)}`);
+      this.socket = socket;
+      socket.onopen = () => era === this.era && this.opened();
+      socket.onmessage = ({ data }: { data: string }) => era === this.era && this.receive(data);
+      socket.onclose = () => era === this.era && this.lost();
+      socket.onerror = () => {};
+    } catch (error) {
+      if (era === this.era) this.lost(error as HallwayError);
+    }
+  }
+
+  private opened(): void {
+    this.ready = true;
+    this.attempt = 0;
+    for (const topic of this.topics.keys()) this.send({ store: false, action: "subscribe", topic, payload: null });
+    for (const frame of this.waiting.splice(0)) this.send(frame);
+  }
+
+  private receive(text: string): void {
+    const message = JSON.parse(text) as TopicMessage;
+    this.topics.get(message.topic)?.topic.take(message);
+  }
+
+  private lost(error?: HallwayError): void {
+    this.socket = undefined;
+    this.ready = false;
+    for (const { topic } of this.topics.values()) topic.lost();
+    if (this.client.state.status === "signedOut") return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      void this.open();
+    }, backoff(this.attempt++, error?.retryAfterMs));
+  }
+}
+
+const sockets = new WeakMap<Hallway, TopicSocket>();
+
+const socketOf = (client: Hallway): TopicSocket => {
+  let socket = sockets.get(client);
+  if (!socket) sockets.set(client, (socket = new TopicSocket(client)));
+  return socket;
+};
+
+/** A topic; subscribed while `useTopic` holds it. */
+export const topicOf = (client: Hallway, name: string): Topic => socketOf(client).topic(name);
+
+/** Subscribes to a topic until the returned function is called. */
+export const useTopic = (client: Hallway, topic: Topic, listener: (message: TopicMessage) => void): Off => socketOf(client).use(topic, listener);
