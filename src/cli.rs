@@ -71,6 +71,9 @@ enum Command {
         #[arg(value_name = "CONFERENCE/UID")]
         user: UserPath,
     },
+    /// Invitations to make an account
+    #[command(subcommand)]
+    Invite(InviteCommand),
     /// Conferences
     #[command(subcommand)]
     Conference(ConferenceCommand),
@@ -138,6 +141,34 @@ pub struct PasswordSource {
     /// Read the password from stdin
     #[arg(long)]
     pub password_stdin: bool,
+}
+
+/// Commands about invitations.
+#[derive(Debug, Subcommand)]
+pub enum InviteCommand {
+    /// Make an invitation and print its code
+    Add {
+        /// Where to
+        conference: ConferenceId,
+        /// How many accounts may be made with it; 0 for any number
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        uses: u32,
+        /// For how many days
+        #[arg(long, default_value_t = 7, value_name = "D")]
+        days: u32,
+        /// Role of these accounts
+        #[arg(long, default_value = "attendee", value_parser = ["attendee", "staff"])]
+        role: String,
+    },
+    /// List invitations: what each is taken back by, role, uses and when it expires
+    List { conference: ConferenceId },
+    /// Take an invitation back
+    Remove {
+        /// Where to
+        conference: ConferenceId,
+        /// Its code, or what it is listed by
+        invite: String,
+    },
 }
 
 /// Commands about conferences.
@@ -247,6 +278,8 @@ pub enum OneShot {
     User(UserCommand),
     /// A token.
     Token(UserPath),
+    /// Invitations.
+    Invite(InviteCommand),
     /// Conferences.
     Conference(ConferenceCommand),
     /// Channels.
@@ -281,6 +314,7 @@ impl Cli {
             }
             Some(Command::User(command)) => OneShot::User(command),
             Some(Command::Token { user }) => OneShot::Token(user),
+            Some(Command::Invite(command)) => OneShot::Invite(command),
             Some(Command::Conference(command)) => OneShot::Conference(command),
             Some(Command::Channel(command)) => OneShot::Channel(command),
             Some(Command::Backup { file }) => OneShot::Backup(file),
@@ -370,6 +404,10 @@ mod tests {
             "hallway user remove demo/alice",
             "hallway user password demo/alice --password p",
             "hallway token demo/alice --data d",
+            "hallway invite add demo",
+            "hallway invite add demo --uses 50 --days 3 --role staff",
+            "hallway invite list demo",
+            "hallway invite remove demo abcd-efgh-ijkl-mnop",
             "hallway conference add demo --title T --sign-in open",
             "hallway conference list",
             "hallway conference remove demo",
@@ -387,6 +425,8 @@ mod tests {
             "hallway user add demo/Alice",
             "hallway user add demo/alice --role king",
             "hallway user add demo/alice --password p --password-stdin",
+            "hallway invite add demo --role organiser",
+            "hallway invite add demo --uses -1",
             "hallway conference add Demo",
             "hallway conference add demo --sign-in shut",
             "hallway channel add demo/lobby --kind group",

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hallway_broker::backup::{self, BackupError};
+use hallway_broker::canonical;
 use hallway_broker::commit::StoreError;
 use hallway_broker::control::socket::ControlClient;
-use hallway_broker::control::{self, ConferenceLine, ControlError, ControlReply, ControlRequest, Secret};
+use hallway_broker::control::{self, ConferenceLine, ControlError, ControlReply, ControlRequest, InviteLine, Secret};
 use hallway_broker::hub::{Hub, OpenError};
 use hallway_broker::log::LogError;
 use hallway_broker::model::SignIn;
 use hallway_broker::state::StateError;
 
-use crate::cli::{ChannelCommand, ConferenceCommand, OneShot, UserCommand, UserPath};
+use crate::cli::{ChannelCommand, ConferenceCommand, InviteCommand, OneShot, UserCommand, UserPath};
 use crate::conferences::{self, ConferencesError, default_sign_in};
 use crate::config::Loaded;
 use crate::password::{self, PasswordError};
@@ -92,6 +93,7 @@ pub async fn run(loaded: &Loaded, command: OneShot) -> Result<(), CommandError> 
         OneShot::Token(user) => {
             exchange(loaded, ControlRequest::Token { conference: user.conference.to_string(), uid: user.uid.to_string() }).await
         }
+        OneShot::Invite(command) => exchange(loaded, invite_request(command)).await,
         OneShot::Conference(command) => exchange(loaded, conference_request(loaded, command)).await,
         OneShot::Channel(ChannelCommand::Add { channel, title, kind }) => {
             let (conference, conversation) = (channel.conference.to_string(), channel.conversation.to_string());
@@ -127,6 +129,18 @@ fn user_request(command: UserCommand) -> Result<ControlRequest, PasswordError> {
             ControlRequest::UserPassword { conference: conference.to_string(), uid: uid.to_string(), password }
         }
     })
+}
+
+fn invite_request(command: InviteCommand) -> ControlRequest {
+    match command {
+        InviteCommand::Add { conference, uses, days, role } => {
+            ControlRequest::InviteAdd { conference: conference.to_string(), uses, days, role }
+        }
+        InviteCommand::List { conference } => ControlRequest::InviteList { conference: conference.to_string() },
+        InviteCommand::Remove { conference, invite } => {
+            ControlRequest::InviteRemove { conference: conference.to_string(), invite: Secret(invite) }
+        }
+    }
 }
 
 fn conference_request(loaded: &Loaded, command: ConferenceCommand) -> ControlRequest {
@@ -269,13 +283,28 @@ fn show(reply: ControlReply) -> Result<(), CommandError> {
             print(&lines.collect::<String>())?;
         }
         ControlReply::Conferences { conferences } => print(&conference_lines(&conferences))?,
-        ControlReply::Token { token, .. } => print(&format!("{}\n", token.0))?,
+        ControlReply::Invites { invites } => print(&invite_lines(&invites))?,
+        ControlReply::Invite { code: token, .. } | ControlReply::Token { token, .. } => print(&format!("{}\n", token.0))?,
         ControlReply::Written { what } => eprintln!("{what}"),
         ControlReply::Status { version, pid, conferences } => {
             print(&format!("hallway {version} runs as process {pid} with {conferences} conferences; stop it to check the store itself\n"))?;
         }
     }
     Ok(())
+}
+
+fn invite_lines(invites: &[InviteLine]) -> String {
+    let mut lines = String::new();
+    for line in invites {
+        let InviteLine { invite, role, used, uses, expires_at_ms } = line;
+        let uses = if *uses == 0 { "any".to_owned() } else { uses.to_string() };
+        let mut expires = Vec::new();
+        canonical::write_time(*expires_at_ms, &mut expires);
+        let expires = String::from_utf8_lossy(&expires);
+        // Writing to a String does not fail.
+        let _ = writeln!(lines, "{invite}\t{role}\t{used} of {uses}\t{}", expires.trim_matches('"'));
+    }
+    lines
 }
 
 fn conference_lines(conferences: &[ConferenceLine]) -> String {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
+use hallway_broker::accounts::jwt::{ProviderError, Providers};
 use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
@@ -19,13 +20,14 @@ use hallway_broker::edges::{InWebSocket, SignIns};
 use hallway_broker::hub::{Hub, HubOptions, OpenError};
 use hallway_broker::ids::ConferenceId;
 use hallway_broker::mqtt::{self, MqttInWebSocket, MqttOptions};
+use hallway_broker::outward::Outward;
 use hallway_broker::recent::WIRES;
 use hallway_broker::registry::{Wire, Wires};
 use hallway_broker::tls::{Certificates, TlsError};
 use hallway_ws_adapter::{HttpOptions, Others};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task;
+use tokio::task::{self, JoinHandle};
 
 use crate::conferences::{self, ConferencesError};
 use crate::config::{Address, Component, Config, Loaded, Mode};
@@ -68,6 +70,9 @@ pub enum ServeError {
     /// A configured conference.
     #[error(transparent)]
     Conferences(#[from] ConferencesError),
+    /// An identity provider's keys.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// An edge.
     #[error("cannot start serving: {0}")]
     Start(io::Error),
@@ -127,6 +132,8 @@ fn announce(loaded: &Loaded) {
 struct Running {
     signals: Signals,
     control: ControlServer,
+    /// What keeps the keys of identity providers new.
+    keys: Vec<JoinHandle<()>>,
     http: Option<hallway_ws_adapter::Handle>,
     mqtt: Option<Arc<mqtt::Edge>>,
     xmpp: Option<Arc<xmpp::Edge>>,
@@ -150,16 +157,30 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     };
     let bound = bind_all(config, certificates.clone())?;
     conferences::ensure(hub, config, true).await?;
+    let providers = providers(hub, config)?;
     let control = ControlServer::start(Arc::clone(hub), &config.store.path).map_err(ServeError::Control)?;
     let signals = Signals::listen(certificates).map_err(ServeError::Signals)?;
     let mut ready = String::from("ready");
     for (protocol, address) in &bound.addresses {
         ready.push_str(&format!(" {protocol}={address}"));
     }
-    let edges = start_edges(hub, bound, config, conferences::default_id(config)?).map_err(ServeError::Start)?;
+    let keys = providers.tend(&Arc::new(Outward::new(true)));
+    let sign_ins = SignIns::with_providers(hub, providers);
+    let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
     say(&ready);
     let Edges { http, mqtt, xmpp } = edges;
-    Ok(Running { signals, control, http, mqtt, xmpp })
+    Ok(Running { signals, control, keys, http, mqtt, xmpp })
+}
+
+/// The identity providers of the conferences; they are the organisers', so their keys may be in a private network.
+fn providers(hub: &Arc<Hub>, config: &Config) -> Result<Providers, ServeError> {
+    let named = config.conference.iter().filter_map(|(id, conference)| Some((id, conference.jwt.as_ref()?)));
+    let mut options = Vec::new();
+    for (id, jwt) in named {
+        let id = ConferenceId::parse(id).map_err(ConferencesError::from)?;
+        options.push((id, jwt.provider().map_err(|error| ServeError::Start(io::Error::other(error)))?));
+    }
+    Ok(Providers::open(options, hub.clock())?)
 }
 
 /// The edges that run.
@@ -170,7 +191,7 @@ struct Edges {
 }
 
 /// The one place where the edges are joined: their wire forms, who they sign in, and what one offers another.
-fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: ConferenceId) -> io::Result<Edges> {
+fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: ConferenceId, sign_ins: SignIns) -> io::Result<Edges> {
     let mut wires: Wires = [const { None }; WIRES];
     for (number, wire) in mqtt::wires(hub).into_iter().chain(hallway_ws_adapter::wires(hub)) {
         wires[number] = Some(wire);
@@ -183,7 +204,6 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
     let (number, xmpp_wire) = xmpp::wire(hub, &domains);
     wires[number] = Some(Arc::clone(&xmpp_wire) as Arc<dyn Wire>);
     hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;
-    let sign_ins = SignIns::new(hub);
     let is_demo = config.server.mode == Mode::Demo;
     let plaintext_login = config.server.takes_plaintext_logins();
     let is_mqtt_on = config.listen.mqtt != Address::Off || config.listen.mqtts != Address::Off || config.listen.mqtt_unix.is_some();
@@ -329,6 +349,7 @@ impl Running {
         if let Some(xmpp) = self.xmpp {
             xmpp.stop();
         }
+        self.keys.iter().for_each(JoinHandle::abort);
         self.control.stop();
         let drained = task::spawn_blocking(move || hub.drain());
         tokio::select! {

@@ -122,7 +122,7 @@ pub type RpcAnswer<'a> = Pin<Box<dyn Future<Output = Vec<u8>> + 'a>>;
 /// JSON-RPC, as other edges offer it to their clients.
 pub trait JsonRpc: Send + Sync {
     /// Carries out a message (a request or a batch) of a live session, at the rate of `sending`, which counts all that the connection does.
-    /// `session.*`, `conversation.subscribe` and `conversation.unsubscribe` are refused: a session and what it follows are its own edge's.
+    /// `session.hello`, `conversation.subscribe` and `conversation.unsubscribe` are refused: how a session begins and what it follows are its own edge's.
     fn call<'a>(&'a self, session: &'a Session, sending: &'a Sending, text: &'a str) -> RpcAnswer<'a>;
 }
 

@@ -324,6 +324,12 @@ pub fn invites(conf: ConfNo) -> Key {
     conf_key(b'I', conf, b"")
 }
 
+/// Everybody of a conference's identity provider.
+#[must_use]
+pub fn subjects(conf: ConfNo) -> Key {
+    conf_key(b'j', conf, b"")
+}
+
 /// Who somebody of an identity provider is here.
 #[must_use]
 pub fn subject(conf: ConfNo, subject: &SubjectHash) -> Key {

@@ -151,6 +151,21 @@ impl Reader {
         self.get(&keys::subject(conf, subject))
     }
 
+    /// The first of an identity provider's people after this one, in the order of their hashes.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn next_subject(&self, conf: ConfNo, after: Option<&SubjectHash>) -> Result<Option<(SubjectHash, Uid)>, StateError> {
+        let prefix = keys::subjects(conf);
+        let from = after.map_or(prefix.clone(), |after| [&keys::subject(conf, after)[..], &[0]].concat());
+        let mut found = None;
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
+            found = key.last_chunk::<32>().map(|subject| Ok::<_, StateError>((*subject, decode(value)?))).transpose()?;
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
     /// An invitation.
     ///
     /// # Errors

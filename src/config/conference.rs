@@ -1,10 +1,10 @@
 //! `[conference.<id>]`: conferences that the server makes sure exist.
 
-use std::path::PathBuf;
-
 use hallway_broker::allowances::TopicRule;
 use hallway_broker::model::SignIn;
 use serde::{Deserialize, Serialize};
+
+use super::Jwt;
 
 /// A conference's settings. What is not set stays as it is, and is the default when the conference is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,56 +77,5 @@ impl Channel {
             Self::Id(id) => FullChannel { id: id.clone(), title: None, kind: ChannelKind::default() },
             Self::Full(full) => full.clone(),
         }
-    }
-}
-
-/// Where the tokens of another identity provider come from, and what they say. Exactly one source of keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Jwt {
-    /// A shared secret.
-    pub hs256_secret: Option<String>,
-    /// A PEM file with a public key.
-    pub public_key_file: Option<PathBuf>,
-    /// A JWKS file.
-    pub jwks_file: Option<PathBuf>,
-    /// A JWKS URL.
-    pub jwks_url: Option<String>,
-    /// Who must have signed.
-    pub issuer: Option<String>,
-    /// Whom it must be for.
-    pub audience: Option<String>,
-    /// The claim that names the user.
-    pub user_claim: String,
-    /// The claim with the display name.
-    pub name_claim: Option<String>,
-    /// The claim with the roles.
-    pub roles_claim: Option<String>,
-}
-
-impl Default for Jwt {
-    fn default() -> Self {
-        Self {
-            hs256_secret: None,
-            public_key_file: None,
-            jwks_file: None,
-            jwks_url: None,
-            issuer: None,
-            audience: None,
-            user_claim: "sub".to_owned(),
-            name_claim: None,
-            roles_claim: None,
-        }
-    }
-}
-
-impl Jwt {
-    /// How many sources of keys are named.
-    #[must_use]
-    pub fn key_sources(&self) -> usize {
-        [self.hs256_secret.is_some(), self.public_key_file.is_some(), self.jwks_file.is_some(), self.jwks_url.is_some()]
-            .into_iter()
-            .filter(|named| *named)
-            .count()
     }
 }

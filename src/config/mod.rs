@@ -3,6 +3,7 @@
 
 mod conference;
 mod http;
+mod jwt;
 mod keys;
 mod layers;
 mod listen;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use conference::{Channel, ChannelKind, Conference, FullChannel};
 pub use http::Http;
+pub use jwt::Jwt;
 pub use layers::{Layers, Origin};
 pub use listen::{Address, Listen};
 pub use mqtt::Mqtt;

@@ -115,12 +115,13 @@ fn everything_of_the_design_is_known() {
         xmpp_domain = "chat.example.org"
         channels = ["lobby", { id = "news", title = "News", kind = "announcements" }]
         [conference.demo.jwt]
-        hs256_secret = "do not tell"
+        hs256_secret = "do not tell: a secret has 32 bytes or more"
         issuer = "me"
         audience = "you"
         user_claim = "sub"
         name_claim = "name"
         roles_claim = "roles"
+        role_max = "organiser"
         [conference.empty]
         [[xmpp.components]]
         server = "xmpp.example.org:5347"

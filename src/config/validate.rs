@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hallway_broker::ids::{ConferenceId, ConversationId};
 use hallway_broker::limits::MAX_TITLE_BYTES;
+use hallway_broker::model::SignIn;
 
 use super::web_origin::is_host;
 use super::{Address, Component, Conference, Config, ConfigError, Loaded, Mode};
@@ -159,10 +160,11 @@ fn conference<'a>(id: &'a str, conference: &'a Conference, domains: &mut BTreeMa
     for rule in conference.topics.iter().flatten() {
         rule.check().map_err(|error| (key("topics"), error))?;
     }
-    match &conference.jwt {
-        Some(jwt) if jwt.key_sources() != 1 => {
-            wrong(&key("jwt"), "takes exactly one of hs256_secret, public_key_file, jwks_file and jwks_url")
-        }
-        _ => Ok(()),
+    if let Some(jwt) = &conference.jwt {
+        jwt.provider().map_err(|error| (key("jwt"), error))?;
     }
+    if conference.sign_in == Some(SignIn::Token) && conference.jwt.is_none() {
+        return wrong(&key("sign_in"), format!("\"token\" needs an identity provider: name it in [conference.{id}.jwt]"));
+    }
+    Ok(())
 }

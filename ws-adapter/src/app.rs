@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hallway_broker::accounts;
+use hallway_broker::accounts::tickets::TICKET_LIFE;
+use hallway_broker::accounts::{self, Identity, Wish};
 use hallway_broker::admit::Rate;
 use hallway_broker::edges::{self, SignIns};
 use hallway_broker::files::Capability;
@@ -19,8 +20,9 @@ use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
 
-use crate::events::{self, EventsBody, EventsWanted, Secret};
+use crate::events::{self, EventsBody, EventsWanted};
 use crate::http::client::Client;
+use crate::http::credential::Credential;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
@@ -28,7 +30,7 @@ use crate::rpc::Fault;
 use crate::session::JsonRpc;
 use crate::socket::{self, Opened};
 use crate::types::Time;
-use crate::types::account::{Login, Register, SignedIn};
+use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::upload::{Upload, Uploads};
 
 /// Users whose rate of sending over HTTP is remembered.
@@ -75,11 +77,6 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    async fn who(&self, bearer: &str) -> Result<Who, Fault> {
-        let Shared { sign_ins, hub, .. } = &*self.shared;
-        Ok(Who::from(sign_ins.accounts.by_bearer(hub, bearer, None).await?))
-    }
-
     /// How a user sends over HTTP, by whatever connection.
     fn sending(&self, who: &Who) -> Sending {
         Sending::sharing(self.shared.rate((who.conf, who.uid.clone())))
@@ -87,6 +84,12 @@ impl Connection {
 
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
+    }
+
+    /// Who shows this: for every route and upgrade.
+    pub async fn identify(&self, credential: &Credential) -> Result<Identity, Fault> {
+        let Shared { sign_ins, hub, .. } = &*self.shared;
+        Ok(sign_ins.identify(hub, credential.shown(), None).await?)
     }
 }
 
@@ -104,9 +107,10 @@ impl App for Connection {
 
     async fn register(&self, wanted: Register, client: &Client) -> Result<SignedIn, Fault> {
         self.takes_passwords(client)?;
-        let Register { conference, uid, password, name } = wanted;
+        let Register { conference, uid, password, name, invite } = wanted;
         let Shared { sign_ins, hub, .. } = &*self.shared;
-        Ok(signed_in(sign_ins.accounts.register(hub, &conference, &uid, &password, name.as_deref(), client.address).await?))
+        let wish = Wish { name: name.as_deref(), invite: invite.as_deref(), ..Wish::new(&conference, &uid, &password) };
+        Ok(signed_in(sign_ins.accounts.register(hub, &wish, client.address).await?))
     }
 
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
@@ -115,8 +119,14 @@ impl App for Connection {
         Ok(signed_in(sign_ins.accounts.login(hub, &login.conference, &login.uid, &login.password, client.address).await?))
     }
 
-    async fn rpc(&self, text: &str, bearer: &str, session: Option<&str>, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let (hub, who) = (&self.shared.hub, self.who(bearer).await?);
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault> {
+        let identity = self.identify(&Credential::Token(token.to_owned())).await?;
+        let ticket = self.shared.sign_ins.accounts.ticket(identity)?;
+        Ok(Ticket { ticket, expires_in: TICKET_LIFE.as_secs() })
+    }
+
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
         let out = match session {
             Some(session) => events::ask(hub, &who, session, text).await?,
             None => {
@@ -130,8 +140,8 @@ impl App for Connection {
         Ok((!out.is_empty()).then_some(out))
     }
 
-    async fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault> {
-        let (hub, who) = (&self.shared.hub, self.who(bearer).await?);
+    async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
+        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
         self.sending(&who).take(hub)?;
         Upload::begin(hub, &self.shared.uploads, who, bytes)
     }
@@ -151,10 +161,7 @@ impl App for Connection {
 
     async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
         self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
-        let who = match &wanted.secret {
-            Secret::Token(token) => self.who(token).await?,
-            Secret::Ticket(ticket) => Who::from(self.shared.sign_ins.accounts.by_ticket(self.shared.hub.reader(), ticket)?),
-        };
+        let who = Who::from(self.identify(&wanted.credential).await?);
         let sending = self.sending(&who);
         let body = events::open(&self.shard, who, sending, &wanted).await?;
         // Somebody has signed in.
@@ -187,7 +194,7 @@ impl App for Connection {
         }
         let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
         let dialect = JsonRpc::new(self.shared.hub.reader().ids());
-        tokio::task::spawn_local(socket::run(opened, dialect, Arc::clone(&self.shared.sign_ins.accounts)));
+        tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
     }
 
     async fn about(&self) -> About {

@@ -27,6 +27,7 @@ use hallway_broker::topic::{How, Source, Topic};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::http::credential::Credential;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::types::conversation_id;
@@ -44,18 +45,10 @@ const REFILL_RETRY: Duration = Duration::from_millis(200);
 /// How long the last words of a stream may take to go out.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a client signs in with.
-pub enum Secret {
-    /// A token.
-    Token(String),
-    /// A ticket, once.
-    Ticket(String),
-}
-
 /// What a client asks for.
 pub struct EventsWanted {
-    /// What it signs in with.
-    pub secret: Secret,
+    /// What it shows of who it is.
+    pub credential: Credential,
     /// Ids of conversations with commas between; none: everything that one may read, now and later.
     pub conversations: Option<String>,
     /// What the client calls itself.

@@ -9,11 +9,12 @@ mod answer;
 mod body;
 pub mod client;
 mod cors;
+pub mod credential;
 mod events;
 mod files;
 mod host_meta;
 mod page;
-mod query;
+pub mod query;
 mod range;
 mod request;
 mod routes;
@@ -21,6 +22,7 @@ mod rpc;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod upgrade;
 
 use std::cell::RefCell;
@@ -44,9 +46,10 @@ use hallway_broker::model::File;
 use crate::events::{EventsBody, EventsWanted};
 use crate::origin::Site;
 use crate::rpc::Fault;
-use crate::types::account::{Login, Register, SignedIn};
+use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::upload::Upload;
 use client::{Client, Network};
+use credential::Credential;
 use stall::Stall;
 
 /// A request's head must be there after this time; also how long a connection is kept for another request.
@@ -145,15 +148,18 @@ pub trait App: 'static {
     /// Signs in.
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault>;
 
-    /// Carries out the message in `text` for the user of the `bearer` token; for one of their streams of events, when `session` names it. `None` when
-    /// there is nothing to answer; an error is for the token or the session, before anything is carried out.
-    async fn rpc(&self, text: &str, bearer: &str, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+    /// A ticket for the user of a token.
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault>;
+
+    /// Carries out the message in `text` for whoever shows this; for one of their streams of events, when `session` names it. `None` when there is
+    /// nothing to answer; an error is for what was shown or the session, before anything is carried out.
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
 
     /// Begins to take a file of so many bytes in, if that is known.
     ///
     /// # Errors
     /// Why it is not taken.
-    async fn upload(&self, bearer: &str, bytes: Option<u64>) -> Result<Upload, Fault>;
+    async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault>;
 
     /// A file, and where its bytes are.
     async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault>;

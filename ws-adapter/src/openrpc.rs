@@ -12,11 +12,11 @@ use crate::types::session::PresenceSignal;
 
 /// The errors that any method may answer with: name, code, reasons.
 const ERRORS: &[(&str, i32, &[Reason])] = &[
-    ("unauthorized", codes::UNAUTHORIZED, &[NoSession, BadToken, TokenExpired, BadCredentials, SessionEnded]),
+    ("unauthorized", codes::UNAUTHORIZED, &[NoSession, BadToken, TokenExpired, BadTicket, BadCredentials, SessionEnded]),
     (
         "forbidden",
         codes::FORBIDDEN,
-        &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, Blocking, SignInClosed, PlaintextLogin, NotAllowed],
+        &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, Blocking, SignInClosed, BadInvite, PlaintextLogin, NotAllowed],
     ),
     ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownFile, UnknownSession]),
     (
@@ -30,7 +30,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
         &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyBlocked, TooManyEdits, TooManyReactions, FilesFull, TooLarge],
     ),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, TooManyUploads, Quota]),
-    ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, Busy]),
+    ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, ProviderUnavailable, Busy]),
     ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams]),
 ];
 

@@ -1,9 +1,8 @@
 //! JSON-RPC over WebSocket, at `/ws`: sign-in by `session.hello`, then requests in, answers and notifications out.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 
-use hallway_broker::accounts::Accounts;
+use hallway_broker::edges::SignIns;
 use hallway_broker::frame;
 use hallway_broker::ids::{ConfNo, EventIds};
 use hallway_broker::model::Via;
@@ -40,7 +39,7 @@ impl JsonRpc {
 }
 
 impl Dialect for JsonRpc {
-    type Entrance = Arc<Accounts>;
+    type Entrance = SignIns;
     type Request = String;
 
     fn wire(&self) -> usize {
@@ -48,11 +47,11 @@ impl Dialect for JsonRpc {
     }
 
     /// Reads until `session.hello` has succeeded. Other methods are told to sign in first.
-    async fn sign_in(entering: &mut Entering<'_, Self>, accounts: Arc<Accounts>) -> Result<Session, Closing> {
+    async fn sign_in(entering: &mut Entering<'_, Self>, sign_ins: SignIns) -> Result<Session, Closing> {
         loop {
             let text = entering.next_text().await?;
             let mut out = Vec::new();
-            let session = methods::hello(entering.shard, &accounts, entering.peer(), &text, &mut out);
+            let session = methods::hello(entering.shard, &sign_ins, entering.peer(), &text, &mut out).await;
             let mut framed = Vec::with_capacity(out.len() + 10);
             if !out.is_empty() {
                 frame::write_text_with(&mut framed, |framed| framed.extend_from_slice(&out));

@@ -16,8 +16,8 @@ use minidom::Element;
 
 /// The namespace of SASL in XMPP.
 pub const NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
-/// Longest message of a client, in bytes before its base64.
-const MAX_MESSAGE_BYTES: usize = 4096;
+/// Longest message of a client, in bytes before its base64: a large token, and with it within what may come before signing in.
+const MAX_MESSAGE_BYTES: usize = 7 * 1024;
 
 /// A mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,10 +23,12 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
 use super::BackupError;
 use super::place::{self, sync_dir};
+use crate::accounts::invites::listed_as;
 use crate::ids::{ConfNo, ConversationId, EventIds, Uid};
 use crate::keys;
 use crate::model::{Body, Change, Conference, Event, Message, Notice};
@@ -104,6 +106,7 @@ impl<'a> Lines<'a> {
     fn write(mut self, id: &str, record: &Conference) -> Result<ExportReport, BackupError> {
         self.line(&json!({"conference": id, "title": record.title, "sign_in": record.sign_in, "epoch": record.epoch}))?;
         self.users()?;
+        self.sign_ins()?;
         let (prefix, mut after) = (keys::conversations(self.conf), None);
         while let Some(found) = self.next_conversation(&prefix, after.as_deref())? {
             self.conversation(&found)?;
@@ -137,6 +140,20 @@ impl<'a> Lines<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Invitations, and who people are at their identity providers: both as hashes, which is what is known of them.
+    fn sign_ins(&mut self) -> Result<(), BackupError> {
+        for (code, invite) in self.reader.invites(self.conf)? {
+            let (id, role) = (listed_as(&code), invite.role.word());
+            self.line(&json!({"invite": id, "role": role, "used": invite.used, "uses": invite.uses, "expires_ms": invite.expires_ms}))?;
+        }
+        let mut after = None;
+        while let Some((subject, uid)) = self.reader.next_subject(self.conf, after.as_ref())? {
+            self.line(&json!({"user": uid, "subject_sha256": HEXLOWER.encode(&subject)}))?;
+            after = Some(subject);
+        }
+        Ok(())
     }
 
     fn blocked(&mut self, of: &Uid) -> Result<(), BackupError> {

@@ -1,6 +1,7 @@
 //! What the command line can ask of a store, running or not: one closed request type, carried out by [`handle`]. A running server
 //! takes requests over its control socket ([`socket`]); without one, the command line opens the store and calls [`handle`] itself.
 
+mod invites;
 pub mod socket;
 
 use std::fmt;
@@ -50,6 +51,12 @@ pub enum ControlRequest {
     UserPassword { conference: String, uid: String, password: Secret },
     /// Make a bearer token.
     Token { conference: String, uid: String },
+    /// Make an invitation; 0 uses are any number.
+    InviteAdd { conference: String, uses: u32, days: u32, role: String },
+    /// List the invitations.
+    InviteList { conference: String },
+    /// Take an invitation back: its code, or what it is listed by.
+    InviteRemove { conference: String, invite: Secret },
     /// Make a conference.
     ConferenceAdd { conference: String, title: Option<String>, sign_in: SignIn },
     /// List the conferences.
@@ -85,6 +92,21 @@ pub struct UserLine {
     pub role: String,
 }
 
+/// An invitation, listed; without its code, which nobody can show again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteLine {
+    /// What it is taken back by.
+    pub invite: String,
+    /// The role that accounts made with it have.
+    pub role: String,
+    /// How many were made.
+    pub used: u32,
+    /// How many may be; 0 for any number.
+    pub uses: u32,
+    /// When it expires, Unix ms.
+    pub expires_at_ms: u64,
+}
+
 /// A conference, listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConferenceLine {
@@ -111,6 +133,10 @@ pub enum ControlReply {
     Conferences { conferences: Vec<ConferenceLine> },
     /// A token.
     Token { token: Secret, expires_at_ms: u64 },
+    /// An invitation's code.
+    Invite { code: Secret, expires_at_ms: u64 },
+    /// Invitations.
+    Invites { invites: Vec<InviteLine> },
     /// A file was written.
     Written { what: String },
     /// What runs.
@@ -188,6 +214,15 @@ pub async fn handle(hub: &Arc<Hub>, request: ControlRequest) -> Result<ControlRe
             let (conf, uid) = find_user(hub, &conference, &uid)?;
             let signed_in = accounts::issue(hub, conf, &uid).await?;
             Ok(ControlReply::Token { token: Secret(signed_in.token), expires_at_ms: signed_in.expires_at_ms })
+        }
+        ControlRequest::InviteAdd { conference, uses, days, role } => {
+            let conf = find_conference(hub, &conference)?.no;
+            invites::add(hub, conf, uses, days, &role).await
+        }
+        ControlRequest::InviteList { conference } => invites::list(hub, find_conference(hub, &conference)?.no),
+        ControlRequest::InviteRemove { conference, invite } => {
+            let conf = find_conference(hub, &conference)?.no;
+            invites::remove(hub, conf, &invite.0).await
         }
         ControlRequest::ConferenceAdd { conference, title, sign_in } => add_conference(hub, &conference, title, sign_in).await,
         ControlRequest::ConferenceList => list_conferences(hub),

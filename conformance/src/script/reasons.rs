@@ -6,7 +6,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
     (-32600, &["invalid_request", "batch_too_large"]),
     (-32601, &["unknown_method", "needs_session"]),
     (-32602, &["invalid_params"]),
-    (1001, &["no_session", "bad_token", "token_expired", "bad_credentials", "session_ended"]),
+    (1001, &["no_session", "bad_token", "token_expired", "bad_ticket", "bad_credentials", "session_ended"]),
     (
         1003,
         &[
@@ -18,6 +18,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "blocked",
             "blocking",
             "sign_in_closed",
+            "bad_invite",
             "plaintext_login",
             "not_allowed",
         ],
@@ -52,7 +53,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
         ],
     ),
     (1029, &["message_rate", "login_rate", "too_many_sessions", "too_many_uploads", "quota"]),
-    (1050, &["disk_full", "store_error", "draining", "busy"]),
+    (1050, &["disk_full", "store_error", "draining", "provider_unavailable", "busy"]),
 ];
 
 /// The code that a reason comes with; `None` for a word that is no reason.

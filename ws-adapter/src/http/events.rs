@@ -7,24 +7,21 @@ use hyper::{Request, StatusCode};
 use super::answer::{Answer, refused, set, with_body};
 use super::body::Body;
 use super::client::Client;
-use super::request::bearer;
+use super::credential::Credential;
 use super::{App, query};
-use crate::events::{EventsWanted, Secret};
+use crate::events::EventsWanted;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What proxies that hold answers back are told.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Opens one. The token comes in the header or, since `EventSource` sets none, in the target.
+/// Opens one.
 pub async fn stream<A: App, B>(app: &A, request: &Request<B>, client: &Client) -> Answer {
     let (uri, headers) = (request.uri(), request.headers());
-    let token = bearer(headers).map(str::to_owned).or_else(|| query::value(uri, "accessToken")).map(Secret::Token);
-    let Some(secret) = token.or_else(|| query::value(uri, "ticket").map(Secret::Ticket)) else {
-        return refused(&Reason::NoSession.into());
-    };
+    let Some(credential) = Credential::of(headers, uri) else { return refused(&Reason::NoSession.into()) };
     let last = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).map(str::to_owned).or_else(|| query::value(uri, "lastEventId"));
     let wanted = EventsWanted {
-        secret,
+        credential,
         conversations: query::value(uri, "conversations").filter(|list| !list.is_empty()),
         device: query::value(uri, "device"),
         last: last.filter(|id| !id.is_empty()),

@@ -17,8 +17,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Refusal, empty, json, refused, refused_with, set};
 use super::body::{Body, FileBody};
+use super::credential::Credential;
 use super::range::{Wanted, wanted};
-use super::request::{bearer, discard};
+use super::request::discard;
 use super::{App, query};
 use crate::rpc::Fault;
 use crate::upload::Upload;
@@ -35,12 +36,12 @@ const CACHING: &str = "private, max-age=31536000, immutable";
 
 /// Takes a file in.
 pub async fn upload<A: App>(app: &A, request: Request<Incoming>) -> Answer {
-    let Some(token) = bearer(request.headers()).map(str::to_owned) else { return refused(&Reason::NoSession.into()) };
+    let Some(credential) = Credential::of(request.headers(), request.uri()) else { return refused(&Reason::NoSession.into()) };
     let name = query::value(request.uri(), "name").unwrap_or_default();
     // Who waits to be told to go on sends nothing that could be forgotten.
     let waits = request.headers().contains_key(EXPECT);
     let mut body = request.into_body();
-    let upload = match app.upload(&token, body.size_hint().exact()).await {
+    let upload = match app.upload(&credential, body.size_hint().exact()).await {
         Ok(upload) => upload,
         Err(fault) if waits => return refused(&fault),
         Err(fault) => {

@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, events, files, host_meta, page, rpc, upgrade};
+use super::{App, Opening, Socket, account, cors, events, files, host_meta, page, rpc, ticket, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -28,6 +28,7 @@ enum Route {
     Metrics,
     Register,
     Login,
+    Ticket,
     Rpc,
     Socket(Socket),
     HostMeta,
@@ -53,6 +54,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/api/register" => Self::Register,
             "/api/login" => Self::Login,
+            "/ticket" => Self::Ticket,
             "/rpc" => Self::Rpc,
             "/files" => Self::Upload,
             "/events" => Self::Events,
@@ -85,7 +87,8 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        let is_read = matches!(self, Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
+        let is_read =
+            matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
         self.is_post() || is_read
     }
 
@@ -145,6 +148,7 @@ fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
         _ if route.is_post() => (method == Method::POST, "POST"),
         Route::Socket(_) | Route::Events => (method == Method::GET, "GET"),
+        Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
     };
     (!fits).then(|| method_not_allowed(allowed))
@@ -169,6 +173,7 @@ async fn carry_out<A: App>(
         Route::Metrics => with_body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", app.metrics()),
         Route::Register => account::register(app, request, &client).await,
         Route::Login => account::login(app, request, &client).await,
+        Route::Ticket => ticket::issue(app, request.headers(), request.uri()).await,
         Route::Rpc => rpc::call(app, request, &client).await,
         Route::Upload => files::upload(app, request).await,
         Route::File => files::download(app, &request).await,

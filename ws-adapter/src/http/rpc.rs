@@ -1,4 +1,4 @@
-//! `POST /rpc`: one JSON-RPC message for the user of a bearer token; with `Hallway-Session`, for one of their streams of events.
+//! `POST /rpc`: one JSON-RPC message for whoever shows a token or ticket; with `Hallway-Session`, for one of their streams of events.
 
 use hallway_broker::reject::Reason;
 use hyper::body::Incoming;
@@ -8,13 +8,14 @@ use hyper::{Request, StatusCode};
 use super::App;
 use super::answer::{Answer, JSON, empty, refused, with_body};
 use super::client::Client;
-use super::request::{bearer, json_text};
+use super::credential::Credential;
+use super::request::json_text;
 
 /// Names the stream of events that the request is for.
 const SESSION: HeaderName = HeaderName::from_static("hallway-session");
 
 pub async fn call<A: App>(app: &A, request: Request<Incoming>, client: &Client) -> Answer {
-    let Some(token) = bearer(request.headers()).map(str::to_owned) else {
+    let Some(credential) = Credential::of(request.headers(), request.uri()) else {
         return refused(&Reason::NoSession.into());
     };
     let session = request.headers().get(SESSION).map(|id| id.to_str().unwrap_or_default().to_owned());
@@ -22,7 +23,7 @@ pub async fn call<A: App>(app: &A, request: Request<Incoming>, client: &Client) 
         Ok(text) => text,
         Err(refusal) => return *refusal,
     };
-    match app.rpc(&text, &token, session.as_deref(), client).await {
+    match app.rpc(&text, &credential, session.as_deref(), client).await {
         Ok(Some(answer)) => with_body(StatusCode::OK, JSON, answer),
         Ok(None) => empty(StatusCode::NO_CONTENT),
         Err(fault) => refused(&fault),

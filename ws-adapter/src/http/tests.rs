@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io::Write as _;
 
+use hallway_broker::edges::Shown;
 use hallway_broker::ids::{ConfNo, ConferenceId, Uid};
 use hallway_broker::model::MediaType;
 use hallway_broker::reject::Reason;
@@ -12,7 +13,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::events::Secret;
 use crate::types::Time;
 use hallway_broker::frame::{Binary, Decoder, Event};
 
@@ -56,14 +56,18 @@ impl App for Fake {
     async fn login(&self, login: Login, client: &Client) -> Result<SignedIn, Fault> {
         self.sign_in(&login.uid, &login.password, client)
     }
-    async fn rpc(&self, text: &str, bearer: &str, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        self.check(bearer, client, Reason::BadToken)?;
+    async fn ticket(&self, token: &str) -> Result<Ticket, Fault> {
+        if token == "right" { Ok(Ticket { ticket: "id:code".into(), expires_in: 30 }) } else { Err(Reason::BadToken.into()) }
+    }
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
+        self.check(secret, client, Reason::BadToken)?;
         if session.is_some_and(|session| session != "7") {
             return Err(Reason::UnknownSession.into());
         }
         Ok((text != "{}").then(|| text.into()))
     }
-    async fn upload(&self, _: &str, _: Option<u64>) -> Result<Upload, Fault> {
+    async fn upload(&self, _: &Credential, _: Option<u64>) -> Result<Upload, Fault> {
         Err(Reason::FilesFull.into())
     }
     async fn file(&self, _: &Capability) -> Result<(File, std::fs::File), Fault> {
@@ -74,7 +78,7 @@ impl App for Fake {
         Ok((File { owner, name, media, bytes: 10, crc: 0, size: None, at_ms: 0, uses: 0, unused_ms: 0 }, bytes))
     }
     async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault> {
-        let (Secret::Token(secret) | Secret::Ticket(secret)) = &wanted.secret;
+        let (Credential::Token(secret) | Credential::Ticket(secret)) = &wanted.credential;
         self.check(secret, client, Reason::BadToken)?;
         Err(Reason::Draining.into())
     }
@@ -223,6 +227,36 @@ fn people_and_operators_find_their_pages() {
         app.ready.set(false);
         assert_eq!(ask(server, "GET /readyz", "", "").await.status, 503);
         assert_eq!(ask(server, "GET /healthz", "Host: 10.1.1.1\r\n", "").await.status, 200);
+    });
+}
+
+#[test]
+fn tickets_for_tokens() {
+    with_server(&[], |server, _| async move {
+        const BEARER: &str = "Authorization: Bearer right\r\n";
+        for line in ["GET /ticket", "POST /ticket"] {
+            let reply = ask(server, line, BEARER, "").await;
+            assert_eq!((reply.status, reply.json()), (200, json!({"ticket": "id:code", "expires_in": 30})), "{line}");
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+        }
+        for (accept, text) in [("text/plain", true), ("text/plain;q=1, */*", true), ("application/json, text/plain", false), ("*/*", false)]
+        {
+            let reply = ask(server, "GET /ticket", &format!("{BEARER}Accept: {accept}\r\n"), "").await;
+            assert_eq!((reply.status, reply.body == "id:code"), (200, text), "{accept}");
+        }
+        assert_eq!(ask(server, "GET /ticket?accessToken=right", "", "").await.status, 200);
+        for (reply, status, reason) in [
+            (ask(server, "GET /ticket", "", "").await, 401, "no_session"),
+            (ask(server, "GET /ticket?ticket=right", "", "").await, 401, "no_session"),
+            (ask(server, "GET /ticket?accessToken=wrong", "", "").await, 401, "bad_token"),
+            (ask(server, "PUT /ticket", BEARER, "").await, 405, "not_allowed"),
+            (ask(server, "GET /ticket", &format!("{BEARER}Origin: https://evil.example\r\n"), "").await, 403, "not_allowed"),
+            (ask(server, "GET /ticket", &format!("{BEARER}Host: evil.example\r\n"), "").await, 403, "not_allowed"),
+        ] {
+            assert_eq!((reply.status, reply.reason().as_str()), (status, reason));
+        }
+        let asked = ask(server, "POST /rpc?ticket=right", TYPED, "[1]").await;
+        assert_eq!((asked.status, asked.body.as_str()), (200, "[1]"));
     });
 }
 

@@ -133,10 +133,10 @@ pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether a method is about a session or what it follows, for which each protocol has its own words.
+/// Whether a method begins a session or says what it follows, for which each protocol has its own words.
 fn is_of_the_edge(method: MethodId) -> bool {
     use MethodId as M;
-    matches!(method, M::SessionHello | M::SessionList | M::SessionClose | M::ConversationSubscribe | M::ConversationUnsubscribe)
+    matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe)
 }
 
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hallway_broker::accounts::Accounts;
+use hallway_broker::edges::SignIns;
 use hallway_broker::model::Via;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::{Session, Who};
@@ -18,11 +18,11 @@ use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Ses
 use crate::types::{Empty, Time, params};
 
 /// Before sign-in: carries out `session.hello`, and tells anything else to sign in first. Appends the answer; the session when there is one.
-pub(crate) fn hello(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, text: &str, out: &mut Vec<u8>) -> Option<Session> {
+pub(crate) async fn hello(shard: &Rc<Shard>, sign_ins: &SignIns, peer: Rc<dyn Peer>, text: &str, out: &mut Vec<u8>) -> Option<Session> {
     let not_signed_in = |id: Id, out: &mut Vec<u8>| rpc::write_error(out, &id, &Reason::NoSession.into());
     match rpc::parse(text) {
         Ok(Message::One(Call { id, method, params })) if MethodId::named(&method) == Some(MethodId::SessionHello) => {
-            let opened = open(shard, accounts, peer, params);
+            let opened = open(shard, sign_ins, peer, params).await;
             let (session, result) = match opened {
                 Ok((session, hello)) => (Some(session), json(&hello)),
                 Err(fault) => (None, Err(fault)),
@@ -59,15 +59,12 @@ pub(crate) fn hello(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, 
     }
 }
 
-fn open(shard: &Rc<Shard>, accounts: &Accounts, peer: Rc<dyn Peer>, given: Option<&RawValue>) -> Result<(Session, Hello), Fault> {
+async fn open(shard: &Rc<Shard>, sign_ins: &SignIns, peer: Rc<dyn Peer>, given: Option<&RawValue>) -> Result<(Session, Hello), Fault> {
     let hello: HelloParams<'_> = params(given)?;
     let device = hello.device()?;
     let reader = shard.hub.reader();
-    let identity = accounts.by_token(reader, &hello.token)?;
+    let identity = sign_ins.identify(&shard.hub, hello.shown()?, hello.conference.as_deref()).await?;
     let conference = identity.conference.clone();
-    if hello.conference.as_deref().is_some_and(|wanted| wanted != conference.as_str()) {
-        return Err(Reason::BadToken.into());
-    }
     let record = reader.conference(conference.as_str()).map_err(Reject::from)?.ok_or(Reason::UnknownConference)?;
     let role = identity.user.role;
     let session = Session::open(shard, Who::from(identity), Via::Ws, device, peer)?;

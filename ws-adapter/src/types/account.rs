@@ -28,6 +28,17 @@ pub struct Register {
     pub password: String,
     /// The display name; the uid when there is none.
     pub name: Option<String>,
+    /// The code of an invitation, where accounts are made by invitation.
+    pub invite: Option<String>,
+}
+
+/// A ticket: what a browser shows in the URL of an upgrade.
+#[derive(Clone, Serialize, JsonSchema)]
+pub struct Ticket {
+    /// `<connection id>:<code>`.
+    pub ticket: String,
+    /// Seconds that it is good.
+    pub expires_in: u64,
 }
 
 /// Who signed in, and the token to go on with.
@@ -57,4 +68,4 @@ macro_rules! secret {
         }
     )*};
 }
-secret!(Login Register SignedIn);
+secret!(Login Register SignedIn Ticket);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use hallway_broker::edges::Shown;
 use hallway_broker::ids::{ConferenceId, Uid};
 use hallway_broker::limits::Limits;
 use hallway_broker::model::{Status, UserRole};
@@ -22,9 +23,12 @@ pub const MAX_PRESENCE_TEXT_BYTES: usize = 200;
 /// Parameters of `session.hello`.
 #[derive(Deserialize, JsonSchema)]
 pub struct HelloParams<'a> {
-    /// The token from signing in.
+    /// The token from signing in, or one of the conference's identity provider.
     #[serde(borrow)]
-    pub token: Cow<'a, str>,
+    pub token: Option<Cow<'a, str>>,
+    /// A ticket in its place.
+    #[serde(borrow)]
+    pub ticket: Option<Cow<'a, str>>,
     /// The conference that the client means; a token of another one is refused.
     #[serde(borrow)]
     pub conference: Option<Cow<'a, str>>,
@@ -39,6 +43,18 @@ impl std::fmt::Debug for HelloParams<'_> {
 }
 
 impl HelloParams<'_> {
+    /// What is shown: a token or a ticket.
+    ///
+    /// # Errors
+    /// `invalid_params` for neither, and for both.
+    pub fn shown(&self) -> Result<Shown<'_>, Fault> {
+        match (&self.token, &self.ticket) {
+            (Some(token), None) => Ok(Shown::Token(token)),
+            (None, Some(ticket)) => Ok(Shown::Ticket(ticket)),
+            _ => Err(Fault::invalid_params("one of token and ticket")),
+        }
+    }
+
     /// The device's name within its bound.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ pub mod keyring;
 pub mod keys;
 mod spki;
 #[cfg(test)]
-pub mod testing;
+pub(in crate::accounts) mod testing;
 #[cfg(test)]
 mod tests;
 mod verified;
