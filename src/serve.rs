@@ -207,6 +207,7 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
     let is_demo = config.server.mode == Mode::Demo;
     let plaintext_login = config.server.takes_plaintext_logins();
     let is_mqtt_on = config.listen.mqtt != Address::Off || config.listen.mqtts != Address::Off || config.listen.mqtt_unix.is_some();
+    let default_conference = conference.to_string();
     let mqtt = is_mqtt_on.then(|| {
         let options = MqttOptions {
             anonymous: config.mqtt.anonymous,
@@ -225,6 +226,8 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
         demo: is_demo,
         listeners: bound.addresses,
         plaintext_login,
+        conference: default_conference,
+        heartbeat: config.socketio.heartbeat(),
         trusted_proxies: config.server.trusted_proxies.iter().map(|range| (range.address, range.prefix)).collect(),
     };
     let is_xmpp_on = [config.listen.xmpp, config.listen.xmpps].iter().any(|address| *address != Address::Off);

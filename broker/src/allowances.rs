@@ -1,11 +1,27 @@
-//! Allowances: who may publish on which of the applications' topics, and who may read them. The organiser's rules (`[[conference.<id>.topics]]`),
-//! read once for each session, so that nothing is asked while messages flow.
+//! Allowances: who may publish on which of the applications' topics, and who may read them. First the organiser's rules
+//! (`[[conference.<id>.topics]]`), read once for each session; then, for the topics of conversations, their membership, looked at for each
+//! message, since it changes; then the organiser's [webhook](Webhook).
+
+mod webhook;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConferenceId, Uid};
+use crate::ids::{ConversationId, Uid};
 use crate::model::UserRole;
-use crate::mqtt::topic::{check_filter, generic_topic, matches};
+use crate::mqtt::topic::{app_name, check_filter, generic_topic, matches};
+use crate::reader::Reader;
+use crate::reject::{Reason, Reject};
+use crate::session::Who;
+
+pub use webhook::{Question, Webhook, WebhookOptions};
+
+/// What the names of conversations' own topics begin with; the conversation's id follows.
+pub const OF_CONVERSATION: &str = "exchange/text:";
+/// Topics that a webhook lets one session subscribe to.
+const MAX_GRANTED: usize = 10_000;
 
 /// Stands for the reader's or publisher's own uid in a rule's filter.
 const OWN_UID: &str = "{uid}";
@@ -75,22 +91,57 @@ impl TopicRule {
     }
 }
 
-/// What of the rules concerns one person: filters over whole topic names, and what they may do there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicRights {
-    rules: Vec<(Box<str>, Right)>,
+/// What somebody may do with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// Publish.
+    pub publish: bool,
+    /// Subscribe.
+    pub subscribe: bool,
 }
 
+/// What somebody wants with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Right {
-    publish: bool,
-    subscribe: bool,
+pub enum Use {
+    /// To publish.
+    Publish,
+    /// To subscribe.
+    Subscribe,
+}
+
+/// Who decides about a topic.
+enum Judge {
+    /// A rule has.
+    Rule(Right),
+    /// A conversation's membership does: `exchange/text:<conversation>` is for who may read it, and to publish for who may post there.
+    Conversation(ConversationId),
+    /// Nobody can use it.
+    Nobody,
+    /// The organiser's webhook.
+    Webhook,
+    /// Nobody has to.
+    Everybody,
+}
+
+/// What one person may do with applications' topics, by their whole names: the first rule decides; without one, of the topics of conversations
+/// the membership; of others the organiser's webhook, if there is one; else all may do all.
+pub struct TopicRights {
+    rules: Vec<(Box<str>, Right)>,
+    /// What all applications' topics of the conference begin with.
+    prefix: Box<str>,
+    reader: Reader,
+    who: Who,
+    role: UserRole,
+    webhook: Option<Arc<Webhook>>,
+    /// Topics that the webhook let them subscribe to: what comes there is theirs until they leave.
+    granted: Mutex<HashSet<Box<str>>>,
 }
 
 impl TopicRights {
-    /// The rights of somebody; `None` when there are no rules.
+    /// The rights of somebody.
     #[must_use]
-    pub fn of(rules: &[TopicRule], conference: &ConferenceId, uid: &Uid, role: UserRole) -> Option<Self> {
+    pub fn of(rules: &[TopicRule], reader: Reader, who: Who, role: UserRole, webhook: Option<Arc<Webhook>>) -> Self {
+        let (conference, uid) = (&who.conference, &who.uid);
         let may = |allowed: &Option<Vec<Allowed>>| allowed.as_ref().is_none_or(|all| all.iter().any(|one| one.holds(uid, role)));
         let right = |rule: &TopicRule| {
             let mut filter = String::new();
@@ -98,30 +149,96 @@ impl TopicRights {
             generic_topic(&mut filter, conference.as_str(), &own.join("/"));
             (filter.into(), Right { publish: may(&rule.publish), subscribe: may(&rule.subscribe) })
         };
-        (!rules.is_empty()).then(|| Self { rules: rules.iter().map(right).collect() })
+        let mut prefix = String::new();
+        generic_topic(&mut prefix, conference.as_str(), "");
+        Self { rules: rules.iter().map(right).collect(), prefix: prefix.into(), reader, who, role, webhook, granted: Mutex::default() }
     }
 
-    /// Whether they may publish on this topic.
+    /// Whether they may publish on this topic, as far as is known now: [`TopicRights::settle`] asks.
     #[must_use]
     pub fn may_publish(&self, topic: &str) -> bool {
-        self.of_topic(topic).publish
+        match self.judge(topic) {
+            Judge::Webhook => self.known(topic).is_some_and(|right| right.is_ok_and(|right| right.publish)),
+            judge => self.decided(&judge, Use::Publish),
+        }
     }
 
     /// Whether they may read what is published on this topic.
     #[must_use]
     pub fn may_read(&self, topic: &str) -> bool {
-        self.of_topic(topic).subscribe
+        match self.judge(topic) {
+            Judge::Webhook => self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(topic),
+            judge => self.decided(&judge, Use::Subscribe),
+        }
     }
 
-    fn of_topic(&self, topic: &str) -> Right {
-        let rule = self.rules.iter().find(|(filter, _)| matches(filter, topic));
-        rule.map_or(Right { publish: true, subscribe: true }, |(_, right)| *right)
+    /// Whether only [`TopicRights::settle`] can say whether they may publish on this topic.
+    #[must_use]
+    pub fn must_ask(&self, topic: &str) -> bool {
+        self.webhook.is_some() && matches!(self.judge(topic), Judge::Webhook) && self.known(topic).is_none()
+    }
+
+    /// Finds out whether they may do this, by asking the webhook if it is for it to say.
+    ///
+    /// # Errors
+    /// [`Reason::NotAllowed`], or [`Reason::AllowanceUnknown`] when the webhook does not answer.
+    pub async fn settle(&self, topic: &str, wanted: Use) -> Result<(), Reject> {
+        let judge = self.judge(topic);
+        let Some(webhook) = self.webhook.as_ref().filter(|_| matches!(judge, Judge::Webhook)) else {
+            return if self.decided(&judge, wanted) { Ok(()) } else { Err(Reason::NotAllowed.into()) };
+        };
+        let question = Question { conference: self.who.conference.as_str(), topic: app_name(topic), user: &self.who.uid, role: self.role };
+        let right = webhook.ask(question).await?;
+        match wanted {
+            Use::Publish if right.publish => Ok(()),
+            Use::Subscribe if right.subscribe => {
+                let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+                if granted.len() >= MAX_GRANTED && !granted.contains(topic) {
+                    return Err(Reason::TooManySubscriptions.into());
+                }
+                granted.insert(topic.into());
+                Ok(())
+            }
+            _ => Err(Reason::NotAllowed.into()),
+        }
+    }
+
+    fn known(&self, topic: &str) -> Option<Result<Right, Reason>> {
+        self.webhook.as_ref()?.known(&self.who.uid, app_name(topic))
+    }
+
+    fn decided(&self, judge: &Judge, wanted: Use) -> bool {
+        match (judge, wanted) {
+            (Judge::Rule(right), Use::Publish) => right.publish,
+            (Judge::Rule(right), Use::Subscribe) => right.subscribe,
+            (Judge::Conversation(id), Use::Publish) => {
+                let Self { reader, who, .. } = self;
+                reader.readable(who.conf, &who.uid, id).is_ok() && reader.may_post(who.conf, &who.uid, id).is_ok()
+            }
+            (Judge::Conversation(id), Use::Subscribe) => self.reader.readable(self.who.conf, &self.who.uid, id).is_ok(),
+            (Judge::Nobody | Judge::Webhook, _) => false,
+            (Judge::Everybody, _) => true,
+        }
+    }
+
+    fn judge(&self, topic: &str) -> Judge {
+        if let Some((_, right)) = self.rules.iter().find(|(filter, _)| matches(filter, topic)) {
+            return Judge::Rule(*right);
+        }
+        let Some(name) = topic.strip_prefix(&*self.prefix) else { return Judge::Everybody };
+        match name.strip_prefix(OF_CONVERSATION) {
+            Some(id) => ConversationId::parse(id).map_or(Judge::Nobody, Judge::Conversation),
+            None if self.webhook.is_some() => Judge::Webhook,
+            None => Judge::Everybody,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{ConfNo, ConferenceId};
+    use crate::state::memory::MemoryStore;
 
     fn rule(filter: &str, publish: Option<&[&str]>, subscribe: Option<&[&str]>) -> TopicRule {
         let allowed =
@@ -130,7 +247,21 @@ mod tests {
     }
 
     fn rights(rules: &[TopicRule], uid: &str, role: UserRole) -> TopicRights {
-        TopicRights::of(rules, &ConferenceId::parse("demo").unwrap(), &Uid::parse(uid).unwrap(), role).unwrap()
+        let state = MemoryStore::new().open().unwrap();
+        let reader = Reader::new(Arc::new(state), Arc::default(), [0; 16]);
+        let (conference, uid) = (ConferenceId::parse("demo").unwrap(), Uid::parse(uid).unwrap());
+        let who = Who { conf: ConfNo(1), conference, uid, name: "N".into(), version: 0, expires_ms: u64::MAX };
+        TopicRights::of(rules, reader, who, role, None)
+    }
+
+    #[test]
+    fn a_conversations_topic_is_its_members() {
+        let ann = rights(&[], "ann", UserRole::Organiser);
+        for name in ["exchange/text:lobby", "exchange/text:", "exchange/text:no id", "exchange/text:lobby/x"] {
+            let topic = format!("conf/demo/topic/{name}");
+            assert!(!ann.may_publish(&topic) && !ann.may_read(&topic), "{name}");
+        }
+        assert!(ann.may_read("conf/demo/topic/exchange/other") && ann.may_read("conf/demo/topic/exchange"));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<'o> Object<'o> {
         self.out
     }
 
-    fn string(&mut self, name: &'static str, value: &str) {
+    fn string(&mut self, name: &str, value: &str) {
         write_string(value, self.member(name));
     }
 

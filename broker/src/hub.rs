@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::allowances::{TopicRights, TopicRule};
+use crate::allowances::{TopicRights, TopicRule, Webhook};
 use crate::backbone::{self, BackboneGone, Publisher, Subscription};
 use crate::backup::{self, BackupError, Snapshots};
 use crate::clock::{self, Clock};
@@ -23,7 +23,7 @@ use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
 use crate::dispatch::{Dispatch, Ends, Interest, telling_payload};
 use crate::files::Files;
 use crate::gatherings::Gatherings;
-use crate::ids::{ConfNo, ConferenceId, Uid};
+use crate::ids::ConfNo;
 use crate::limits::Limits;
 use crate::log::segment::{SegmentLog, SegmentOptions};
 use crate::mailbox::{Job, Mailbox};
@@ -34,6 +34,7 @@ use crate::queue::{Queue, ReplyTo, Submission};
 use crate::recent::Recent;
 use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
+use crate::session::Who;
 use crate::sessions::{Live, Sessions};
 use crate::shard::{Audience, Ending};
 use crate::shares::{Share, Shares};
@@ -149,6 +150,7 @@ pub struct Hub {
     files: Files,
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     audience: OnceLock<Arc<dyn Audience>>,
+    topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -199,6 +201,7 @@ impl Hub {
             files,
             mailboxes: OnceLock::new(),
             audience: OnceLock::new(),
+            topic_webhooks: OnceLock::new(),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),
@@ -395,11 +398,18 @@ impl Hub {
         &self.options.limits
     }
 
-    /// What somebody may do with the applications' topics; `None`: everything.
+    /// The webhooks that are asked about applications' topics, by conference; once, before the shards start.
+    pub fn set_topic_webhooks(&self, webhooks: HashMap<String, Arc<Webhook>>) {
+        // Set once.
+        let _ = self.topic_webhooks.set(webhooks);
+    }
+
+    /// What somebody may do with the applications' topics.
     #[must_use]
-    pub fn topic_rights(&self, conference: &ConferenceId, uid: &Uid, role: UserRole) -> Option<Arc<TopicRights>> {
-        let rules = self.options.topic_rules.get(conference.as_str())?;
-        TopicRights::of(rules, conference, uid, role).map(Arc::new)
+    pub fn topic_rights(&self, who: &Who, role: UserRole) -> Arc<TopicRights> {
+        let rules = self.options.topic_rules.get(who.conference.as_str()).map_or(&[][..], Vec::as_slice);
+        let webhook = self.topic_webhooks.get().and_then(|webhooks| webhooks.get(who.conference.as_str())).cloned();
+        Arc::new(TopicRights::of(rules, self.reader.clone(), who.clone(), role, webhook))
     }
 
     /// What the hub was opened with.

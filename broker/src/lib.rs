@@ -56,6 +56,7 @@ pub mod session;
 pub mod sessions;
 pub mod shard;
 pub mod shares;
+pub mod signature;
 pub mod state;
 pub mod tls;
 pub mod topic;

@@ -17,9 +17,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slab::Slab;
 
+use crate::allowances::TopicRights;
 use crate::ids::{ConfNo, Uid};
-use crate::model::{Realm, Via};
-use crate::outbox::{Bounds, Flushed, Link, Outbox};
+use crate::model::{Publication, Realm, Via};
+use crate::outbox::{Bounds, Flushed, Link, Offered, Outbox, Piece};
 use crate::recent::{Published, WIRES};
 use crate::topic::{How, Source, Telling, Topic};
 use crate::tree::Tree;
@@ -97,6 +98,16 @@ struct Session<L> {
     ended: Vec<Topic>,
     /// For who follows everything.
     everything: Option<Box<Everything>>,
+    /// What it may read of applications' topics, where its link does not say so itself.
+    rights: Option<Arc<TopicRights>>,
+}
+
+impl<L: Link> Session<L> {
+    /// Whether it may read what an application published.
+    fn may_read(&self, publication: &Publication) -> bool {
+        let is_given = |rights: &Arc<TopicRights>| publication.realm != Realm::Apps || rights.may_read(&publication.topic);
+        self.link.may_read(publication) && self.rights.as_ref().is_none_or(is_given)
+    }
 }
 
 /// Filters of sessions, by slot.
@@ -174,6 +185,7 @@ impl<L: Link> Registry<L> {
             late: Vec::new(),
             ended: Vec::new(),
             everything: None,
+            rights: None,
         };
         u32::try_from(self.sessions.insert(session)).unwrap_or(LEFT)
     }
@@ -200,6 +212,25 @@ impl<L: Link> Registry<L> {
     /// The session's outbox and link, when the slot is still that session's.
     pub fn outbox(&mut self, slot: u32, id: u64) -> Option<(&mut Outbox, &L)> {
         self.sessions.get_mut(slot as usize).filter(|session| session.id == id).map(|session| (&mut session.outbox, &session.link))
+    }
+
+    /// Whose session it is, when the slot is still that session's.
+    #[must_use]
+    pub fn owner(&self, slot: u32, id: u64) -> Option<(ConfNo, Uid)> {
+        self.sessions.get(slot as usize).filter(|session| session.id == id).map(|session| (session.conf, session.uid.clone()))
+    }
+
+    /// Gives the session another link; nothing that its lanes hold may have been written in part.
+    pub fn relink(&mut self, slot: u32, id: u64, link: L) {
+        if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) {
+            session.link = link;
+        }
+    }
+
+    /// Gives a session a frame that is no event, as signals are given: one that lags, or whose lane is full, does not get it.
+    pub fn signal(&mut self, slot: u32, id: u64, frame: &Bytes) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return false };
+        session.lag.is_none() && session.outbox.offer(&session.link, Piece::Shared(frame), 1, &self.bounds) == Offered::Taken
     }
 
     /// Writes what waits for a session.
@@ -265,6 +296,19 @@ impl<L: Link> Registry<L> {
         readers.list.push(Reader { slot, how, implied, floor: PENDING, checked: 0, ended: 0 });
         if !implied {
             self.note_follower(slot, topic, true);
+        }
+    }
+
+    /// What a session may do with applications' topics, if it was said.
+    #[must_use]
+    pub fn rights(&self, slot: u32) -> Option<Arc<TopicRights>> {
+        self.sessions.get(slot as usize)?.rights.clone()
+    }
+
+    /// Says what a session may do with applications' topics: it is given nothing else of them.
+    pub fn set_rights(&mut self, slot: u32, rights: Arc<TopicRights>) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            session.rights = Some(rights);
         }
     }
 

@@ -66,6 +66,7 @@ reasons! {
     BadInvite: Forbidden "bad_invite" "an invitation is needed that is neither used up nor expired",
     PlaintextLogin: Forbidden "plaintext_login" "sign in over TLS",
     NotAllowed: Forbidden "not_allowed" "this is not allowed here",
+    AllowanceUnknown: Forbidden "allowance_unknown" "whoever decides about this topic does not answer: try again later",
     UnknownConversation: NotFound "unknown_conversation" "there is no such conversation",
     UnknownConference: NotFound "unknown_conference" "there is no such conference",
     UnknownUser: NotFound "unknown_user" "there is no such user",

@@ -107,6 +107,8 @@ impl Session {
         }
         if first {
             session.tell_presence();
+        } else {
+            session.tell_companions();
         }
         Ok(session)
     }
@@ -233,6 +235,22 @@ impl Session {
         }
     }
 
+    /// Whether it follows everything.
+    #[must_use]
+    pub fn follows_all(&self) -> bool {
+        self.shard.registry(|registry| registry.follows_all(self.slot))
+    }
+
+    /// Reads a conversation in another way from now on, if it follows it.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn reread(&self, id: &ConversationId, how: How) -> Result<(), Reject> {
+        let found = self.shard.hub.reader().conversation(self.who.conf, id)?.ok_or(Reason::UnknownConversation)?;
+        self.shard.registry(|registry| registry.reread(self.slot, &Topic::Chat(self.who.conf, found.record.no), how));
+        Ok(())
+    }
+
     /// Stops following everything; what was subscribed to by name goes on. Whether it did.
     pub fn unsubscribe_all(&self) -> bool {
         self.shard.registry(|registry| registry.unfollow_all(self.slot))
@@ -281,6 +299,25 @@ impl Session {
         let Presence { status, text } = self.shard.hub.sessions().presence(self.who.conf, &self.who.uid);
         let signal = Signal::Presence { user: self.who.uid.clone(), name: Arc::clone(&self.who.name), status, text };
         self.shard.hub.tell(&Telling::of(self.who.conf, signal));
+    }
+
+    /// Tells the user's other sessions of protocols that show them.
+    fn tell_companions(&self) {
+        let hub = &self.shard.hub;
+        // Who uses a plain broker without a name is many people.
+        if self.who.uid == Uid::anonymous() {
+            return;
+        }
+        for (shard, slot, id) in hub.sessions().by_protocol(self.who.conf, &self.who.uid, Via::Socketio) {
+            if id != self.id {
+                hub.run_on_shard(shard, Box::new(move |shard| shard.tell_companion(slot, id)));
+            }
+        }
+    }
+
+    /// From now on another connection of the same shard is the session's: what waits in its lanes goes there.
+    pub fn relink(&self, peer: Rc<dyn Peer>) {
+        self.shard.registry(|registry| registry.relink(self.slot, self.id, peer));
     }
 
     /// Appends whole frames to the lane of answers and writes what the socket takes.
@@ -404,6 +441,8 @@ impl Drop for Session {
         self.shard.registry(|registry| registry.remove(self.slot));
         if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
             self.tell_presence();
+        } else {
+            self.tell_companions();
         }
     }
 }

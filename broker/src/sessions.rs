@@ -127,6 +127,30 @@ impl Sessions {
         all
     }
 
+    /// People of a conference who have a session, `most` of them at most; not who has no name.
+    #[must_use]
+    pub fn present(&self, conf: ConfNo, most: usize) -> Vec<Uid> {
+        let mut found = Vec::new();
+        for stripe in &self.stripes {
+            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            let here = stripe.keys().filter(|(other, uid)| *other == conf && *uid != Uid::anonymous());
+            found.extend(here.take(most - found.len()).map(|(_, uid)| uid.clone()));
+            if found.len() >= most {
+                break;
+            }
+        }
+        found
+    }
+
+    /// A user's sessions of one protocol: shard, slot and id.
+    #[must_use]
+    pub fn by_protocol(&self, conf: ConfNo, uid: &Uid, via: Via) -> Vec<(u16, u32, u64)> {
+        let key = (conf, uid.clone());
+        let stripe = self.stripe(&key);
+        let live = stripe.get(&key).into_iter().flat_map(|present| &present.live);
+        live.filter(|live| live.via == via).map(|live| (live.shard, live.slot, live.id)).collect()
+    }
+
     /// Sets how a user is; `false` without a session.
     pub fn set_presence(&self, conf: ConfNo, uid: &Uid, presence: &Presence) -> bool {
         let key = (conf, uid.clone());

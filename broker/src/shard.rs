@@ -58,6 +58,9 @@ pub trait Peer: Link {
 
     /// Carries out a message that came by another connection of the same user. Who takes none drops it.
     fn ask(&self, _asked: Asked) {}
+
+    /// Another session of the same user has begun or ended; told to those of protocols that show it.
+    fn companions_changed(&self, _shard: &Rc<Shard>, _slot: u32, _id: u64) {}
 }
 
 impl Link for Rc<dyn Peer> {
@@ -294,6 +297,13 @@ impl Shard {
         let all: Vec<(u32, u64)> = self.registry(|registry| registry.all().map(|(slot, id, _)| (slot, id)).collect());
         for (slot, id) in all {
             self.end(slot, id, why);
+        }
+    }
+
+    /// Tells a session that others of its user have changed.
+    pub fn tell_companion(self: &Rc<Self>, slot: u32, id: u64) {
+        if let Some(peer) = self.registry(|registry| registry.link(slot, id).cloned()) {
+            peer.companions_changed(self, slot, id);
         }
     }
 

@@ -11,6 +11,7 @@ mod mqtt;
 mod print;
 mod push;
 mod server;
+mod socketio;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use listen::{Address, Listen};
 pub use mqtt::Mqtt;
 pub use push::Push;
 pub use server::{LogFormat, Mode, Server};
+pub use socketio::Socketio;
 pub use store::Store;
 pub use tls::Tls;
 pub use web_origin::WebOrigin;
@@ -59,6 +61,8 @@ pub struct Config {
     pub server: Server,
     /// XMPP.
     pub xmpp: Xmpp,
+    /// Socket.IO.
+    pub socketio: Socketio,
     /// The hub's bounds.
     pub limits: Limits,
     /// Push.

@@ -19,6 +19,7 @@ use hallway_broker::sending::Sending;
 use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
+use tokio::sync::oneshot;
 
 use crate::events::{self, EventsBody, EventsWanted};
 use crate::http::client::Client;
@@ -29,6 +30,11 @@ use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session::JsonRpc;
 use crate::socket::{self, Opened};
+use crate::socketio::edge::Edge;
+use crate::socketio::exchange::{Answered, Ask};
+use crate::socketio::notify::{self, Notify};
+use crate::socketio::query::{BadRequest, Query};
+use crate::socketio::{dialect, polling};
 use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::upload::{Upload, Uploads};
@@ -53,6 +59,8 @@ pub(crate) struct Shared {
     pub http_rates: Mutex<HttpRates>,
     /// Files that come in now.
     pub uploads: Uploads,
+    /// Socket.IO.
+    pub socketio: Arc<Edge>,
 }
 
 impl Shared {
@@ -66,6 +74,14 @@ impl Shared {
         rates.insert(key, Arc::clone(&rate));
         rate
     }
+}
+
+/// What a WebSocket's request says of it.
+pub(crate) enum Entrance {
+    /// Nothing: who it is comes in the first message.
+    Plain,
+    /// Whose it is, and whether it takes over from polling.
+    Socketio(Query),
 }
 
 /// One connection's view of it.
@@ -99,7 +115,7 @@ fn signed_in(found: accounts::SignedIn) -> SignedIn {
 }
 
 impl App for Connection {
-    type Entrance = ();
+    type Entrance = Entrance;
 
     fn settings(&self) -> &Settings {
         &self.shared.settings
@@ -169,11 +185,37 @@ impl App for Connection {
         Ok(body)
     }
 
-    fn speaks(&self, socket: Socket) -> bool {
-        socket == Socket::Hallway || self.shared.others.of(socket).is_some()
+    async fn poll(&self, ask: Ask, client: &Client) -> Answered {
+        let (reply, answer) = oneshot::channel();
+        let address = client.address;
+        match ask.shard().filter(|shard| *shard != self.shard.index) {
+            // What comes of it is heard here; should this request go meanwhile, that is noticed there.
+            Some(shard) => {
+                let edge = Arc::clone(&self.shared.socketio);
+                self.shared.hub.run_on_shard(shard, Box::new(move |shard| polling::ask(shard, &edge, ask, address, reply)));
+            }
+            None => polling::ask(&self.shard, &self.shared.socketio, ask, address, reply),
+        }
+        // A shard that there is not lets go of it at once.
+        let (answered, is_in) = answer.await.unwrap_or((Answered::Bad(BadRequest::Session), false));
+        if is_in {
+            self.admitted.take();
+        }
+        answered
     }
 
-    fn admits(&self, _: Socket, _: &Parts, client: &Client) -> Result<(), Fault> {
+    async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault> {
+        let hub = &self.shared.hub;
+        let who = Who::from(self.identify(credential).await?);
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(hub)?;
+        notify::notify(hub, &who, wanted).await
+    }
+
+    fn speaks(&self, socket: Socket) -> bool {
+        matches!(socket, Socket::Hallway | Socket::Socketio) || self.shared.others.of(socket).is_some()
+    }
+
+    fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
@@ -181,16 +223,25 @@ impl App for Connection {
             let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
-        Ok(())
+        Ok(match socket {
+            Socket::Socketio => Entrance::Socketio(
+                Query::parse(request.uri.query().unwrap_or_default()).map_err(|_| Fault::invalid_request("Bad request"))?,
+            ),
+            _ => Entrance::Plain,
+        })
     }
 
-    fn upgraded(&self, upgraded: Upgraded<()>) {
+    fn upgraded(&self, upgraded: Upgraded<Entrance>) {
         let Some(admitted) = self.admitted.take() else { return };
-        let Upgraded { stream, leftover, client, route, .. } = upgraded;
+        let Upgraded { stream, leftover, client, route, entrance } = upgraded;
         if let Some(other) = self.shared.others.of(route) {
             let leftover = leftover.to_vec();
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
+        }
+        if let Entrance::Socketio(query) = entrance {
+            let entrance = dialect::Entrance { query, address: client.address };
+            return dialect::open(&self.shared.socketio, &self.shard, stream, leftover.to_vec(), admitted, entrance);
         }
         let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
         let dialect = JsonRpc::new(self.shared.hub.reader().ids());

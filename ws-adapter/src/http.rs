@@ -13,12 +13,14 @@ pub mod credential;
 mod events;
 mod files;
 mod host_meta;
+mod notify;
 mod page;
 pub mod query;
 mod range;
 mod request;
 mod routes;
 mod rpc;
+mod socketio;
 mod stall;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,8 @@ use hallway_broker::model::File;
 use crate::events::{EventsBody, EventsWanted};
 use crate::origin::Site;
 use crate::rpc::Fault;
+use crate::socketio::exchange::{Answered, Ask};
+use crate::socketio::notify::Notify;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::upload::Upload;
 use client::{Client, Network};
@@ -109,6 +113,12 @@ pub enum Socket {
     Mqtt,
     /// `/xmpp-websocket`: XMPP.
     Xmpp,
+    /// `/socket.io/`: Engine.IO.
+    Socketio,
+    /// `/<conversation>`: one conversation.
+    Conversation,
+    /// `/sock`: topics.
+    Topics,
 }
 
 /// A connection that has become a WebSocket: the 101 is written.
@@ -166,6 +176,12 @@ pub trait App: 'static {
 
     /// Opens a stream of events.
     async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault>;
+
+    /// Carries out a request of a polling Socket.IO session.
+    async fn poll(&self, ask: Ask, client: &Client) -> Answered;
+
+    /// Tells the Socket.IO clients of some users something, for the service that shows this; how many are told.
+    async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault>;
 
     /// Whether this is spoken here.
     fn speaks(&self, socket: Socket) -> bool;

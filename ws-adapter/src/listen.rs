@@ -15,10 +15,15 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
+use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::events::{SSE_WIRE, SseWire};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
+use crate::sock::wire::{SOCK_WIRE, SockWire};
+use crate::socketio::edge::Edge;
+use crate::socketio::engine::Heartbeat;
+use crate::socketio::wire::{SOCKETIO_WIRE, SocketioWire};
 use crate::upload::Uploads;
 use crate::wire::{WS_WIRE, WsWire};
 
@@ -35,6 +40,10 @@ pub struct HttpOptions {
     pub listeners: Vec<(String, String)>,
     /// Whether passwords are taken without TLS.
     pub plaintext_login: bool,
+    /// The conference of Socket.IO clients that name none.
+    pub conference: String,
+    /// Socket.IO's heartbeat.
+    pub heartbeat: Heartbeat,
     /// Networks whose `X-Forwarded-*` is believed: address and prefix bits.
     pub trusted_proxies: Vec<(IpAddr, u8)>,
 }
@@ -53,7 +62,7 @@ impl Others {
     #[must_use]
     pub fn of(&self, socket: Socket) -> Option<&Arc<dyn InWebSocket>> {
         match socket {
-            Socket::Hallway => None,
+            Socket::Hallway | Socket::Socketio | Socket::Conversation | Socket::Topics => None,
             Socket::Mqtt => self.mqtt.as_ref(),
             Socket::Xmpp => self.xmpp.as_ref(),
         }
@@ -79,8 +88,15 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 
 /// What this edge adds to the hub's wire forms, with their numbers.
 #[must_use]
-pub fn wires(hub: &Hub) -> Vec<(usize, Arc<dyn Wire>)> {
-    vec![(WS_WIRE, Arc::new(WsWire::new(hub.reader().ids()))), (SSE_WIRE, Arc::new(SseWire::new(hub.reader().clone())))]
+pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 5] {
+    let ids = hub.reader().ids();
+    [
+        (WS_WIRE, Arc::new(WsWire::new(ids))),
+        (SOCKETIO_WIRE, Arc::new(SocketioWire::new(ids))),
+        (CONVERSATION_WIRE, Arc::new(ConversationWire::new(ids))),
+        (SOCK_WIRE, Arc::new(SockWire)),
+        (SSE_WIRE, Arc::new(SseWire::new(hub.reader().clone()))),
+    ]
 }
 
 /// Starts serving HTTP and WebSocket on `listener`; the hub's shards run. `others` take what comes at their paths.
@@ -95,6 +111,12 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: 
     let shared = Arc::new(Shared {
         settings: Settings { site, trusted_proxies, body_bytes: hub.limits().frame_bytes },
         hub: Arc::clone(hub),
+        socketio: Arc::new(Edge {
+            hub: Arc::clone(hub),
+            sign_ins: sign_ins.clone(),
+            conference: options.conference,
+            heartbeat: options.heartbeat,
+        }),
         sign_ins,
         others,
         listeners: options.listeners,

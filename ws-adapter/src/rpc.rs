@@ -108,7 +108,7 @@ pub fn parse(text: &str) -> Result<Message<'_>, (Id, Fault)> {
 }
 
 /// Refuses deep nesting before anything recursive sees it. Brackets within strings do not count.
-fn check_depth(text: &str) -> Result<(), Fault> {
+pub(crate) fn check_depth(text: &str) -> Result<(), Fault> {
     let mut depth = 0usize;
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -12,8 +12,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hallway_broker::frame::{self, Binary, Decoder};
+use hallway_broker::outbox::Stamped;
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::queue::{Answer, Submission};
+use hallway_broker::recent::Published;
+use hallway_broker::reject::{Class, Reject};
 use hallway_broker::session::Session;
 use hallway_broker::shard::{Ending, Shard};
 use tokio::net::TcpStream;
@@ -40,6 +43,11 @@ pub(crate) trait Dialect: Sized + 'static {
     /// The number of its form among the hub's wires.
     fn wire(&self) -> usize;
 
+    /// How long signing in may take.
+    fn patience(&self) -> Duration {
+        HELLO_TIMEOUT
+    }
+
     /// How often a sign of life is asked for.
     fn heartbeat(&self) -> Heartbeat {
         Heartbeat { every: PING_EVERY, missed: MISSED_PINGS }
@@ -55,6 +63,11 @@ pub(crate) trait Dialect: Sized + 'static {
     /// Carries out a message that is not just posted. What was posted before has been answered.
     async fn carry_out(&self, session: &Session, request: Self::Request);
 
+    /// Looked at as often as the heart beats: why the connection closes, if it is to.
+    fn look(&self, _session: &Session) -> Option<Closing> {
+        None
+    }
+
     /// Messages that wait for the hub's answer.
     fn waiting(&self) -> usize;
 
@@ -65,6 +78,14 @@ pub(crate) trait Dialect: Sized + 'static {
     fn ping(&self, into: &mut Vec<u8>) {
         frame::write_ping(b"", into);
     }
+
+    /// Makes the session's own copy of an event that it reads so ([`hallway_broker::topic::How::stamped`]).
+    fn stamp(&self, _published: &Published, _into: &mut Vec<u8>) -> Stamped {
+        Stamped::Unwanted
+    }
+
+    /// Another session of the same user has begun or ended.
+    fn companions_changed(&self, _shard: &Rc<Shard>, _slot: u32, _id: u64) {}
 
     /// Appends what is said before a session ends, and why the connection closes then.
     fn goodbye(&self, ending: Ending, into: &mut Vec<u8>) -> Closing;
@@ -101,6 +122,17 @@ impl Closing {
     pub const GONE: Self = Self { code: 0, reason: "" };
     /// RFC 6455 §7.4.1: done.
     pub const NORMAL: Self = Self { code: 1000, reason: "" };
+
+    /// When no session could be opened, or what it was for cannot be had.
+    pub fn refused(reject: &Reject) -> Self {
+        let code = match reject.reason.class() {
+            Class::RateLimited | Class::Unavailable => 1013,
+            Class::Unauthorized => 4001,
+            Class::NotFound => 4004,
+            _ => 4003,
+        };
+        Self { code, reason: reject.reason.word() }
+    }
 
     /// How all dialects close when a session ends.
     pub fn of(ending: Ending) -> Self {
@@ -143,7 +175,7 @@ pub(crate) async fn run<D: Dialect>(opened: Opened, dialect: D, entrance: D::Ent
     decoder.hold(&leftover);
     drop(leftover);
     let mut entering = Entering::new(&shard, &connection, &mut decoder);
-    let signed_in = Box::pin(tokio::time::timeout(HELLO_TIMEOUT, D::sign_in(&mut entering, entrance))).await;
+    let signed_in = Box::pin(tokio::time::timeout(connection.dialect.patience(), D::sign_in(&mut entering, entrance))).await;
     let session = match signed_in {
         Ok(Ok(session)) => session,
         Ok(Err(closing)) => return Box::pin(connection.close(closing)).await,

@@ -10,6 +10,7 @@ use crate::types::conversation::{
 use crate::types::message::{DeleteParams, EditParams, Found, Placed, ReactParams, SearchParams, SendParams};
 use crate::types::people::{BlockParams, Blocking, Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
+use crate::types::topic::{TopicParams, TopicSubscribed, TransmitParams};
 use crate::types::{ConversationParams, Empty, NoParams};
 
 /// What a method needs.
@@ -101,6 +102,9 @@ methods! {
     PeopleBlock "people.block" User BlockParams<'_> => Blocking, "Blocks somebody, or takes that back.";
     PeopleExport "people.export" User OwnDataParams => Export, "Gives all that is stored of a person.";
     PeopleErase "people.erase" User OwnDataParams => Erased, "Erases a person: account, texts, sessions.";
+    TopicSubscribe "topic.subscribe" Session TopicParams<'_> => TopicSubscribed, "Follows an application's topic; gives what is stored there.";
+    TopicUnsubscribe "topic.unsubscribe" Session TopicParams<'_> => Empty, "Stops following it.";
+    TopicTransmit "topic.transmit" User TransmitParams<'_> => Empty, "Says something to all who follow a topic.";
     PresenceSet "presence.set" Session PresenceParams => Empty, "Says how one is.";
 }
 
@@ -128,7 +132,15 @@ mod tests {
     #[test]
     fn what_http_cannot_do_is_as_the_protocol_says() {
         let live: Vec<&str> = METHODS.iter().filter(|method| method.needs != Needs::User).map(|method| method.name).collect();
-        let expected = ["session.hello", "conversation.subscribe", "conversation.unsubscribe", "conversation.typing", "presence.set"];
+        let expected = [
+            "session.hello",
+            "conversation.subscribe",
+            "conversation.unsubscribe",
+            "conversation.typing",
+            "topic.subscribe",
+            "topic.unsubscribe",
+            "presence.set",
+        ];
         assert_eq!(live, expected);
     }
 }

@@ -10,6 +10,7 @@ pub mod file;
 pub mod message;
 pub mod people;
 pub mod session;
+pub mod topic;
 
 #[cfg(test)]
 mod tests;

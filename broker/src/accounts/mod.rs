@@ -1,13 +1,14 @@
 //! Accounts: who somebody is, shown by a password or a token. In reading order: [`scram`] (how passwords are kept), [`tokens`],
 //! [`names`] (which nobody gives themselves), [`attempts`] (how often an address may try), [`seen`] (why a reconnect storm is
 //! cheap), [`work`] (where PBKDF2 runs), [`exchange`] (SCRAM, message by message), [`invites`], [`jwt`] (tokens of identity providers) and
-//! [`subjects`] (who those are here), [`tickets`]; here, how they make a sign-in.
+//! [`subjects`] (who those are here), [`tickets`], `guest` (people without a password); here, how they make a sign-in.
 //!
 //! What a stranger learns: that a conference exists and how one gets in, and when registering that a uid is taken. Whether an account
 //! exists is not told by a login, by its answer or by the time it takes.
 
 pub mod attempts;
 pub mod exchange;
+mod guest;
 pub mod invites;
 pub mod jwt;
 mod login;

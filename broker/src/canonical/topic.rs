@@ -164,13 +164,26 @@ impl Welcome<'_> {
     /// Appends the frame that says so.
     pub fn write_frame(&self, at_ms: u64, out: &mut Vec<u8>) {
         let head = Head { topic: app_name(self.topic), sender: self.user.as_str(), store: false, at_ms };
-        frame(out, "subscribed", head, |out| self.write(out));
+        frame(out, "subscribed", head, |out| {
+            let mut object = Object::begin(out);
+            self.members(&mut object, "connectionId");
+            object.end();
+        });
     }
 
-    /// Appends what it says.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    /// Appends it as a result, with the messages themselves.
+    pub fn write_result(&self, out: &mut Vec<u8>, messages: impl FnOnce(&mut Vec<u8>)) {
         let mut object = Object::begin(out);
-        object.string("connectionId", self.connection);
+        self.members(&mut object, "connection_id");
+        let out = object.member("messages");
+        out.push(b'[');
+        messages(out);
+        out.push(b']');
+        object.end();
+    }
+
+    fn members(&self, object: &mut Object<'_>, connection: &str) {
+        object.string(connection, self.connection);
         let mut people = Object::begin(object.member("users"));
         for (uid, present) in self.people {
             let mut person = Object::begin(people.member(uid.as_str()));
@@ -179,7 +192,6 @@ impl Welcome<'_> {
         }
         people.end();
         object.number("stored", self.stored as u64);
-        object.end();
     }
 }
 

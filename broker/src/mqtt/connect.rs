@@ -22,7 +22,7 @@ use super::subscriptions::Subscription;
 use super::topic::rpc_answer_topic;
 use super::will::LastWill;
 use super::wire::{topic_of, write_json, write_publication};
-use crate::allowances::TopicRights;
+use crate::allowances::{TopicRights, Use};
 use crate::canonical;
 use crate::command::Action;
 use crate::model::{Body, KeptSession, Via};
@@ -222,7 +222,13 @@ async fn begin(door: Door, connect: &Connect<'_>, signed_in: SignedIn) -> Option
         door.refuse(refused(Code::SERVER_BUSY, "client_id_in_use")).await;
         return None;
     };
-    let rights = door.edge.hub.topic_rights(&signed_in.who.conference, &signed_in.who.uid, signed_in.role);
+    let rights = Some(door.edge.hub.topic_rights(&signed_in.who, signed_in.role));
+    if let (Some(will), Some(rights)) = (&connect.will, &rights)
+        && rights.must_ask(will.topic)
+    {
+        // What it says is looked at below.
+        let _ = rights.settle(will.topic, Use::Publish).await;
+    }
     let publisher = Publisher {
         hub: &door.edge.hub,
         who: &signed_in.who,

@@ -351,6 +351,9 @@ impl Task {
             Some((Which::One(id), _)) => Some(self.readable(id).await?),
             _ => None,
         };
+        if !self.may_subscribe(inner, &selection).await {
+            return Err(Reason::NotAllowed.into());
+        }
         self.follow(inner, &selection, named.as_ref(), start).await
     }
 }

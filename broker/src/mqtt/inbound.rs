@@ -7,6 +7,7 @@ use super::connection::{About, Person};
 use super::delivery::Received;
 use super::publish::{Deed, Incoming, Publisher};
 use super::session::{End, Task};
+use crate::allowances::Use;
 use crate::command::{Action, Reuse};
 use crate::model::Signal;
 use crate::reject::{Reason, Reject};
@@ -117,6 +118,9 @@ impl Task {
     /// A message from the client. `false` when it needs time.
     fn publish(&mut self, publish: &Publish<'_>) -> Result<bool, End> {
         let Some(incoming) = self.admit(publish)? else { return Ok(true) };
+        if self.connection.person.rights.as_ref().is_some_and(|rights| rights.must_ask(&incoming.topic)) {
+            return Ok(false);
+        }
         let deed = self.deed(&incoming.as_incoming());
         // Too fast: nothing more is read until it may be. Refusals count, too. JSON-RPC counts for itself.
         if matches!(deed, Ok(Deed::Rpc)) || self.connection.sending.take(&self.edge.hub).is_err() {
@@ -134,6 +138,10 @@ impl Task {
         let Some(incoming) = self.admit(publish)? else { return Ok(()) };
         if !matches!(self.deed(&incoming.as_incoming()), Ok(Deed::Rpc)) {
             self.connection.sending.wait(&self.edge.hub).await;
+        }
+        if let Some(rights) = self.connection.person.rights.clone().filter(|rights| rights.must_ask(&incoming.topic)) {
+            // What it says is looked at below.
+            let _ = rights.settle(&incoming.topic, Use::Publish).await;
         }
         match self.deed(&incoming.as_incoming()) {
             Ok(Deed::Rpc) => self.rpc(publish, &incoming.topic).await,

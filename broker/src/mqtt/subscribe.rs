@@ -10,6 +10,7 @@ use super::retained::Job;
 use super::session::Task;
 use super::subscriptions::{Subscription, is_wild};
 use super::topic::{Selection, Shared, Which, check_filter};
+use crate::allowances::Use;
 use crate::command::Action;
 use crate::ids::{ConversationId, Uid};
 use crate::model::{KeptSubscription, Realm, UserRole};
@@ -125,8 +126,7 @@ impl Task {
         let selection = self.selection(inner);
         // Conversations are not shared out: everybody reads all of them.
         let is_apps = Selection { generic: selection.generic, plain: selection.plain, ..Selection::default() } == selection;
-        let rights = self.connection.person.rights.as_ref().filter(|_| selection.generic && !is_wild(inner));
-        let is_forbidden = rights.is_some_and(|rights| !rights.may_read(inner));
+        let is_forbidden = !self.may_subscribe(inner, &selection).await;
         if selection.is_empty() || is_forbidden || (shared.is_some() && !is_apps) {
             return Err(Code::NOT_AUTHORIZED);
         }
@@ -170,6 +170,14 @@ impl Task {
             self.jobs.extend(Job::of(&subscription.filter, inner, &selection, end, skip_through, &self.session.who));
         }
         Ok(subscription)
+    }
+
+    /// Whether the user may subscribe to this, if it is one of the applications' topics. What a wildcard is given is looked at by topic.
+    pub(super) async fn may_subscribe(&self, filter: &str, selection: &Selection) -> bool {
+        match self.connection.person.rights.clone().filter(|_| selection.generic && !is_wild(filter)) {
+            Some(rights) => rights.settle(filter, Use::Subscribe).await.is_ok(),
+            None => true,
+        }
     }
 
     /// What a filter selects of what this user may ever read.

@@ -36,7 +36,7 @@ impl<L: Link> Registry<L> {
         let Some(tree) = self.filters.get(&(*conf, *realm)) else { return Vec::new() };
         let mut places = Vec::new();
         tree.for_each_match(&publication.topic, |slot| {
-            let session = self.sessions.get(*slot as usize).filter(|session| session.link.may_read(publication));
+            let session = self.sessions.get(*slot as usize).filter(|session| session.may_read(publication));
             places.extend(session.and_then(|session| session.topics.get(topic)));
         });
         // Whoever has two filters that match is given it once.
@@ -67,7 +67,7 @@ impl<L: Link> Registry<L> {
         let Some(session) = self.sessions.get_mut(share.to.slot as usize).filter(|session| session.id == share.to.session) else {
             return false;
         };
-        if share.message.publication().is_none_or(|publication| !session.link.may_read(publication)) {
+        if share.message.publication().is_none_or(|publication| !session.may_read(publication)) {
             return false;
         }
         if session.link.keeps_shares() {

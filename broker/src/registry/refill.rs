@@ -159,8 +159,7 @@ fn pick<'e, L: Link>(
             continue;
         }
         let is_own = !reader.how.echo && published.event.origin == session.id;
-        let unwanted =
-            is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(with, &session.link, &published.event);
+        let unwanted = is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(with, session, &published.event);
         if !unwanted {
             let form = shared(with.wires, session.link.wire() + usize::from(reader.how.acked), published);
             // Time has passed: what of it is left, or none, is for the session to say.
@@ -197,12 +196,12 @@ fn expires(event: &Event) -> bool {
 }
 
 /// Whether a publication is for the session by its filters; a conversation's events are.
-fn selects<L: Link>(with: &With<'_>, link: &L, event: &Event) -> bool {
+fn selects<L: Link>(with: &With<'_>, session: &Session<L>, event: &Event) -> bool {
     let (Body::Publication(publication) | Body::Stored(publication)) = &event.entry.body else { return true };
     let Some(tree) = with.filters.get(&(event.place.conf, publication.realm)) else { return false };
     let mut selected = false;
     tree.for_each_match(&publication.topic, |other| selected |= *other == with.slot);
-    selected && link.may_read(publication)
+    selected && session.may_read(publication)
 }
 
 /// The session has all that passed it by: it is live again, and gets the latest signals.

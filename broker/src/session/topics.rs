@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Session, blocking};
+use crate::allowances::{TopicRights, Use};
 use crate::gatherings::{Present, Visitor};
 use crate::ids::{ConversationId, Uid};
 use crate::model::{Kind, Realm, Stored};
@@ -26,12 +27,28 @@ pub struct Gathered {
 }
 
 impl Session {
-    /// Follows an application's topic by its whole name; others see `connection` there. The right to read it is the caller's to check. What comes
-    /// after what is found is given when the caller lets others of the shard run: it must say first what was found.
+    /// What its user may do with applications' topics.
     ///
     /// # Errors
-    /// [`Reason::TooManySubscriptions`], or the state's.
+    /// The state's, or [`Reason::SessionEnded`].
+    pub fn topic_rights(&self) -> Result<Arc<TopicRights>, Reject> {
+        if let Some(rights) = self.shard.registry(|registry| registry.rights(self.slot)) {
+            return Ok(rights);
+        }
+        let hub = &self.shard.hub;
+        let user = hub.reader().user(self.who.conf, &self.who.uid)?.ok_or(Reason::SessionEnded)?;
+        let rights = hub.topic_rights(&self.who, user.role);
+        self.shard.registry(|registry| registry.set_rights(self.slot, Arc::clone(&rights)));
+        Ok(rights)
+    }
+
+    /// Follows an application's topic by its whole name; others see `connection` there. What comes after what is found is given when the caller lets
+    /// others of the shard run: it must say first what was found.
+    ///
+    /// # Errors
+    /// [`Reason::NotAllowed`], [`Reason::AllowanceUnknown`], [`Reason::TooManySubscriptions`], or the state's.
     pub async fn join_topic(&self, name: &Arc<str>, connection: &Arc<str>) -> Result<Gathered, Reject> {
+        self.topic_rights()?.settle(name, Use::Subscribe).await?;
         let conf = self.who.conf;
         let reader = self.shard.hub.reader().clone();
         let read = Arc::clone(name);

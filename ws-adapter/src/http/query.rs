@@ -7,8 +7,13 @@ use hyper::Uri;
 pub fn value(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let (_, value) = pairs.into_iter().find(|(found, _)| *found == name)?;
+    decoded(value)
+}
+
+/// A name or value, decoded; `None` when it is not UTF-8.
+pub fn decoded(text: &str) -> Option<String> {
     // As forms write a space.
-    percent_decoded(&value.replace('+', " "))
+    percent_decoded(&text.replace('+', " "))
 }
 
 #[cfg(test)]

@@ -28,6 +28,14 @@ pub async fn json_text(request: Request<Incoming>, most: usize) -> Result<String
         let fault = Fault::new(codes::INVALID_REQUEST, "invalid_request", "the content type must be application/json");
         return Err(refused_with(StatusCode::UNSUPPORTED_MEDIA_TYPE, &fault).into());
     }
+    body_text(request, most).await
+}
+
+/// The body of a request that must be text of at most `most` bytes, whatever it says of its type.
+///
+/// # Errors
+/// The refusal to answer with: 413, 408, or 400 when it is not UTF-8.
+pub async fn body_text(request: Request<Incoming>, most: usize) -> Result<String, Refusal> {
     match tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), most)).await {
         Ok(read) => utf8(read.map_err(|fault| refused(&fault))?),
         Err(_) => {

@@ -11,16 +11,14 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, events, files, host_meta, page, rpc, ticket, upgrade};
+use super::{App, Opening, Socket, account, cors, events, files, host_meta, notify, page, rpc, socketio, ticket, upgrade};
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    Page,
-    Script,
-    Style,
+    Page(&'static page::Part),
     OpenRpc,
     About,
     Alive,
@@ -31,6 +29,8 @@ enum Route {
     Ticket,
     Rpc,
     Socket(Socket),
+    Socketio,
+    Notify,
     HostMeta,
     HostMetaJson,
     Upload,
@@ -44,9 +44,6 @@ impl Route {
             return Some(Self::File);
         }
         Some(match path {
-            "/" => Self::Page,
-            "/assets/app.js" => Self::Script,
-            "/assets/style.css" => Self::Style,
             "/openrpc.json" => Self::OpenRpc,
             "/api/about" => Self::About,
             "/healthz" => Self::Alive,
@@ -60,10 +57,12 @@ impl Route {
             "/events" => Self::Events,
             "/ws" => Self::Socket(Socket::Hallway),
             "/mqtt" => Self::Socket(Socket::Mqtt),
+            "/socket.io" | "/socket.io/" => Self::Socketio,
+            "/api/notify" => Self::Notify,
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
             "/.well-known/host-meta" => Self::HostMeta,
             "/.well-known/host-meta.json" => Self::HostMetaJson,
-            _ => return None,
+            _ => return page::find(path).map(Self::Page),
         })
     }
 
@@ -77,7 +76,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Upload)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Upload | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -89,7 +88,7 @@ impl Route {
     fn is_open_to_origins(self) -> bool {
         let is_read =
             matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
-        self.is_post() || is_read
+        is_read || self.is_post() || self == Self::Socketio
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -146,6 +145,7 @@ fn is_preflight(route: Route, request: &Request<Incoming>) -> bool {
 
 fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
+        Route::Socketio => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ if route.is_post() => (method == Method::POST, "POST"),
         Route::Socket(_) | Route::Events => (method == Method::GET, "GET"),
         Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
@@ -162,9 +162,7 @@ async fn carry_out<A: App>(
     upgraded: &RefCell<Option<Opening<A::Entrance>>>,
 ) -> Answer {
     match route {
-        Route::Page => page::index(),
-        Route::Script => page::script(),
-        Route::Style => page::style(),
+        Route::Page(part) => page::answer(part, request.headers()),
         Route::OpenRpc => with_body(StatusCode::OK, JSON, OPENRPC.as_str()),
         Route::About => json(StatusCode::OK, &app.about().await),
         Route::Alive => text(StatusCode::OK, "ok\n"),
@@ -179,11 +177,14 @@ async fn carry_out<A: App>(
         Route::File => files::download(app, &request).await,
         Route::Events => events::stream(app, &request, &client).await,
         Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
+        Route::Socketio => socketio::answer(app, request, client, upgraded).await,
+        Route::Notify => notify::notify(app, request).await,
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
     }
 }
 
-fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
+/// The handshake of a WebSocket.
+pub fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
     let answer = match upgrade::shake_hands(&request.headers, route) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::socketio::query::BadRequest;
 use crate::types::Time;
 use hallway_broker::frame::{Binary, Decoder, Event};
 
@@ -81,6 +82,16 @@ impl App for Fake {
         let (Credential::Token(secret) | Credential::Ticket(secret)) = &wanted.credential;
         self.check(secret, client, Reason::BadToken)?;
         Err(Reason::Draining.into())
+    }
+    async fn poll(&self, ask: Ask, _: &Client) -> Answered {
+        match ask {
+            Ask::Open(_) => Answered::Packets(b"0{}".to_vec()),
+            Ask::Get(_) => Answered::Bad(BadRequest::Session),
+            Ask::Post(..) => Answered::Taken,
+        }
+    }
+    async fn notify(&self, _: Notify, credential: &Credential) -> Result<usize, Fault> {
+        if *credential == Credential::Token("right".into()) { Ok(2) } else { Err(Reason::BadToken.into()) }
     }
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()
@@ -208,8 +219,9 @@ fn people_and_operators_find_their_pages() {
         assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
         for (path, content_type) in [
             ("/", "text/html; charset=utf-8"),
-            ("/assets/app.js", "text/javascript; charset=utf-8"),
-            ("/assets/style.css", "text/css; charset=utf-8"),
+            ("/sw.js", "text/javascript; charset=utf-8"),
+            ("/manifest.webmanifest", "application/manifest+json"),
+            ("/assets/icon.svg", "image/svg+xml"),
             ("/openrpc.json", "application/json"),
             ("/api/about", "application/json"),
             ("/healthz", "text/plain; charset=utf-8"),

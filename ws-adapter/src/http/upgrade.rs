@@ -17,8 +17,10 @@ use crate::rpc::Fault;
 fn subprotocols(what: Socket) -> &'static [&'static str] {
     match what {
         Socket::Hallway => &["hallway.v1"],
+        Socket::Conversation | Socket::Topics => &[],
         Socket::Mqtt => &["mqtt", "mqttv3.1"],
         Socket::Xmpp => &["xmpp"], // RFC 7395 §3.1
+        Socket::Socketio => &[],
     }
 }
 

@@ -4,16 +4,16 @@ use hallway_broker::clock;
 use hallway_broker::command::{Action, Outcome};
 use hallway_broker::ids::{ConversationId, EventIds};
 use hallway_broker::limits::MAX_PAGE;
-use hallway_broker::model::{Kind, Signal};
+use hallway_broker::model::{Kind, Signal, Via};
 use hallway_broker::reader::{Listed, Membership, Toward};
 use hallway_broker::registry::Scope;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::{CatchUp, Session, blocking};
-use hallway_broker::topic::How;
 use serde_json::value::RawValue;
 
 use super::{Caller, Json, json};
 use crate::rpc::Fault;
+use crate::socketio;
 use crate::types::conversation::{
     At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
@@ -134,7 +134,7 @@ pub(super) async fn subscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> 
     if id.inbox_owner().is_some() {
         return Err(Reason::NotAllowed.into());
     }
-    let subscribed = session.subscribe(&id, wanted.after.map_or(CatchUp::Live, CatchUp::After), How::plain(wanted.echo)).await?;
+    let subscribed = session.subscribe(&id, wanted.after.map_or(CatchUp::Live, CatchUp::After), caller.how(wanted.echo)).await?;
     // A cursor that nothing here has reached is not of this store.
     if wanted.after.is_some_and(|after| after > subscribed.head.seq) {
         session.unsubscribe(&id)?;
@@ -160,18 +160,33 @@ async fn subscribe_all(caller: &Caller<'_>, session: &Session, wanted: &Subscrib
     if wanted.after.is_some() {
         return Err(Reason::InvalidParams.into());
     }
-    session.subscribe_all(Scope::All, How::plain(wanted.echo), None).await?;
+    if caller.via == Via::Socketio && !session.follows_all() {
+        // It follows its direct conversations already, in another shape.
+        session.unsubscribe_all();
+    }
+    session.subscribe_all(Scope::All, caller.how(wanted.echo), None).await?;
     json(&Subscribed { conversation: EVERYTHING.into(), epoch: Epoch(epoch), seq: 0, events: Vec::new(), complete: true })
 }
 
-pub(super) fn unsubscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+pub(super) async fn unsubscribe(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let wanted: ConversationParams<'_> = params(given)?;
+    let session = caller.live()?;
     if wanted.conversation == EVERYTHING {
-        caller.live()?.unsubscribe_all();
+        if caller.via != Via::Socketio {
+            session.unsubscribe_all();
+        } else if session.follows_all() {
+            session.unsubscribe_all();
+            session.subscribe_all(Scope::Direct, socketio::how(), None).await?;
+        }
         return json(&Empty {});
     }
     let id = conversation_id(&wanted.conversation)?;
-    if !caller.live()?.unsubscribe(&id)? {
+    if caller.via == Via::Socketio && id.partner(&caller.who.uid).is_some() {
+        // Its direct messages come in its own shape again.
+        session.reread(&id, socketio::how())?;
+        return json(&Empty {});
+    }
+    if !session.unsubscribe(&id)? {
         // Who does not follow it is told no more than who wants to.
         caller.hub.reader().readable(caller.who.conf, &caller.who.uid, &id)?;
     }
@@ -232,8 +247,14 @@ pub(super) async fn read(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
 
 pub(super) async fn typing(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let wanted: TypingParams<'_> = params(given)?;
+    caller.live()?;
+    type_in(caller, conversation_id(&wanted.conversation)?, wanted.on)?;
+    json(&Empty {})
+}
+
+/// Tells a conversation's readers that the caller types, or stopped.
+pub(crate) fn type_in(caller: &Caller<'_>, id: ConversationId, on: bool) -> Result<(), Fault> {
     let session = caller.live()?;
-    let id = conversation_id(&wanted.conversation)?;
     caller.take_rate()?;
     let reader = caller.hub.reader();
     let found = reader.readable(caller.who.conf, &caller.who.uid, &id)?;
@@ -241,6 +262,6 @@ pub(super) async fn typing(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
         reader.may_post(caller.who.conf, &caller.who.uid, &id)?;
     }
     let name = std::sync::Arc::clone(&caller.who.name);
-    session.tell(&found, Signal::Typing { conversation: id, from: caller.who.uid.clone(), name, on: wanted.on });
-    json(&Empty {})
+    session.tell(&found, Signal::Typing { conversation: id, from: caller.who.uid.clone(), name, on });
+    Ok(())
 }

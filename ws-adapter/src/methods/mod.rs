@@ -6,19 +6,22 @@ mod people;
 mod search;
 pub(crate) mod send;
 mod sessions;
+mod topics;
 
 use std::sync::Arc;
 
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::EventIds;
-use hallway_broker::model::{Conference, Via};
+use hallway_broker::model::{Conference, UserRole, Via};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
+use hallway_broker::topic::How;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub(crate) use conversations::type_in;
 pub(crate) use sessions::hello;
 
 use crate::rpc::{self, Batch, Call, Entry, Fault, Id, Message};
@@ -60,9 +63,19 @@ impl Caller<'_> {
         Ok(found.ok_or(Reason::UnknownConference)?)
     }
 
+    fn role(&self) -> Result<UserRole, Fault> {
+        let user = self.hub.reader().user(self.who.conf, &self.who.uid).map_err(Reject::from)?;
+        Ok(user.ok_or(Reason::SessionEnded)?.role)
+    }
+
     /// Counts a request that changes something, or tells it to others, like a message.
     fn take_rate(&self) -> Result<(), Fault> {
         Ok(self.sending.take(self.hub)?)
+    }
+
+    /// How a session reads what it subscribes to: over Socket.IO, whose own events have other shapes, each gets a copy as notifications.
+    fn how(&self, echo: bool) -> How {
+        How { stamped: self.via == Via::Socketio, ..How::plain(echo) }
     }
 
     fn actor(&self) -> Actor {
@@ -136,7 +149,7 @@ pub(crate) fn write(id: &Id, result: Json, out: &mut Vec<u8>) {
 /// Whether a method begins a session or says what it follows, for which each protocol has its own words.
 fn is_of_the_edge(method: MethodId) -> bool {
     use MethodId as M;
-    matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe)
+    matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe | M::TopicSubscribe | M::TopicUnsubscribe)
 }
 
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
@@ -165,10 +178,13 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::ConversationRole => conversations::role(caller, params).await,
         M::ConversationMembers => conversations::members(caller, params).await,
         M::ConversationSubscribe => conversations::subscribe(caller, params).await,
-        M::ConversationUnsubscribe => conversations::unsubscribe(caller, params),
+        M::ConversationUnsubscribe => conversations::unsubscribe(caller, params).await,
         M::ConversationHistory => conversations::history(caller, params).await,
         M::ConversationRead => conversations::read(caller, params).await,
         M::ConversationTyping => conversations::typing(caller, params).await,
+        M::TopicSubscribe => topics::subscribe(caller, params).await,
+        M::TopicUnsubscribe => topics::unsubscribe(caller, params),
+        M::TopicTransmit => topics::transmit(caller, params).await,
         M::PeopleList => people::list(caller, params).await,
         M::PeopleGet => people::get(caller, params),
         M::PeopleUpdate => people::update(caller, params).await,

@@ -1,6 +1,6 @@
 //! `message.*`.
 
-use hallway_broker::command::{Action, Command, Outcome};
+use hallway_broker::command::{Action, Command, Draft, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, EventIds};
 use hallway_broker::queue::{Answer, ReplyTo};
@@ -53,7 +53,11 @@ pub(crate) fn write_answer(id: &Id, answer: Answer, conf: ConfNo, ids: &EventIds
 
 /// Admission of `message.send`: what is not refused here goes to the queue.
 pub(crate) fn prepare(hub: &Hub, who: &Who, sending: &Sending, given: Option<&RawValue>) -> Result<Action, Early> {
-    let draft = params::<SendParams<'_>>(given)?.draft(hub.limits())?;
+    admit(hub, who, sending, params::<SendParams<'_>>(given)?.draft(hub.limits())?)
+}
+
+/// The same of a draft.
+pub(crate) fn admit(hub: &Hub, who: &Who, sending: &Sending, draft: Draft) -> Result<Action, Early> {
     match sending.admit(hub, who, &draft) {
         Ok(()) => Ok(Action::Send(draft)),
         // A retry gets its old answer even when it would be refused now.

@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hallway_broker::frame;
-use hallway_broker::outbox::Link;
+use hallway_broker::outbox::{Link, Stamped};
 use hallway_broker::queue::Answer;
-use hallway_broker::shard::{Ending, Peer};
+use hallway_broker::recent::Published;
+use hallway_broker::shard::{Ending, Peer, Shard};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -38,6 +40,9 @@ impl<D: Dialect> Link for Connection<D> {
     fn wire(&self) -> usize {
         self.dialect.wire()
     }
+    fn stamp(&self, published: &Published, _: &[u8], into: &mut Vec<u8>) -> Stamped {
+        self.dialect.stamp(published, into)
+    }
 }
 
 impl<D: Dialect> Peer for Connection<D> {
@@ -50,6 +55,9 @@ impl<D: Dialect> Peer for Connection<D> {
     fn end(&self, why: Ending) {
         self.ending.set(Some(why));
         self.wake.notify_one();
+    }
+    fn companions_changed(&self, shard: &Rc<Shard>, slot: u32, id: u64) {
+        self.dialect.companions_changed(shard, slot, id);
     }
 }
 

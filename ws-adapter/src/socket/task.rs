@@ -107,6 +107,9 @@ impl<D: Dialect> Task<D> {
         if self.session.has_expired() {
             self.connection.ending.set(Some(Ending::SignedOut));
         }
+        if let Some(closing) = dialect.look(&self.session) {
+            return Err(closing);
+        }
         if self.missed_pings >= heartbeat.missed {
             return Err(Closing { code: 1001, reason: "idle_timeout" });
         }

@@ -1,0 +1,384 @@
+// What the programs for socket.io-client 4 and 2 share: accounts, clients, waiting, and the stories, which are the same for both.
+//
+//     socketio.mjs HTTP MQTT XMPP PREFIX
+//
+// One line per check, "ok WHAT" or "FAIL WHAT: WHY"; the exit status is 0 when none failed. The library is looked for in the directory
+// INTEROP_NODE_MODULES, or beside this file.
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+// import itself does not look into NODE_PATH.
+export const require = createRequire(process.env.INTEROP_NODE_MODULES ? join(process.env.INTEROP_NODE_MODULES, "from-here.js") : import.meta.url);
+
+const [http, mqtt, xmpp, prefix] = process.argv.slice(2);
+if (!prefix) {
+  console.error(`${process.argv[1]} HTTP MQTT XMPP PREFIX`);
+  process.exit(2);
+}
+export const where = { http, mqtt, xmpp, prefix, url: `http://${http}` };
+
+const PASSWORD = "correct horse battery";
+// That something comes is believed for so long, that nothing comes after so long.
+const SOON_MS = 10_000;
+const SILENCE_MS = 500;
+// So much of a failure's reason is shown, in UTF-16 units.
+const LINE_SHOWN = 1_500;
+
+export const uid = (user) => `${prefix}-${user}`;
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+let numbers = 0;
+export const unique = (what) => `${what} ${prefix}.${(numbers += 1)}`;
+
+export function ensure(holds, why) {
+  if (!holds) throw new Error(typeof why === "string" ? why : JSON.stringify(why));
+}
+
+export function within(promise, what, ms = SOON_MS) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: nothing within ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** The token of an account, which is made when it is not there. */
+export async function token(user) {
+  const account = { conference: "demo", uid: uid(user), password: PASSWORD, name: uid(user) };
+  for (const path of ["/api/register", "/api/login"]) {
+    const answer = await fetch(where.url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(account) });
+    if (answer.ok) return (await answer.json()).token;
+  }
+  throw new Error(`no account ${account.uid}`);
+}
+
+/** A client whose events are kept until somebody asks for them. */
+export class Client {
+  seen = [];
+  waiting = new Set();
+
+  constructor(io, version, options) {
+    const query = version === 2 && options.auth ? { ...options.auth, ...options.query } : options.query;
+    this.socket = io(where.url, { forceNew: true, reconnectionDelay: 50, ...options, query });
+    const on = this.socket.onevent;
+    this.socket.onevent = (packet) => {
+      this.put(packet.data[0], packet.data.slice(1));
+      on.call(this.socket, packet);
+    };
+    for (const name of ["connect", "connect_error", "error", "disconnect"]) {
+      this.socket.on(name, (...told) => this.put(name, told));
+    }
+  }
+
+  put(name, told) {
+    this.seen.push({ name, told });
+    for (const wake of this.waiting) wake();
+  }
+
+  /** The first event of this name that is wanted; others stay. */
+  async expect(name, wanted = () => true, ms = SOON_MS) {
+    const end = Date.now() + ms;
+    for (;;) {
+      const at = this.seen.findIndex((event) => event.name === name && wanted(event.told[0]));
+      if (at >= 0) return this.seen.splice(at, 1)[0].told[0];
+      const left = end - Date.now();
+      ensure(left > 0, `no ${name} within ${ms} ms; there is ${JSON.stringify(this.seen.slice(-6)).slice(0, 900)}`);
+      await new Promise((resolve) => {
+        const wake = () => {
+          clearTimeout(timer);
+          this.waiting.delete(wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, left);
+        this.waiting.add(wake);
+      });
+    }
+  }
+
+  async expectNone(name, wanted) {
+    await pause(SILENCE_MS);
+    const came = this.seen.filter((event) => event.name === name && wanted(event.told[0]));
+    ensure(came.length === 0, `${name} came: ${JSON.stringify(came)}`);
+  }
+
+  /** Emits, and waits for what the server calls back with. */
+  ask(name, ...given) {
+    const answer = new Promise((resolve) => this.socket.emit(name, ...given, (...told) => resolve(told.length > 1 ? told : told[0])));
+    return within(answer, `the answer to ${name}`);
+  }
+
+  async rpc(method, params) {
+    const answer = await this.ask("rpc", { jsonrpc: "2.0", id: 1, method, params });
+    ensure(answer.id === 1 && answer.result !== undefined, answer);
+    return answer.result;
+  }
+
+  get transport() {
+    return this.socket.io.engine.transport.name;
+  }
+
+  close() {
+    this.socket.close();
+  }
+}
+
+/** Runs a story with clients, which are closed behind it. */
+export async function withClients(make, story) {
+  const clients = [];
+  try {
+    await story((...given) => {
+      const client = make(...given);
+      clients.push(client);
+      return client;
+    });
+  } finally {
+    for (const client of clients) client.close();
+  }
+}
+
+/** One line per check; ends the program. */
+export async function run(name, checks) {
+  let failed = 0;
+  for (const [label, check] of checks) {
+    try {
+      await within(check(), "the whole check", 60_000);
+      console.log(`ok ${name}: ${label}`);
+    } catch (error) {
+      failed += 1;
+      console.log(`FAIL ${name}: ${label}: ${(error?.message || String(error)).replaceAll("\n", " ").slice(0, LINE_SHOWN)}`);
+      if (process.env.INTEROP_TRACE) console.error(error);
+    }
+  }
+  process.exit(failed ? 1 : 0);
+}
+
+/** The transports that clients take: the first is what they begin with. */
+export const CARRIERS = { WebSocket: ["websocket"], polling: ["polling"], upgrade: ["polling", "websocket"] };
+
+/** The stories, for a library and the version that it is. */
+export function stories(io, version) {
+  const client = (transports) => (options) => new Client(io, version, { transports, ...options });
+  const refusal = version === 2 ? "error" : "connect_error";
+  const why = (told) => (version === 2 ? told : told.message);
+
+  /** Somebody signed in, with what they were told first. */
+  const online = async (make, user, options = {}) => {
+    const one = make({ auth: { token: await token(user), ...options.after && { after: options.after } } });
+    one.user = uid(user);
+    await one.expect("connect");
+    one.welcome = await one.expect("welcome");
+    ensure(one.welcome.user === one.user && one.welcome.conference === "demo", one.welcome);
+    return one;
+  };
+  const settled = async (one, transports) => {
+    const last = transports.at(-1);
+    for (let tries = 0; one.transport !== last; tries += 1) {
+      ensure(tries < 100, `the transport is still ${one.transport}`);
+      await pause(50);
+    }
+  };
+
+  const login = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const one = await online(make, "anna");
+      const own = await one.expect("connections");
+      ensure(own.some((row) => row.current && row.socketId === one.welcome.session && row.protocol === "socketio"), own);
+      const users = await one.expect("users");
+      ensure(users.includes(uid("anna")), users);
+      await settled(one, transports);
+      ensure(version === 2 || one.socket.id === one.welcome.session, one.socket.id);
+      const tell = await one.rpc("session.list", {});
+      ensure(tell.sessions.some((row) => row.session === one.welcome.session && row.current), tell);
+    });
+
+  const refused = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const wrong = make({ auth: { token: "hw_wrong" }, reconnection: false });
+      ensure(why(await wrong.expect(refusal)) === "Unauthorized", "another answer");
+      const sockets = [];
+      const mine = await token("many");
+      for (let at = 0; at < 8; at += 1) {
+        const one = make({ auth: { token: mine } });
+        sockets.push(one);
+        await one.expect("welcome");
+      }
+      const ninth = make({ auth: { token: mine }, reconnection: false });
+      ensure(why(await ninth.expect(refusal)) === "Too many connections", "another answer");
+    });
+
+  const direct = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
+      const other = await online(make, "anna");
+      for (const [one, two] of [[anna, bert], [bert, anna]]) {
+        const text = unique("é€😀 \"quoted\"");
+        const id = unique("id");
+        const message = { message: text, receiverId: two.user, id, timestamp: new Date().toISOString(), type: "SENT" };
+        const ack = await one.ask("message", message);
+        ensure(ack.ok && ack.id === id && ack.seq > 0 && !Number.isNaN(Date.parse(ack.timestamp)), ack);
+        const got = await two.expect("message", (got) => got.id === id);
+        ensure(got.message === text && got.senderId === one.user && got.receiverId === two.user && got.type === "RECEIVED", got);
+        ensure(got.timestamp === ack.timestamp && got.seq === ack.seq, got);
+        if (one === anna) ensure((await other.expect("message", (got) => got.id === id)).senderId === anna.user, "not to the sender's other one");
+        await one.expectNone("message", (got) => got.id === id);
+        const again = await one.ask("message", message);
+        ensure(again.ok && again.seq === ack.seq, again);
+        await two.expectNone("message", (got) => got.id === id);
+      }
+      const nobody = await anna.ask("message", { message: "x", receiverId: uid("nobody"), id: unique("id") });
+      ensure(nobody.ok === false && nobody.reason === "unknown_user", nobody);
+    });
+
+  const room = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
+      for (const one of [anna, bert]) {
+        const joined = await one.ask("join", "lobby");
+        ensure(joined.ok && joined.conversation === "lobby", joined);
+      }
+      const id = unique("id");
+      const ack = await anna.ask("message", { conversation: "lobby", message: "to all", id });
+      const got = await bert.expect("message", (got) => got.id === id);
+      ensure(got.conversation === "lobby" && got.message === "to all" && got.seq === ack.seq && got.senderId === anna.user, got);
+      await anna.ask("typing", { conversation: "lobby", on: true });
+      const typing = await bert.expect("typing", (got) => got.from === anna.user);
+      ensure(typing.conversation === "lobby" && typing.on === true, typing);
+      ensure((await bert.ask("leave", "lobby")).ok, "no leave");
+      const later = unique("id");
+      await anna.ask("message", { conversation: "lobby", message: "after", id: later });
+      await bert.expectNone("message", (got) => got.id === later);
+      const back = await bert.ask("join", { conversation: "lobby", after: ack.seq });
+      ensure(back.ok, back);
+      ensure((await bert.expect("message", (got) => got.id === later)).seq > ack.seq, "another seq");
+      const none = await anna.ask("join", "no-such-room");
+      ensure(none.ok === false && none.reason === "unknown_conversation", none);
+    });
+
+  const rpc = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
+      await bert.rpc("conversation.subscribe", { conversation: "lobby" });
+      const sent = await anna.rpc("message.send", { conversation: "lobby", id: unique("id"), text: "by rpc" });
+      const told = await bert.expect("notification", (told) => told.method === "message" && told.params.seq === sent.seq);
+      ensure(told.jsonrpc === "2.0" && told.params.text === "by rpc" && told.params.via === "socketio", told);
+      const answer = await anna.ask("rpc", { jsonrpc: "2.0", id: "x", method: "no.such", params: {} });
+      ensure(answer.error.code === -32601 && answer.id === "x", answer);
+      const unknown = await anna.ask("no such event", 1);
+      ensure(unknown.ok === false && unknown.reason === "unknown_event", unknown);
+      await bert.rpc("conversation.subscribe", { conversation: "*" });
+      const id = unique("id");
+      await anna.ask("message", { message: "direct", receiverId: bert.user, id });
+      await bert.expect("notification", (told) => told.params.client_id === id);
+      await bert.rpc("conversation.unsubscribe", { conversation: "*" });
+      const next = unique("id");
+      await anna.ask("message", { message: "direct", receiverId: bert.user, id: next });
+      await bert.expect("message", (got) => got.id === next);
+    });
+
+  const guest = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const name = unique("Guest");
+      const one = make({});
+      await one.expect("connect");
+      const early = await one.ask("message", { message: "x", receiverId: uid("anna"), id: "1" });
+      ensure(early.ok === false && early.reason === "no_session", early);
+      ensure((await one.ask("createUser", name)) === true, "the name was not given");
+      const welcome = await one.expect("welcome");
+      ensure(welcome.name === name && welcome.token, welcome);
+      await one.expect("users", (users) => users.includes(name));
+      const two = make({});
+      await two.expect("connect");
+      const [taken, why] = await two.ask("createUser", name);
+      ensure(taken === false && why.reason === "taken", why);
+      const other = unique("Guest");
+      ensure((await two.ask("createUser", other)) === true, "the other name was not given");
+      const id = unique("id");
+      const ack = await one.ask("message", { message: "hi", receiverId: (await two.expect("welcome")).user, id });
+      ensure(ack.ok, ack);
+      ensure((await two.expect("message", (got) => got.id === id)).name === name, "another name");
+      // Who comes and goes between two looks is never told of.
+      await one.expect("users", (users) => users.includes(other));
+      two.close();
+      const gone = await one.expect("disconnected");
+      ensure(gone.includes(other), gone);
+      one.close();
+      const back = make({ auth: { token: welcome.token } });
+      ensure((await back.expect("welcome")).user === welcome.user, "not let back in");
+      const clientId = unique("guest").replaceAll(/[ .]/g, "-").toLowerCase();
+      const known = make({ query: { CLIENT_ID: clientId } });
+      ensure((await known.expect("welcome")).user === clientId, "another uid");
+      const thief = make({ query: { CLIENT_ID: clientId }, reconnection: false });
+      ensure((await thief.expect(refusal)) && true, "let in");
+    });
+
+  const connections = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const [one, two] = [await online(make, "carl"), await online(make, "carl")];
+      const both = await one.expect("connections", (rows) => rows.length === 2);
+      const other = both.find((row) => !row.current);
+      ensure(other.socketId === two.welcome.session, both);
+      ensure((await one.ask("disconnectRequest", { socketId: other.socketId })).ok, "not closed");
+      const reason = await two.expect("disconnect");
+      ensure(reason === "io server disconnect", reason);
+      await one.expect("connections", (rows) => rows.length === 1 && rows[0].current);
+      const none = await one.ask("disconnectRequest", { socketId: "1" });
+      ensure(none.ok === false && none.reason === "unknown_session", none);
+    });
+
+  /** What was sent while one was away comes on the next connection, once and in order. */
+  const missed = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
+      const first = unique("id");
+      await anna.ask("message", { message: "first", receiverId: bert.user, id: first });
+      const { pos } = await bert.expect("message", (got) => got.id === first);
+      bert.close();
+      const ids = [1, 2, 3].map(() => unique("id"));
+      for (const id of ids) await anna.ask("message", { message: "missed", receiverId: bert.user, id });
+      const back = await online(make, "bert", { after: pos });
+      for (const id of ids) await back.expect("message", (got) => got.id === id);
+      await back.expectNone("message", (got) => got.id === first);
+      ensure(!back.welcome.resync, back.welcome);
+    });
+
+  const reconnect = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
+      await settled(bert, transports);
+      bert.socket.io.engine.close();
+      await bert.expect("disconnect");
+      await bert.expect("welcome");
+      const id = unique("id");
+      await anna.ask("message", { message: "again", receiverId: bert.user, id });
+      await bert.expect("message", (got) => got.id === id);
+    });
+
+  /** Many messages while polling is given up for WebSocket: all come, once and in order. */
+  const burst = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const bert = await online(make, "bert");
+      const anna = await online(make, "anna");
+      const ids = Array.from({ length: 200 }, () => unique("id"));
+      const acks = ids.map((id) => anna.ask("message", { message: "x".repeat(300), receiverId: bert.user, id }));
+      const seqs = (await Promise.all(acks)).map((ack) => ack.seq);
+      ensure(seqs.every((seq, at) => at === 0 || seq === seqs[at - 1] + 1), "not in order");
+      await bert.expect("message", (got) => got.id === ids.at(-1));
+      const came = bert.seen.filter((event) => event.name === "message" && ids.includes(event.told[0].id)).map((event) => event.told[0].id);
+      ensure(came.join() === ids.slice(0, -1).join(), `${came.length} came`);
+    });
+
+  return Object.entries(CARRIERS).flatMap(([carrier, transports]) =>
+    [
+      ["login", login],
+      ["refusals", refused],
+      ["direct messages", direct],
+      ["a room", room],
+      ["JSON-RPC", rpc],
+      ["guests", guest],
+      ["own connections", connections],
+      ["what was missed", missed],
+      ["reconnecting", reconnect],
+      ["a burst", burst],
+    ].map(([label, story]) => [`${carrier}: ${label}`, story(transports)]),
+  );
+}
