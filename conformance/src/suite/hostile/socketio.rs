@@ -380,7 +380,8 @@ fn unread(server: &Server, token: &str) -> Result<String> {
     }
     let before = server.rss_bytes()?;
     let poller = Poller::sign_in(server.http(), token)?;
-    let history = json!(["rpc", {"jsonrpc": "2.0", "id": 1, "method": "conversation.history", "params": {"conversation": "lobby", "limit": 20}}]);
+    let history =
+        json!(["rpc", {"jsonrpc": "2.0", "id": 1, "method": "conversation.history", "params": {"conversation": "lobby", "limit": 20}}]);
     let body = vec![format!("421{history}"); 250].join("\u{1e}");
     let mut streams = Vec::new();
     for _ in 0..UNREAD_POSTS {
