@@ -50,7 +50,7 @@ pub fn write_content(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoin
             xml.child("subject", title); // XEP-0045 §8.1
             Some(())
         }
-        Body::Settings { .. } | Body::Member { .. } | Body::Notice(_) | Body::Publication(_) => None,
+        Body::Settings { .. } | Body::Member { .. } | Body::Notice(_) | Body::Publication(_) | Body::Stored(_) => None,
     };
     said.is_some()
 }
