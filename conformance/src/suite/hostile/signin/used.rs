@@ -93,23 +93,25 @@ fn once(scene: &Scene) -> Result<String> {
 }
 
 fn upgrades(scene: &Scene) -> Result<String> {
-    let server = &scene.server;
-    let by_events = |ticket: &str| -> Result<String> {
-        let stream = EventStream::open(server.http(), &format!("ticket={ticket}"), &[], None)?;
-        Ok(if stream.head.status == 200 { "yes" } else { "bad_ticket" }.to_owned())
+    let show = |path: &str, ticket: &str| match path {
+        "/events" => events(scene, ticket),
+        path => upgrade(&scene.server, &format!("{path}?ticket={ticket}")),
     };
-    let by_sock = |ticket: &str| upgrade(server, &format!("/sock?ticket={ticket}"));
-    let by_conversation = |ticket: &str| upgrade(server, &format!("/lobby?ticket={ticket}"));
-    let ways: [&dyn Fn(&str) -> Result<String>; 3] = [&by_events, &by_sock, &by_conversation];
-    for first in ways {
+    let paths = ["/events", "/sock", "/lobby"];
+    for first in paths {
         let ticket = new_ticket(scene)?;
-        ensure!(first(&ticket)? == "yes", "it is not let in");
-        for again in ways {
-            let said = again(&ticket)?;
-            ensure!(said == "bad_ticket", "again: {said}");
+        ensure!(show(first, &ticket)? == "yes", "{first} does not take it");
+        for again in paths {
+            let said = show(again, &ticket)?;
+            ensure!(said == "bad_ticket", "{again} after {first}: {said}");
         }
     }
-    Ok("/events, /sock, /<conversation>".into())
+    Ok(paths.join(", "))
+}
+
+fn events(scene: &Scene, ticket: &str) -> Result<String> {
+    let stream = EventStream::open(scene.server.http(), &format!("ticket={ticket}"), &[], None)?;
+    Ok(if stream.head.status == 200 { "yes" } else { "bad_ticket" }.to_owned())
 }
 
 /// A cross-site handshake is refused before the ticket is looked at, so that it stays good for whom it was made.
