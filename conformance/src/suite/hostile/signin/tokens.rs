@@ -39,6 +39,7 @@ fn good(scene: &Scene) -> Result<String> {
         scene.p256.token("p", &named),
         scene.p256.token_with(&json!({"alg": "ES256"}), &named),
         scene.ed25519.token("e", &claims_with("user-2", &json!({"aud": ["x", "another-app"], "nbf": now() - 10}))),
+        scene.p256.token("p", &claims_with("user-2", &json!({"groups": "g".repeat(4500)}))),
     ] {
         for (door, ask) in DOORS {
             let said = ask(&scene.server, &token)?;
