@@ -10,7 +10,7 @@
 mod bounds;
 mod flood;
 mod input;
-mod socketio;
+pub mod socketio;
 pub mod xmpp;
 
 use std::time::Duration;
