@@ -7,6 +7,7 @@
 mod account;
 mod answer;
 pub mod client;
+mod conversations;
 mod cors;
 pub mod credential;
 mod host_meta;
@@ -14,7 +15,7 @@ mod notify;
 mod page;
 pub mod query;
 mod request;
-mod routes;
+pub(crate) mod routes;
 mod rpc;
 mod socketio;
 mod stall;
@@ -156,6 +157,11 @@ pub trait App: 'static {
     /// anything is carried out.
     async fn rpc(&self, text: &str, credential: &Credential, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
 
+    /// The conversations of whoever shows this, as JSON.
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault>;
+
+    /// Whoever shows this leaves a conversation.
+    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault>;
     /// Carries out a request of a polling Socket.IO session.
     async fn poll(&self, ask: Ask, client: &Client) -> Answered;
 
@@ -169,7 +175,7 @@ pub trait App: 'static {
     ///
     /// # Errors
     /// Why not: too many that have not signed in, draining, or, where the request says who asks and for what, because they may not.
-    fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Self::Entrance, Fault>;
+    async fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Self::Entrance, Fault>;
 
     /// Takes a WebSocket over. Must not block: it spawns the session's task.
     fn upgraded(&self, upgraded: Upgraded<Self::Entrance>);

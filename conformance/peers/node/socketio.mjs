@@ -7,6 +7,8 @@ import { require, serve } from "./serve.mjs";
 const { Server } = require("socket.io");
 const { version } = require("socket.io/package.json");
 
+const direct = (one, other) => `dm~${[one, other].sort().join("~")}`;
+
 serve(version, (server) => {
   const io = new Server(server, { transports: ["websocket"], serveClient: false });
   let last = 0;
@@ -17,12 +19,12 @@ serve(version, (server) => {
       socket.join(`room ${conversation}`);
       answer({ ok: true });
     });
-    socket.on("message", ({ conversation, receiverId, message, id }, answer) => {
+    socket.on("message", ({ receiverId, message, id, conversation = direct(senderId, receiverId) }, answer) => {
       const timestamp = new Date().toISOString();
       const seq = (last += 1);
+      const event = { message, senderId, receiverId, id, timestamp, type: "RECEIVED", conversation, seq, name: senderId };
       // The adapter encodes once for all receivers.
-      if (receiverId) socket.to(`user ${receiverId}`).emit("message", { message, senderId, receiverId, id, timestamp, type: "RECEIVED" });
-      else socket.to(`room ${conversation}`).emit("message", { conversation, message, senderId, name: senderId, id, seq, timestamp });
+      socket.to(receiverId ? `user ${receiverId}` : `room ${conversation}`).emit("message", event);
       answer({ ok: true, id, seq, timestamp });
     });
   });

@@ -14,7 +14,7 @@ import { build } from "esbuild";
 const MAX_CORE_GZIP_BYTES = 12 * 1024;
 const here = dirname(fileURLToPath(import.meta.url));
 const entryPoints = { index: "src/index.ts", react: "src/react.tsx", topics: "src/topics.ts" };
-const common = { absWorkingDir: here, bundle: true, target: "es2022", external: ["react", "react/jsx-runtime", "hallway-client/topics"], jsx: "automatic" };
+const common = { absWorkingDir: here, bundle: true, target: "es2022", external: ["react", "react/jsx-runtime", "./topics.js"], jsx: "automatic" };
 
 const { outputFiles } = await build({ ...common, entryPoints: [entryPoints.index], format: "esm", minify: true, write: false });
 const minified = outputFiles[0].contents;
@@ -31,10 +31,7 @@ for (const format of ["esm", "cjs"]) {
   await build({ ...common, entryPoints, format, outdir: `dist/${format}`, sourcemap: true, sourcesContent: true });
 }
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
-execFileSync(process.execPath, [tsc, "-p", "tsconfig.json", "--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--rootDir", "src", "--outDir", "dist/esm"], {
-  cwd: here,
-  stdio: "inherit",
-});
+execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: here, stdio: "inherit" });
 // The types are the same; which module system they describe goes by the nearest package.json.
 cpSync(join(here, "dist/esm"), join(here, "dist/cjs"), { recursive: true, filter: (from) => !/\.js(\.map)?$/.test(from) });
 mkdirSync(join(here, "dist/cjs"), { recursive: true });

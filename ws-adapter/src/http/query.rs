@@ -15,7 +15,8 @@ pub fn decoded(text: &str) -> Option<String> {
     percent_decoded(&text.replace('+', " "))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+/// A text with its percent signs decoded; `None` when that is not UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
     let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -11,16 +11,15 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, host_meta, notify, page, rpc, socketio, ticket, upgrade};
+use super::{App, Opening, Socket, account, conversations, cors, host_meta, notify, page, query, rpc, socketio, ticket, upgrade};
+use hallway_broker::ids::ConversationId;
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    Page,
-    Script,
-    Style,
+    Page(&'static page::Part),
     OpenRpc,
     About,
     Alive,
@@ -30,6 +29,8 @@ enum Route {
     Login,
     Ticket,
     Rpc,
+    Conversations,
+    LeaveGroup,
     Socket(Socket),
     Socketio,
     Notify,
@@ -38,11 +39,15 @@ enum Route {
 }
 
 impl Route {
+    /// What answers a request. A conversation's id is a path for a WebSocket only, so that a page that is not there stays so.
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        let path = request.uri().path();
+        let is_conversation = || upgrade::is_asked_for(request.headers()) && conversation_in(path).is_some();
+        Self::find(path).or_else(|| is_conversation().then_some(Self::Socket(Socket::Conversation)))
+    }
+
     fn find(path: &str) -> Option<Self> {
         Some(match path {
-            "/" => Self::Page,
-            "/assets/app.js" => Self::Script,
-            "/assets/style.css" => Self::Style,
             "/openrpc.json" => Self::OpenRpc,
             "/api/about" => Self::About,
             "/healthz" => Self::Alive,
@@ -53,13 +58,16 @@ impl Route {
             "/ticket" => Self::Ticket,
             "/rpc" => Self::Rpc,
             "/ws" => Self::Socket(Socket::Hallway),
+            "/sock" => Self::Socket(Socket::Topics),
+            "/api/conversations" => Self::Conversations,
+            "/api/groups/leave" => Self::LeaveGroup,
             "/mqtt" => Self::Socket(Socket::Mqtt),
             "/socket.io" | "/socket.io/" => Self::Socketio,
             "/api/notify" => Self::Notify,
             "/xmpp-websocket" => Self::Socket(Socket::Xmpp),
             "/.well-known/host-meta" => Self::HostMeta,
             "/.well-known/host-meta.json" => Self::HostMetaJson,
-            _ => return None,
+            _ => return page::find(path).map(Self::Page),
         })
     }
 
@@ -73,7 +81,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Notify)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::LeaveGroup | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -84,7 +92,7 @@ impl Route {
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
         let others = matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson);
-        others || self.is_post() || self == Self::Socketio
+        others || self.is_post() || matches!(self, Self::Socketio | Self::Conversations)
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -97,7 +105,7 @@ impl Route {
 pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
     let settings = app.settings();
     let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
-    let route = Route::find(request.uri().path()).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
+    let route = Route::of(&request).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
     let Some(route) = route else { return no_such_path() };
     if let Err(refusal) = check(route, app, request.headers(), host.as_deref()) {
         return *refusal;
@@ -158,9 +166,7 @@ async fn carry_out<A: App>(
     upgraded: &RefCell<Option<Opening<A::Entrance>>>,
 ) -> Answer {
     match route {
-        Route::Page => page::index(),
-        Route::Script => page::script(),
-        Route::Style => page::style(),
+        Route::Page(part) => page::answer(part, request.headers()),
         Route::OpenRpc => with_body(StatusCode::OK, JSON, OPENRPC.as_str()),
         Route::About => json(StatusCode::OK, &app.about().await),
         Route::Alive => text(StatusCode::OK, "ok\n"),
@@ -171,7 +177,9 @@ async fn carry_out<A: App>(
         Route::Login => account::login(app, request, &client).await,
         Route::Ticket => ticket::issue(app, request.headers(), request.uri()).await,
         Route::Rpc => rpc::call(app, request, &client).await,
-        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
+        Route::Conversations => conversations::list(app, request.headers(), request.uri()).await,
+        Route::LeaveGroup => conversations::leave(app, request).await,
+        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded).await,
         Route::Socketio => socketio::answer(app, request, client, upgraded).await,
         Route::Notify => notify::notify(app, request).await,
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
@@ -179,16 +187,27 @@ async fn carry_out<A: App>(
 }
 
 /// The handshake of a WebSocket.
-pub fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
+pub async fn socket<A: App>(
+    app: &A,
+    route: Socket,
+    request: &Parts,
+    client: Client,
+    upgraded: &RefCell<Option<Opening<A::Entrance>>>,
+) -> Answer {
     let answer = match upgrade::shake_hands(&request.headers, route) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
-    match app.admits(route, request, &client) {
+    match app.admits(route, request, &client).await {
         Ok(entrance) => *upgraded.borrow_mut() = Some(Opening { client, route, entrance }),
         Err(fault) => return refused(&fault),
     }
     answer
+}
+
+/// The conversation that a path of one segment names.
+pub(crate) fn conversation_in(path: &str) -> Option<ConversationId> {
+    ConversationId::parse(&query::percent_decoded(path.strip_prefix('/')?)?).ok()
 }
 
 fn text(status: StatusCode, text: &'static str) -> Answer {

@@ -63,6 +63,13 @@ impl App for Fake {
         self.check(secret, client, Reason::BadToken)?;
         Ok((text != "{}").then(|| text.into()))
     }
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
+        if secret == "right" { Ok(b"[]".to_vec()) } else { Err(Reason::BadToken.into()) }
+    }
+    async fn leave(&self, credential: &Credential, _: &str) -> Result<(), Fault> {
+        self.conversations(credential).await.map(drop)
+    }
     async fn poll(&self, ask: Ask, _: &Client) -> Answered {
         match ask {
             Ask::Open(_) => Answered::Packets(b"0{}".to_vec()),
@@ -76,7 +83,7 @@ impl App for Fake {
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()
     }
-    fn admits(&self, _: Socket, _: &Parts, _: &Client) -> Result<(), Fault> {
+    async fn admits(&self, _: Socket, _: &Parts, _: &Client) -> Result<(), Fault> {
         let fault = Fault { retry_after_ms: Some(1500), ..Reason::TooManySessions.into() };
         if self.full.get() { Err(fault) } else { Ok(()) }
     }
@@ -199,8 +206,9 @@ fn people_and_operators_find_their_pages() {
         assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
         for (path, content_type) in [
             ("/", "text/html; charset=utf-8"),
-            ("/assets/app.js", "text/javascript; charset=utf-8"),
-            ("/assets/style.css", "text/css; charset=utf-8"),
+            ("/sw.js", "text/javascript; charset=utf-8"),
+            ("/manifest.webmanifest", "application/manifest+json"),
+            ("/assets/icon.svg", "image/svg+xml"),
             ("/openrpc.json", "application/json"),
             ("/api/about", "application/json"),
             ("/healthz", "text/plain; charset=utf-8"),

@@ -4,12 +4,14 @@
 //! - [`input`]: single bad messages and frames, as a table.
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
+//! - [`signin`]: tokens, tickets and invitations that let nobody in.
 //! - [`socketio`]: the same over Socket.IO, and long polling.
 //! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
 mod flood;
 mod input;
+pub mod signin;
 pub mod socketio;
 pub mod xmpp;
 
@@ -51,6 +53,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
     bounds::run(report);
+    signin::run(report)?;
     socketio::run(report)
 }
 

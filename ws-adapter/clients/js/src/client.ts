@@ -121,7 +121,10 @@ export class Hallway extends Emitter<ClientEvents> {
     this.follower = new Follower(this.connection, options.follow ?? "all", options.resume, {
       list: (rows) => this.conversations.replace(rows),
       event: (event) => this.happened(event),
-      notice: (notice) => this.emit("notice", notice),
+      notice: (notice) => {
+        this.conversations.noticed(notice);
+        this.emit("notice", notice);
+      },
       reset: (conversation) => this.reset(conversation),
       refused: (conversation, error) => this.opened.get(conversation)?.refused(error),
       following: (conversation) => void this.opened.get(conversation)?.load(),
@@ -249,6 +252,7 @@ export class Hallway extends Emitter<ClientEvents> {
   }
   async leave(conversation: string): Promise<void> {
     await this.call("conversation.leave", { conversation });
+    this.follower.ended(conversation);
     await this.refresh();
   }
 
@@ -258,6 +262,11 @@ export class Hallway extends Emitter<ClientEvents> {
   }
 
   // ---- Oneself
+
+  /** Says that the notices up to this seq were seen: later clients are not told them again. */
+  async noticesSeen(seq: number): Promise<void> {
+    await this.call("conversation.read", { conversation: "inbox", seq });
+  }
 
   setPresence(status: Exclude<Status, "offline">, text?: string): Promise<unknown> {
     return this.call("presence.set", { status, ...(text !== undefined && { text }) });

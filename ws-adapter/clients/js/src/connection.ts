@@ -52,8 +52,8 @@ export const OPEN_MS = 20_000;
 export const WEBSOCKET_TRIES = 3;
 /** `session.close` from another session. */
 const CLOSED_BY_USER = 4001;
-/** Codes of a refused sign-in that trying again does not change: unauthorized, forbidden, no such conference. */
-const FINAL = new Set([1001, 1003, 1004]);
+/** Whether a refused sign-in stays refused however often it is tried. */
+const isFinal = ({ code, reason }: HallwayError): boolean => code === 1001 || code === 1003 || reason === "unknown_conference";
 
 export class Connection extends Emitter<Events> {
   state: State = { status: "idle" };
@@ -182,7 +182,7 @@ export class Connection extends Emitter<Events> {
       // The token may have run out: `getToken` is asked for a fresh one, once.
       this.refreshed = true;
       void this.dial();
-    } else if (FINAL.has(error.code)) {
+    } else if (isFinal(error)) {
       this.refreshed = false;
       this.stop({ status: "signedOut", reason: error.reason });
     } else this.wait(error);
@@ -190,9 +190,8 @@ export class Connection extends Emitter<Events> {
 
   private closed({ code, error }: Closed): void {
     if (code === CLOSED_BY_USER) this.stop({ status: "signedOut", reason: "session_closed" });
-    else if (error && (FINAL.has(error.code) || error.code === 401 || error.code === 403)) {
-      this.refused(error.code > 1000 ? error : new HallwayError(error.reason, error.message, 1001));
-    } else this.wait(error ?? new HallwayError("disconnected", "the connection broke"));
+    else if (error) this.refused(error);
+    else this.wait(new HallwayError("disconnected", "the connection broke"));
   }
 
   private wait(error: HallwayError): void {

@@ -1,7 +1,7 @@
 /** The list: one's own conversations and the channels open to all, newest first, with last message and unread count kept up to date. */
 
 import { Store } from "./emitter.js";
-import type { ChatEvent, ConversationRow } from "./protocol.js";
+import type { ChatEvent, ConversationRow, Notice } from "./protocol.js";
 
 export interface ConversationsSnapshot {
   /** Newest first. */
@@ -10,6 +10,8 @@ export interface ConversationsSnapshot {
   readonly ready: boolean;
   /** Messages unread in all that are not muted. */
   readonly unread: number;
+  /** Groups that one was asked into and is not in: `client.join` goes in. */
+  readonly invitations: readonly Notice[];
 }
 
 /** The other one of a direct conversation. */
@@ -20,6 +22,7 @@ export function partnerOf(conversation: string, me: string | undefined): string 
 
 export class Conversations extends Store<ConversationsSnapshot> {
   private rows = new Map<string, ConversationRow>();
+  private invitations = new Map<string, Notice>();
   private ready = false;
 
   constructor(private readonly touched: (conversation: string) => void) {
@@ -40,6 +43,7 @@ export class Conversations extends Store<ConversationsSnapshot> {
     const before = this.rows;
     this.rows = new Map(rows.map((row) => [row.conversation, row]));
     this.ready = true;
+    for (const id of this.rows.keys()) this.invitations.delete(id);
     for (const id of new Set([...before.keys(), ...this.rows.keys()])) this.touched(id);
     this.changed();
   }
@@ -47,6 +51,7 @@ export class Conversations extends Store<ConversationsSnapshot> {
   /** @internal */
   clear(): void {
     this.rows.clear();
+    this.invitations.clear();
     this.ready = false;
     this.changed();
   }
@@ -75,6 +80,14 @@ export class Conversations extends Store<ConversationsSnapshot> {
   }
 
   /** @internal */
+  noticed(notice: Notice): void {
+    const { reason, conversation = "" } = notice;
+    if (reason === "invited" && !this.rows.has(conversation)) this.invitations.set(conversation, notice);
+    else if (!(reason === "removed" && this.invitations.delete(conversation))) return;
+    this.changed();
+  }
+
+  /** @internal */
   patch(conversation: string, change: Partial<ConversationRow>): void {
     const row = this.rows.get(conversation);
     if (row) this.put({ ...row, ...change }, false);
@@ -82,7 +95,8 @@ export class Conversations extends Store<ConversationsSnapshot> {
 
   protected build(): ConversationsSnapshot {
     const rows = [...this.rows.values()];
-    return { rows, ready: this.ready, unread: rows.reduce((sum, { unread, muted }) => sum + (muted ? 0 : unread), 0) };
+    const unread = rows.reduce((sum, { unread, muted }) => sum + (muted ? 0 : unread), 0);
+    return { rows, ready: this.ready, unread, invitations: [...this.invitations.values()] };
   }
 
   private put(row: ConversationRow, first: boolean): void {

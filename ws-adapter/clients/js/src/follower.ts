@@ -3,8 +3,9 @@
  * the last seq that was told, which is worth something within one epoch.
  */
 
+import { backoff } from "./backoff.js";
 import type { Connection } from "./connection.js";
-import { HallwayError } from "./errors.js";
+import type { HallwayError } from "./errors.js";
 import type { ChatEvent, ConversationRow, Hello, Notice } from "./protocol.js";
 
 /** How far everything was told. JSON. */
@@ -75,19 +76,37 @@ export class Follower {
     if (this.epoch !== undefined && this.epoch !== hello.epoch) this.restart(hello.epoch);
     this.epoch = hello.epoch;
     for (const id of opened) this.wanted.add(id);
-    try {
-      await Promise.all([this.refresh(), this.readInbox()]);
-    } catch (error) {
-      if (this.hello === hello) this.told.warn(error);
-    }
-    this.synced = this.hello === hello && this.connection.online;
+    this.synced = await this.insist(() => Promise.all([this.refresh(), this.readInbox()]));
     return this.synced;
+  }
+
+  /** Does something until it goes well or the connection ends: a server that is busy now is not a reason to miss anything. */
+  private async insist(run: () => Promise<unknown>): Promise<boolean> {
+    const { hello } = this;
+    for (let attempt = 0; this.hello === hello && this.connection.online; attempt += 1) {
+      try {
+        await run();
+        return this.hello === hello && this.connection.online;
+      } catch (error) {
+        const { passing, retryAfterMs } = error as HallwayError;
+        if (!passing) this.told.warn(error);
+        if (this.connection.online) await new Promise((resolve) => setTimeout(resolve, backoff(attempt, retryAfterMs)));
+      }
+    }
+    return false;
   }
 
   /** Follows a conversation whether it is in the list or not. */
   follow(conversation: string): void {
     this.wanted.add(conversation);
-    if (this.connection.online && this.epoch !== undefined) this.catchUp([conversation]).catch(this.told.warn);
+    if (!this.connection.online || this.epoch === undefined) return;
+    if (!this.following.has(conversation)) void this.insist(() => this.catchUp([conversation]));
+    else if (!this.held.has(conversation)) this.told.following(conversation);
+  }
+
+  /** The server follows it no more for us, or may not: subscribed again with the next list, or refused for a reason that is then known. */
+  ended(conversation: string): void {
+    this.following.delete(conversation);
   }
 
   /** Reads the list, and follows what is new in it. */
@@ -164,8 +183,8 @@ export class Follower {
   }
 
   private async failed(conversation: string, error: HallwayError): Promise<void> {
-    if (error.passing || error.code === 1001) throw error;
     this.following.delete(conversation);
+    if (error.passing || error.code === 1001) throw error;
     if (error.reason === "resync") {
       // Seqs of another epoch, or above an end that was set back.
       this.seqs.delete(conversation);
@@ -188,18 +207,17 @@ export class Follower {
       this.inboxSeq = notice.seq;
     }
     if (notice.reason === "invited" || notice.reason === "removed") {
-      if (notice.reason === "removed" && notice.conversation) this.following.delete(notice.conversation);
-      this.refresh().catch(() => {});
+      this.ended(notice.conversation ?? "");
+      void this.insist(() => this.refresh());
     }
     this.told.notice(notice);
   }
 
-  /** Notices that were missed; at first only where the inbox ends. */
+  /** Notices that were missed; at first those that nobody has said to have seen (`noticesSeen`). */
   private async readInbox(): Promise<void> {
-    const from = this.inboxSeq === undefined ? { limit: 1 } : { after: this.inboxSeq, limit: PAGE };
-    const { events } = await this.connection.call("conversation.history", { conversation: INBOX, ...from });
-    if (this.inboxSeq === undefined) this.inboxSeq = events.at(-1)?.seq ?? 0;
-    else for (const notice of events as unknown as Notice[]) this.noticed(notice);
+    if (this.inboxSeq === undefined) this.inboxSeq = (await this.connection.call("conversation.read", { conversation: INBOX, seq: 0 })).seq;
+    const { events } = await this.connection.call("conversation.history", { conversation: INBOX, after: this.inboxSeq, limit: PAGE });
+    for (const notice of events as unknown as Notice[]) this.noticed(notice);
   }
 
   private restart(epoch: string): void {

@@ -8,7 +8,7 @@ import type { ConversationsSnapshot } from "./conversations.js";
 import type { Off, Readable } from "./emitter.js";
 import type { Person, Presence } from "./protocol.js";
 import { Search } from "./search.js";
-import { topicOf, useTopic as subscribeTopic, type Subscriber, type TopicMessage } from "hallway-client/topics";
+import { topicOf, useTopic as subscribeTopic, type Subscriber, type TopicMessage } from "./topics.js";
 
 const Context = createContext<Hallway | undefined>(undefined);
 

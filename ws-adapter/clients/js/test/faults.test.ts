@@ -1,0 +1,175 @@
+/** Networks that break, servers that are killed, pages that are reloaded: everything said is stored once, and told once and in order. */
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { memoryStorage, type ChatEvent, type Hallway, type Placed } from "hallway-client";
+import { Proxy } from "./proxy.js";
+import { Server } from "./server.js";
+import { random, seed, until } from "./until.js";
+
+let server: Server;
+beforeAll(async () => {
+  server = await Server.start();
+});
+afterAll(() => server.stop());
+
+const CUTS = 100;
+const MESSAGES = 1_000;
+
+/** All messages of a conversation as the server has them. */
+async function stored(client: Hallway, conversation: string): Promise<string[]> {
+  const texts: string[] = [];
+  for (let after = 0, complete = false; !complete; ) {
+    const page = await client.call("conversation.history", { conversation, after, limit: 500 });
+    for (const event of page.events) if (event.kind === "message") texts.push(event.text);
+    after = page.events.at(-1)?.seq ?? after;
+    complete = page.complete;
+  }
+  return texts;
+}
+
+test("said offline, reloaded, online: stored once and in order", async () => {
+  const account = await server.account("olga");
+  const kept = new Map<string, string>();
+  const before = server.client(account, { storage: memoryStorage(kept), url: server.url });
+  const said = ["one", "two", "three"];
+  for (const text of said) before.conversation("lobby").send(text);
+  expect(before.conversation("lobby").getSnapshot().items).toMatchObject(said.map((text) => ({ text, state: "queued", own: true })));
+  await until("they are kept", () => [...kept.keys()].filter((key) => key.includes("|olga|")).length === said.length);
+  before.close();
+
+  const after = server.client(account, { storage: memoryStorage(kept), url: server.url });
+  await until("they are there before there is a connection", () => after.conversation("lobby").getSnapshot().items.length === said.length);
+  after.connect();
+  await until("nothing waits", () => after.state.status === "online" && after.outgoing().length === 0);
+  expect(await stored(after, "lobby")).toEqual(said);
+  await until("they are shown once", () => after.conversation("lobby").getSnapshot().status === "ready");
+  expect(after.conversation("lobby").getSnapshot().items).toMatchObject([{ kind: "member" }, ...said.map((text) => ({ text, state: "sent" }))]);
+  await until("nothing is kept any more", () => ![...kept.keys()].some((key) => key.includes("|olga|")));
+  // A reload in the middle of sending: the same ids go out again.
+  const third = server.client(account, { storage: memoryStorage(kept) }).connect();
+  await third.whenSynced();
+  expect(await stored(third, "lobby")).toEqual(said);
+});
+
+test("a reload between sending and the answer: the same id, stored once", async () => {
+  const account = await server.account("rita");
+  const kept = new Map<string, string>();
+  const before = server.client(account, { storage: memoryStorage(kept), url: server.url });
+  before.connect();
+  await before.whenSynced();
+  const copies: Map<string, string>[] = [];
+  before.on("outgoing", ({ state }) => state === "sending" && copies.push(new Map(kept)));
+  await before.send("help", "only once").placed;
+  before.close();
+  expect(copies).toHaveLength(1);
+  const again = server.client(account, { storage: memoryStorage(copies[0] as Map<string, string>) }).connect();
+  await until("it was sent again", () => again.state.status === "online" && again.outgoing().length === 0);
+  expect((await stored(again, "help")).filter((text) => text === "only once")).toHaveLength(1);
+});
+
+test("another user of the same browser does not send what the last one said", async () => {
+  const kept = memoryStorage();
+  const [mine, theirs] = [await server.account("una"), await server.account("ulf")];
+  server.client(mine, { storage: kept }).send("lobby", "mine alone");
+  const other = server.client(theirs, { storage: kept }).connect();
+  await other.whenSynced();
+  expect(other.outgoing()).toEqual([]);
+  expect(await stored(other, "lobby")).not.toContain("mine alone");
+});
+
+test("100 disconnects at random while 1,000 messages are sent: all once and in order at somebody else", async () => {
+  const chance = random(seed());
+  const proxy = await Proxy.start(server.port);
+  const sender = server.client(await server.account("sam"), { ...proxy.through, backoffScale: 0.02 });
+  const reader = server.client(await server.account("rae"), { ...proxy.through, backoffScale: 0.02 });
+  const seen: ChatEvent[] = [];
+  reader.on("message", (event) => event.conversation === "lobby" && seen.push(event));
+  for (const client of [sender, reader]) client.connect();
+  await Promise.all([sender.whenSynced(), reader.whenSynced()]);
+  reader.conversation("lobby");
+
+  let cuts = 0;
+  const said: string[] = [];
+  const placed: Promise<Placed>[] = [];
+  const cutting = (async () => {
+    while (cuts < CUTS) {
+      await new Promise((resolve) => setTimeout(resolve, chance() * 80));
+      if (sender.state.status === "online" || reader.state.status === "online") cuts += proxy.cut() ? 1 : 0;
+    }
+  })();
+  while (said.length < MESSAGES) {
+    // As many as fit the cuts so far, so that there is something on its way at each.
+    const due = Math.min(MESSAGES, ((cuts + 1) * MESSAGES) / CUTS);
+    while (said.length < due) {
+      said.push(`message ${said.length}`);
+      placed.push(sender.send("lobby", said.at(-1) as string).placed);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  const places = await Promise.all(placed);
+  await cutting;
+  expect(cuts).toBe(CUTS);
+  const theirs = (): ChatEvent[] => seen.filter(({ from }) => from === "sam");
+  await until("the reader has all", () => theirs().length >= said.length, 30_000);
+  expect(theirs().map((event) => event.kind === "message" && event.text)).toEqual(said);
+  expect(theirs().map(({ seq }) => seq)).toEqual(places.map(({ seq }) => seq));
+  const shown = reader.conversation("lobby").getSnapshot().items;
+  expect(shown.filter(({ from, kind }) => from === "sam" && kind === "message").map((item) => "text" in item && item.text)).toEqual(said);
+  const own = sender.conversation("lobby");
+  await until("the sender has read it", () => own.getSnapshot().status === "ready");
+  expect((await stored(reader, "lobby")).filter((text) => text.startsWith("message "))).toEqual(said);
+  expect(shown.map(({ seq }) => seq)).toEqual([...new Set(shown.map(({ seq }) => seq))].sort((a = 0, b = 0) => a - b));
+  proxy.stop();
+}, 120_000);
+
+test("kill -9 of the server in mid-send, several times: nothing lost, nothing doubled", async () => {
+  const chance = random(seed());
+  const sender = await server.person("kim", { backoffScale: 0.02 });
+  const reader = await server.person("lea", { backoffScale: 0.02 });
+  const seen: ChatEvent[] = [];
+  reader.on("message", (event) => event.conversation === "help" && event.from === "kim" && seen.push(event));
+  const said: string[] = [];
+  for (let round = 0; round < 3; round += 1) {
+    const most = said.length + 150;
+    while (said.length < most) {
+      said.push(`through a kill ${said.length}`);
+      sender.send("help", said.at(-1) as string);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10 + chance() * 40));
+    const waiting = sender.outgoing().length;
+    await server.kill();
+    await until("the sender knows", () => sender.state.status === "waiting" || sender.state.status === "connecting");
+    expect(waiting).toBeGreaterThan(0);
+    await server.run();
+  }
+  await until("nothing waits", () => sender.outgoing().length === 0, 30_000);
+  await until("the reader has all", () => seen.length >= said.length, 30_000);
+  expect(seen.map((event) => event.kind === "message" && event.text)).toEqual(said);
+  expect((await stored(reader, "help")).filter((text) => text.startsWith("through a kill"))).toEqual(said);
+}, 90_000);
+
+test("a server that drains is left alone for as long as it asked", async () => {
+  const client = await server.person("dan");
+  const states: { status: string; retryAt?: number }[] = [];
+  client.on("state", (state) => states.push(state));
+  const stopped = server.kill("SIGTERM");
+  const waiting = await until("it waits", () => states.find(({ status }) => status === "waiting"));
+  expect(waiting.retryAt).toBeDefined();
+  await stopped;
+  await server.run();
+  await until("it is back", () => client.state.status === "online");
+});
+
+test("a link that went silent is noticed and replaced", async () => {
+  const proxy = await Proxy.start(server.port);
+  const client = server.client(await server.account("zoe"), proxy.through).connect();
+  await client.whenSynced();
+  proxy.freeze();
+  const states: string[] = [];
+  client.on("state", ({ status }) => states.push(status));
+  // What the browser's "online" and "visible" do.
+  await expect(client["connection"].call("session.list", {}, 300)).rejects.toMatchObject({ reason: "timeout" });
+  await until("it is online again", () => client.state.status === "online");
+  expect(states).toContain("waiting");
+  proxy.stop();
+});

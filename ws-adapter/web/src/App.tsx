@@ -1,0 +1,158 @@
+// The app: signing in, or the three panes (where one is, a list, what is open) around the chat.
+import { Component, useEffect, useMemo, useState, type ReactNode } from "react";
+import { account, fromFragment } from "./chat/account";
+import { Chat } from "./chat/chat";
+import { learnAbout, learnFeatures } from "./chat/server";
+import { useSignal, useStore } from "./chat/signal";
+import { titleOf } from "./format/names";
+import { t } from "./texts";
+import { Avatar } from "./ui/Avatar";
+import { ChatProvider, NARROW, Toaster, useChat, useDirectory, useMe, useMedia } from "./ui/context";
+import * as Icon from "./ui/icons";
+import { to, useRoute, type Area, type Route } from "./ui/route";
+import { Banner } from "./views/Banner";
+import { ChatsPane, inOrder } from "./views/ChatsPane";
+import { ConversationPlace } from "./views/ConversationView";
+import { Jump } from "./views/Jump";
+import { useKeys } from "./views/keys";
+import { PeoplePane } from "./views/PeoplePane";
+import { PersonView } from "./views/Person";
+import { SearchPane } from "./views/SearchPane";
+import { Shortcuts } from "./views/Shortcuts";
+import { SignIn } from "./views/SignIn";
+import { You } from "./views/You";
+
+export function App() {
+  const signedIn = useSignal(account);
+  const [brought] = useState(fromFragment);
+  const [unreachable, setUnreachable] = useState(false);
+  useEffect(() => void learnAbout(() => setUnreachable(true)), []);
+  return (
+    <Fallback>
+      {signedIn ? <SignedIn key={signedIn.token} /> : <SignIn invite={brought.invite} conference={brought.conference} unreachable={unreachable} />}
+      <Toaster />
+    </Fallback>
+  );
+}
+
+function SignedIn() {
+  const [chat, setChat] = useState<Chat | null>(null);
+  useEffect(() => {
+    const signedIn = account.get();
+    if (!signedIn) return;
+    const made = new Chat(signedIn);
+    setChat(made);
+    learnFeatures().catch(() => undefined);
+    // After an update of the server there may be more.
+    const off = made.client.on("synced", () => void learnFeatures().catch(() => undefined));
+    return () => {
+      off();
+      made.close();
+    };
+  }, []);
+  return chat && <ChatProvider value={chat}><Main /></ChatProvider>;
+}
+
+function Main() {
+  const { client } = useChat();
+  const route = useRoute();
+  const me = useMe();
+  const known = useDirectory();
+  const narrow = useMedia(NARROW);
+  const { rows, unread } = useStore(client.conversations);
+  const [over, setOver] = useState<"jump" | "shortcuts" | null>(null);
+  const ordered = useMemo(() => inOrder(rows), [rows]);
+  useKeys({ rows: ordered, open: route.conversation, jump: () => setOver("jump"), shortcuts: () => setOver("shortcuts") });
+  const row = rows.find(({ conversation }) => conversation === route.conversation);
+  const title = row ? titleOf(row, me.user, known) : t.nav[route.area];
+  useEffect(() => {
+    document.title = `${unread ? `(${unread}) ` : ""}${title} – ${t.app}`;
+    if (unread) navigator.setAppBadge?.(unread).catch(() => undefined);
+    else navigator.clearAppBadge?.().catch(() => undefined);
+  }, [unread, title]);
+
+  const inside = route.conversation !== undefined || route.person !== undefined || route.area === "you";
+  const showsPane = route.area !== "you" && !(narrow && inside);
+  const showsMain = !narrow || inside;
+  return (
+    <div className={`app ${narrow && inside && route.area !== "you" ? "inside" : ""}`}>
+      <a className="skip" href="#main" onClick={(event) => (event.preventDefault(), document.querySelector<HTMLElement>(".messages, main")?.focus())}>{t.common.skip}</a>
+      <Rail area={route.area} unread={unread} />
+      <Banner />
+      {showsPane && (
+        <section className="pane" aria-label={t.nav[route.area]}>
+          {route.area === "chats" && <ChatsPane open={route.conversation} />}
+          {route.area === "people" && <PeoplePane open={route.person} />}
+          {route.area === "search" && <SearchPane key={route.within ?? ""} route={route} />}
+        </section>
+      )}
+      {showsMain && <main id="main" tabIndex={-1} className={route.area === "you" ? "wide" : ""}><Open route={route} onShortcuts={() => setOver("shortcuts")} /></main>}
+      <Heard />
+      {over === "jump" && <Jump onClose={() => setOver(null)} />}
+      {over === "shortcuts" && <Shortcuts onClose={() => setOver(null)} />}
+    </div>
+  );
+}
+
+function Open({ route, onShortcuts }: { route: Route; onShortcuts: () => void }) {
+  if (route.area === "you") return <You onShortcuts={onShortcuts} />;
+  if (route.conversation !== undefined) {
+    return <ConversationPlace id={route.conversation} at={route.at} back={route.area === "search" ? to.search(route.query, route.within) : to.chats} />;
+  }
+  if (route.person !== undefined) return <PersonView user={route.person} />;
+  return (
+    <div className="empty-state">
+      <Icon.Logo size={64} />
+      <h2>{t.conversation.none}</h2>
+      <p>{t.conversation.noneText}</p>
+      <p className="faint">{t.conversation.keys}</p>
+    </div>
+  );
+}
+
+function Rail({ area, unread }: { area: Area; unread: number }) {
+  const me = useMe();
+  const places: [Area, string, ReactNode][] = [
+    ["chats", to.chats, <Icon.Chats key="i" size={24} />],
+    ["people", to.people, <Icon.People key="i" size={24} />],
+    ["search", to.search(), <Icon.Search key="i" size={24} />],
+    ["you", to.you, <Avatar key="i" id={me.user} name={me.name || "?"} size="small" />],
+  ];
+  return (
+    <nav className="rail" aria-label={t.nav.label}>
+      <span className="rail-logo"><Icon.Logo size={36} /></span>
+      {places.map(([name, href, sign]) => (
+        <a key={name} href={href} className={`rail-${name}`} aria-current={area === name ? "page" : undefined}>
+          <span className="rail-sign">
+            {sign}
+            {name === "chats" && unread > 0 && <span className="badge"><span aria-hidden="true">{unread > 99 ? "99+" : unread}</span><span className="hidden">{t.chats.unread(unread)}</span></span>}
+          </span>
+          <span className="rail-label">{t.nav[name]}</span>
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+/** Reads to screen readers what others write where one looks. */
+function Heard() {
+  const heard = useSignal(useChat().heard);
+  return <p className="hidden" role="log" aria-live="polite">{heard && t.conversation.announced(heard.name, heard.text)}</p>;
+}
+
+/** An error of the app itself is said, not a white page. */
+class Fallback extends Component<{ children: ReactNode }, { failed: boolean }> {
+  override state = { failed: false };
+  static getDerivedStateFromError() {
+    return { failed: true };
+  }
+  override render() {
+    if (!this.state.failed) return this.props.children;
+    return (
+      <main className="empty-state" role="alert">
+        <p>{t.common.broken}</p>
+        <button className="button primary" onClick={() => location.reload()}>{t.common.reload}</button>
+      </main>
+    );
+  }
+}

@@ -1,0 +1,74 @@
+// Who is signed in here, kept over reloads.
+import { HallwayError, login, register, type SignedIn } from "hallway-client";
+import { forgetDrafts } from "./drafts";
+import { Signal } from "./signal";
+
+/** The user is not known yet after signing in by a token alone. */
+export type Account = Pick<SignedIn, "token"> & Partial<SignedIn>;
+
+const KEY = "hallway-account";
+
+function kept(): Account | null {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) ?? "null") as Account | null;
+  } catch {
+    return null;
+  }
+}
+
+export const account = new Signal<Account | null>(kept());
+/** Why one has to sign in (again), when there is a reason: a stable word. */
+export const ended = new Signal<string | null>(null);
+
+export function enter(signedIn: Account): void {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(signedIn));
+  } catch {
+    // Then until the app is closed.
+  }
+  ended.set(null);
+  account.set(signedIn);
+}
+
+/** What the server said of the one whose token it is. */
+export function complete(known: Partial<SignedIn>): void {
+  const now = account.get();
+  if (!now || (now.user === known.user && now.name === known.name)) return;
+  const next = { ...now, ...known };
+  localStorage.setItem(KEY, JSON.stringify(next));
+}
+
+export function leave(reason: string | null): void {
+  localStorage.removeItem(KEY);
+  if (reason === "signed_out") forgetDrafts();
+  ended.set(reason);
+  account.set(null);
+}
+
+export interface Wanted {
+  conference: string;
+  uid: string;
+  password: string;
+  name?: string;
+  invite?: string;
+}
+
+const here = { url: location.origin };
+
+export const logIn = async ({ conference, uid, password }: Wanted): Promise<void> => enter(await login({ ...here, conference, uid, password }));
+
+export async function makeAccount(wanted: Wanted): Promise<void> {
+  enter(await register({ ...here, ...wanted }));
+}
+
+/** What a link's fragment brings: `#token=…`, or `#invite=…&conference=…`. Taken out of the address at once, so that it is not passed on. */
+export function fromFragment(): { invite?: string; conference?: string } {
+  const given = new URLSearchParams(location.hash.replace(/^#\/?\??/, ""));
+  const [token, invite, conference] = ["token", "invite", "conference"].map((name) => given.get(name) ?? undefined);
+  if (!token && !invite) return {};
+  history.replaceState(null, "", location.pathname);
+  if (token) enter({ token, ...(conference && { conference }) });
+  return { ...(invite && { invite }), ...(conference && { conference }) };
+}
+
+export const isReason = (error: unknown, reason: string): boolean => error instanceof HallwayError && error.reason === reason;
