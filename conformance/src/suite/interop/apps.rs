@@ -13,8 +13,11 @@ struct App {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const APPS: [App; 1] =
-    [App { program: Program { name: "jsonrpc", parts: &["node"], command: |kit| kit.run_node("jsonrpc.mjs") }, settings: &[] }];
+const APPS: [App; 3] = [
+    App { program: Program { name: "jsonrpc", parts: &["node"], command: |kit| kit.run_node("jsonrpc.mjs") }, settings: &[] },
+    App { program: Program { name: "socketio", parts: &["node"], command: |kit| kit.run_node("socketio.mjs") }, settings: &[] },
+    App { program: Program { name: "socketio2", parts: &["node"], command: |kit| kit.run_node("socketio2.mjs") }, settings: &[] },
+];
 
 /// Every program on a server of its own.
 pub fn run(report: &mut Report) {
