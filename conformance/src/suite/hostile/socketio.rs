@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::is_alive;
 use crate::client::{Client, ClientError, Connect};
-use crate::http::{Request, Response};
+use crate::http::{self, Request, Response};
 use crate::server::{Options, Server};
 use crate::suite::Report;
 use crate::suite::load::{self, MemoryWatch, Pair, mib};
@@ -56,6 +56,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     report.check("hostile Socket.IO: bad packets over WebSocket", || bad_packets(&server, &token));
     report.check("hostile Socket.IO: a client that never polls", || never_polls(&server, &token));
     report.check("hostile Socket.IO: answers that nobody fetches", || unread(&server, &token));
+    report.check("hostile Socket.IO: what only a service may tell", || notify(&server, &token));
     report.check("hostile Socket.IO: a flood of handshakes", || flood(&server, &token));
     report.check("hostile Socket.IO: the others did not notice", || {
         let latency = pair.stop()?;
@@ -355,6 +356,41 @@ fn bad_packets(server: &Server, token: &str) -> Result<String> {
     }
     is_alive(server, token)?;
     Ok(format!("{} packets", cases.len() * 2))
+}
+
+// ---- A service ----
+
+/// A service tells people something of its own; nobody else does, and nothing that is the server's.
+fn notify(server: &Server, token: &str) -> Result<String> {
+    server.cli_ok(&["user", "add", "demo/robot", "--role", "service", "--password", "correct horse battery"])?;
+    let service = http::login(server.http(), "demo", "robot", "correct horse battery")?;
+    let post = |token: &str, body: &Value| {
+        Request::new("POST", "/api/notify").header("Authorization", &format!("Bearer {token}")).json(body).send(server.http())
+    };
+    let rows = [
+        (token, json!({"userId": "mallory", "event": "raffle"}), 403),
+        (&*service, json!({"userId": "mallory", "event": "message"}), 409),
+        (&*service, json!({"userId": "mallory", "event": "disconnect"}), 409),
+        (&*service, json!({"userId": "mallory", "event": ""}), 400),
+        (&*service, json!({"userId": "mallory", "event": "x".repeat(129)}), 400),
+        (&*service, json!({"event": "raffle"}), 400),
+        (&*service, json!({"userId": "mallory", "users": ["mallory"], "event": "raffle"}), 400),
+        (&*service, json!({"users": vec!["mallory"; 10_001], "event": "raffle"}), 413),
+        (&*service, json!({"conversation": "no-such-room", "event": "raffle"}), 404),
+        (&*service, json!([]), 400),
+    ];
+    let poller = Poller::sign_in(server.http(), token)?;
+    for (token, body, status) in &rows {
+        let response = post(token, body)?;
+        ensure!(response.status() == *status, "{} instead of {status}: {}", response.status(), response.text());
+    }
+    let told = post(&service, &json!({"users": ["mallory", "nobody"], "event": "raffle", "payload": {"won": true}}))?;
+    ensure!(told.status() == 202 && told.json()?["sockets"].as_u64() >= Some(1), "{}: {}", told.status(), told.text());
+    let deadline = Instant::now() + GONE_WITHIN;
+    while !poller.get()?.text().contains(r#"42["raffle",{"won":true}]"#) {
+        ensure!(Instant::now() < deadline, "the event did not come");
+    }
+    Ok(format!("{} refusals", rows.len()))
 }
 
 // ---- Silence and floods ----
