@@ -37,11 +37,12 @@ use crate::rpc::Fault;
 use crate::session::JsonRpc;
 use crate::sock::{self, Sock};
 use crate::socket::{self, Opened};
+use crate::socketio::dialect;
 use crate::socketio::edge::Edge;
 use crate::socketio::exchange::{Answered, Ask};
 use crate::socketio::notify::{self, Notify};
+use crate::socketio::polling::{self, ReplyTo};
 use crate::socketio::query::{BadRequest, Query};
-use crate::socketio::{dialect, polling};
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::types::{Time, conversation_id};
 use crate::upload::{Upload, Uploads};
@@ -229,8 +230,8 @@ impl App for Connection {
     }
 
     async fn poll(&self, ask: Ask, client: &Client) -> Answered {
-        let (reply, answer) = oneshot::channel();
-        let address = client.address;
+        let (to, answer) = oneshot::channel();
+        let (reply, address) = (ReplyTo::new(to, self.admitted.take()), client.address);
         match ask.shard().filter(|shard| *shard != self.shard.index) {
             // What comes of it is heard here; should this request go meanwhile, that is noticed there.
             Some(shard) => {
@@ -239,11 +240,10 @@ impl App for Connection {
             }
             None => polling::ask(&self.shard, &self.shared.socketio, ask, address, reply),
         }
-        // A shard that there is not lets go of it at once.
-        let (answered, is_in) = answer.await.unwrap_or((Answered::Bad(BadRequest::Session), false));
-        if is_in {
-            self.admitted.take();
-        }
+        // A shard that there is not, or a session that ends, lets go of it.
+        let gone = |_| (Answered::Bad(BadRequest::Session), self.shared.sign_ins.peers.admit(address));
+        let (answered, guard) = answer.await.unwrap_or_else(gone);
+        self.admitted.replace(guard);
         answered
     }
 
