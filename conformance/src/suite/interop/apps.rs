@@ -13,8 +13,10 @@ struct App {
     settings: &'static [(&'static str, &'static str)],
 }
 
-const APPS: [App; 1] =
-    [App { program: Program { name: "jsonrpc", parts: &["node"], command: |kit| kit.run_node("jsonrpc.mjs") }, settings: &[] }];
+const APPS: [App; 2] = [
+    App { program: Program { name: "jsonrpc", parts: &["node"], command: |kit| kit.run_node("jsonrpc.mjs") }, settings: &[] },
+    App { program: Program { name: "events", parts: &["node"], command: |kit| kit.run_node("events.mjs") }, settings: &[] },
+];
 
 /// Every program on a server of its own.
 pub fn run(report: &mut Report) {
