@@ -148,7 +148,7 @@ fn names(server: &Server, token: &str) -> Result<String> {
         let parts: Vec<&str> = disposition.split('"').collect();
         let [before, _, behind] = parts[..] else { bail!("{name}: {disposition}") };
         ensure!(
-            before.ends_with("; filename=") && behind.starts_with("; filename*=UTF-8''") && !behind.contains(' '),
+            before.ends_with("; filename=") && behind.starts_with("; filename*=UTF-8''") && behind.matches(' ').count() == 1,
             "{name}: {disposition}"
         );
         // Under no other name, whatever it looks like to the reader.
