@@ -2,6 +2,7 @@
 
 mod unix;
 
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
+use hallway_broker::allowances::{Webhook, WebhookOptions};
 use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
@@ -164,12 +166,21 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     for (protocol, address) in &bound.addresses {
         ready.push_str(&format!(" {protocol}={address}"));
     }
-    let keys = providers.tend(&Arc::new(Outward::new(true)));
+    let outward = Arc::new(Outward::new(true));
+    hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
+    let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
     let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
     say(&ready);
     let Edges { http, mqtt, xmpp } = edges;
     Ok(Running { signals, control, keys, http, mqtt, xmpp })
+}
+
+/// The webhooks that are asked about applications' topics: the organisers' own, too.
+fn topic_webhooks(hub: &Arc<Hub>, config: &Config, outward: &Arc<Outward>) -> HashMap<String, Arc<Webhook>> {
+    let named = config.conference.iter().filter_map(|(id, conference)| Some((id, conference.topic_webhook.as_ref()?)));
+    let webhook = |options: &WebhookOptions| Arc::new(Webhook::new(options.clone(), Arc::clone(outward), Arc::clone(hub.clock())));
+    named.map(|(id, options)| (id.clone(), webhook(options))).collect()
 }
 
 /// The identity providers of the conferences; they are the organisers', so their keys may be in a private network.

@@ -176,7 +176,7 @@ pub enum Action {
     /// Make an account for somebody of an identity provider; when they have one already, only give it the role, if it is another one.
     AddSubject { subject: SubjectHash, uid: Uid, name: Option<String>, role: Option<UserRole> },
     /// Make an account by an invitation, which counts it.
-    Register { uid: Uid, name: Option<String>, credentials: Credentials, invite: InviteHash },
+    Register { uid: Uid, name: Option<String>, credentials: Box<Credentials>, invite: InviteHash },
     /// Make an invitation. Expired ones are forgotten on the way.
     AddInvite { code: InviteHash, invite: Invite },
     /// Take an invitation back.

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hallway_broker::accounts::tickets::TICKET_LIFE;
 use hallway_broker::accounts::{self, Identity, Wish};
 use hallway_broker::admit::Rate;
+use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::{self, SignIns};
 use hallway_broker::files::Capability;
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
-use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
+use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{File, Via};
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::reject::{Reason, Reject};
@@ -21,22 +23,27 @@ use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
 use tokio::sync::oneshot;
 
+use crate::conversation::list::Row;
+use crate::conversation::{self, Conversation};
+use crate::entrance;
 use crate::events::{self, EventsBody, EventsWanted};
 use crate::http::client::Client;
 use crate::http::credential::Credential;
+use crate::http::routes::conversation_in;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session::JsonRpc;
+use crate::sock::{self, Sock};
 use crate::socket::{self, Opened};
 use crate::socketio::edge::Edge;
 use crate::socketio::exchange::{Answered, Ask};
 use crate::socketio::notify::{self, Notify};
 use crate::socketio::query::{BadRequest, Query};
 use crate::socketio::{dialect, polling};
-use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
+use crate::types::{Time, conversation_id};
 use crate::upload::{Upload, Uploads};
 
 /// Users whose rate of sending over HTTP is remembered.
@@ -80,6 +87,10 @@ impl Shared {
 pub(crate) enum Entrance {
     /// Nothing: who it is comes in the first message.
     Plain,
+    /// Who asks, and which conversation.
+    Conversation(Box<(ConversationId, conversation::Entrance)>),
+    /// Who asks, and the connection's id if they have one.
+    Topics(Box<(sock::Entrance, Option<Arc<str>>)>),
     /// Whose it is, and whether it takes over from polling.
     Socketio(Query),
 }
@@ -100,6 +111,19 @@ impl Connection {
 
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
+    }
+
+    /// The entrance of who signs in with the upgrade's request.
+    async fn signed_in(&self, socket: Socket, request: &Parts) -> Result<Entrance, Fault> {
+        let credential = Credential::of(&request.headers, &request.uri).ok_or(Reason::NoSession)?;
+        let who = Who::from(self.identify(&credential).await?);
+        if socket == Socket::Topics {
+            let connection = entrance::connection(&credential).map(Arc::from);
+            return Ok(Entrance::Topics(Box::new((sock::Entrance { who }, connection))));
+        }
+        let id = conversation_in(request.uri.path()).ok_or(Reason::UnknownConversation)?;
+        let wanted = entrance::conversation(&self.shared.hub, who, &id, &request.uri)?;
+        Ok(Entrance::Conversation(Box::new((id, wanted))))
     }
 
     /// Who shows this: for every route and upgrade.
@@ -185,6 +209,25 @@ impl App for Connection {
         Ok(body)
     }
 
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
+        let list = blocking(move || {
+            let listed = reader.list(who.conf, &who.uid, MAX_PAGE)?;
+            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids)).collect::<Vec<_>>())
+                .map_err(|_| Reason::StoreError.into())
+        });
+        Ok(list.await?)
+    }
+
+    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let conversation = conversation_id(conversation)?;
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
+        let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
+        Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
+    }
+
     async fn poll(&self, ask: Ask, client: &Client) -> Answered {
         let (reply, answer) = oneshot::channel();
         let address = client.address;
@@ -212,10 +255,10 @@ impl App for Connection {
     }
 
     fn speaks(&self, socket: Socket) -> bool {
-        matches!(socket, Socket::Hallway | Socket::Socketio) || self.shared.others.of(socket).is_some()
+        !matches!(socket, Socket::Mqtt | Socket::Xmpp) || self.shared.others.of(socket).is_some()
     }
 
-    fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
+    async fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
@@ -223,12 +266,14 @@ impl App for Connection {
             let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
-        Ok(match socket {
-            Socket::Socketio => Entrance::Socketio(
-                Query::parse(request.uri.query().unwrap_or_default()).map_err(|_| Fault::invalid_request("Bad request"))?,
-            ),
-            _ => Entrance::Plain,
-        })
+        match socket {
+            Socket::Hallway | Socket::Mqtt | Socket::Xmpp => Ok(Entrance::Plain),
+            Socket::Socketio => {
+                let query = Query::parse(request.uri.query().unwrap_or_default());
+                Ok(Entrance::Socketio(query.map_err(|_| Fault::invalid_request("Bad request"))?))
+            }
+            Socket::Conversation | Socket::Topics => self.signed_in(socket, request).await,
+        }
     }
 
     fn upgraded(&self, upgraded: Upgraded<Entrance>) {
@@ -239,13 +284,29 @@ impl App for Connection {
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
+        let hub = &self.shared.hub;
+        let leftover = leftover.to_vec();
         if let Entrance::Socketio(query) = entrance {
             let entrance = dialect::Entrance { query, address: client.address };
-            return dialect::open(&self.shared.socketio, &self.shard, stream, leftover.to_vec(), admitted, entrance);
+            return dialect::open(&self.shared.socketio, &self.shard, stream, leftover, admitted, entrance);
         }
-        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
-        let dialect = JsonRpc::new(self.shared.hub.reader().ids());
-        tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
+        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover, admitted };
+        match entrance {
+            Entrance::Plain | Entrance::Socketio(_) => {
+                let dialect = JsonRpc::new(hub.reader().ids());
+                tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
+            }
+            Entrance::Conversation(wanted) => {
+                let (id, wanted) = *wanted;
+                let dialect = Conversation::new(wanted.who.conf, id, hub.reader().ids());
+                tokio::task::spawn_local(socket::run(opened, dialect, wanted));
+            }
+            Entrance::Topics(wanted) => {
+                let (wanted, connection) = *wanted;
+                let dialect = Sock::new(connection, Arc::clone(hub.clock()));
+                tokio::task::spawn_local(socket::run(opened, dialect, wanted));
+            }
+        }
     }
 
     async fn about(&self) -> About {

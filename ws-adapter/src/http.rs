@@ -8,6 +8,7 @@ mod account;
 mod answer;
 mod body;
 pub mod client;
+mod conversations;
 mod cors;
 pub mod credential;
 mod events;
@@ -18,7 +19,7 @@ mod page;
 pub mod query;
 mod range;
 mod request;
-mod routes;
+pub(crate) mod routes;
 mod rpc;
 mod socketio;
 mod stall;
@@ -177,6 +178,11 @@ pub trait App: 'static {
     /// Opens a stream of events.
     async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault>;
 
+    /// The conversations of whoever shows this, as JSON.
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault>;
+
+    /// Whoever shows this leaves a conversation.
+    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault>;
     /// Carries out a request of a polling Socket.IO session.
     async fn poll(&self, ask: Ask, client: &Client) -> Answered;
 
@@ -190,7 +196,7 @@ pub trait App: 'static {
     ///
     /// # Errors
     /// Why not: too many that have not signed in, draining, or, where the request says who asks and for what, because they may not.
-    fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Self::Entrance, Fault>;
+    async fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Self::Entrance, Fault>;
 
     /// Takes a WebSocket over. Must not block: it spawns the session's task.
     fn upgraded(&self, upgraded: Upgraded<Self::Entrance>);

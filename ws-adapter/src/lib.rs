@@ -8,6 +8,7 @@
 
 mod app;
 pub mod conversation;
+mod entrance;
 pub mod events;
 pub mod http;
 mod json_rpc;

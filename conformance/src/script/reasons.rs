@@ -21,6 +21,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "bad_invite",
             "plaintext_login",
             "not_allowed",
+            "allowance_unknown",
         ],
     ),
     (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_file", "unknown_session"]),

@@ -11,7 +11,10 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, events, files, host_meta, notify, page, rpc, socketio, ticket, upgrade};
+use super::{
+    App, Opening, Socket, account, conversations, cors, events, files, host_meta, notify, page, query, rpc, socketio, ticket, upgrade,
+};
+use hallway_broker::ids::ConversationId;
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -28,6 +31,8 @@ enum Route {
     Login,
     Ticket,
     Rpc,
+    Conversations,
+    LeaveGroup,
     Socket(Socket),
     Socketio,
     Notify,
@@ -39,6 +44,13 @@ enum Route {
 }
 
 impl Route {
+    /// What answers a request. A conversation's id is a path for a WebSocket only, so that a page that is not there stays so.
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        let path = request.uri().path();
+        let is_conversation = || upgrade::is_asked_for(request.headers()) && conversation_in(path).is_some();
+        Self::find(path).or_else(|| is_conversation().then_some(Self::Socket(Socket::Conversation)))
+    }
+
     fn find(path: &str) -> Option<Self> {
         if path.starts_with("/files/") {
             return Some(Self::File);
@@ -56,6 +68,9 @@ impl Route {
             "/files" => Self::Upload,
             "/events" => Self::Events,
             "/ws" => Self::Socket(Socket::Hallway),
+            "/sock" => Self::Socket(Socket::Topics),
+            "/api/conversations" => Self::Conversations,
+            "/api/groups/leave" => Self::LeaveGroup,
             "/mqtt" => Self::Socket(Socket::Mqtt),
             "/socket.io" | "/socket.io/" => Self::Socketio,
             "/api/notify" => Self::Notify,
@@ -76,7 +91,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Upload | Self::Notify)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Upload | Self::LeaveGroup | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -86,9 +101,9 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        let is_read =
-            matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
-        is_read || self.is_post() || self == Self::Socketio
+        let described = matches!(self, Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson);
+        let is_read = matches!(self, Self::Ticket | Self::File | Self::Events | Self::Conversations);
+        described || is_read || self.is_post() || self == Self::Socketio
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -101,7 +116,7 @@ impl Route {
 pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
     let settings = app.settings();
     let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
-    let route = Route::find(request.uri().path()).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
+    let route = Route::of(&request).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
     let Some(route) = route else { return no_such_path() };
     if let Err(refusal) = check(route, app, request.headers(), host.as_deref()) {
         return *refusal;
@@ -176,7 +191,9 @@ async fn carry_out<A: App>(
         Route::Upload => files::upload(app, request).await,
         Route::File => files::download(app, &request).await,
         Route::Events => events::stream(app, &request, &client).await,
-        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
+        Route::Conversations => conversations::list(app, request.headers(), request.uri()).await,
+        Route::LeaveGroup => conversations::leave(app, request).await,
+        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded).await,
         Route::Socketio => socketio::answer(app, request, client, upgraded).await,
         Route::Notify => notify::notify(app, request).await,
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
@@ -184,16 +201,27 @@ async fn carry_out<A: App>(
 }
 
 /// The handshake of a WebSocket.
-pub fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
+pub async fn socket<A: App>(
+    app: &A,
+    route: Socket,
+    request: &Parts,
+    client: Client,
+    upgraded: &RefCell<Option<Opening<A::Entrance>>>,
+) -> Answer {
     let answer = match upgrade::shake_hands(&request.headers, route) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
-    match app.admits(route, request, &client) {
+    match app.admits(route, request, &client).await {
         Ok(entrance) => *upgraded.borrow_mut() = Some(Opening { client, route, entrance }),
         Err(fault) => return refused(&fault),
     }
     answer
+}
+
+/// The conversation that a path of one segment names.
+pub(crate) fn conversation_in(path: &str) -> Option<ConversationId> {
+    ConversationId::parse(&query::percent_decoded(path.strip_prefix('/')?)?).ok()
 }
 
 fn text(status: StatusCode, text: &'static str) -> Answer {

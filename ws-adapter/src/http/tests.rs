@@ -83,6 +83,13 @@ impl App for Fake {
         self.check(secret, client, Reason::BadToken)?;
         Err(Reason::Draining.into())
     }
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
+        if secret == "right" { Ok(b"[]".to_vec()) } else { Err(Reason::BadToken.into()) }
+    }
+    async fn leave(&self, credential: &Credential, _: &str) -> Result<(), Fault> {
+        self.conversations(credential).await.map(drop)
+    }
     async fn poll(&self, ask: Ask, _: &Client) -> Answered {
         match ask {
             Ask::Open(_) => Answered::Packets(b"0{}".to_vec()),
@@ -96,7 +103,7 @@ impl App for Fake {
     fn speaks(&self, socket: Socket) -> bool {
         socket == Socket::Hallway || self.mqtt.get()
     }
-    fn admits(&self, _: Socket, _: &Parts, _: &Client) -> Result<(), Fault> {
+    async fn admits(&self, _: Socket, _: &Parts, _: &Client) -> Result<(), Fault> {
         let fault = Fault { retry_after_ms: Some(1500), ..Reason::TooManySessions.into() };
         if self.full.get() { Err(fault) } else { Ok(()) }
     }

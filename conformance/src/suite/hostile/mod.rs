@@ -5,6 +5,8 @@
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
 //! - [`files`]: files that mean harm. [`events`]: streams of events that nobody reads.
+//! - [`signin`]: tokens, tickets and invitations that let nobody in.
+//! - [`socketio`]: the same over Socket.IO, and long polling.
 //! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
@@ -12,6 +14,8 @@ mod events;
 mod files;
 mod flood;
 mod input;
+pub mod signin;
+mod socketio;
 pub mod xmpp;
 
 use std::time::Duration;
@@ -54,7 +58,8 @@ pub fn run(report: &mut Report) -> Result<()> {
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
     bounds::run(report);
-    Ok(())
+    signin::run(report)?;
+    socketio::run(report)
 }
 
 /// The same process is there, healthy, and talks to somebody new.
