@@ -180,6 +180,25 @@ impl App for Connection {
         Ok((!out.is_empty()).then_some(out))
     }
 
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
+        let list = blocking(move || {
+            let listed = reader.list(who.conf, &who.uid, MAX_PAGE)?;
+            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids)).collect::<Vec<_>>())
+                .map_err(|_| Reason::StoreError.into())
+        });
+        Ok(list.await?)
+    }
+
+    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let conversation = conversation_id(conversation)?;
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
+        let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
+        Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
+    }
+
     async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
         let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
         self.sending(&who).take(hub)?;
@@ -207,25 +226,6 @@ impl App for Connection {
         // Somebody has signed in.
         self.admitted.take();
         Ok(body)
-    }
-
-    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
-        let who = Who::from(self.identify(credential).await?);
-        let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
-        let list = blocking(move || {
-            let listed = reader.list(who.conf, &who.uid, MAX_PAGE)?;
-            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids)).collect::<Vec<_>>())
-                .map_err(|_| Reason::StoreError.into())
-        });
-        Ok(list.await?)
-    }
-
-    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
-        let who = Who::from(self.identify(credential).await?);
-        let conversation = conversation_id(conversation)?;
-        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
-        let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
-        Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
     }
 
     async fn poll(&self, ask: Ask, client: &Client) -> Answered {

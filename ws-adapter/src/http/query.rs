@@ -1,6 +1,6 @@
 //! What stands behind the question mark of a request's target.
 
-pub use hallway_broker::files::percent_decoded;
+use hallway_broker::files::percent_decoded;
 use hyper::Uri;
 
 /// The first value of this name, decoded; `None` when there is none, or it is not UTF-8.

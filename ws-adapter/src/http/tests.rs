@@ -68,6 +68,14 @@ impl App for Fake {
         }
         Ok((text != "{}").then(|| text.into()))
     }
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
+        if secret == "right" { Ok(b"[]".to_vec()) } else { Err(Reason::BadToken.into()) }
+    }
+    async fn leave(&self, credential: &Credential, _: &str) -> Result<(), Fault> {
+        self.conversations(credential).await.map(drop)
+    }
+
     async fn upload(&self, _: &Credential, _: Option<u64>) -> Result<Upload, Fault> {
         Err(Reason::FilesFull.into())
     }
@@ -82,13 +90,6 @@ impl App for Fake {
         let (Credential::Token(secret) | Credential::Ticket(secret)) = &wanted.credential;
         self.check(secret, client, Reason::BadToken)?;
         Err(Reason::Draining.into())
-    }
-    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
-        let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
-        if secret == "right" { Ok(b"[]".to_vec()) } else { Err(Reason::BadToken.into()) }
-    }
-    async fn leave(&self, credential: &Credential, _: &str) -> Result<(), Fault> {
-        self.conversations(credential).await.map(drop)
     }
     async fn poll(&self, ask: Ask, _: &Client) -> Answered {
         match ask {

@@ -163,7 +163,7 @@ fn kills() -> Result<String> {
         let until = if round == KILLS { said } else { said - SAID / (round + 2) };
         while read < until {
             let event = stream.expect("message", WITHIN)?;
-            ensure!(event.data["text"] == read.to_string(), "message {read} is {}", event.data);
+            ensure!(event.data["text"].as_str() == Some(read.to_string().as_str()), "message {read} is {}", event.data);
             (last, read) = (event.id, read + 1);
         }
         if round < KILLS {
