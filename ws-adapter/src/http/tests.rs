@@ -81,7 +81,7 @@ impl App for Fake {
     async fn upload(&self, _: &Credential, _: Option<u64>) -> Result<Upload, Fault> {
         Err(Reason::FilesFull.into())
     }
-    async fn file(&self, _: &Capability) -> Result<(File, std::fs::File), Fault> {
+    async fn file(&self, _: &Capability, _: &Client) -> Result<(File, std::fs::File), Fault> {
         let bytes = tempfile::tempfile().expect("a file");
         (&bytes).write_all(b"0123456789").expect("written");
         let (owner, name) = (Uid::parse("alice").expect("a uid"), "Kätzchen \"1\".png".into());
