@@ -16,10 +16,11 @@ struct App {
 }
 
 const NODE: &[&str] = &["node"];
-const APPS: [App; 3] = [
+const APPS: [App; 4] = [
     App { program: Program { name: "jsonrpc", parts: NODE, command: |kit| kit.run_node("jsonrpc.mjs") }, settings: &[] },
     App { program: Program { name: "socketio", parts: NODE, command: |kit| kit.run_node("socketio.mjs") }, settings: &[] },
     App { program: Program { name: "socketio2", parts: NODE, command: |kit| kit.run_node("socketio2.mjs") }, settings: &[] },
+    App { program: Program { name: "events", parts: NODE, command: |kit| kit.run_node("events.mjs") }, settings: &[] },
 ];
 /// Starts its servers itself, since it kills them.
 const SDK: Program = Program { name: "sdk", parts: NODE, command: sdk };
