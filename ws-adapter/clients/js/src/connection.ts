@@ -198,7 +198,7 @@ export class Connection extends Emitter<Events> {
     const asked = error.retryAfterMs ?? this.askedToWaitMs;
     this.drop(new HallwayError("disconnected", error.message));
     this.askedToWaitMs = 0;
-    const ms = backoff(this.attempt, asked) * this.options.backoffScale;
+    const ms = asked + backoff(this.attempt) * this.options.backoffScale;
     this.attempt += 1;
     this.timer = setTimeout(() => void this.dial(), ms);
     this.become({ status: "waiting", retryAt: Date.now() + ms, attempt: this.attempt, error });
