@@ -2,6 +2,7 @@
 
 mod unix;
 
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
+use hallway_broker::allowances::{Webhook, WebhookOptions};
 use hallway_broker::backup::BackupError;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
@@ -164,12 +166,21 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     for (protocol, address) in &bound.addresses {
         ready.push_str(&format!(" {protocol}={address}"));
     }
-    let keys = providers.tend(&Arc::new(Outward::new(true)));
+    let outward = Arc::new(Outward::new(true));
+    hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
+    let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
     let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
     say(&ready);
     let Edges { http, mqtt, xmpp } = edges;
     Ok(Running { signals, control, keys, http, mqtt, xmpp })
+}
+
+/// The webhooks that are asked about applications' topics: the organisers' own, too.
+fn topic_webhooks(hub: &Arc<Hub>, config: &Config, outward: &Arc<Outward>) -> HashMap<String, Arc<Webhook>> {
+    let named = config.conference.iter().filter_map(|(id, conference)| Some((id, conference.topic_webhook.as_ref()?)));
+    let webhook = |options: &WebhookOptions| Arc::new(Webhook::new(options.clone(), Arc::clone(outward), Arc::clone(hub.clock())));
+    named.map(|(id, options)| (id.clone(), webhook(options))).collect()
 }
 
 /// The identity providers of the conferences; they are the organisers', so their keys may be in a private network.
@@ -197,7 +208,10 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
         wires[number] = Some(wire);
     }
     let hosts = conferences::xmpp_hosts(config, &conference);
-    let domains = xmpp::Domains::new(hub, &hosts).map_err(io::Error::other)?;
+    let public_url = config.server.public_url.as_ref().map(|url| url.as_str().to_owned());
+    let listened = bound.addresses.iter().find(|(protocol, _)| protocol == "http").map(|(_, address)| format!("http://{address}"));
+    let site = public_url.clone().or(listened).unwrap_or_default();
+    let domains = xmpp::Domains::new(hub, &hosts, &site).map_err(io::Error::other)?;
     let (number, xmpp_wire) = xmpp::wire(hub, &domains);
     wires[number] = Some(Arc::clone(&xmpp_wire) as Arc<dyn Wire>);
     hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;
@@ -219,7 +233,7 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
     });
     let options = HttpOptions {
         origins: config.http.origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
-        public_url: config.server.public_url.as_ref().map(|url| url.as_str().to_owned()),
+        public_url,
         demo: is_demo,
         listeners: bound.addresses,
         plaintext_login,

@@ -117,12 +117,9 @@ impl Gatherings {
             gathering.next = now + TELL_EVERY;
             for (user, (name, before)) in std::mem::take(&mut gathering.changed) {
                 let connections = gathering.people.get(&user).map_or(Vec::new(), |present| present.connections.clone());
-                // Who came and went between two tellings was not here.
-                if !connections.is_empty() || before > 0 {
-                    let came = connections.len() >= before.max(1);
-                    let signal = Signal::Gathered { topic: Arc::clone(&key.1), user, name, connections, came, at_ms };
-                    due.push(Telling::of(key.0, signal));
-                }
+                // Who came and went since is told of, too: somebody who came in between may have seen them.
+                let came = connections.len() >= before.max(1);
+                due.push(Telling::of(key.0, Signal::Gathered { topic: Arc::clone(&key.1), user, name, connections, came, at_ms }));
             }
             // Looked at once more: one that nobody is at is forgotten only then, so that who comes and goes is told no faster.
             true
@@ -169,7 +166,10 @@ mod tests {
         gatherings.leave(CONF, &topic, visitor(&bob, 1));
         gatherings.leave(CONF, &topic, visitor(&bob, 1));
         assert_eq!(at(&gatherings, 3000), [("bob".to_owned(), 0, false)]);
-        assert!(at(&gatherings, 4000).is_empty());
+        gatherings.enter(CONF, &topic, visitor(&ann, 0));
+        gatherings.leave(CONF, &topic, visitor(&ann, 0));
+        assert_eq!(at(&gatherings, 4000), [("ann".to_owned(), 0, false)], "somebody may have seen her");
+        assert!(at(&gatherings, 5000).is_empty());
         assert!(gatherings.all.lock().unwrap().gatherings.is_empty());
     }
 

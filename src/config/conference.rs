@@ -1,6 +1,6 @@
 //! `[conference.<id>]`: conferences that the server makes sure exist.
 
-use hallway_broker::allowances::TopicRule;
+use hallway_broker::allowances::{TopicRule, WebhookOptions};
 use hallway_broker::model::SignIn;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Conference {
     /// Who may do what with the applications' topics.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<TopicRule>>,
+    /// Who is asked about the applications' topics that no rule decides about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_webhook: Option<WebhookOptions>,
     /// Tokens of another identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
@@ -30,7 +33,7 @@ impl Conference {
     /// A conference with every key there is.
     #[must_use]
     pub fn template() -> Self {
-        Self { jwt: Some(Jwt::default()), topics: Some(Vec::new()), ..Self::default() }
+        Self { jwt: Some(Jwt::default()), topics: Some(Vec::new()), topic_webhook: Some(WebhookOptions::default()), ..Self::default() }
     }
 }
 

@@ -173,6 +173,9 @@ fn conference<'a>(id: &'a str, conference: &'a Conference, domains: &mut BTreeMa
     for rule in conference.topics.iter().flatten() {
         rule.check().map_err(|error| (key("topics"), error))?;
     }
+    if let Some(webhook) = &conference.topic_webhook {
+        webhook.check().map_err(|error| (key("topic_webhook"), error))?;
+    }
     if let Some(jwt) = &conference.jwt {
         jwt.provider().map_err(|error| (key("jwt"), error))?;
     }

@@ -7,34 +7,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hallway_broker::accounts::tickets::TICKET_LIFE;
 use hallway_broker::accounts::{self, Identity, Wish};
 use hallway_broker::admit::Rate;
+use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::{self, SignIns};
+use hallway_broker::files::Capability;
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
-use hallway_broker::ids::{ConfNo, Uid};
-use hallway_broker::model::Via;
+use hallway_broker::ids::{ConfNo, ConversationId, Uid};
+use hallway_broker::limits::MAX_PAGE;
+use hallway_broker::model::{File, Via};
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
-use hallway_broker::session::Who;
+use hallway_broker::session::{Who, blocking};
 use hallway_broker::shard::Shard;
 use hyper::http::request::Parts;
 use tokio::sync::oneshot;
 
+use crate::conversation::list::Row;
+use crate::conversation::{self, Conversation};
+use crate::entrance;
+use crate::events::{self, EventsBody, EventsWanted};
 use crate::http::client::Client;
 use crate::http::credential::Credential;
+use crate::http::routes::conversation_in;
 use crate::http::{About, AboutConference, App, Settings, Socket, Upgraded};
 use crate::listen::Others;
 use crate::methods::{self, Caller};
 use crate::rpc::Fault;
 use crate::session::JsonRpc;
+use crate::sock::{self, Sock};
 use crate::socket::{self, Opened};
 use crate::socketio::edge::Edge;
 use crate::socketio::exchange::{Answered, Ask};
 use crate::socketio::notify::{self, Notify};
 use crate::socketio::query::{BadRequest, Query};
 use crate::socketio::{dialect, polling};
-use crate::types::Time;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
+use crate::types::{Time, conversation_id};
+use crate::upload::{Upload, Uploads};
 
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
@@ -54,6 +64,8 @@ pub(crate) struct Shared {
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
     pub http_rates: Mutex<HttpRates>,
+    /// Files that come in now.
+    pub uploads: Uploads,
     /// Socket.IO.
     pub socketio: Arc<Edge>,
 }
@@ -75,6 +87,10 @@ impl Shared {
 pub(crate) enum Entrance {
     /// Nothing: who it is comes in the first message.
     Plain,
+    /// Who asks, and which conversation.
+    Conversation(Box<(ConversationId, conversation::Entrance)>),
+    /// Who asks, and the connection's id if they have one.
+    Topics(Box<(sock::Entrance, Option<Arc<str>>)>),
     /// Whose it is, and whether it takes over from polling.
     Socketio(Query),
 }
@@ -88,8 +104,26 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// How a user sends over HTTP, by whatever connection.
+    fn sending(&self, who: &Who) -> Sending {
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone())))
+    }
+
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
+    }
+
+    /// The entrance of who signs in with the upgrade's request.
+    async fn signed_in(&self, socket: Socket, request: &Parts) -> Result<Entrance, Fault> {
+        let credential = Credential::of(&request.headers, &request.uri).ok_or(Reason::NoSession)?;
+        let who = Who::from(self.identify(&credential).await?);
+        if socket == Socket::Topics {
+            let connection = entrance::connection(&credential).map(Arc::from);
+            return Ok(Entrance::Topics(Box::new((sock::Entrance { who }, connection))));
+        }
+        let id = conversation_in(request.uri.path()).ok_or(Reason::UnknownConversation)?;
+        let wanted = entrance::conversation(&self.shared.hub, who, &id, &request.uri)?;
+        Ok(Entrance::Conversation(Box::new((id, wanted))))
     }
 
     /// Who shows this: for every route and upgrade.
@@ -131,14 +165,67 @@ impl App for Connection {
         Ok(Ticket { ticket, expires_in: TICKET_LIFE.as_secs() })
     }
 
-    async fn rpc(&self, text: &str, credential: &Credential, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let hub = &self.shared.hub;
-        let who = Who::from(self.identify(credential).await?);
-        let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
-        let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
-        let mut out = Vec::new();
-        methods::message(&caller, text, &mut out).await;
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
+        let out = match session {
+            Some(session) => events::ask(hub, &who, session, text).await?,
+            None => {
+                let sending = self.sending(&who);
+                let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
+                let mut out = Vec::new();
+                methods::message(&caller, text, &mut out).await;
+                out
+            }
+        };
         Ok((!out.is_empty()).then_some(out))
+    }
+
+    async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
+        let list = blocking(move || {
+            let listed = reader.list(who.conf, &who.uid, MAX_PAGE)?;
+            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids)).collect::<Vec<_>>())
+                .map_err(|_| Reason::StoreError.into())
+        });
+        Ok(list.await?)
+    }
+
+    async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
+        let who = Who::from(self.identify(credential).await?);
+        let conversation = conversation_id(conversation)?;
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
+        let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
+        Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
+    }
+
+    async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
+        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
+        self.sending(&who).take(hub)?;
+        Upload::begin(hub, &self.shared.uploads, who, bytes)
+    }
+
+    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault> {
+        let (hub, conf, id) = (Arc::clone(&self.shared.hub), capability.conf(), capability.id());
+        let found = blocking(move || {
+            let record = hub.reader().file(conf, id)?.ok_or(Reason::UnknownFile)?;
+            let bytes = hub.files().open(conf, id).map_err(|error| {
+                tracing::error!(%error, "the bytes of a file that was brought");
+                Reason::StoreError
+            })?;
+            Ok((record, bytes))
+        });
+        Ok(found.await?)
+    }
+
+    async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
+        self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
+        let who = Who::from(self.identify(&wanted.credential).await?);
+        let sending = self.sending(&who);
+        let body = events::open(&self.shard, who, sending, &wanted).await?;
+        // Somebody has signed in.
+        self.admitted.take();
+        Ok(body)
     }
 
     async fn poll(&self, ask: Ask, client: &Client) -> Answered {
@@ -168,10 +255,10 @@ impl App for Connection {
     }
 
     fn speaks(&self, socket: Socket) -> bool {
-        matches!(socket, Socket::Hallway | Socket::Socketio) || self.shared.others.of(socket).is_some()
+        !matches!(socket, Socket::Mqtt | Socket::Xmpp) || self.shared.others.of(socket).is_some()
     }
 
-    fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
+    async fn admits(&self, socket: Socket, request: &Parts, client: &Client) -> Result<Entrance, Fault> {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
@@ -179,12 +266,14 @@ impl App for Connection {
             let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
-        Ok(match socket {
-            Socket::Socketio => Entrance::Socketio(
-                Query::parse(request.uri.query().unwrap_or_default()).map_err(|_| Fault::invalid_request("Bad request"))?,
-            ),
-            _ => Entrance::Plain,
-        })
+        match socket {
+            Socket::Hallway | Socket::Mqtt | Socket::Xmpp => Ok(Entrance::Plain),
+            Socket::Socketio => {
+                let query = Query::parse(request.uri.query().unwrap_or_default());
+                Ok(Entrance::Socketio(query.map_err(|_| Fault::invalid_request("Bad request"))?))
+            }
+            Socket::Conversation | Socket::Topics => self.signed_in(socket, request).await,
+        }
     }
 
     fn upgraded(&self, upgraded: Upgraded<Entrance>) {
@@ -195,13 +284,29 @@ impl App for Connection {
             return other
                 .enter(&self.shard, edges::Upgraded { stream, leftover, address: client.address, is_secure: client.secure, admitted });
         }
+        let hub = &self.shared.hub;
+        let leftover = leftover.to_vec();
         if let Entrance::Socketio(query) = entrance {
             let entrance = dialect::Entrance { query, address: client.address };
-            return dialect::open(&self.shared.socketio, &self.shard, stream, leftover.to_vec(), admitted, entrance);
+            return dialect::open(&self.shared.socketio, &self.shard, stream, leftover, admitted, entrance);
         }
-        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover: leftover.to_vec(), admitted };
-        let dialect = JsonRpc::new(self.shared.hub.reader().ids());
-        tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
+        let opened = Opened { shard: Rc::clone(&self.shard), stream, leftover, admitted };
+        match entrance {
+            Entrance::Plain | Entrance::Socketio(_) => {
+                let dialect = JsonRpc::new(hub.reader().ids());
+                tokio::task::spawn_local(socket::run(opened, dialect, self.shared.sign_ins.clone()));
+            }
+            Entrance::Conversation(wanted) => {
+                let (id, wanted) = *wanted;
+                let dialect = Conversation::new(wanted.who.conf, id, hub.reader().ids());
+                tokio::task::spawn_local(socket::run(opened, dialect, wanted));
+            }
+            Entrance::Topics(wanted) => {
+                let (wanted, connection) = *wanted;
+                let dialect = Sock::new(connection, Arc::clone(hub.clock()));
+                tokio::task::spawn_local(socket::run(opened, dialect, wanted));
+            }
+        }
     }
 
     async fn about(&self) -> About {

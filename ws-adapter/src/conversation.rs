@@ -3,6 +3,7 @@
 
 pub mod frame;
 mod incoming;
+pub mod list;
 pub mod wire;
 
 use std::cell::RefCell;

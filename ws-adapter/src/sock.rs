@@ -4,7 +4,7 @@
 mod incoming;
 pub mod wire;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 use hallway_broker::canonical::{Welcome, write_publication, write_topic_error};
@@ -44,8 +44,8 @@ pub(crate) enum Request {
 
 /// See the module's text.
 pub(crate) struct Sock {
-    /// The connection's id, as others at its topics see it.
-    connection: Arc<str>,
+    /// The connection's id, as others at its topics see it: its ticket's, or else its session's.
+    connection: OnceCell<Arc<str>>,
     /// Messages that wait for the hub's answer, by their topics.
     waiting: RefCell<Slab<Box<str>>>,
     sending: Sending,
@@ -54,7 +54,8 @@ pub(crate) struct Sock {
 
 impl Sock {
     /// Before anything was said.
-    pub fn new(connection: Arc<str>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(connection: Option<Arc<str>>, clock: Arc<dyn Clock>) -> Self {
+        let connection = connection.map_or_else(OnceCell::new, OnceCell::from);
         Self { connection, waiting: RefCell::new(Slab::new()), sending: Sending::default(), clock }
     }
 
@@ -94,11 +95,12 @@ impl Sock {
 
     async fn subscribe(&self, session: &Session, name: &Arc<str>) -> Result<(), Reject> {
         self.sending.take(&session.shard.hub)?;
-        let gathered = session.join_topic(name, &self.connection).await?;
+        let connection = self.connection.get_or_init(|| session.id.to_string().into());
+        let gathered = session.join_topic(name, connection).await?;
         // At once: what comes after it is given when others of the shard run.
         session.push(|into| {
-            let (topic, user, connection, people) = (&**name, &session.who.uid, &*self.connection, &*gathered.people);
-            let welcome = Welcome { topic, user, connection, people, stored: gathered.stored.len() };
+            let (user, people) = (&session.who.uid, &*gathered.people);
+            let welcome = Welcome { topic: name, user, connection, people, stored: gathered.stored.len() };
             write_text_with(into, |into| welcome.write_frame(self.clock.now_ms(), into));
             for stored in &gathered.stored {
                 write_text_with(into, |into| write_publication(&stored.publication, &stored.from, true, stored.ts_ms, into));

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod conversation;
 pub mod event;
+pub mod file;
 pub mod message;
 pub mod people;
 pub mod session;
@@ -35,8 +36,15 @@ pub const DEFAULT_PAGE: usize = 50;
 /// # Errors
 /// `invalid_params`, with the member that is wrong.
 pub fn params<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Fault> {
-    let json = params.map_or("{}", RawValue::get);
-    if !json.starts_with('{') {
+    params_of(params.map_or("{}", RawValue::get))
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// `invalid_params`, with the member that is wrong.
+pub fn params_of<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Fault> {
+    if !json.trim_start().starts_with('{') {
         return Err(Fault::invalid_params("they go by name, not by position"));
     }
     serde_json::from_str(json).map_err(Fault::invalid_params)

@@ -114,7 +114,7 @@ pub fn may_register(
 pub async fn add_user(hub: &Hub, conf: ConfNo, wanted: &Wanted, credentials: &Credentials) -> Result<(), Reject> {
     let (uid, name, credentials) = (wanted.uid.clone(), wanted.name.clone(), credentials.clone());
     let action = match wanted.invite {
-        Some(invite) => Action::Register { uid, name, credentials, invite },
+        Some(invite) => Action::Register { uid, name, credentials: Box::new(credentials), invite },
         None => Action::AddUser { uid, name, role: UserRole::Attendee, credentials: Some(credentials) },
     };
     hub.call(conf, Actor::system(), action).await?;

@@ -26,6 +26,13 @@ const MAX_ANSWER_BYTES: usize = 4096;
 /// After a question that was not answered, the same is not asked again for so long.
 const FAILURE_KEPT: Duration = Duration::from_secs(2);
 
+/// Shortest secret, in bytes.
+const MIN_SECRET_BYTES: usize = 16;
+/// Longest time for an answer, in ms: a connection does nothing else meanwhile.
+const MAX_TIMEOUT_MS: u64 = 10_000;
+/// Longest time that an answer is good, in s.
+const MAX_CACHE_S: u64 = 24 * 3600;
+
 /// Where a conference's webhook is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +55,31 @@ fn timeout_ms() -> u64 {
 
 fn cache_s() -> u64 {
     60
+}
+
+impl Default for WebhookOptions {
+    fn default() -> Self {
+        Self { url: String::new(), secret: String::new(), timeout_ms: timeout_ms(), cache_s: cache_s() }
+    }
+}
+
+impl WebhookOptions {
+    /// Checks them.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.url.starts_with("https://") && !self.url.starts_with("http://") {
+            return Err(format!("url: '{}' is neither https:// nor http://", self.url));
+        }
+        if self.secret.len() < MIN_SECRET_BYTES {
+            return Err(format!("secret: it signs the questions and has at least {MIN_SECRET_BYTES} bytes"));
+        }
+        if !(1..=MAX_TIMEOUT_MS).contains(&self.timeout_ms) {
+            return Err(format!("timeout_ms: from 1 to {MAX_TIMEOUT_MS}"));
+        }
+        if self.cache_s > MAX_CACHE_S { Err(format!("cache_s: at most {MAX_CACHE_S}")) } else { Ok(()) }
+    }
 }
 
 impl std::fmt::Debug for WebhookOptions {

@@ -159,8 +159,7 @@ fn pick<'e, L: Link>(
             continue;
         }
         let is_own = !reader.how.echo && published.event.origin == session.id;
-        let unwanted =
-            is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(with, session, &published.event);
+        let unwanted = is_own || !reader.how.parts.contains(Parts::of_event(&published.event)) || !selects(with, session, &published.event);
         if !unwanted {
             let form = shared(with.wires, session.link.wire() + usize::from(reader.how.acked), published);
             // Time has passed: what of it is left, or none, is for the session to say.

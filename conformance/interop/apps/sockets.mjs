@@ -1,56 +1,11 @@
-// What the programs for socket.io-client 4 and 2 share: accounts, clients, waiting, and the stories, which are the same for both.
-//
-//     socketio.mjs HTTP MQTT XMPP PREFIX
-//
-// One line per check, "ok WHAT" or "FAIL WHAT: WHY"; the exit status is 0 when none failed. The library is looked for in the directory
-// INTEROP_NODE_MODULES, or beside this file.
+// What the programs for socket.io-client 4 and 2 share: clients, and the stories, which are the same for both.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { Account, SILENCE_MS, SOON_MS, ensure, inRoom, pause, unique, where, within } from "./peers.mjs";
 
-// import itself does not look into NODE_PATH.
-export const require = createRequire(process.env.INTEROP_NODE_MODULES ? join(process.env.INTEROP_NODE_MODULES, "from-here.js") : import.meta.url);
+export { require, run } from "./peers.mjs";
 
-const [http, mqtt, xmpp, prefix] = process.argv.slice(2);
-if (!prefix) {
-  console.error(`${process.argv[1]} HTTP MQTT XMPP PREFIX`);
-  process.exit(2);
-}
-export const where = { http, mqtt, xmpp, prefix, url: `http://${http}` };
-
-const PASSWORD = "correct horse battery";
-// That something comes is believed for so long, that nothing comes after so long.
-const SOON_MS = 10_000;
-const SILENCE_MS = 500;
-// So much of a failure's reason is shown, in UTF-16 units.
-const LINE_SHOWN = 1_500;
-
-export const uid = (user) => `${prefix}-${user}`;
-export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-let numbers = 0;
-export const unique = (what) => `${what} ${prefix}.${(numbers += 1)}`;
-
-export function ensure(holds, why) {
-  if (!holds) throw new Error(typeof why === "string" ? why : JSON.stringify(why));
-}
-
-export function within(promise, what, ms = SOON_MS) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing within ${ms} ms`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-/** The token of an account, which is made when it is not there. */
-export async function token(user) {
-  const account = { conference: "demo", uid: uid(user), password: PASSWORD, name: uid(user) };
-  for (const path of ["/api/register", "/api/login"]) {
-    const answer = await fetch(where.url + path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(account) });
-    if (answer.ok) return (await answer.json()).token;
-  }
-  throw new Error(`no account ${account.uid}`);
-}
+const { uid } = where;
+const token = async (user) => (await Account.of(user)).token;
 
 /** A client whose events are kept until somebody asks for them. */
 export class Client {
@@ -59,7 +14,7 @@ export class Client {
 
   constructor(io, version, options) {
     const query = version === 2 && options.auth ? { ...options.auth, ...options.query } : options.query;
-    this.socket = io(where.url, { forceNew: true, reconnectionDelay: 50, ...options, query });
+    this.socket = io(`http://${where.http}`, { forceNew: true, reconnectionDelay: 50, ...options, query });
     const on = this.socket.onevent;
     this.socket.onevent = (packet) => {
       this.put(packet.data[0], packet.data.slice(1));
@@ -136,22 +91,6 @@ export async function withClients(make, story) {
   }
 }
 
-/** One line per check; ends the program. */
-export async function run(name, checks) {
-  let failed = 0;
-  for (const [label, check] of checks) {
-    try {
-      await within(check(), "the whole check", 60_000);
-      console.log(`ok ${name}: ${label}`);
-    } catch (error) {
-      failed += 1;
-      console.log(`FAIL ${name}: ${label}: ${(error?.message || String(error)).replaceAll("\n", " ").slice(0, LINE_SHOWN)}`);
-      if (process.env.INTEROP_TRACE) console.error(error);
-    }
-  }
-  process.exit(failed ? 1 : 0);
-}
-
 /** The transports that clients take: the first is what they begin with. */
 export const CARRIERS = { WebSocket: ["websocket"], polling: ["polling"], upgrade: ["polling", "websocket"] };
 
@@ -184,7 +123,7 @@ export function stories(io, version) {
       const own = await one.expect("connections");
       ensure(own.some((row) => row.current && row.socketId === one.welcome.session && row.protocol === "socketio"), own);
       const users = await one.expect("users");
-      ensure(users.includes(uid("anna")), users);
+      ensure(users.includes(where.nick("anna")), users);
       await settled(one, transports);
       ensure(version === 2 || one.socket.id === one.welcome.session, one.socket.id);
       const tell = await one.rpc("session.list", {});
@@ -254,6 +193,30 @@ export function stories(io, version) {
       ensure(none.ok === false && none.reason === "unknown_conversation", none);
     });
 
+  const others = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const anna = await online(make, "anna");
+      ensure((await anna.ask("join", "lobby")).ok, "not joined");
+      const talker = {
+        user: "anna",
+        via: "socketio",
+        async say(text, conversation) {
+          const partner = conversation?.split("~").find((one) => one !== "dm" && one !== anna.user);
+          const ack = await anna.ask("message", { message: text, id: text, ...(partner ? { receiverId: partner } : { conversation: "lobby" }) });
+          ensure(ack.ok, ack);
+        },
+        async hears(text, conversation = "lobby") {
+          const got = await anna.expect("message", (got) => got.message === text);
+          ensure(got.conversation === conversation && got.type === "RECEIVED", got);
+          return { from: got.senderId, name: got.name };
+        },
+      };
+      await inRoom(async (peers) => {
+        await peers.talk(talker);
+        await peers.talkDirectly(talker);
+      });
+    });
+
   const rpc = (transports) => () =>
     withClients(client(transports), async (make) => {
       const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
@@ -299,7 +262,7 @@ export function stories(io, version) {
       // Who comes and goes between two looks is never told of.
       await one.expect("users", (users) => users.includes(other));
       two.close();
-      const gone = await one.expect("disconnected");
+      const gone = await one.expect("disconnected", (gone) => gone.includes(other));
       ensure(gone.includes(other), gone);
       one.close();
       const back = make({ auth: { token: welcome.token } });
@@ -373,6 +336,7 @@ export function stories(io, version) {
       ["refusals", refused],
       ["direct messages", direct],
       ["a room", room],
+      ["with an MQTT and an XMPP client", others],
       ["JSON-RPC", rpc],
       ["guests", guest],
       ["own connections", connections],

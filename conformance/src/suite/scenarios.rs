@@ -61,21 +61,21 @@ mod tests {
     use crate::script::reasons::{CODES, METHODS};
 
     /// Reasons that other suites provoke.
-    const ELSEWHERE: [(&str, &str); 7] = [
+    const ELSEWHERE: [(&str, &str); 8] = [
         ("disk_full", include_str!("disk.rs")),
         ("too_deep", include_str!("hostile/input.rs")),
         ("batch_too_large", include_str!("hostile/input.rs")),
         ("too_large", include_str!("hostile/input.rs")),
+        ("too_many_uploads", include_str!("hostile/files.rs")),
         ("too_many_members", include_str!("hostile/bounds.rs")),
         ("too_many_edits", include_str!("hostile/bounds.rs")),
         ("too_many_reactions", include_str!("hostile/bounds.rs")),
     ];
 
     /// Reasons that nothing can provoke from outside on purpose, and why.
-    const OUT_OF_REACH: [(&str, &str); 6] = [
+    const OUT_OF_REACH: [(&str, &str); 5] = [
         ("too_many_blocked", "takes 1,001 accounts; the hub's tests have them"),
         ("session_ended", "the connection is closed before it can ask again"),
-        ("token_expired", "the shortest token lives an hour"),
         ("store_error", "needs a failing disk; the simulation injects it"),
         ("draining", "the error, not the notice: between SIGTERM and the close there is no certain moment"),
         ("busy", "no bound says when"),

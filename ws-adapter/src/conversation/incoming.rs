@@ -89,7 +89,7 @@ mod tests {
         let lobby = ConversationId::parse("lobby").unwrap();
         let draft = Incoming::parse(r#"{"message":"hi","replyTo":3,"mine":[1]}"#).unwrap().draft(&lobby, &Limits::default()).unwrap();
         assert_eq!((&*draft.text, &*draft.client_id, draft.reply_to, draft.reuse), ("hi", "", Some(3), Reuse::NewMessage));
-        let draft = Incoming::parse(r#"{"message":"","clientId":"a","attachments":["/x"]}"#).unwrap();
+        let draft = Incoming::parse(r#"{"message":"see","clientId":"a","attachments":["/x"]}"#).unwrap();
         assert_eq!(draft.draft(&lobby, &Limits::default()).map(|draft| draft.reuse), Ok(Reuse::Conflict));
         assert_eq!(Incoming::parse(r#"{"typing":true}"#).unwrap().typing, Some(true));
         for (bad, reason) in [

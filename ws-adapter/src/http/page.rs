@@ -1,8 +1,6 @@
 //! The web app (`web/`, built to `web/dist`): in the binary, so that there is nothing to install.
 
-use hyper::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderName, IF_NONE_MATCH, VARY,
-};
+use hyper::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderName, IF_NONE_MATCH, VARY};
 use hyper::{HeaderMap, StatusCode};
 
 use super::answer::{Answer, empty, set, with_body};
@@ -137,7 +135,13 @@ mod tests {
             assert_eq!(header(&answer, CONTENT_ENCODING), coding, "{accepted}");
             assert_eq!(header(&answer, CONTENT_TYPE), "text/javascript; charset=utf-8");
             assert!(header(&answer, CACHE_CONTROL).contains("immutable"));
-            let expected = if coding == "br" { part.brotli } else if coding == "gzip" { part.gzip } else { Some(part.plain) };
+            let expected = if coding == "br" {
+                part.brotli
+            } else if coding == "gzip" {
+                part.gzip
+            } else {
+                Some(part.plain)
+            };
             assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), expected.expect("this form"));
         }
     }

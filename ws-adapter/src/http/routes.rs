@@ -11,7 +11,9 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, cors, host_meta, notify, page, rpc, socketio, ticket, upgrade};
+use super::{App, Opening, Socket, account, conversations, cors, events, files, host_meta, notify, page, rpc, socketio, ticket, upgrade};
+use hallway_broker::files::percent_decoded;
+use hallway_broker::ids::ConversationId;
 
 /// The OpenRPC document, made when it is first asked for.
 static OPENRPC: LazyLock<String> = LazyLock::new(crate::openrpc::document);
@@ -28,15 +30,30 @@ enum Route {
     Login,
     Ticket,
     Rpc,
+    Conversations,
+    LeaveGroup,
     Socket(Socket),
     Socketio,
     Notify,
     HostMeta,
     HostMetaJson,
+    Upload,
+    File,
+    Events,
 }
 
 impl Route {
+    /// What answers a request. A conversation's id is a path for a WebSocket only, so that a page that is not there stays so.
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        let path = request.uri().path();
+        let is_conversation = || upgrade::is_asked_for(request.headers()) && conversation_in(path).is_some();
+        Self::find(path).or_else(|| is_conversation().then_some(Self::Socket(Socket::Conversation)))
+    }
+
     fn find(path: &str) -> Option<Self> {
+        if path.starts_with("/files/") {
+            return Some(Self::File);
+        }
         Some(match path {
             "/openrpc.json" => Self::OpenRpc,
             "/api/about" => Self::About,
@@ -47,7 +64,12 @@ impl Route {
             "/api/login" => Self::Login,
             "/ticket" => Self::Ticket,
             "/rpc" => Self::Rpc,
+            "/files" => Self::Upload,
+            "/events" => Self::Events,
             "/ws" => Self::Socket(Socket::Hallway),
+            "/sock" => Self::Socket(Socket::Topics),
+            "/api/conversations" => Self::Conversations,
+            "/api/groups/leave" => Self::LeaveGroup,
             "/mqtt" => Self::Socket(Socket::Mqtt),
             "/socket.io" | "/socket.io/" => Self::Socketio,
             "/api/notify" => Self::Notify,
@@ -68,7 +90,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::Notify)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::LeaveGroup | Self::Upload | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -78,8 +100,9 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        let others = matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson);
-        others || self.is_post() || self == Self::Socketio
+        let is_read =
+            matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
+        is_read || self.is_post() || matches!(self, Self::Socketio | Self::Conversations)
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -92,7 +115,7 @@ impl Route {
 pub async fn answer<A: App>(app: &A, request: Request<Incoming>, peer: IpAddr, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
     let settings = app.settings();
     let (client, host) = identify(request.headers(), peer, &settings.trusted_proxies);
-    let route = Route::find(request.uri().path()).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
+    let route = Route::of(&request).filter(|route| route.socket().is_none_or(|what| app.speaks(what)));
     let Some(route) = route else { return no_such_path() };
     if let Err(refusal) = check(route, app, request.headers(), host.as_deref()) {
         return *refusal;
@@ -138,7 +161,7 @@ fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
         Route::Socketio => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ if route.is_post() => (method == Method::POST, "POST"),
-        Route::Socket(_) => (method == Method::GET, "GET"),
+        Route::Socket(_) | Route::Events => (method == Method::GET, "GET"),
         Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
     };
@@ -164,7 +187,12 @@ async fn carry_out<A: App>(
         Route::Login => account::login(app, request, &client).await,
         Route::Ticket => ticket::issue(app, request.headers(), request.uri()).await,
         Route::Rpc => rpc::call(app, request, &client).await,
-        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded),
+        Route::Conversations => conversations::list(app, request.headers(), request.uri()).await,
+        Route::LeaveGroup => conversations::leave(app, request).await,
+        Route::Upload => files::upload(app, request).await,
+        Route::File => files::download(app, &request).await,
+        Route::Events => events::stream(app, &request, &client).await,
+        Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded).await,
         Route::Socketio => socketio::answer(app, request, client, upgraded).await,
         Route::Notify => notify::notify(app, request).await,
         Route::HostMeta | Route::HostMetaJson => no_such_path(),
@@ -172,16 +200,27 @@ async fn carry_out<A: App>(
 }
 
 /// The handshake of a WebSocket.
-pub fn socket<A: App>(app: &A, route: Socket, request: &Parts, client: Client, upgraded: &RefCell<Option<Opening<A::Entrance>>>) -> Answer {
+pub async fn socket<A: App>(
+    app: &A,
+    route: Socket,
+    request: &Parts,
+    client: Client,
+    upgraded: &RefCell<Option<Opening<A::Entrance>>>,
+) -> Answer {
     let answer = match upgrade::shake_hands(&request.headers, route) {
         Ok(answer) => answer,
         Err(refusal) => return *refusal,
     };
-    match app.admits(route, request, &client) {
+    match app.admits(route, request, &client).await {
         Ok(entrance) => *upgraded.borrow_mut() = Some(Opening { client, route, entrance }),
         Err(fault) => return refused(&fault),
     }
     answer
+}
+
+/// The conversation that a path of one segment names.
+pub(crate) fn conversation_in(path: &str) -> Option<ConversationId> {
+    ConversationId::parse(&percent_decoded(path.strip_prefix('/')?)?).ok()
 }
 
 fn text(status: StatusCode, text: &'static str) -> Answer {

@@ -42,7 +42,7 @@ pub async fn answer<A: App>(
         if !is_get || !request.headers().contains_key(UPGRADE) {
             return bad(BadRequest::Request);
         }
-        return routes::socket(app, Socket::Socketio, &request.into_parts().0, client, upgraded);
+        return routes::socket(app, Socket::Socketio, &request.into_parts().0, client, upgraded).await;
     }
     let ask = match (query.sid, is_get) {
         (None, true) => Ask::Open(query),

@@ -1,4 +1,4 @@
-//! `GET /ws`, `/mqtt` and `/xmpp-websocket`: the opening handshake (RFC 6455 §4.2).
+//! `GET /ws`, `/sock`, `/<conversation>`, `/mqtt` and `/xmpp-websocket`: the opening handshake (RFC 6455 §4.2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,9 +24,14 @@ fn subprotocols(what: Socket) -> &'static [&'static str] {
     }
 }
 
+/// Whether a request wants to become a WebSocket.
+pub fn is_asked_for(headers: &HeaderMap) -> bool {
+    lists(headers, &UPGRADE, |word| word.eq_ignore_ascii_case("websocket"))
+}
+
 /// The 101, or why not.
 pub fn shake_hands(headers: &HeaderMap, what: Socket) -> Result<Answer, Refusal> {
-    if !lists(headers, &UPGRADE, |word| word.eq_ignore_ascii_case("websocket")) {
+    if !is_asked_for(headers) {
         let mut answer = refused_with(StatusCode::UPGRADE_REQUIRED, &Fault::invalid_request("this is a WebSocket endpoint"));
         set(&mut answer, UPGRADE, "websocket");
         return Err(answer.into()); // RFC 6455 §4.2.1 (3)

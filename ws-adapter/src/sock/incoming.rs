@@ -67,7 +67,10 @@ mod tests {
     #[test]
     fn a_frame_is_an_action_on_a_topic() {
         let frame = Incoming::parse(r#"{"store":true,"action":"move","topic":"a/b","payload":{"x":1}}"#).unwrap();
-        assert_eq!((frame.store, &*frame.topic, frame.deed(), frame.payload.map(RawValue::get)), (true, "a/b", Deed::Say, Some("{\"x\":1}")));
+        assert_eq!(
+            (frame.store, &*frame.topic, frame.deed(), frame.payload.map(RawValue::get)),
+            (true, "a/b", Deed::Say, Some("{\"x\":1}"))
+        );
         let frame = Incoming::parse(r#"{"action":"subscribe","topic":"a","payload":null}"#).unwrap();
         assert_eq!((frame.store, frame.deed()), (false, Deed::Subscribe));
         for (bad, reason) in [

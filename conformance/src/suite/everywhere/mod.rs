@@ -3,13 +3,14 @@
 //!
 //! - [`sight`]: what anybody sees, in the same words for all. [`line`]: a session of each protocol. [`seat`]: one of them with what it saw.
 //! - [`scene`]: a conversation with its people, who are compared with each other.
-//! - The stories: [`talk`], [`texts`], [`history`], [`standing`], [`narrow`].
+//! - The stories: [`talk`], [`texts`], [`history`], [`standing`], [`narrow`]; [`sessions`], which are one person's.
 
 pub mod history;
 pub mod line;
 pub mod narrow;
 pub mod scene;
 pub mod seat;
+pub mod sessions;
 pub mod sight;
 pub mod standing;
 pub mod talk;
@@ -31,6 +32,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     history::run(&server, report);
     standing::run(&server, report);
     narrow::run(&server, report);
+    sessions::run(report)?;
     report.check("everywhere: the server ends well", || server.terminate().map(|()| String::new()));
     Ok(())
 }

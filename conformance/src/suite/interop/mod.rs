@@ -107,6 +107,8 @@ fn follow(program: (Child, BufReader<ChildStdout>), server: &mut Server, kill: f
         match line.split_once(' ') {
             Some(("ok", _)) => passed += 1,
             None if line == KILL => kill(server)?,
+            // A remark, such as the seed of what was drawn.
+            Some(("#", _)) => {}
             _ => failed.push(line),
         }
     }
