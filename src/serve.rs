@@ -208,7 +208,10 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
         wires[number] = Some(wire);
     }
     let hosts = conferences::xmpp_hosts(config, &conference);
-    let domains = xmpp::Domains::new(hub, &hosts).map_err(io::Error::other)?;
+    let public_url = config.server.public_url.as_ref().map(|url| url.as_str().to_owned());
+    let listened = bound.addresses.iter().find(|(protocol, _)| protocol == "http").map(|(_, address)| format!("http://{address}"));
+    let site = public_url.clone().or(listened).unwrap_or_default();
+    let domains = xmpp::Domains::new(hub, &hosts, &site).map_err(io::Error::other)?;
     let (number, xmpp_wire) = xmpp::wire(hub, &domains);
     wires[number] = Some(Arc::clone(&xmpp_wire) as Arc<dyn Wire>);
     hub.start_shards(&Arc::new(wires)).map_err(io::Error::other)?;
@@ -230,7 +233,7 @@ fn start_edges(hub: &Arc<Hub>, bound: Bound, config: &Config, conference: Confer
     });
     let options = HttpOptions {
         origins: config.http.origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
-        public_url: config.server.public_url.as_ref().map(|url| url.as_str().to_owned()),
+        public_url,
         demo: is_demo,
         listeners: bound.addresses,
         plaintext_login,

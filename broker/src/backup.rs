@@ -12,11 +12,12 @@
 //!
 //! Convention: backups are `<data>/backups/*.hallway-backup`, where [`rebuild`] looks for them; a bare file name given to [`backup`] goes there.
 //!
-//! Reading order: `file`, `snapshot`, `place`, `restore`, `salvage`, `rebuild`; `check` and `export` stand for themselves.
+//! Reading order: `file`, `files`, `snapshot`, `place`, `restore`, `salvage`, `rebuild`; `check` and `export` stand for themselves.
 
 pub(crate) mod check;
 mod export;
 mod file;
+mod files;
 mod place;
 mod rebuild;
 mod restore;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::model::{
-    Access, Credentials, Invite, InviteHash, KeptSession, KeptSubscription, Kind, MemberRole, NodeSettings, Publication, SignIn,
-    SubjectHash, TokenHash, UserRole, Via,
+    Access, Credentials, FileId, Invite, InviteHash, KeptSession, KeptSubscription, Kind, MediaType, MemberRole, NodeSettings, Publication,
+    SignIn, SubjectHash, TokenHash, UserRole, Via,
 };
 
 /// Who asks. Taken from the session, never from a payload.
@@ -79,6 +79,23 @@ pub struct Draft {
     pub mentions: Vec<Arc<str>>,
     /// URLs of attached files.
     pub attachments: Vec<Arc<str>>,
+}
+
+/// A file that was brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewFile {
+    /// What it is called, cleaned.
+    pub name: Arc<str>,
+    /// What it is.
+    pub media: MediaType,
+    /// Its length.
+    pub bytes: u64,
+    /// CRC32C of its bytes.
+    pub crc: u32,
+    /// Width and height of an image.
+    pub size: Option<(u32, u32)>,
+    /// Bytes that its owner may have in all; 0 for any number.
+    pub quota_bytes: u64,
 }
 
 /// What is asked.
@@ -164,6 +181,10 @@ pub enum Action {
     AddInvite { code: InviteHash, invite: Invite },
     /// Take an invitation back.
     RemoveInvite { code: InviteHash },
+    /// Keep a file of the asker's, whose bytes are durable.
+    KeepFile { id: FileId, file: NewFile },
+    /// Let go of files that no message has had since then: a bounded step each time.
+    CollectFiles { before_ms: u64 },
 }
 
 /// A command, as the log keeps it.

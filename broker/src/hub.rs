@@ -1,6 +1,7 @@
 //! The hub: opens the store, runs the stages of [`crate::commit`] and [`crate::dispatch`] in threads, the shards in others, and is what edges
 //! and the control socket talk to.
 
+mod attached;
 mod housekeeping;
 mod kept;
 mod sweep;
@@ -20,6 +21,7 @@ use crate::clock::{self, Clock};
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
 use crate::dispatch::{Dispatch, Ends, Interest, telling_payload};
+use crate::files::Files;
 use crate::gatherings::Gatherings;
 use crate::ids::ConfNo;
 use crate::limits::Limits;
@@ -95,9 +97,9 @@ pub enum OpenError {
     /// What a restore left to be done.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// A thread could not be started.
-    #[error("no thread: {0}")]
-    Thread(#[from] std::io::Error),
+    /// A thread could not be started, or what was being brought when the server ended cannot be removed.
+    #[error("no thread, or no way into the data directory: {0}")]
+    System(#[from] std::io::Error),
 }
 
 /// Whether the store takes writes, and why not.
@@ -144,6 +146,8 @@ pub struct Hub {
     log: SharedLog,
     /// The state, as backups see it.
     snapshots: Arc<Snapshots>,
+    /// The bytes of attached files.
+    files: Files,
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     audience: OnceLock<Arc<dyn Audience>>,
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
@@ -173,6 +177,8 @@ impl Hub {
         let secret = backup::kept_secret(&options.data_dir).unwrap_or_else(clock::random);
         let apply = ApplyStage::open(Arc::clone(&log), Arc::clone(&state), Arc::clone(&recent), secret)?;
         backup::keep_secret(&options.data_dir, apply.head().secret)?;
+        let files = Files::new(&options.data_dir);
+        files.forget_incoming()?;
         let (publisher, signals, subscription) = backbone::embedded()?;
         let hub = Arc::new(Self {
             reader: Reader::new(state, Arc::clone(&recent), apply.head().secret),
@@ -192,6 +198,7 @@ impl Hub {
             subscription: Mutex::new(Some(subscription)),
             log: Arc::clone(&log),
             snapshots,
+            files,
             mailboxes: OnceLock::new(),
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
@@ -239,7 +246,7 @@ impl Hub {
     /// Starts the shards and dispatch to them; `wires` are the wire forms of the edges.
     ///
     /// # Errors
-    /// [`OpenError::Thread`].
+    /// [`OpenError::System`].
     pub fn start_shards(self: &Arc<Self>, wires: &Arc<Wires>) -> Result<(), OpenError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = if self.options.shards == 0 { cores } else { self.options.shards }.min(MAX_SHARDS);
@@ -415,6 +422,12 @@ impl Hub {
     #[must_use]
     pub(crate) fn snapshots(&self) -> &Snapshots {
         &self.snapshots
+    }
+
+    /// The bytes of attached files.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The clock.

@@ -11,6 +11,10 @@
 //! | `D` | conf | conference id |
 //! | `e` | conf, conv, seq | [`Entry`](crate::model::Entry) |
 //! | `E` | conf, uid | where an erasure goes on |
+//! | `f` | conf, file id | [`File`](crate::model::File) |
+//! | `F` | conf, uid, `0`, file id | `()`: the file is theirs |
+//! | `g` | conf, Unix ms, file id | `()`: the file is in no message since then |
+//! | `G` | conf, uid | [`Uploads`](crate::model::Uploads) |
 //! | `h` | conf | `ConferenceHead` |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
 //! | `I` | conf, hash of the code | [`Invite`](crate::model::Invite) |
@@ -40,7 +44,7 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::model::{InviteHash, SubjectHash, TokenHash};
+use crate::model::{FileId, InviteHash, SubjectHash, TokenHash};
 
 /// A key of the state.
 pub type Key = Vec<u8>;
@@ -51,7 +55,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbBceEhiIjkKmnopqQrRsStuvwx";
+const OF_CONFERENCE: &[u8] = b"UbBceEfFgGhiIjkKmnopqQrRsStuvwx";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -228,6 +232,72 @@ pub fn erasure(conf: ConfNo, uid: &Uid) -> Key {
 #[must_use]
 pub fn erasures(conf: ConfNo) -> Key {
     conf_key(b'E', conf, b"")
+}
+
+/// A file.
+#[must_use]
+pub fn file(conf: ConfNo, id: FileId) -> Key {
+    conf_key(b'f', conf, &id.0)
+}
+
+/// All files of a conference.
+#[must_use]
+pub fn files(conf: ConfNo) -> Key {
+    conf_key(b'f', conf, b"")
+}
+
+/// The conference and id of a file's key; `None` for a key of something else.
+#[must_use]
+pub fn parts_of_file(key: &[u8]) -> Option<(ConfNo, FileId)> {
+    let (conf, id) = key.strip_prefix(b"f")?.split_first_chunk::<4>()?;
+    Some((ConfNo(u32::from_be_bytes(*conf)), FileId(id.try_into().ok()?)))
+}
+
+/// All files of a user.
+#[must_use]
+pub fn user_files(conf: ConfNo, uid: &Uid) -> Key {
+    user_key(b'F', conf, uid)
+}
+
+/// That a file is a user's.
+#[must_use]
+pub fn user_file(conf: ConfNo, uid: &Uid, id: FileId) -> Key {
+    let mut key = user_files(conf, uid);
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// The file's id at the end of such a key, and of a file's own.
+#[must_use]
+pub fn id_of_file(key: &[u8]) -> Option<FileId> {
+    key.last_chunk().copied().map(FileId)
+}
+
+/// All files that are in no message, the longest ones first.
+#[must_use]
+pub fn unused_files(conf: ConfNo) -> Key {
+    conf_key(b'g', conf, b"")
+}
+
+/// That a file is in no message since then, Unix ms.
+#[must_use]
+pub fn unused_file(conf: ConfNo, since_ms: u64, id: FileId) -> Key {
+    let mut key = conf_key(b'g', conf, &since_ms.to_be_bytes());
+    key.extend_from_slice(&id.0);
+    key
+}
+
+/// Since when, and which file, of such a key.
+#[must_use]
+pub fn parts_of_unused(key: &[u8]) -> Option<(u64, FileId)> {
+    let (since_ms, id) = key.get(5..)?.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*since_ms), FileId(id.try_into().ok()?)))
+}
+
+/// What a user's files come to.
+#[must_use]
+pub fn uploads(conf: ConfNo, uid: &Uid) -> Key {
+    conf_key(b'G', conf, uid.as_str().as_bytes())
 }
 
 /// A conference's head.

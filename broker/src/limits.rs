@@ -36,6 +36,12 @@ pub struct Limits {
     pub text_bytes: usize,
     /// Longest frame, packet or request body in bytes.
     pub frame_bytes: usize,
+    /// Longest file that is attached, in bytes.
+    pub file_bytes: u64,
+    /// Bytes of all files of one user; 0 for any number.
+    pub files_bytes_per_user: u64,
+    /// Files that one user brings at the same time.
+    pub uploads_per_user: u32,
     /// Conversations and topics that one session follows.
     pub subscriptions_per_session: usize,
     /// Requests of one session that wait for their answer.
@@ -67,6 +73,9 @@ impl Default for Limits {
             message_burst: 1000,
             text_bytes: 65_536,
             frame_bytes: 1_000_000,
+            file_bytes: 10 << 20,
+            files_bytes_per_user: 100 << 20,
+            uploads_per_user: 4,
             subscriptions_per_session: 1000,
             requests_per_session: 256,
             answers_bytes: 1_048_576,
@@ -91,6 +100,10 @@ pub const MAX_MENTIONS: usize = 50;
 pub const MAX_ATTACHMENTS: usize = 10;
 /// Longest attachment URL, in bytes.
 pub const MAX_ATTACHMENT_BYTES: usize = 2048;
+/// Most files of one user.
+pub const MAX_FILES: u32 = 10_000;
+/// How long a file is kept that no message has, in ms.
+pub const UNUSED_FILE_MS: u64 = 24 * 3600 * 1000;
 /// Longest emoji, in bytes.
 pub const MAX_EMOJI_BYTES: usize = 32;
 /// Longest text about oneself or one's presence, in bytes.

@@ -3,6 +3,7 @@
 
 mod account;
 mod belongings;
+mod file;
 mod publication;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
 pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, SubjectHash, Token, TokenHash, User, UserRole};
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
+pub use file::{File, FileId, MediaType, Uploads};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};
 
 /// The protocol an event came by.

@@ -4,9 +4,11 @@
 mod archive;
 mod belongings;
 mod conversations;
+mod files;
 mod history;
 mod messages;
 mod people;
+mod search;
 mod stored;
 mod topics;
 
@@ -32,6 +34,7 @@ pub use archive::Span;
 pub use conversations::{Listed, Membership, UnreadDirect};
 pub use history::{Page, Toward};
 pub use people::Person;
+pub use search::{MAX_WORDS, Searched, Words};
 
 /// See the module's text.
 #[derive(Clone)]

@@ -267,7 +267,7 @@ impl Session {
     }
 
     /// In a direct conversation the other's presence comes along.
-    fn follow_presence(&self, id: &ConversationId, follow: bool) {
+    pub fn follow_presence(&self, id: &ConversationId, follow: bool) {
         let Some(partner) = id.partner(&self.who.uid) else { return };
         // XEP-0191 §3.2: who is blocked is not shown it, from the next time on that they come; when it cannot be read, neither.
         if follow && self.shard.hub.reader().has_blocked(self.who.conf, &partner, &self.who.uid).unwrap_or(true) {

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tokio::sync::oneshot;
+
 use crate::dispatch::Item;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
@@ -15,6 +17,7 @@ use crate::outbox::{Bounds, Flushed, Link, Stamped};
 use crate::queue::Answer;
 use crate::recent::Published;
 use crate::registry::{Follower, Registry, Wires};
+use crate::reject::Reject;
 use crate::shares::Share;
 use crate::topic::{Telling, Topic};
 
@@ -36,6 +39,15 @@ pub enum Ending {
     Draining,
 }
 
+/// A JSON-RPC message for a session, and where its answer goes: the text, empty when there is none.
+#[derive(Debug)]
+pub struct Asked {
+    /// The message.
+    pub text: String,
+    /// Dropped by who cannot carry it out.
+    pub reply: oneshot::Sender<Result<Vec<u8>, Reject>>,
+}
+
 /// An edge's side of a session.
 pub trait Peer: Link {
     /// Writes the answer to request number `tag` into the lane of answers, in the edge's form.
@@ -43,6 +55,9 @@ pub trait Peer: Link {
 
     /// The session must end: the edge says so in its protocol and lets go.
     fn end(&self, why: Ending);
+
+    /// Carries out a message that came by another connection of the same user. Who takes none drops it.
+    fn ask(&self, _asked: Asked) {}
 
     /// Another session of the same user has begun or ended; told to those of protocols that show it.
     fn companions_changed(&self, _shard: &Rc<Shard>, _slot: u32, _id: u64) {}

@@ -4,17 +4,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hallway_broker::backup::{self, BackupError, Options};
 use hallway_broker::clock::SystemClock;
-use hallway_broker::command::{Action, Actor, Demanded, Draft, Outcome, Reuse};
+use hallway_broker::command::{Action, Actor, Demanded, Draft, NewFile, Outcome, Reuse};
+use hallway_broker::files::{Capability, Files, checksum, path};
 use hallway_broker::hub::{Hub, HubOptions, OpenError, StoreOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
-use hallway_broker::model::{Access, Conference, Event, Kind, MemberRole, NodeSettings, SignIn, UserRole, Via};
+use hallway_broker::model::{Access, Conference, Event, Kind, MediaType, MemberRole, NodeSettings, SignIn, UserRole, Via};
 use hallway_broker::reader::Toward;
 use hallway_broker::state::sled::{SledOptions, SledState};
 use hallway_broker::view::Found;
@@ -84,6 +86,10 @@ impl Venue {
     }
 
     fn say(&self, text: &str) -> Outcome {
+        self.say_with(text, &[])
+    }
+
+    fn say_with(&self, text: &str, attachments: &[Arc<str>]) -> Outcome {
         let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Ws, session: 1 };
         let draft = Draft {
             conversation: lobby(),
@@ -92,9 +98,22 @@ impl Venue {
             text: text.into(),
             reply_to: None,
             mentions: vec![],
-            attachments: vec![],
+            attachments: attachments.to_vec(),
         };
         self.call(alice, Action::Send(draft))
+    }
+
+    /// A file of alice's.
+    fn bring(&self, which: u8, bytes: &[u8]) -> Capability {
+        let (capability, files) = (Capability::new(ConfNo(1), [which; 16]), self.hub().files());
+        let incoming = files.begin().unwrap();
+        (&*incoming.file).write_all(bytes).unwrap();
+        files.keep(incoming, ConfNo(1), capability.id()).unwrap();
+        let (length, crc) = checksum(&mut &bytes[..]).unwrap();
+        let file = NewFile { name: "a.bin".into(), media: MediaType::Binary, bytes: length, crc, size: None, quota_bytes: 0 };
+        let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Http, session: 0 };
+        self.call(alice, Action::KeepFile { id: capability.id(), file });
+        capability
     }
 
     /// Many small messages, so that the log has some segments.
@@ -503,4 +522,40 @@ fn an_export_is_lines_of_json_without_credentials() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(matches!(backup::export(venue.hub().reader(), "demo", &file), Err(BackupError::Exists(_))));
     assert!(matches!(backup::export(venue.hub().reader(), "nobody", Path::new("x")), Err(BackupError::UnknownConference(_))));
+}
+
+#[test]
+fn files_are_in_a_backup_and_come_back_with_it() {
+    let mut venue = Venue::new();
+    let bytes = (0..700_000u32).map(|n| (n % 251) as u8).collect::<Vec<_>>();
+    let (old, unread) = (venue.bring(1, &bytes), venue.bring(2, b"x"));
+    let attached = path(&old, "a.bin");
+    venue.say_with("look", &[attached.into()]);
+    let backup = venue.data().join("b.hallway-backup");
+    let report = backup::backup(venue.hub(), &backup).unwrap();
+    assert_eq!(report.contents.files, 2);
+    let later = venue.bring(3, b"later");
+    venue.stop();
+    let checked = backup::check(&venue.data()).unwrap();
+    assert!(checked.is_good() && checked.files == 3, "{checked}");
+    // What came later is aside with the state that knew it.
+    let restored = backup::restore(&venue.data(), &backup, &Options::default()).unwrap();
+    let aside = restored.aside.unwrap();
+    assert!(Files::new(&aside).open(ConfNo(1), later.id()).is_ok());
+    let checked = backup::check(&venue.data()).unwrap();
+    assert!(checked.is_good() && checked.files == 2, "{checked}");
+    venue.start().unwrap();
+    let mut back = Vec::new();
+    venue.hub().files().open(ConfNo(1), old.id()).unwrap().read_to_end(&mut back).unwrap();
+    assert!(back == bytes && venue.hub().files().open(ConfNo(1), later.id()).is_err());
+    venue.stop();
+    // Bytes that are gone or others are problems, and the backup has them.
+    let files = Files::new(&venue.data());
+    files.remove(ConfNo(1), unread.id());
+    let checked = backup::check(&venue.data()).unwrap();
+    assert!(checked.problems == 1 && checked.told[0].contains("'a.bin' of alice"), "{checked}");
+    fs::remove_dir_all(venue.data().join("store")).unwrap();
+    backup::rebuild(&venue.data(), &Options::default()).unwrap();
+    let checked = backup::check(&venue.data()).unwrap();
+    assert!(checked.is_good() && checked.files == 2, "{checked}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Depends on no other crate of the workspace; `ws-adapter/PROTOCOL.md` and the standards of MQTT and XMPP are all it knows. In reading order:
 //! - [`server`]: the release binary as a child process: start, kill, drain, measure.
-//! - [`wire`]: WebSocket bytes without IO; [`http`]: one HTTP request; [`client`]: a blocking JSON-RPC client on both.
+//! - [`wire`]: WebSocket bytes without IO; [`http`]: one HTTP request; [`sse`]: a stream of events; [`client`]: a blocking JSON-RPC client on both.
 //! - [`jwt`]: an identity provider.
 //! - [`check`]: what a history must be, as pure functions.
 //! - [`script`]: the language of `scenarios/*.txt`, and its interpreter.
@@ -18,6 +18,7 @@ pub mod jwt;
 pub mod mqtt;
 pub mod script;
 pub mod server;
+pub mod sse;
 pub mod suite;
 pub mod tls;
 pub mod wire;

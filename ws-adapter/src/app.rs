@@ -9,11 +9,12 @@ use hallway_broker::accounts::{self, Identity, Wish};
 use hallway_broker::admit::Rate;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::{self, SignIns};
+use hallway_broker::files::Capability;
 use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::limits::MAX_PAGE;
-use hallway_broker::model::Via;
+use hallway_broker::model::{File, Via};
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 use crate::conversation::list::Row;
 use crate::conversation::{self, Conversation};
 use crate::entrance;
+use crate::events::{self, EventsBody, EventsWanted};
 use crate::http::client::Client;
 use crate::http::credential::Credential;
 use crate::http::routes::conversation_in;
@@ -42,6 +44,7 @@ use crate::socketio::query::{BadRequest, Query};
 use crate::socketio::{dialect, polling};
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::types::{Time, conversation_id};
+use crate::upload::{Upload, Uploads};
 
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
@@ -61,6 +64,8 @@ pub(crate) struct Shared {
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
     pub http_rates: Mutex<HttpRates>,
+    /// Files that come in now.
+    pub uploads: Uploads,
     /// Socket.IO.
     pub socketio: Arc<Edge>,
 }
@@ -99,6 +104,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// How a user sends over HTTP, by whatever connection.
+    fn sending(&self, who: &Who) -> Sending {
+        Sending::sharing(self.shared.rate((who.conf, who.uid.clone())))
+    }
+
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
     }
@@ -155,13 +165,18 @@ impl App for Connection {
         Ok(Ticket { ticket, expires_in: TICKET_LIFE.as_secs() })
     }
 
-    async fn rpc(&self, text: &str, credential: &Credential, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
-        let hub = &self.shared.hub;
-        let who = Who::from(self.identify(credential).await?);
-        let sending = Sending::sharing(self.shared.rate((who.conf, who.uid.clone())));
-        let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
-        let mut out = Vec::new();
-        methods::message(&caller, text, &mut out).await;
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, _: &Client) -> Result<Option<Vec<u8>>, Fault> {
+        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
+        let out = match session {
+            Some(session) => events::ask(hub, &who, session, text).await?,
+            None => {
+                let sending = self.sending(&who);
+                let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
+                let mut out = Vec::new();
+                methods::message(&caller, text, &mut out).await;
+                out
+            }
+        };
         Ok((!out.is_empty()).then_some(out))
     }
 
@@ -182,6 +197,35 @@ impl App for Connection {
         Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
         let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
         Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
+    }
+
+    async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
+        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
+        self.sending(&who).take(hub)?;
+        Upload::begin(hub, &self.shared.uploads, who, bytes)
+    }
+
+    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault> {
+        let (hub, conf, id) = (Arc::clone(&self.shared.hub), capability.conf(), capability.id());
+        let found = blocking(move || {
+            let record = hub.reader().file(conf, id)?.ok_or(Reason::UnknownFile)?;
+            let bytes = hub.files().open(conf, id).map_err(|error| {
+                tracing::error!(%error, "the bytes of a file that was brought");
+                Reason::StoreError
+            })?;
+            Ok((record, bytes))
+        });
+        Ok(found.await?)
+    }
+
+    async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
+        self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
+        let who = Who::from(self.identify(&wanted.credential).await?);
+        let sending = self.sending(&who);
+        let body = events::open(&self.shard, who, sending, &wanted).await?;
+        // Somebody has signed in.
+        self.admitted.take();
+        Ok(body)
     }
 
     async fn poll(&self, ask: Ask, client: &Client) -> Answered {

@@ -6,14 +6,18 @@
 
 mod account;
 mod answer;
+mod body;
 pub mod client;
 mod conversations;
 mod cors;
 pub mod credential;
+mod events;
+mod files;
 mod host_meta;
 mod notify;
 mod page;
 pub mod query;
+mod range;
 mod request;
 pub(crate) mod routes;
 mod rpc;
@@ -39,11 +43,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use tokio::net::TcpStream;
 
+use hallway_broker::files::Capability;
+use hallway_broker::model::File;
+
+use crate::events::{EventsBody, EventsWanted};
 use crate::origin::Site;
 use crate::rpc::Fault;
 use crate::socketio::exchange::{Answered, Ask};
 use crate::socketio::notify::Notify;
 use crate::types::account::{Login, Register, SignedIn, Ticket};
+use crate::upload::Upload;
 use client::{Client, Network};
 use credential::Credential;
 use stall::Stall;
@@ -153,9 +162,21 @@ pub trait App: 'static {
     /// A ticket for the user of a token.
     async fn ticket(&self, token: &str) -> Result<Ticket, Fault>;
 
-    /// Carries out the message in `text` for whoever shows this. `None` when there is nothing to answer; an error is for what was shown, before
-    /// anything is carried out.
-    async fn rpc(&self, text: &str, credential: &Credential, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+    /// Carries out the message in `text` for whoever shows this; for one of their streams of events, when `session` names it. `None` when there is
+    /// nothing to answer; an error is for what was shown or the session, before anything is carried out.
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Begins to take a file of so many bytes in, if that is known.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault>;
+
+    /// A file, and where its bytes are.
+    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault>;
+
+    /// Opens a stream of events.
+    async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault>;
 
     /// The conversations of whoever shows this, as JSON.
     async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault>;

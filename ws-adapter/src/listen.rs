@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
 use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
+use crate::events::{SSE_WIRE, SseWire};
 use crate::http::client::Network;
 use crate::http::{self, Settings, Socket};
 use crate::origin::Site;
@@ -23,6 +24,7 @@ use crate::sock::wire::{SOCK_WIRE, SockWire};
 use crate::socketio::edge::Edge;
 use crate::socketio::engine::Heartbeat;
 use crate::socketio::wire::{SOCKETIO_WIRE, SocketioWire};
+use crate::upload::Uploads;
 use crate::wire::{WS_WIRE, WsWire};
 
 /// The HTTP edge's part of the configuration.
@@ -86,13 +88,14 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
 
 /// What this edge adds to the hub's wire forms, with their numbers.
 #[must_use]
-pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 4] {
+pub fn wires(hub: &Hub) -> [(usize, Arc<dyn Wire>); 5] {
     let ids = hub.reader().ids();
     [
         (WS_WIRE, Arc::new(WsWire::new(ids))),
         (SOCKETIO_WIRE, Arc::new(SocketioWire::new(ids))),
         (CONVERSATION_WIRE, Arc::new(ConversationWire::new(ids))),
         (SOCK_WIRE, Arc::new(SockWire)),
+        (SSE_WIRE, Arc::new(SseWire::new(hub.reader().clone()))),
     ]
 }
 
@@ -119,6 +122,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: 
         listeners: options.listeners,
         plaintext_login: options.plaintext_login,
         http_rates: Mutex::new(HttpRates::new(HTTP_SENDERS)),
+        uploads: Uploads::default(),
     });
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);

@@ -18,7 +18,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
         codes::FORBIDDEN,
         &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, Blocking, SignInClosed, BadInvite, PlaintextLogin, NotAllowed],
     ),
-    ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownSession]),
+    ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownFile, UnknownSession]),
     (
         "conflict",
         codes::CONFLICT,
@@ -27,9 +27,9 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
     (
         "too_large",
         codes::TOO_LARGE,
-        &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyBlocked, TooManyEdits, TooManyReactions, TooLarge],
+        &[TextTooLarge, TooManySubscriptions, TooManyMembers, TooManyBlocked, TooManyEdits, TooManyReactions, FilesFull, TooLarge],
     ),
-    ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, Quota]),
+    ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, TooManyUploads, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, ProviderUnavailable, Busy]),
     ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams]),
 ];

@@ -7,7 +7,7 @@ use crate::types::conversation::{
     At, ConversationRow, CreateParams, History, HistoryParams, InviteParams, ListParams, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
-use crate::types::message::{DeleteParams, EditParams, Placed, ReactParams, SendParams};
+use crate::types::message::{DeleteParams, EditParams, Found, Placed, ReactParams, SearchParams, SendParams};
 use crate::types::people::{BlockParams, Blocking, Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
 use crate::types::topic::{TopicParams, TopicSubscribed, TransmitParams};
@@ -80,6 +80,7 @@ methods! {
     MessageEdit "message.edit" User EditParams<'_> => Placed, "Replaces the text of one's own message.";
     MessageDelete "message.delete" User DeleteParams<'_> => Placed, "Takes a message back.";
     MessageReact "message.react" User ReactParams<'_> => Placed, "Gives a reaction, or takes it back.";
+    MessageSearch "message.search" User SearchParams<'_> => Found, "Finds messages by their words, newest first, in what one may read.";
     ConversationList "conversation.list" User ListParams => Vec<ConversationRow>, "Lists one's own conversations and those open to all, newest first.";
     ConversationOpen "conversation.open" User OpenParams<'_> => Opened, "Opens the direct conversation with somebody.";
     ConversationCreate "conversation.create" User CreateParams => At, "Makes a group, or (staff) a channel or announcements.";

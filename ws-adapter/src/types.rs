@@ -6,6 +6,7 @@
 pub mod account;
 pub mod conversation;
 pub mod event;
+pub mod file;
 pub mod message;
 pub mod people;
 pub mod session;

@@ -49,7 +49,7 @@ export default defineConfig({
   server: { proxy },
   preview: { proxy },
   build: {
-    outDir: process.env["OUT_DIR"] ?? "dist",
+    outDir: process.env["OUT_DIR"] || "dist",
     emptyOutDir: true,
     target: "es2022",
     modulePreload: { polyfill: false },

@@ -125,14 +125,14 @@ pub struct Domains {
 }
 
 impl Domains {
-    /// The domains of these hosts.
+    /// The domains of these hosts. `site` is the URL that people reach the server at over HTTP, if they do.
     ///
     /// # Errors
     /// One of them is no domain.
-    pub fn new(hub: &Arc<Hub>, hosts: &[Host]) -> Result<Self, NotAnAddress> {
+    pub fn new(hub: &Arc<Hub>, hosts: &[Host], site: &str) -> Result<Self, NotAnAddress> {
         let occupants = OccupantIds::new(hub.reader().key_for("xmpp occupants"));
         let domain = |host: &Host| {
-            let stanzas = Stanzas::new(Names::new(&host.domain)?, occupants);
+            let stanzas = Stanzas::new(Names::new(&host.domain)?, occupants).at_site(site);
             Ok(Arc::new(Domain { host: host.clone(), stanzas, conf: OnceLock::new() }))
         };
         let list = hosts.iter().map(domain).collect::<Result<_, _>>()?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, items, messages, stored};
+use super::{Applied, Ask, Stop, files, items, messages, stored};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
@@ -172,7 +172,7 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// One bounded step of an erasure: the account first, then what it blocks and keeps, then its texts, conversation by conversation. Where it goes on is kept in the state,
+/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, and its texts, conversation by conversation. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
@@ -194,7 +194,8 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             Ok(Outcome::Continue(job))
         }
         Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
-        Some(progress) => match erase_texts(view, ask.conf, uid, progress)? {
+        Some(_) if files::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(progress) => match erase_texts(view, ask, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);
                 Ok(Outcome::Continue(job))
@@ -216,15 +217,15 @@ struct Erasure {
     seq: u64,
 }
 
-fn erase_texts(view: &mut View<'_>, conf: ConfNo, uid: &Uid, progress: Erasure) -> Result<Option<Erasure>, Stop> {
-    let prefix = keys::user_conversations(conf, uid);
+fn erase_texts(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, progress: Erasure) -> Result<Option<Erasure>, Stop> {
+    let prefix = keys::user_conversations(ask.conf, uid);
     let from = if progress.conversation.is_empty() { prefix.clone() } else { progress.conversation.clone() };
     let Some(key) = view.keys_from(&from, &prefix, 1)?.pop() else { return Ok(None) };
     let after = if key == progress.conversation { progress.seq } else { 0 };
     // Inboxes too: somebody's name is in the notices that others got of them.
     let id = key.get(prefix.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(ConversationId::stored);
     let reached = match id {
-        Some(id) => erase_in(view, conf, uid, &id, after)?,
+        Some(id) => erase_in(view, ask, uid, &id, after)?,
         None => None,
     };
     Ok(Some(match reached {
@@ -234,7 +235,8 @@ fn erase_texts(view: &mut View<'_>, conf: ConfNo, uid: &Uid, progress: Erasure) 
 }
 
 /// Overwrites what `uid` said in one conversation, up to [`MAX_STEP`] entries above `after`; where it stopped, or `None` at the end.
-fn erase_in(view: &mut View<'_>, conf: ConfNo, uid: &Uid, id: &ConversationId, after: u64) -> Result<Option<u64>, Stop> {
+fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, after: u64) -> Result<Option<u64>, Stop> {
+    let conf = ask.conf;
     let Some(found) = view.conversation(conf, id)? else { return Ok(None) };
     let last = view.head(&found)?.seq;
     let end = last.min(after + MAX_STEP as u64);
@@ -244,7 +246,7 @@ fn erase_in(view: &mut View<'_>, conf: ConfNo, uid: &Uid, id: &ConversationId, a
         match &mut entry.body {
             Body::Message(message) => {
                 message.deleted.get_or_insert(seq);
-                messages::bury(view, &found, seq, entry)?;
+                messages::bury(view, ask, &found, seq, entry)?;
             }
             body => {
                 if let Body::Edit { text, .. } = body {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::{Applied, Ask, Author, Stop, added, blocks, conversations, stands};
+use super::{Applied, Ask, Author, Stop, added, blocks, conversations, files, stands};
 use crate::command::{Draft, Outcome, Reuse};
 use crate::ids::{ConversationId, Uid};
 use crate::keys;
@@ -111,6 +111,7 @@ pub(super) fn send(view: &mut View<'_>, ask: Ask<'_>, draft: &Draft) -> Applied 
     if draft.reply_to.is_some_and(|target| target > last) {
         return Err(Reason::UnknownMessage.into());
     }
+    let attached = files::attached(view, ask.conf, &draft.attachments)?;
     // Only now, when nothing refuses it any more: a direct conversation is made by its first message.
     let mut found = match (existing, &partner) {
         (Some(found), _) => found,
@@ -125,7 +126,7 @@ pub(super) fn send(view: &mut View<'_>, ask: Ask<'_>, draft: &Draft) -> Applied 
         text: Arc::clone(&draft.text),
         reply_to: draft.reply_to,
         mentions: draft.mentions.clone(),
-        attachments: draft.attachments.clone(),
+        attachments: files::hold(view, ask.conf, attached),
         ..Message::default()
     };
     let event = ask.append(view, &found, &author, Body::Message(message))?;
@@ -270,14 +271,15 @@ pub(super) fn delete(view: &mut View<'_>, ask: Ask<'_>, id: &ConversationId, seq
     }
     let event = ask.append(view, &target.found, &target.author, Body::Delete { target: seq })?;
     target.message()?.deleted = Some(event.place.seq);
-    bury(view, &target.found, seq, target.entry)?;
+    bury(view, ask, &target.found, seq, target.entry)?;
     Ok(added(&event, true))
 }
 
-/// Overwrites a message's text, there and in its edits. The caller has marked it deleted.
-pub(super) fn bury(view: &mut View<'_>, found: &Found, seq: u64, mut entry: Entry) -> Result<(), Stop> {
+/// Overwrites a message's text, there and in its edits, and lets go of its files. The caller has marked it deleted.
+pub(super) fn bury(view: &mut View<'_>, ask: Ask<'_>, found: &Found, seq: u64, mut entry: Entry) -> Result<(), Stop> {
     let Body::Message(message) = &mut entry.body else { return Ok(()) };
     message.text = "".into();
+    files::release(view, found.conf, ask.at_ms, &message.attachments)?;
     message.attachments.clear();
     message.mentions.clear();
     for edit in message.edits.clone() {

@@ -8,6 +8,7 @@ mod accounts;
 mod blocks;
 mod conferences;
 mod conversations;
+mod files;
 mod invites;
 mod items;
 mod kept;
@@ -110,6 +111,8 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::Register { uid, name, credentials, invite } => invites::register(view, ask, uid, name.as_deref(), credentials, invite),
         Action::AddInvite { code, invite } => invites::add(view, ask, code, invite),
         Action::RemoveInvite { code } => invites::remove(view, ask, code),
+        Action::KeepFile { id, file } => files::keep(view, ask, *id, file),
+        Action::CollectFiles { before_ms } => files::collect(view, ask, *before_ms),
     }
 }
 

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::BackupError;
 use super::place::{self, LOG, STORE};
+use crate::files::Files;
 use crate::ids::{ConfNo, ConferenceId};
 use crate::keys;
 use crate::log::{self, LogError, Lsn};
@@ -42,6 +43,8 @@ pub struct CheckReport {
     pub conversations: u64,
     /// Events.
     pub events: u64,
+    /// Files that people attached to messages.
+    pub files: u64,
     /// Records of conferences that were removed, but not to the end: the removal can be asked for again.
     pub left_over: u64,
     /// Problems, of which [`CheckReport::told`] has the first.
@@ -74,10 +77,10 @@ impl std::fmt::Display for CheckReport {
             }
         }
         let records: u64 = self.records.values().sum();
-        let Self { applied, conferences, conversations, events, .. } = self;
+        let Self { applied, conferences, conversations, events, files, .. } = self;
         writeln!(
             f,
-            "store: {records} records up to command {applied}: {conferences} conferences, {conversations} conversations, {events} events"
+            "store: {records} records up to command {applied}: {conferences} conferences, {conversations} conversations, {events} events, {files} files"
         )?;
         if self.left_over > 0 {
             writeln!(f, "store: {} records are left over from removed conferences", self.left_over)?;
@@ -109,7 +112,7 @@ pub fn check(data_dir: &Path) -> Result<CheckReport, BackupError> {
     let mut report = CheckReport::default();
     check_log(data_dir, &mut report)?;
     match open(data_dir) {
-        Ok(state) => check_state(&state, &mut report),
+        Ok(state) => check_state(&state, Some(Files::new(data_dir)), &mut report),
         Err(StateError::Locked(_)) => return Err(BackupError::InUse(data_dir.to_owned())),
         Err(error) => report.problem(error.to_string()),
     }
@@ -139,9 +142,9 @@ fn open(data_dir: &Path) -> Result<SledState, StateError> {
     SledState::open(SledOptions::new(path))
 }
 
-/// Checks the records; a state that cannot be read is a problem as well.
-pub(super) fn check_state(state: &dyn State, report: &mut CheckReport) {
-    let mut walk = Walk { state, report, conferences: BTreeMap::new() };
+/// Checks the records, and the bytes of `files`; a state that cannot be read is a problem as well.
+pub(super) fn check_state(state: &dyn State, files: Option<Files>, report: &mut CheckReport) {
+    let mut walk = Walk { state, files, report, conferences: BTreeMap::new() };
     if let Err(error) = walk.all() {
         walk.report.problem(error.to_string());
     }
@@ -159,6 +162,8 @@ struct Checked {
 
 struct Walk<'a> {
     state: &'a dyn State,
+    /// Where files' bytes are; none for a state without a disk.
+    files: Option<Files>,
     report: &'a mut CheckReport,
     conferences: BTreeMap<ConfNo, Checked>,
 }
@@ -255,7 +260,7 @@ impl Walk<'_> {
 #[cfg(test)]
 pub(crate) fn checked(state: &dyn State) -> CheckReport {
     let mut report = CheckReport::default();
-    check_state(state, &mut report);
+    check_state(state, None, &mut report);
     report
 }
 

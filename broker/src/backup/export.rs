@@ -7,6 +7,7 @@
 //! | each user | `user`, `name`, `role`, `about` |
 //! | – whom they block | `user`, `blocks` |
 //! | – what they keep | `user`, `node`, `item`, `ts_ms`, `payload` |
+//! | – their files | `user`, `file` (where its bytes are, below `files/`), `name`, `type`, `bytes`, `ts_ms`, `messages` (how many have it) |
 //! | each conversation | `conversation`, `kind`, `title`, `members` (how many) |
 //! | – its members | `conversation`, `member`, `role` |
 //! | – its events | `conversation`, `seq`, `id`, `kind`, `from`, `name`, `ts_ms`, `via` and, by kind: |
@@ -131,6 +132,7 @@ impl<'a> Lines<'a> {
                 self.line(&json!({"user": person.uid, "name": user.name, "role": user.role.word(), "about": user.about}))?;
                 self.blocked(&person.uid)?;
                 self.items(&person.uid)?;
+                self.files(&person.uid)?;
             }
             self.report.users += page.len() as u64;
             after = page.into_iter().next_back().map(|person| person.uid);
@@ -177,6 +179,21 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(())
+    }
+
+    fn files(&mut self, of: &Uid) -> Result<(), BackupError> {
+        let mut after = None;
+        loop {
+            let page = self.reader.files_of(self.conf, of, after, PAGE)?;
+            for (id, file) in &page {
+                let (place, media) = (crate::files::place(self.conf, *id), file.media.word());
+                self.line(&json!({"user": of, "file": place, "name": file.name, "type": media, "bytes": file.bytes, "ts_ms": file.at_ms, "messages": file.uses}))?;
+            }
+            after = page.last().map(|(id, _)| *id);
+            if page.len() < PAGE {
+                return Ok(());
+            }
+        }
     }
 
     fn next_conversation(&self, prefix: &[u8], after: Option<&[u8]>) -> Result<Option<Found>, StateError> {

@@ -2,7 +2,7 @@
 //!
 //! | header | bytes | | frame | bytes |
 //! | --- | --- | --- | --- | --- |
-//! | magic `HALLBKUP` | 0..8 | | kind: `R`ecords, `C`hanges, `E`nd | 0 |
+//! | magic `HALLBKUP` | 0..8 | | kind: `R`ecords, `C`hanges, `F`iles, `E`nd | 0 |
 //! | format version | 8..12 | | zeros | 1..4 |
 //! | CRC32C of 16..64 | 12..16 | | payload bytes | 4..8 |
 //! | record schema | 16..20 | | CRC32C of 0..8 and the payload, continued from the frame before | 8..12 |
@@ -12,11 +12,12 @@
 //! | reserved, zeros | 40..64 | | | |
 //!
 //! A payload of `R` or `C` is a sequence of: 1 for a value or 0 for a removal, key bytes (2), value bytes (4), key, value. The state is: all `R`,
-//! in any order, then all `C`, in the order of the file; where these stand between each other means nothing. The one `E` comes last; it is a
+//! in any order, then all `C`, in the order of the file; where these stand between each other means nothing. A payload of `F` is a piece of an
+//! attached file's bytes (`files`; from format version 2 on). The one `E` comes last; it is a
 //! postcard [`End`], and its checksum, as the checksums are chained, is that of all frames. Keys are not sorted. The header is
 //! written last, so a file that was not finished has none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -27,14 +28,21 @@ use crc32c::{crc32c, crc32c_append};
 use serde::{Deserialize, Serialize};
 
 use super::BackupError;
+use super::files::Piece;
 use super::place::{partial, sync_dir};
+use crate::ids::ConfNo;
 use crate::keys;
 use crate::log::Lsn;
+use crate::model::{self, FileId};
 use crate::state::Batch;
 use crate::view::{SCHEMA, StoreHead, decode, encode};
 
 const MAGIC: [u8; 8] = *b"HALLBKUP";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+/// The oldest that is read.
+const OLDEST_VERSION: u32 = 1;
+/// A file that came so long before a backup was begun may not have had its record then, in ms.
+const NEW_FILE_MS: u64 = 60_000;
 const HEADER_BYTES: usize = 64;
 const FRAME_HEADER_BYTES: usize = 12;
 /// A frame ends with the record that takes it beyond this.
@@ -51,13 +59,15 @@ pub(super) enum Part {
     Records = b'R' as isize,
     /// What was committed during the walk.
     Changes = b'C' as isize,
+    /// The bytes of an attached file.
+    Files = b'F' as isize,
     /// The end.
     End = b'E' as isize,
 }
 
 impl Part {
     fn of(byte: u8) -> Option<Self> {
-        [Self::Records, Self::Changes, Self::End].into_iter().find(|part| *part as u8 == byte)
+        [Self::Records, Self::Changes, Self::Files, Self::End].into_iter().find(|part| *part as u8 == byte)
     }
 }
 
@@ -81,6 +91,8 @@ pub struct BackupContents {
     pub records: u64,
     /// Changes committed during the walk.
     pub changes: u64,
+    /// Attached files whose bytes are in it.
+    pub files: u64,
     /// The conferences' ids.
     pub conferences: Vec<String>,
     /// The file's length.
@@ -114,6 +126,10 @@ pub(super) struct FileWriter {
     end: End,
     /// Keys of conferences: present, or removed by a change.
     conferences: BTreeMap<Vec<u8>, bool>,
+    /// Attached files so far.
+    files: u64,
+    /// Those that came while the records are walked: their bytes may not be in it yet.
+    new_files: BTreeSet<(ConfNo, FileId)>,
 }
 
 impl FileWriter {
@@ -142,6 +158,8 @@ impl FileWriter {
             head: None,
             end,
             conferences: BTreeMap::new(),
+            files: 0,
+            new_files: BTreeSet::new(),
         };
         writer.write(&[0; HEADER_BYTES])?;
         Ok(writer)
@@ -187,6 +205,12 @@ impl FileWriter {
                 *present = value.is_some();
             }
         }
+        if is_change
+            && let Some((id, value)) = keys::parts_of_file(key).zip(value)
+            && decode::<model::File>(value)?.at_ms.saturating_add(NEW_FILE_MS) >= self.taken_ms
+        {
+            self.new_files.insert(id);
+        }
         if key == keys::store_head()
             && let Some(value) = value
             && (is_change || self.head.is_none())
@@ -194,6 +218,20 @@ impl FileWriter {
             self.head = Some(decode(value)?);
         }
         Ok(())
+    }
+
+    /// Adds a piece of a file's bytes.
+    pub(super) fn add_piece(&mut self, piece: &Piece<'_>) -> Result<(), BackupError> {
+        self.end_frame()?;
+        self.part = Part::Files;
+        self.files += u64::from(piece.offset == 0);
+        piece.write(&mut self.frame);
+        self.end_frame()
+    }
+
+    /// The files that came while the records were walked.
+    pub(super) fn new_files(&mut self) -> BTreeSet<(ConfNo, FileId)> {
+        std::mem::take(&mut self.new_files)
     }
 
     /// Writes what was added so far.
@@ -239,7 +277,7 @@ impl FileWriter {
         fs::rename(&self.partial, &self.target).map_err(BackupError::io(&self.target))?;
         sync_dir(self.target.parent().unwrap_or(Path::new("")))?;
         let End { applied, records, changes, conferences } = self.end.clone();
-        Ok(BackupContents { applied, taken_ms: self.taken_ms, records, changes, conferences, bytes: self.written })
+        Ok(BackupContents { applied, taken_ms: self.taken_ms, records, changes, files: self.files, conferences, bytes: self.written })
     }
 }
 
@@ -286,8 +324,8 @@ impl FileReader {
             return Err(reader.damaged(0, "this is not a backup, or it was not finished"));
         }
         let version = u32_at(&header, 8);
-        if version != FORMAT_VERSION {
-            return Err(reader.damaged(8, format!("format version {version}, this build knows {FORMAT_VERSION}")));
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
+            return Err(reader.damaged(8, format!("format version {version}, this build knows {OLDEST_VERSION} to {FORMAT_VERSION}")));
         }
         if u32_at(&header, 12) != crc32c(&header[16..]) {
             return Err(reader.damaged(12, "the header's checksum is wrong"));
@@ -363,12 +401,17 @@ pub(super) fn take_record<'a>(frame: &mut &'a [u8]) -> Option<(&'a [u8], Option<
 /// [`BackupError::Damaged`] with the place, [`BackupError::Schema`], [`BackupError::Io`].
 pub fn read_contents(path: &Path) -> Result<BackupContents, BackupError> {
     let mut reader = FileReader::open(path)?;
-    let (mut records, mut changes) = (0, 0);
+    let (mut records, mut changes, mut files) = (0, 0, 0);
     loop {
         let part = reader.next()?;
         let counted = match part {
             Part::Records => &mut records,
             Part::Changes => &mut changes,
+            Part::Files => {
+                let piece = Piece::read(&reader.frame).ok_or_else(|| reader.damaged(reader.at, "a piece of a file makes no sense"))?;
+                files += u64::from(piece.offset == 0);
+                continue;
+            }
             Part::End => break,
         };
         let mut frame = &reader.frame[..];
@@ -381,7 +424,7 @@ pub fn read_contents(path: &Path) -> Result<BackupContents, BackupError> {
     }
     let End { applied, conferences, .. } = reader.end(records, changes)?;
     let taken_ms = u64_at(&reader.header, 32);
-    Ok(BackupContents { applied, taken_ms, records, changes, conferences, bytes: reader.bytes })
+    Ok(BackupContents { applied, taken_ms, records, changes, files, conferences, bytes: reader.bytes })
 }
 
 /// The lsn that a backup's header says, without a look at the rest.

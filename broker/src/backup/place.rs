@@ -2,8 +2,8 @@
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `log/`, `store/` | the hub's |
-//! | `log.partial/`, `store.partial/` | being built; count for nothing until the journal names them |
+//! | `log/`, `store/`, `files/` | the hub's |
+//! | `log.partial/`, `store.partial/`, `files.partial/` | being built; count for nothing until the journal names them |
 //! | `replace.journal` | names the directory for what is moved aside, and what is replaced: from its appearance on, the new counts |
 //! | `replaced-<unix ms>/` | what was moved aside |
 //! | `secret` | the key that event ids are sealed with, so that a store that is rebuilt from its log alone gives the same ids |
@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::BackupError;
+use crate::files::FILES;
 
 /// How backups' names end.
 pub const BACKUP_EXTENSION: &str = "hallway-backup";
@@ -177,7 +178,7 @@ pub fn finish_interrupted(data_dir: &Path) -> Result<(), BackupError> {
 fn carry_out(data_dir: &Path, journal: &str) -> Result<(), BackupError> {
     let mut lines = journal.lines();
     let aside = data_dir.join(lines.next().unwrap_or_default());
-    for part in lines.filter(|part| [LOG, STORE].contains(part)) {
+    for part in lines.filter(|part| [LOG, STORE, FILES].contains(part)) {
         let (new, place) = (data_dir.join(format!("{part}.partial")), data_dir.join(part));
         if !new.exists() {
             continue;

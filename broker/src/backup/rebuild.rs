@@ -11,6 +11,7 @@ use super::{BackupError, Options, Renewed, unused_number};
 use crate::apply::apply;
 use crate::clock;
 use crate::command::Command;
+use crate::files::Files;
 use crate::log::Lsn;
 use crate::state::{State, StateError};
 use crate::view::{Kept, SCHEMA, StoreHead, View, decode};
@@ -118,7 +119,8 @@ impl Plan {
     }
 
     fn carry_out(self, data_dir: &Path, options: &Options) -> Result<RebuildReport, BackupError> {
-        let built = Built::empty(data_dir, options)?;
+        // The files stay where they are; the backup gives those that are missing.
+        let built = Built::empty(data_dir, Files::new(data_dir), options)?;
         if let Some((file, _)) = &self.backup {
             built.fill(file)?;
         }

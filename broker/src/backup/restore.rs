@@ -1,4 +1,5 @@
-//! Going back to a backup: a new store is built beside the old one, renewed, given a new log, and then takes the old one's place.
+//! Going back to a backup: a new store is built beside the old one, with the files that it names, renewed, given a new log, and then takes the
+//! old one's place.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -7,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{BackupContents, Part, read_contents, replay_part};
+use super::files;
 use super::place::{self, LOG, STORE};
 use super::snapshot::{Room, Snapshots};
 use super::{BackupError, GAP, Options, Renewed, unused_number};
 use crate::clock;
 use crate::command::{Action, Actor, Command};
+use crate::files::{FILES, Files};
 use crate::ids::ConfNo;
 use crate::keys;
 use crate::log::segment::{SegmentLog, SegmentOptions};
@@ -68,12 +71,12 @@ pub fn restore(data_dir: &Path, file: &Path, options: &Options) -> Result<Restor
     place::make_private_dir(data_dir)?;
     place::finish_interrupted(data_dir)?;
     let _held = place::hold(data_dir)?;
-    let built = Built::empty(data_dir, options)?;
+    let built = Built::empty(data_dir, Files::at(place::fresh_partial(data_dir, FILES)?), options)?;
     built.fill(file)?;
     let head = built.head()?.ok_or_else(|| BackupError::Interrupted("it has no head record".into()))?;
     let (renewed, applied) = built.renew(head, unused_number(data_dir, options.clock.now_ms()))?;
     let base = built.finish(data_dir, Some(applied), options)?;
-    let aside = place::replace(data_dir, &[STORE, LOG], options.clock.now_ms())?;
+    let aside = place::replace(data_dir, &[STORE, LOG, FILES], options.clock.now_ms())?;
     tracing::info!(applied, file = %file.display(), "restored");
     Ok(RestoreReport { contents, renewed, aside, base })
 }
@@ -81,15 +84,17 @@ pub fn restore(data_dir: &Path, file: &Path, options: &Options) -> Result<Restor
 /// A new store in `store.partial`.
 pub(super) struct Built {
     pub(super) state: Snapshots,
+    /// Where the bytes of files are that it names.
+    files: Files,
     path: PathBuf,
 }
 
 impl Built {
-    pub(super) fn empty(data_dir: &Path, options: &Options) -> Result<Self, BackupError> {
+    pub(super) fn empty(data_dir: &Path, files: Files, options: &Options) -> Result<Self, BackupError> {
         let path = place::fresh_partial(data_dir, STORE)?;
         let mut sled = SledOptions::new(&path);
         sled.cache_bytes = options.cache_bytes;
-        Ok(Self { state: Snapshots::new(Arc::new(SledState::open(sled)?)), path })
+        Ok(Self { state: Snapshots::new(Arc::new(SledState::open(sled)?)), files, path })
     }
 
     /// Puts a backup in.
@@ -97,7 +102,7 @@ impl Built {
         for part in [Part::Records, Part::Changes] {
             replay_part(file, part, &mut |batch| Ok(self.state.commit(batch)?))?;
         }
-        Ok(())
+        files::fill(file, &self.state, &self.files)
     }
 
     pub(super) fn head(&self) -> Result<Option<StoreHead>, StateError> {
@@ -152,7 +157,7 @@ impl Built {
             base = self.write_base(data_dir, options).map_err(|error| error.to_string());
         }
         self.state.checkpoint()?;
-        let Self { state, path } = self;
+        let Self { state, path, .. } = self;
         drop(state);
         wait_until_closed(&path);
         Ok(base)
@@ -163,7 +168,7 @@ impl Built {
         let name = format!("base-{now_ms}.{}", place::BACKUP_EXTENSION);
         let file = place::backup_file(data_dir, Path::new(&name))?;
         let room = Room::new(data_dir, &file, crate::limits::Limits::default().disk_reserve_bytes)?;
-        self.state.write(&file, now_ms, &room)?;
+        self.state.write(&file, &self.files, now_ms, &room)?;
         Ok(file)
     }
 }

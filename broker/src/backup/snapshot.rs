@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BackupError;
 use super::file::{BackupContents, FileWriter, Part};
-use super::place;
+use super::{files, place};
+use crate::files::{BUCKETS, Files};
 use crate::hub::Hub;
+use crate::keys;
 use crate::state::{Batch, Direction, State, StateError, Visitor};
 
 /// The walk looks at so many records at once, or so many bytes.
@@ -36,11 +38,11 @@ pub struct BackupReport {
 
 impl std::fmt::Display for BackupReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let BackupContents { applied, records, changes, conferences, .. } = &self.contents;
+        let BackupContents { applied, records, changes, files, conferences, .. } = &self.contents;
         let file = self.file.display();
         write!(
             f,
-            "{file}: {} conferences, {records} records and {changes} changes made meanwhile, up to command {applied}",
+            "{file}: {} conferences, {records} records and {changes} changes made meanwhile, {files} files, up to command {applied}",
             conferences.len()
         )
     }
@@ -54,7 +56,7 @@ pub fn backup(hub: &Hub, file: &Path) -> Result<BackupReport, BackupError> {
     let data_dir = &hub.options().data_dir;
     let file = place::backup_file(data_dir, file)?;
     let room = Room::new(data_dir, &file, hub.limits().disk_reserve_bytes)?;
-    let contents = hub.snapshots().write(&file, hub.clock().now_ms(), &room)?;
+    let contents = hub.snapshots().write(&file, hub.files(), hub.clock().now_ms(), &room)?;
     tracing::info!(file = %file.display(), applied = contents.applied, bytes = contents.bytes, "backup written");
     Ok(BackupReport { file, contents })
 }
@@ -132,12 +134,14 @@ impl Snapshots {
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the state to `target`.
-    pub(super) fn write(&self, target: &Path, now_ms: u64, room: &Room) -> Result<BackupContents, BackupError> {
+    /// Writes the state, and the files that it names, to `target`.
+    pub(super) fn write(&self, target: &Path, files: &Files, now_ms: u64, room: &Room) -> Result<BackupContents, BackupError> {
         room.check()?;
         let active = Active::begin(self, || FileWriter::create(target, now_ms))?;
         self.walk(room)?;
-        let Some(Capture { writer, failed: None }) = active.end()? else { return Err(BackupError::Busy) };
+        self.walk_files(files, room)?;
+        let Some(Capture { mut writer, failed: None }) = active.end()? else { return Err(BackupError::Busy) };
+        files::add_new(&mut writer, files)?;
         writer.finish()
     }
 
@@ -155,6 +159,25 @@ impl Snapshots {
                 file.sync_data().map_err(BackupError::io(&room.dir))?;
             }
         }
+    }
+
+    /// The bytes of all files that have a record now.
+    fn walk_files(&self, files: &Files, room: &Room) -> Result<(), BackupError> {
+        for bucket in 0..BUCKETS {
+            for (conf, id) in files.bucket_files(bucket).map_err(BackupError::io(&room.dir))? {
+                if self.state.get(&keys::file(conf, id))?.is_none() {
+                    continue;
+                }
+                files::pieces(files, (conf, id), &mut |piece| {
+                    room.check()?;
+                    let mut capture = self.capture();
+                    let Some(Capture { writer, failed }) = capture.as_mut() else { return Err(BackupError::Busy) };
+                    failed.take().map_or(Ok(()), Err)?;
+                    writer.add_piece(&piece)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The next records.

@@ -14,6 +14,7 @@ use super::{BackupError, place, salvage};
 use crate::clock::SystemClock;
 use crate::command::{Action, Actor, Draft, Outcome, Reuse};
 use crate::commit::ApplyStage;
+use crate::files::Files;
 use crate::hub::{Hub, HubOptions, StoreOptions};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::keys;
@@ -101,7 +102,7 @@ fn backup_while(file: &Path, meanwhile: fn(&Snapshots, &MemoryStore)) -> (Result
     let snapshots = Arc::new(Snapshots::new(Arc::new(Interrupted { state, meanwhile: Mutex::new(Some(happens)) })));
     *slot.lock().unwrap() = Some(Arc::clone(&snapshots));
     let dir = file.parent().unwrap();
-    let written = snapshots.write(file, 5, &Room::new(dir, file, 0).unwrap());
+    let written = snapshots.write(file, &Files::new(dir), 5, &Room::new(dir, file, 0).unwrap());
     *slot.lock().unwrap() = None;
     (written, store.snapshot())
 }
@@ -150,7 +151,7 @@ fn one_backup_at_a_time_and_only_with_room() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("second");
         let room = Room::new(dir.path(), &file, 0).unwrap();
-        assert!(matches!(state.write(&file, 1, &room), Err(BackupError::Busy)));
+        assert!(matches!(state.write(&file, &Files::new(dir.path()), 1, &room), Err(BackupError::Busy)));
     });
     written.unwrap();
     let room = Room::new(dir.path(), &dir.path().join("c"), 100 << 20).unwrap();
@@ -167,7 +168,7 @@ fn every_damaged_byte_and_every_cut_shows() {
     let state = Snapshots::new(Arc::new(MemoryStore::new().open().unwrap()));
     let some = |text: &str| Some(text.as_bytes().to_vec());
     state.commit(&batch(9, &[("Cdemo", some("d")), ("e1", some("text")), ("e2", some(&"long ".repeat(50)))])).unwrap();
-    let written = state.write(&good, 5, &Room::new(dir.path(), &good, 0).unwrap()).unwrap();
+    let written = state.write(&good, &Files::new(dir.path()), 5, &Room::new(dir.path(), &good, 0).unwrap()).unwrap();
     assert_eq!(written.conferences, ["demo"]);
     let bytes = fs::read(&good).unwrap();
     for at in 0..bytes.len() {

@@ -65,15 +65,20 @@ pub fn write_signal(signal: &Signal, out: &mut Vec<u8>) {
     object.end();
 }
 
-/// Appends a signal's notification.
-pub fn write_signal_notification(signal: &Signal, out: &mut Vec<u8>) {
-    let method = match signal {
+/// The notification's method for a signal.
+#[must_use]
+pub fn signal_method(signal: &Signal) -> &'static str {
+    match signal {
         Signal::Typing { .. } => "typing",
         Signal::Read { .. } => "read",
         Signal::Presence { .. } => "presence",
         Signal::Published { .. } | Signal::Gathered { .. } => "topic",
-    };
-    notification(method, out, |out| write_signal(signal, out));
+    }
+}
+
+/// Appends a signal's notification.
+pub fn write_signal_notification(signal: &Signal, out: &mut Vec<u8>) {
+    notification(signal_method(signal), out, |out| write_signal(signal, out));
 }
 
 /// What a session is told about itself; not stored.
@@ -92,17 +97,20 @@ pub enum SessionNotice {
 
 /// Appends a session's notice.
 pub fn write_session_notice(notice: SessionNotice, out: &mut Vec<u8>) {
-    notification("notice", out, |out| {
-        let mut object = Object::begin(out);
-        object.word("kind", "notice");
-        match notice {
-            SessionNotice::Draining { retry_after_ms } => {
-                object.word("reason", "draining");
-                object.number("retry_after_ms", retry_after_ms);
-            }
-            SessionNotice::SessionClosed => object.word("reason", "session_closed"),
-            SessionNotice::SessionEnded => object.word("reason", "session_ended"),
+    notification("notice", out, |out| write_session_notice_params(notice, out));
+}
+
+/// Appends what a session is told about itself: what its notice's params are.
+pub fn write_session_notice_params(notice: SessionNotice, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.word("kind", "notice");
+    match notice {
+        SessionNotice::Draining { retry_after_ms } => {
+            object.word("reason", "draining");
+            object.number("retry_after_ms", retry_after_ms);
         }
-        object.end();
-    });
+        SessionNotice::SessionClosed => object.word("reason", "session_closed"),
+        SessionNotice::SessionEnded => object.word("reason", "session_ended"),
+    }
+    object.end();
 }

@@ -1,11 +1,12 @@
 //! What has to be done from time to time: checkpoints, letting go of old log segments, watching the disk, forgetting what has expired or is beyond
-//! what is kept, finishing erasures that a crash interrupted.
+//! what is kept, files that no message has, finishing erasures that a crash interrupted.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::Hub;
+use super::attached::{self, FileSweep};
 use super::kept::{self, KeptSweep};
 use super::sweep::Sweep;
 use crate::apply::erasures;
@@ -28,6 +29,7 @@ pub(super) fn run(hub: &Hub) {
     let mut sweep_due = Due::every(SWEEP);
     let mut sweep = Sweep::default();
     let mut kept_sweep = KeptSweep::default();
+    let mut file_sweep = FileSweep::default();
     let mut trim = Due::every(TRIM);
     let mut durable = Durable::default();
     finish_erasures(hub);
@@ -53,6 +55,8 @@ pub(super) fn run(hub: &Hub) {
         if trim.is(now) {
             kept::trim(hub);
             kept_sweep.go_on(hub);
+            attached::collect(hub);
+            file_sweep.go_on(hub);
         }
     }
 }

@@ -262,7 +262,7 @@ export function stories(io, version) {
       // Who comes and goes between two looks is never told of.
       await one.expect("users", (users) => users.includes(other));
       two.close();
-      const gone = await one.expect("disconnected");
+      const gone = await one.expect("disconnected", (gone) => gone.includes(other));
       ensure(gone.includes(other), gone);
       one.close();
       const back = make({ auth: { token: welcome.token } });

@@ -24,7 +24,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "allowance_unknown",
         ],
     ),
-    (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_session"]),
+    (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_file", "unknown_session"]),
     (
         1009,
         &[
@@ -49,10 +49,11 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "too_many_blocked",
             "too_many_edits",
             "too_many_reactions",
+            "files_full",
             "too_large",
         ],
     ),
-    (1029, &["message_rate", "login_rate", "too_many_sessions", "quota"]),
+    (1029, &["message_rate", "login_rate", "too_many_sessions", "too_many_uploads", "quota"]),
     (1050, &["disk_full", "store_error", "draining", "provider_unavailable", "busy"]),
 ];
 
@@ -63,7 +64,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 32] = [
+pub const METHODS: [&str; 35] = [
     "session.hello",
     "session.list",
     "session.close",
@@ -71,6 +72,7 @@ pub const METHODS: [&str; 32] = [
     "message.edit",
     "message.delete",
     "message.react",
+    "message.search",
     "conversation.list",
     "conversation.open",
     "conversation.create",
@@ -97,6 +99,8 @@ pub const METHODS: [&str; 32] = [
     "/api/register",
     "/api/login",
     "/rpc",
+    "/files",
+    "/events",
 ];
 
 #[cfg(test)]

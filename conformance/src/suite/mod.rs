@@ -7,7 +7,7 @@
 //! - [`stall`]: a reader that stops reading under load.
 //! - [`crash`]: SIGKILL at random moments.
 //! - [`disk`]: a full disk. [`damage`]: damaged files, backup, restore, rebuild.
-//! - [`browser`]: two windows of the web page.
+//! - [`browser`]: the web app, in a browser.
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.

@@ -61,11 +61,12 @@ mod tests {
     use crate::script::reasons::{CODES, METHODS};
 
     /// Reasons that other suites provoke.
-    const ELSEWHERE: [(&str, &str); 7] = [
+    const ELSEWHERE: [(&str, &str); 8] = [
         ("disk_full", include_str!("disk.rs")),
         ("too_deep", include_str!("hostile/input.rs")),
         ("batch_too_large", include_str!("hostile/input.rs")),
         ("too_large", include_str!("hostile/input.rs")),
+        ("too_many_uploads", include_str!("hostile/files.rs")),
         ("too_many_members", include_str!("hostile/bounds.rs")),
         ("too_many_edits", include_str!("hostile/bounds.rs")),
         ("too_many_reactions", include_str!("hostile/bounds.rs")),

@@ -8,9 +8,10 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::body::Body;
 use crate::rpc::{Fault, codes};
 
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Body>;
 
 /// An answer that ends a request early.
 pub type Refusal = Box<Answer>;
@@ -19,7 +20,7 @@ pub const JSON: &str = "application/json";
 
 /// A response with a body of a type.
 pub fn with_body(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Body::Full(Full::new(body.into())));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

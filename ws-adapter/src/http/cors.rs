@@ -12,7 +12,7 @@ use super::answer::{Answer, empty, set};
 pub fn preflight() -> Answer {
     let mut answer = empty(StatusCode::NO_CONTENT);
     set(&mut answer, ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
-    set(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type");
+    set(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, last-event-id, hallway-session, range");
     set(&mut answer, ACCESS_CONTROL_MAX_AGE, "600");
     answer
 }

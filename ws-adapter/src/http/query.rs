@@ -1,5 +1,6 @@
 //! What stands behind the question mark of a request's target.
 
+use hallway_broker::files::percent_decoded;
 use hyper::Uri;
 
 /// The first value of this name, decoded; `None` when there is none, or it is not UTF-8.
@@ -13,20 +14,6 @@ pub fn value(uri: &Uri, name: &str) -> Option<String> {
 pub fn decoded(text: &str) -> Option<String> {
     // As forms write a space.
     percent_decoded(&text.replace('+', " "))
-}
-
-/// A text with its percent signs decoded; `None` when that is not UTF-8.
-pub fn percent_decoded(text: &str) -> Option<String> {
-    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'%' => bytes.push(digit(rest.next())? << 4 | digit(rest.next())?),
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -54,14 +54,18 @@ async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Fault> {
             Err(_) => return Err(Fault::invalid_request("the body broke off")),
         }
     }
-    // A client that only claims a length, or is slow, is not waited for.
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(&mut body, most)).await;
+    discard(&mut body, most.saturating_add(DISCARD_BYTES)).await;
     Err(too_large())
 }
 
-/// Reads on a little and forgets it: a client that is still sending when the connection closes never sees the answer.
-async fn discard(body: &mut Incoming, most: usize) {
-    let mut left = most.saturating_add(DISCARD_BYTES);
+/// Reads on up to `most` bytes and forgets them. A client that only claims a length, or is slow, is not waited for.
+pub async fn discard(body: &mut Incoming, most: usize) {
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, read_on(body, most)).await;
+}
+
+/// A client that is still sending when the connection closes never sees the answer.
+async fn read_on(body: &mut Incoming, most: usize) {
+    let mut left = most;
     while let Some(Ok(frame)) = body.frame().await {
         left = left.saturating_sub(frame.data_ref().map_or(1, Bytes::len));
         if left == 0 {

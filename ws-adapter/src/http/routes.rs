@@ -11,7 +11,8 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{Answer, JSON, Refusal, json, method_not_allowed, no_such_path, not_ours, refused, with_body};
 use super::client::{Client, identify};
-use super::{App, Opening, Socket, account, conversations, cors, host_meta, notify, page, query, rpc, socketio, ticket, upgrade};
+use super::{App, Opening, Socket, account, conversations, cors, events, files, host_meta, notify, page, rpc, socketio, ticket, upgrade};
+use hallway_broker::files::percent_decoded;
 use hallway_broker::ids::ConversationId;
 
 /// The OpenRPC document, made when it is first asked for.
@@ -36,6 +37,9 @@ enum Route {
     Notify,
     HostMeta,
     HostMetaJson,
+    Upload,
+    File,
+    Events,
 }
 
 impl Route {
@@ -47,6 +51,9 @@ impl Route {
     }
 
     fn find(path: &str) -> Option<Self> {
+        if path.starts_with("/files/") {
+            return Some(Self::File);
+        }
         Some(match path {
             "/openrpc.json" => Self::OpenRpc,
             "/api/about" => Self::About,
@@ -57,6 +64,8 @@ impl Route {
             "/api/login" => Self::Login,
             "/ticket" => Self::Ticket,
             "/rpc" => Self::Rpc,
+            "/files" => Self::Upload,
+            "/events" => Self::Events,
             "/ws" => Self::Socket(Socket::Hallway),
             "/sock" => Self::Socket(Socket::Topics),
             "/api/conversations" => Self::Conversations,
@@ -81,7 +90,7 @@ impl Route {
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::LeaveGroup | Self::Notify)
+        matches!(self, Self::Register | Self::Login | Self::Rpc | Self::LeaveGroup | Self::Upload | Self::Notify)
     }
 
     /// What load balancers and scrapers ask by whatever name or address they know, and no page can do anything with.
@@ -91,8 +100,9 @@ impl Route {
 
     /// Whether pages of other, allowed origins may read the answer.
     fn is_open_to_origins(self) -> bool {
-        let others = matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson);
-        others || self.is_post() || matches!(self, Self::Socketio | Self::Conversations)
+        let is_read =
+            matches!(self, Self::Ticket | Self::OpenRpc | Self::About | Self::HostMeta | Self::HostMetaJson | Self::File | Self::Events);
+        is_read || self.is_post() || matches!(self, Self::Socketio | Self::Conversations)
     }
 
     /// Whether what it does depends on who sends the browser here.
@@ -151,7 +161,7 @@ fn wrong_method(route: Route, method: &Method) -> Option<Answer> {
     let (fits, allowed) = match route {
         Route::Socketio => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ if route.is_post() => (method == Method::POST, "POST"),
-        Route::Socket(_) => (method == Method::GET, "GET"),
+        Route::Socket(_) | Route::Events => (method == Method::GET, "GET"),
         Route::Ticket => (method == Method::GET || method == Method::POST, "GET, POST"),
         _ => (method == Method::GET || method == Method::HEAD, "GET, HEAD"),
     };
@@ -179,6 +189,9 @@ async fn carry_out<A: App>(
         Route::Rpc => rpc::call(app, request, &client).await,
         Route::Conversations => conversations::list(app, request.headers(), request.uri()).await,
         Route::LeaveGroup => conversations::leave(app, request).await,
+        Route::Upload => files::upload(app, request).await,
+        Route::File => files::download(app, &request).await,
+        Route::Events => events::stream(app, &request, &client).await,
         Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded).await,
         Route::Socketio => socketio::answer(app, request, client, upgraded).await,
         Route::Notify => notify::notify(app, request).await,
@@ -207,7 +220,7 @@ pub async fn socket<A: App>(
 
 /// The conversation that a path of one segment names.
 pub(crate) fn conversation_in(path: &str) -> Option<ConversationId> {
-    ConversationId::parse(&query::percent_decoded(path.strip_prefix('/')?)?).ok()
+    ConversationId::parse(&percent_decoded(path.strip_prefix('/')?)?).ok()
 }
 
 fn text(status: StatusCode, text: &'static str) -> Answer {

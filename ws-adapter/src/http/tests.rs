@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io::Write as _;
 
 use hallway_broker::edges::Shown;
-use hallway_broker::ids::{ConferenceId, Uid};
+use hallway_broker::ids::{ConfNo, ConferenceId, Uid};
+use hallway_broker::model::MediaType;
 use hallway_broker::reject::Reason;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,9 +60,12 @@ impl App for Fake {
     async fn ticket(&self, token: &str) -> Result<Ticket, Fault> {
         if token == "right" { Ok(Ticket { ticket: "id:code".into(), expires_in: 30 }) } else { Err(Reason::BadToken.into()) }
     }
-    async fn rpc(&self, text: &str, credential: &Credential, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
+    async fn rpc(&self, text: &str, credential: &Credential, session: Option<&str>, client: &Client) -> Result<Option<Vec<u8>>, Fault> {
         let (Shown::Token(secret) | Shown::Ticket(secret)) = credential.shown();
         self.check(secret, client, Reason::BadToken)?;
+        if session.is_some_and(|session| session != "7") {
+            return Err(Reason::UnknownSession.into());
+        }
         Ok((text != "{}").then(|| text.into()))
     }
     async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
@@ -69,6 +74,22 @@ impl App for Fake {
     }
     async fn leave(&self, credential: &Credential, _: &str) -> Result<(), Fault> {
         self.conversations(credential).await.map(drop)
+    }
+
+    async fn upload(&self, _: &Credential, _: Option<u64>) -> Result<Upload, Fault> {
+        Err(Reason::FilesFull.into())
+    }
+    async fn file(&self, _: &Capability) -> Result<(File, std::fs::File), Fault> {
+        let bytes = tempfile::tempfile().expect("a file");
+        (&bytes).write_all(b"0123456789").expect("written");
+        let (owner, name) = (Uid::parse("alice").expect("a uid"), "Kätzchen \"1\".png".into());
+        let media = if self.full.get() { MediaType::Binary } else { MediaType::Png };
+        Ok((File { owner, name, media, bytes: 10, crc: 0, size: None, at_ms: 0, uses: 0, unused_ms: 0 }, bytes))
+    }
+    async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault> {
+        let (Credential::Token(secret) | Credential::Ticket(secret)) = &wanted.credential;
+        self.check(secret, client, Reason::BadToken)?;
+        Err(Reason::Draining.into())
     }
     async fn poll(&self, ask: Ask, _: &Client) -> Answered {
         match ask {
@@ -330,7 +351,10 @@ fn other_origins_ask_first() {
         let allowed = ask(server, "OPTIONS /rpc", &format!("Origin: https://app.example\r\n{preflight}"), "").await;
         assert_eq!(allowed.status, 204);
         assert_eq!(allowed.header("access-control-allow-origin"), Some("https://app.example"));
-        assert_eq!(allowed.header("access-control-allow-headers"), Some("authorization, content-type"));
+        assert_eq!(
+            allowed.header("access-control-allow-headers"),
+            Some("authorization, content-type, last-event-id, hallway-session, range")
+        );
         assert_eq!(allowed.header("access-control-allow-credentials"), None);
         assert_eq!(allowed.header("vary"), Some("origin"));
         let refused = ask(server, "OPTIONS /rpc", &format!("Origin: https://evil.example\r\n{preflight}"), "").await;
@@ -352,6 +376,73 @@ fn the_client_is_known_behind_a_trusted_proxy_only() {
             assert_eq!(*app.seen.borrow(), [Client { address: address.parse().unwrap(), secure }]);
         });
     }
+}
+
+#[test]
+fn a_file_that_somebody_brought_can_do_nothing() {
+    with_server(&[], |server, app| async move {
+        let key = Capability::new(ConfNo(1), [5; 16]);
+        let path = format!("/files/{key}/K%C3%A4tzchen%20%221%22.png");
+        let whole = ask(server, &format!("GET {path}"), "", "").await;
+        assert_eq!((whole.status, whole.body.as_str()), (200, "0123456789"));
+        for (name, value) in [
+            ("content-type", "image/png"),
+            ("content-length", "10"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "sandbox; default-src 'none'; frame-ancestors 'none'"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            ("cache-control", "private, max-age=31536000, immutable"),
+            ("accept-ranges", "bytes"),
+            ("content-disposition", "inline; filename=\"K_tzchen _1_.png\"; filename*=UTF-8''K%C3%A4tzchen%20%221%22.png"),
+        ] {
+            assert_eq!(whole.header(name), Some(value), "{name}");
+        }
+        let tag = whole.header("etag").unwrap().to_owned();
+        let part = ask(server, &format!("GET {path}"), "Range: bytes=2-4\r\n", "").await;
+        assert_eq!((part.status, part.body.as_str(), part.header("content-range")), (206, "234", Some("bytes 2-4/10")));
+        let beyond = ask(server, &format!("GET {path}"), "Range: bytes=10-\r\n", "").await;
+        assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */10")));
+        let known = ask(server, &format!("GET {path}"), &format!("If-None-Match: {tag}\r\n"), "").await;
+        assert_eq!((known.status, known.body.as_str(), known.header("etag")), (304, "", Some(tag.as_str())));
+        let head = ask(server, &format!("HEAD {path}"), "", "").await;
+        assert_eq!((head.status, head.body.as_str(), head.header("content-length")), (200, "", Some("10")));
+        app.full.set(true);
+        let download = ask(server, &format!("GET {path}"), "", "").await;
+        assert_eq!(download.header("content-type"), Some("application/octet-stream"));
+        assert!(download.header("content-disposition").unwrap().starts_with("attachment;"));
+        for other in [format!("/files/{key}/other.png"), format!("/files/{key}"), "/files/x/y".into(), format!("/files/{key}/%ff")] {
+            let reply = ask(server, &format!("GET {other}"), "", "").await;
+            assert_eq!((reply.status, reply.reason().as_str()), (404, "unknown_file"), "{other}");
+        }
+        let foreign = ask(server, &format!("GET {path}"), "Host: evil.example\r\n", "").await;
+        assert_eq!(foreign.status, 403);
+    });
+}
+
+#[test]
+fn what_cannot_be_brought_or_streamed_is_refused() {
+    with_server(&[], |server, _| async move {
+        let signed_in = "Authorization: Bearer right\r\n";
+        let rows = [
+            (ask(server, "POST /files?name=x", "", "bytes").await, 401, "no_session"),
+            (ask(server, "POST /files?name=x", signed_in, &"x".repeat(100_000)).await, 413, "files_full"),
+            (ask(server, "GET /files", signed_in, "").await, 405, "not_allowed"),
+            (ask(server, "POST /files", &format!("{signed_in}Origin: https://evil.example\r\n"), "x").await, 403, "not_allowed"),
+            (ask(server, "GET /events", "", "").await, 401, "no_session"),
+            (ask(server, "GET /events?accessToken=wrong", "", "").await, 401, "bad_token"),
+            (ask(server, "GET /events?accessToken=right", "", "").await, 503, "draining"),
+            (ask(server, "GET /events?ticket=right", "", "").await, 503, "draining"),
+            (ask(server, "GET /events", signed_in, "").await, 503, "draining"),
+            (ask(server, "HEAD /events", signed_in, "").await, 405, ""),
+            (ask(server, "GET /events", "Origin: https://evil.example\r\n", "").await, 403, "not_allowed"),
+            (ask(server, "POST /rpc", &format!("{TYPED}{signed_in}Hallway-Session: 8\r\n"), "[1]").await, 404, "unknown_session"),
+            (ask(server, "POST /rpc", &format!("{TYPED}{signed_in}Hallway-Session: 7\r\n"), "[1]").await, 200, ""),
+        ];
+        for (reply, status, reason) in rows {
+            assert_eq!(reply.status, status, "{}", reply.head);
+            assert!(reason.is_empty() || reply.reason() == reason, "{}", reply.body);
+        }
+    });
 }
 
 const UPGRADE: &str = "Host: HOST\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

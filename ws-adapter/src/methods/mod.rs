@@ -3,6 +3,7 @@
 
 mod conversations;
 mod people;
+mod search;
 pub(crate) mod send;
 mod sessions;
 mod topics;
@@ -165,6 +166,7 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::MessageEdit => send::edit(caller, params).await,
         M::MessageDelete => send::delete(caller, params).await,
         M::MessageReact => send::react(caller, params).await,
+        M::MessageSearch => search::search(caller, params).await,
         M::ConversationList => conversations::list(caller, params).await,
         M::ConversationOpen => conversations::open(caller, params).await,
         M::ConversationCreate => conversations::create(caller, params).await,

@@ -3,8 +3,8 @@
 use hallway_broker::accounts::names::is_reserved;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
-use hallway_broker::limits::{MAX_BLOCKED, MAX_PAGE};
-use hallway_broker::model::{Event, User};
+use hallway_broker::limits::{MAX_BLOCKED, MAX_FILES, MAX_PAGE};
+use hallway_broker::model::{Event, File, User};
 use hallway_broker::reader::{Listed, Reader};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
@@ -12,10 +12,11 @@ use serde_json::value::RawValue;
 
 use super::{Caller, Json, conversations, json, sessions};
 use crate::rpc::Fault;
+use crate::types::file::OwnFile;
 use crate::types::people::{
     BlockParams, Blocking, Erased, Export, GetParams, KeptItem, OwnDataParams, People, PeopleParams, Person, PresenceNow, ProfileParams,
 };
-use crate::types::{DEFAULT_PAGE, after_user, page_limit, params, user_id};
+use crate::types::{DEFAULT_PAGE, Time, after_user, page_limit, params, user_id};
 use hallway_broker::canonical;
 
 /// Events of one export at most; more is for `hallway export`.
@@ -116,13 +117,17 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     found.collect(caller.hub.reader(), caller.who.conf, &user).await?;
     let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
     let whose = user.clone();
-    let (blocked, items) =
-        blocking(move || Ok((reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0, kept(&reader, conf, &whose)?))).await?;
+    let (blocked, items, files) = blocking(move || {
+        let blocked = reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0;
+        Ok((blocked, kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?))
+    })
+    .await?;
     let ids = caller.ids();
     json(&Export {
         user: person,
         blocked,
         items,
+        files,
         conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids)).collect(),
         events: found.events.iter().filter_map(|event| canonical::raw_event(event, &ids)).collect(),
         complete: found.complete,
@@ -138,6 +143,14 @@ fn kept(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<KeptItem>, Reject
         items.extend(found.map(|(item, kept)| KeptItem { node: node.clone(), item, payload: kept.payload }));
     }
     Ok(items)
+}
+
+/// All files that somebody brought: bounded by how many one may have.
+fn own_files(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<OwnFile>, Reject> {
+    let files = reader.files_of(conf, of, None, MAX_FILES as usize)?.into_iter();
+    let row =
+        |file: File| OwnFile { name: file.name, media: file.media.word(), bytes: file.bytes, ts: Time(file.at_ms), messages: file.uses };
+    Ok(files.map(|(_, file)| row(file)).collect())
 }
 
 /// What an export found so far.

@@ -15,7 +15,7 @@ use super::{Caller, Json, json, write};
 use crate::rpc::{self, Call, Fault, Id, Message};
 use crate::table::MethodId;
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, SessionRow, Sessions};
-use crate::types::{Empty, Epoch, Time, params};
+use crate::types::{Empty, Time, params};
 
 /// Before sign-in: carries out `session.hello`, and tells anything else to sign in first. Appends the answer; the session when there is one.
 pub(crate) async fn hello(shard: &Rc<Shard>, sign_ins: &SignIns, peer: Rc<dyn Peer>, text: &str, out: &mut Vec<u8>) -> Option<Session> {
@@ -66,20 +66,10 @@ async fn open(shard: &Rc<Shard>, sign_ins: &SignIns, peer: Rc<dyn Peer>, given: 
     let identity = sign_ins.identify(&shard.hub, hello.shown()?, hello.conference.as_deref()).await?;
     let conference = identity.conference.clone();
     let record = reader.conference(conference.as_str()).map_err(Reject::from)?.ok_or(Reason::UnknownConference)?;
-    let role = identity.user.role.word();
-    let who = Who::from(identity);
-    let (user, name) = (who.uid.clone(), who.name.to_string());
-    let session = Session::open(shard, who, Via::Ws, device, peer)?;
+    let role = identity.user.role;
+    let session = Session::open(shard, Who::from(identity), Via::Ws, device, peer)?;
     session.follow_inbox(How::default())?;
-    let hello = Hello {
-        user,
-        name,
-        role,
-        conference,
-        session: session.id.to_string(),
-        epoch: Epoch(record.epoch),
-        limits: shard.hub.limits().into(),
-    };
+    let hello = Hello::of(&session, role, record.epoch, shard.hub.limits());
     Ok((session, hello))
 }
 

@@ -120,7 +120,7 @@ impl Dialect for Spoken {
         if let Some(sid) = query.sid {
             return match tokio::time::timeout(UPGRADE_TIMEOUT, take_over(entering, &sid)).await {
                 Ok(Ok(Whose::Session(session))) => Ok(*session),
-                Ok(Ok(Whose::Arrival(arrival))) => arrive(entering, arrival, Heard::More, Vec::new()).await,
+                Ok(Ok(Whose::Arrival(arrival))) => arrive(entering, *arrival, Heard::More, Vec::new()).await,
                 Ok(Err(closing)) => Err(closing),
                 Err(_) => Err(Closing { code: 1008, reason: "upgrade_timeout" }),
             };
@@ -248,4 +248,16 @@ async fn take_over(entering: &mut Entering<'_, Spoken>, sid: &Sid) -> Result<Who
         }
     }
     Ok(whose)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket::idle_bytes;
+
+    #[test]
+    fn an_idle_connection_costs_little() {
+        let bytes = idle_bytes::<Spoken>() + size_of::<Speaker>();
+        assert!(bytes <= 1280, "{bytes} bytes of task, connection and speaker");
+    }
 }

@@ -36,7 +36,7 @@ pub(crate) enum Whose {
     /// Signed in.
     Session(Box<Session>),
     /// Not yet.
-    Arrival(Arrival),
+    Arrival(Box<Arrival>),
 }
 
 /// Runs a session.
@@ -83,7 +83,7 @@ async fn arrive(polled: &Rc<Polled>, mut arrival: Arrival) -> Result<Box<Session
             return Err(End::Gone);
         }
         if let Some(successor) = polled.successor.take() {
-            let handover = Handover { whose: Whose::Arrival(arrival), frames: polled.take_early() };
+            let handover = Handover { whose: Whose::Arrival(Box::new(arrival)), frames: polled.take_early() };
             let _ = successor.send(handover);
             return Err(End::HandedOver);
         }

@@ -8,7 +8,9 @@ use hallway_broker::command::{Action, Draft, Reuse};
 use hallway_broker::limits::{Limits, MAX_EMOJI_BYTES};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+use super::event::EventShape;
 use super::{Time, conversation_id};
 use crate::rpc::Fault;
 
@@ -29,7 +31,7 @@ pub struct SendParams<'a> {
     /// Who is named in it, at most 50 uids; `*` for all (staff).
     #[serde(default)]
     pub mentions: Vec<Arc<str>>,
-    /// At most 10 URLs.
+    /// At most 10 URLs that `POST /files` gave.
     #[serde(default)]
     pub attachments: Vec<Arc<str>>,
 }
@@ -145,4 +147,45 @@ pub struct Placed {
     pub ts: Time,
     /// Its id, opaque.
     pub id: String,
+}
+
+/// Longest `query` of `message.search`, in bytes.
+pub const MAX_QUERY_BYTES: usize = 256;
+
+/// Parameters of `message.search`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SearchParams<'a> {
+    /// Up to 8 words, without regard to case and accents; each must begin a word of the message.
+    #[serde(borrow)]
+    pub query: Cow<'a, str>,
+    /// Only in this conversation; in all that one may read when it is not said.
+    #[serde(borrow)]
+    pub conversation: Option<Cow<'a, str>>,
+    /// Where the search goes on: what the last one answered.
+    pub before: Option<String>,
+    /// At most this many (50, up to 500).
+    pub limit: Option<u64>,
+}
+
+impl SearchParams<'_> {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// `invalid_params`.
+    pub fn check(&self) -> Result<(), Fault> {
+        super::at_most(&self.query, MAX_QUERY_BYTES, "query")
+    }
+}
+
+/// Result of `message.search`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Found {
+    /// Newest first, as they are now: canonical events, already encoded. May be empty although there is more.
+    #[schemars(with = "Vec<EventShape>")]
+    pub messages: Vec<Box<RawValue>>,
+    /// Where to go on, opaque.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// There is nothing more.
+    pub complete: bool,
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::conversation::ConversationRow;
 use super::event::EventShape;
+use super::file::OwnFile;
 use super::session::SessionRow;
 use super::{at_most, user_id};
 use crate::rpc::Fault;
@@ -211,6 +212,8 @@ pub struct Export {
     pub blocked: Vec<Uid>,
     /// What they keep on the server.
     pub items: Vec<KeptItem>,
+    /// Files that they brought; where they are, the messages that have them say.
+    pub files: Vec<OwnFile>,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }

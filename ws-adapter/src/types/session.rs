@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use hallway_broker::edges::Shown;
 use hallway_broker::ids::{ConferenceId, Uid};
 use hallway_broker::limits::Limits;
-use hallway_broker::model::Status;
+use hallway_broker::model::{Status, UserRole};
 use hallway_broker::reject::Reason;
+use hallway_broker::session::Session;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -59,9 +60,17 @@ impl HelloParams<'_> {
     /// # Errors
     /// `invalid_params`.
     pub fn device(&self) -> Result<Option<&str>, Fault> {
-        at_most(self.device.as_deref().unwrap_or(""), MAX_DEVICE_BYTES, "device")?;
-        Ok(self.device.as_deref())
+        checked_device(self.device.as_deref())
     }
+}
+
+/// What a client calls itself, within its bound.
+///
+/// # Errors
+/// `invalid_params`.
+pub fn checked_device(device: Option<&str>) -> Result<Option<&str>, Fault> {
+    at_most(device.unwrap_or(""), MAX_DEVICE_BYTES, "device")?;
+    Ok(device)
 }
 
 /// The bounds that a client should know.
@@ -79,6 +88,8 @@ pub struct HelloLimits {
     pub messages_per_second: u32,
     /// Messages at once before that holds.
     pub message_burst: u32,
+    /// Longest file, in bytes.
+    pub file_bytes: u64,
 }
 
 impl From<&Limits> for HelloLimits {
@@ -90,6 +101,7 @@ impl From<&Limits> for HelloLimits {
             requests: limits.requests_per_session,
             messages_per_second: limits.messages_per_second,
             message_burst: limits.message_burst,
+            file_bytes: limits.file_bytes,
         }
     }
 }
@@ -114,6 +126,22 @@ pub struct Hello {
     pub epoch: Epoch,
     /// The server's bounds.
     pub limits: HelloLimits,
+}
+
+impl Hello {
+    /// What the user of a session is told, whose role this is.
+    #[must_use]
+    pub fn of(session: &Session, role: UserRole, epoch: u64, limits: &Limits) -> Self {
+        Self {
+            user: session.who.uid.clone(),
+            name: session.who.name.to_string(),
+            role: role.word(),
+            conference: session.who.conference.clone(),
+            session: session.id.to_string(),
+            epoch: Epoch(epoch),
+            limits: limits.into(),
+        }
+    }
 }
 
 /// A live session.

@@ -100,11 +100,12 @@ function Open({ route, onShortcuts }: { route: Route; onShortcuts: () => void })
     return <ConversationPlace id={route.conversation} at={route.at} back={route.area === "search" ? to.search(route.query, route.within) : to.chats} />;
   }
   if (route.person !== undefined) return <PersonView user={route.person} />;
+  const [title, text] = t.conversation.none[route.area];
   return (
     <div className="empty-state">
       <Icon.Logo size={64} />
-      <h2>{t.conversation.none}</h2>
-      <p>{t.conversation.noneText}</p>
+      <h2>{title}</h2>
+      <p>{text}</p>
       <p className="faint">{t.conversation.keys}</p>
     </div>
   );

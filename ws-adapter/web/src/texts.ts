@@ -68,8 +68,11 @@ export const t = {
   },
 
   conversation: {
-    none: "Pick a conversation",
-    noneText: "Your channels, groups and direct chats are on the left.",
+    none: {
+      chats: ["Pick a conversation", "Your channels, groups and direct chats are on the left."],
+      people: ["Pick a person", "See who they are and write to them."],
+      search: ["Find what was said", "What you open shows up here, in its place."],
+    },
     keys: "Press ? for keyboard shortcuts.",
     back: "Back to chats",
     details: "Details",

@@ -1,5 +1,7 @@
 //! What is in a message: the parts that say what happened, between the head and what is said about the sender.
 
+use std::borrow::Cow;
+
 use hallway_broker::ids::Uid;
 use hallway_broker::model::{Body, Message, Via};
 
@@ -56,8 +58,9 @@ pub fn write_content(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoin
 }
 
 fn write_message(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<'_>, message: &Message, shape: Shape) -> Option<()> {
-    write_body(xml, stanzas, outgoing, &message.text, &message.attachments, shape);
-    for url in &message.attachments {
+    let urls: Vec<Cow<'_, str>> = message.attachments.iter().map(|url| stanzas.url_of(url)).collect();
+    write_body(xml, stanzas, outgoing, &message.text, &urls, shape);
+    for url in &urls {
         xml.open("x", ns::OOB).inside().child("url", url).close("x"); // XEP-0066 §3
     }
     for uid in message.mentions.iter().filter_map(|mention| Uid::parse(mention).ok()) {
@@ -75,20 +78,13 @@ fn write_message(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<'_
 }
 
 /// Appends a body with all that those need in it who do not know replies and attachments, and says which part of it that is (XEP-0428).
-fn write_body<T: AsRef<str>>(
-    xml: &mut Writer<'_>,
-    stanzas: &Stanzas,
-    outgoing: &Outgoing<'_>,
-    text: &str,
-    attachments: &[T],
-    shape: Shape,
-) {
+fn write_body(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<'_>, text: &str, attachments: &[Cow<'_, str>], shape: Shape) {
     let quoted = outgoing.reply_to.map(|original| quote(original.name, original.text)).unwrap_or_default();
     xml.open_child("body").inside().text(&quoted).text(text);
     // A text that is the file's URL is how clients send files.
-    let urls = if attachments.iter().any(|url| url.as_ref() == text) { &[] } else { attachments };
+    let urls = if attachments.iter().any(|url| url == text) { &[] } else { attachments };
     for url in urls {
-        xml.text("\n").text(url.as_ref());
+        xml.text("\n").text(url);
     }
     xml.close("body");
     let quoted_chars = quoted.chars().count();
@@ -98,7 +94,7 @@ fn write_body<T: AsRef<str>>(
     }
     if !urls.is_empty() {
         let start = quoted_chars + text.chars().count();
-        let urls_chars: usize = urls.iter().map(|url| 1 + url.as_ref().chars().count()).sum();
+        let urls_chars: usize = urls.iter().map(|url| 1 + url.chars().count()).sum();
         write_fallback(xml, ns::OOB, Some((start, start + urls_chars)));
     }
 }
@@ -126,7 +122,7 @@ fn write_fallback(xml: &mut Writer<'_>, extension: &'static str, region: Option<
 /// XEP-0308 §3. A message that has been deleted since has no texts any more, and no edits to tell of.
 fn write_edit(xml: &mut Writer<'_>, stanzas: &Stanzas, outgoing: &Outgoing<'_>, text: &str, shape: Shape) -> Option<()> {
     let target = outgoing.target.filter(|_| !text.is_empty())?;
-    write_body::<&str>(xml, stanzas, outgoing, text, &[], shape);
+    write_body(xml, stanzas, outgoing, text, &[], shape);
     xml.open("replace", ns::CORRECT).attr("id", target.message_id()).empty();
     Some(())
 }

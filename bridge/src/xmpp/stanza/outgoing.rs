@@ -4,8 +4,10 @@
 //! An event says what it changes by a seq; XMPP wants ids, and repeats what it is about. What the event does not hold itself, the caller
 //! looks up and gives along ([`Outgoing`]).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use hallway_broker::files::capability_in;
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::model::{Body, Event};
 
@@ -126,13 +128,30 @@ pub struct Occupant<'a> {
 pub struct Stanzas {
     pub(super) names: Names,
     occupants: OccupantIds,
+    /// Where the server's own URLs are, as `https://chat.example`; empty when nothing is served over HTTP.
+    site: Arc<str>,
 }
 
 impl Stanzas {
     /// Stanzas under these names.
     #[must_use]
     pub fn new(names: Names, occupants: OccupantIds) -> Self {
-        Self { names, occupants }
+        Self { names, occupants, site: "".into() }
+    }
+
+    /// The same, for a server that people reach at this URL.
+    #[must_use]
+    pub fn at_site(self, url: &str) -> Self {
+        Self { site: url.trim_end_matches('/').into(), ..self }
+    }
+
+    /// An attachment's URL as clients fetch it. What it says of the file behind `#` is not theirs: some take that for a key.
+    pub(super) fn url_of<'u>(&self, attachment: &'u str) -> Cow<'u, str> {
+        if capability_in(attachment).is_none() {
+            return Cow::Borrowed(attachment);
+        }
+        let path = attachment.split('#').next().unwrap_or_default();
+        if path.starts_with('/') { format!("{}{path}", self.site).into() } else { path.into() }
     }
 
     /// The conference's names.

@@ -1,5 +1,6 @@
 //! The extensions in a message, each found by its name and namespace in one walk over its children.
 
+use hallway_broker::files::capability_in;
 use hallway_broker::limits::{MAX_ATTACHMENTS, MAX_MENTIONS};
 use minidom::Element;
 
@@ -100,7 +101,8 @@ impl<'m> Payloads<'m> {
         let understood = |namespace: Option<&str>| match namespace {
             Some(ns::REPLY) => self.reply.is_some(),
             Some(ns::REACTIONS) => self.reactions.is_some(),
-            Some(ns::OOB) => !self.oob.is_empty(),
+            // The URL of a file elsewhere is part of the text.
+            Some(ns::OOB) => !self.oob.is_empty() && self.urls().all(|url| capability_in(&url).is_some()),
             Some(_) => false,
             // XEP-0428 §2.2 wants one; without it, it is for whatever is there
             None => self.reply.is_some() || self.reactions.is_some(),
@@ -121,10 +123,10 @@ impl<'m> Payloads<'m> {
         mentions
     }
 
-    /// URLs of attached files; of too many, one more than may be.
+    /// URLs of attached files, which are this server's; of too many, one more than may be.
     #[must_use]
     pub fn attachments(&self) -> Vec<String> {
-        self.urls().take(MAX_ATTACHMENTS + 1).collect()
+        self.urls().filter(|url| capability_in(url).is_some()).take(MAX_ATTACHMENTS + 1).collect()
     }
 
     /// XEP-0066 §3. Only what a browser can fetch is of use to everybody.

@@ -26,7 +26,7 @@ fn names() -> Names {
 }
 
 fn stanzas() -> Stanzas {
-    Stanzas::new(names(), OccupantIds::new([7; 16]))
+    Stanzas::new(names(), OccupantIds::new([7; 16])).at_site("https://chat.example/")
 }
 
 fn occupant_id(who: &str) -> String {

@@ -8,14 +8,14 @@ use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::model::{
-    Belongings, Conference, Conversation, Entry, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored, StoredTotals,
-    Token, User,
+    Belongings, Conference, Conversation, Entry, File, FileId, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored,
+    StoredTotals, Token, Uploads, User,
 };
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEhiIjkKmnopqQrRsStuUvwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEfFgGhiIjkKmnopqQrRsStuUvwx";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -69,6 +69,8 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'e' => whole::<Entry>(value).is_some(),
         // `Erasure`: where it goes on.
         b'E' => whole::<(Vec<u8>, u64)>(value).is_some(),
+        b'f' => whole::<File>(value).is_some(),
+        b'G' => whole::<Uploads>(value).is_some(),
         b'h' => whole::<ConferenceHead>(value).is_some(),
         b'i' => whole::<Idempotency>(value).is_some(),
         b'I' => whole::<Invite>(value).is_some(),
@@ -88,7 +90,7 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'U' => whole::<User>(value).is_some(),
         b'v' => whole::<String>(value).is_some(),
         b'x' => whole::<u64>(value).is_some(),
-        b'b' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
+        b'b' | b'F' | b'g' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
         _ => return None,
     })
 }
@@ -157,7 +159,10 @@ impl Walk<'_> {
                 Some((blocker, blocked)) => Ok(self.has_user(parts.conf, uid(blocker))? && self.has_user(parts.conf, uid(blocked))?),
                 None => Ok(false),
             },
-            b'B' => self.has_user(parts.conf, uid(parts.rest)),
+            b'B' | b'G' => self.has_user(parts.conf, uid(parts.rest)),
+            b'f' => self.check_file(parts, value),
+            b'F' => self.has_file(parts.conf, parts.rest),
+            b'g' => self.has_file(parts.conf, parts.rest.get(8..).unwrap_or_default()),
             b'k' => self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of))),
             b'K' => self.has_node_of(parts, None),
             b'o' => self.has_node_of(parts, whole::<String>(value)),
@@ -194,6 +199,23 @@ impl Walk<'_> {
             (_, Some(id)) => self.has(&keys::item(parts.conf, &of, node, &id)),
             (_, None) => self.has(&keys::node(parts.conf, &of, node)),
         }
+    }
+
+    /// Whether a file's owner is there; and its bytes, as they were brought.
+    fn check_file(&mut self, parts: &Parts<'_>, value: &[u8]) -> Result<bool, StateError> {
+        let Some((file, id)) = whole::<File>(value).zip(parts.rest.try_into().ok().map(FileId)) else { return Ok(false) };
+        if let Some(files) = &self.files
+            && let Err(what) = files.verify(parts.conf, id, &file)
+        {
+            self.report.problem(format!("the bytes of the file '{}' of {}: {what}", file.name, file.owner));
+        }
+        self.report.files += 1;
+        Ok(self.has_user(parts.conf, Some(file.owner.clone()))? && self.has(&keys::user_file(parts.conf, &file.owner, id))?)
+    }
+
+    /// Whether the file is there whose id ends a key.
+    fn has_file(&self, conf: ConfNo, rest: &[u8]) -> Result<bool, StateError> {
+        keys::id_of_file(rest).map_or(Ok(false), |id| self.has(&keys::file(conf, id)))
     }
 
     fn has(&self, key: &[u8]) -> Result<bool, StateError> {

@@ -4,13 +4,18 @@
 //! - [`input`]: single bad messages and frames, as a table.
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
+//! - [`files`]: files that mean harm. [`events`]: streams of events that nobody reads.
 //! - [`signin`]: tokens, tickets and invitations that let nobody in.
+//! - [`socketio`]: the same over Socket.IO, and long polling.
 //! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
+mod events;
+mod files;
 mod flood;
 mod input;
 pub mod signin;
+mod socketio;
 pub mod xmpp;
 
 use std::time::Duration;
@@ -40,6 +45,8 @@ pub fn run(report: &mut Report) -> Result<()> {
     let (memory, pair) = (MemoryWatch::start(&server)?, Pair::start(&server, "talkers")?);
     input::run(&server, &token, report);
     flood::run(&server, &token, report);
+    files::run(&server, &token, report);
+    events::run(&server, &token, report);
     report.check("hostile: the others did not notice", || {
         let latency = pair.stop()?;
         ensure!(latency.p99 <= OTHERS_P99, "{latency}: over {OTHERS_P99:?}");
@@ -51,7 +58,8 @@ pub fn run(report: &mut Report) -> Result<()> {
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
     bounds::run(report);
-    signin::run(report)
+    signin::run(report)?;
+    socketio::run(report)
 }
 
 /// The same process is there, healthy, and talks to somebody new.

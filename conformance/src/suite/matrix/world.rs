@@ -203,6 +203,7 @@ impl<'s> World<'s> {
             "message.edit.own" | "message.edit.other" => ("message.edit", about(json!({"seq": seq, "text": "y"}))),
             "message.delete.own" | "message.delete.other" => ("message.delete", about(json!({"seq": seq}))),
             "message.react" => ("message.react", about(json!({"seq": seq, "emoji": "👍"}))),
+            "message.search" => ("message.search", about(json!({"query": "something"}))),
             "conversation.update" => ("conversation.update", about(json!({"title": "Another title"}))),
             "conversation.join" => ("conversation.join", about(json!({}))),
             "conversation.leave" => ("conversation.leave", about(json!({}))),

@@ -130,10 +130,12 @@ export class Follower {
     this.told.list(rows);
     const most = this.hello?.limits?.subscriptions ?? MAX_ROWS;
     const ids = new Set(this.wanted);
-    // What happens between the list and the subscription is caught up from the row's seq on.
-    for (const { conversation, seq } of this.which === "all" ? rows : []) {
+    const news = this.seqs.size > 0;
+    // What happens between the list and the subscription is caught up from the row's seq on. A direct conversation that we did not know of
+    // began while we were there or away: all of it is news.
+    for (const { conversation, seq, kind } of this.which === "all" ? rows : []) {
       if (ids.size < most) ids.add(conversation);
-      if (!this.seqs.has(conversation)) this.seqs.set(conversation, seq);
+      if (!this.seqs.has(conversation)) this.seqs.set(conversation, news && kind === "direct" ? 0 : seq);
     }
     await this.catchUp([...ids]);
   }

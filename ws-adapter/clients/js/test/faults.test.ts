@@ -1,5 +1,8 @@
 /** Networks that break, servers that are killed, pages that are reloaded: everything said is stored once, and told once and in order. */
 
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { memoryStorage, type ChatEvent, type Hallway, type Placed } from "hallway-client";
 import { Proxy } from "./proxy.js";
@@ -172,4 +175,59 @@ test("a link that went silent is noticed and replaced", async () => {
   await until("it is online again", () => client.state.status === "online");
   expect(states).toContain("waiting");
   proxy.stop();
+});
+
+test("a reader that was away for long is told all of it, in order, and a sender over the rate loses nothing", async () => {
+  const [sender, reader] = [await server.person("ned"), await server.person("ola")];
+  const id = await sender.openDirect("ola");
+  await until("she has it in her list", () => reader.conversations.get(id));
+  const seen: string[] = [];
+  reader.on("message", (event) => event.conversation === id && seen.push(event.text));
+  reader.conversation(id);
+  reader.pause();
+  const said: string[] = [];
+  while (said.length < 1_150) {
+    if (sender.outgoing().length > 500) await new Promise((resolve) => setTimeout(resolve, 10));
+    else sender.send(id, `long ${said.push(`long ${said.length}`) - 1}`);
+  }
+  await until("all are sent", () => sender.outgoing().length === 0, 30_000);
+  reader.resume();
+  await until("she has read all", () => seen.length >= said.length);
+  expect(seen).toEqual(said);
+  expect(reader.conversations.get(id)?.unread).toBe(said.length);
+}, 60_000);
+
+test("a restored server is another epoch: what is seen is what it has, and what is said from then on arrives", async () => {
+  const [client, other] = [await server.person("pia"), await server.person("quin")];
+  const id = await client.openDirect("quin");
+  const store = client.conversation(id);
+  await store.send("before the backup").placed;
+  const file = join(tmpdir(), `hallway-client-${process.pid}.backup`);
+  server.command("backup", file);
+  for (const text of ["after it", "and lost"]) await store.send(text).placed;
+  const texts = (): string[] => store.getSnapshot().items.flatMap((item) => (item.kind === "message" ? [item.text] : []));
+  await until("all are shown", () => texts().length === 3);
+  let resynced = 0;
+  client.on("resync", () => (resynced += 1));
+  await server.kill("SIGTERM");
+  server.command("restore", file);
+  rmSync(file);
+  await server.run();
+  await until("it is read anew", () => client.state.status === "online" && resynced === 1 && texts().length === 1);
+  await store.send("from now on").placed;
+  await until("both have it", () => texts().length === 2 && other.conversations.get(id)?.last?.text === "from now on");
+  expect(texts()).toEqual(["before the backup", "from now on"]);
+});
+
+test("a refused token is asked for again, once", async () => {
+  const account = await server.account("rob");
+  const asked: boolean[] = [];
+  const getToken = async ({ refresh }: { refresh: boolean }): Promise<string> => {
+    asked.push(refresh);
+    return refresh ? account.token : "run out";
+  };
+  const client = server.client(account, { getToken }).connect();
+  await client.whenSynced();
+  expect(client.me?.user).toBe("rob");
+  expect(asked).toEqual([false, true]);
 });

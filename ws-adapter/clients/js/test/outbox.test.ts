@@ -182,6 +182,23 @@ test("kept before sent: nothing goes out that a reload would not know", async ()
   expect(sent).toHaveLength(1);
 });
 
+test("what one user said is not sent as another, and is there when the first one is back", async () => {
+  const { outbox, texts } = setUp();
+  const said = outbox.add("a", { text: "said before anybody was known" });
+  await outbox.identify("one|");
+  outbox.add("a", { text: "said by one" });
+  await settle();
+  await outbox.identify("two|");
+  outbox.start();
+  await settle();
+  expect(texts()).toEqual([]);
+  expect(outbox.list()).toEqual([]);
+  await expect(said.placed).rejects.toMatchObject({ reason: "signed_out" });
+  await outbox.identify("one|");
+  await settle();
+  expect(texts()).toEqual(["said before anybody was known", "said by one"]);
+});
+
 test("it is bounded", () => {
   const { outbox } = setUp();
   for (let number = 0; number < MAX_MESSAGES; number += 1) outbox.add("a", { text: "x" });

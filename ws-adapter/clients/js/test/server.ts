@@ -1,6 +1,6 @@
 /** A server of its own for a test: the real binary, on a free port, with its data in a directory that goes with it. */
 
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,6 +48,11 @@ export class Server {
       return;
     }
     throw new Error("the server did not become ready");
+  }
+
+  /** A command about its data, as an operator gives it. */
+  command(...words: string[]): void {
+    execFileSync(BINARY, [...words, "--data", this.data], { stdio: "ignore" });
   }
 
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {

@@ -57,6 +57,8 @@ test("what was done to messages on older pages is counted once", async () => {
   await alice.call("message.react", { conversation: "help", seq: first.seq, emoji: "🎉" });
   await alice.call("message.edit", { conversation: "help", seq: first.seq, text: "first, edited" });
   for (let number = 0; number < 130; number += 1) await alice.send("help", `message ${number}`).placed;
+  // On the newest page, while the reaction itself is on the older one.
+  await bob.call("message.react", { conversation: "help", seq: first.seq, emoji: "🎉", on: false });
   const dave = await server.person("dave");
   const store = dave.conversation("help");
   await until("the newest page is there", () => store.getSnapshot().status === "ready");
@@ -65,7 +67,7 @@ test("what was done to messages on older pages is counted once", async () => {
   expect(store.getSnapshot().complete).toBe(true);
   const [oldest] = messages(dave, "help");
   expect(oldest).toMatchObject({ seq: first.seq, text: "first, edited", edited: true });
-  expect(oldest?.reactions).toMatchObject([{ emoji: "🎉", count: 2 }]);
+  expect(oldest?.reactions).toMatchObject([{ emoji: "🎉", count: 1, users: ["alice"] }]);
   const seqs = messages(dave, "help").map(({ seq }) => seq ?? 0);
   expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
   expect(seqs).toHaveLength(131);
@@ -94,6 +96,25 @@ test("the list follows: a direct conversation comes up, unread is counted, and r
   });
   await until("alice sees how far he read", () => (hers.getSnapshot().readers.bob ?? 0) >= (row.last?.seq ?? 0));
   elsewhere.close();
+});
+
+test("the first words of a direct conversation are told as events, to who was there and to who comes back", async () => {
+  const account = await server.account("fred");
+  const before = server.client(account).connect();
+  await before.whenSynced();
+  const told: string[] = [];
+  const listen = (client: Hallway): unknown => client.on("message", ({ text, from }) => from !== "fred" && told.push(text));
+  listen(before);
+  await alice.send(await alice.openDirect("fred"), "first words").placed;
+  await until("he is told", () => told.includes("first words"));
+  const { cursor } = before;
+  before.close();
+  await bob.send(await bob.openDirect("fred"), "said while he was away").placed;
+  const after = server.client(account, cursor && { resume: JSON.parse(JSON.stringify(cursor)) });
+  listen(after);
+  after.connect();
+  await until("he is told what he missed", () => told.includes("said while he was away"));
+  expect(told).toEqual(["first words", "said while he was away"]);
 });
 
 test("typing, presence and members are told", async () => {

@@ -40,7 +40,7 @@ export function Details({ row, conversation, title, moderates, onClose }: Props)
         <button className="icon-button" aria-label={t.details.close} onClick={onClose}><Icon.Close /></button>
       </header>
       <div className="pane-body">
-        {partner ? <PersonCard user={partner} /> : (
+        {partner ? <PersonCard user={partner} here /> : (
           <>
             <div className="details-title">
               <Avatar id={row.conversation} name={title} kind={row.kind} size="large" />

@@ -8,7 +8,8 @@ import * as Icon from "../ui/icons";
 import { Confirm } from "../ui/Popup";
 import { go, to } from "../ui/route";
 
-export function PersonCard({ user }: { user: string }) {
+/** `here`: shown beside the direct chat with them. */
+export function PersonCard({ user, here }: { user: string; here?: boolean }) {
   const chat = useChat();
   const me = useMe();
   const person = usePerson(user);
@@ -27,7 +28,7 @@ export function PersonCard({ user }: { user: string }) {
       {person?.about && <p className="about" dir="auto">{person.about}</p>}
       {user !== me.user && (
         <div className="buttons">
-          <button className="button primary" onClick={() => chat.client.openDirect(user).then((id) => go(to.conversation(id)), complain)}><Icon.Chats size={18} />{t.people.message}</button>
+          {!here && <button className="button primary" onClick={() => chat.client.openDirect(user).then((id) => go(to.conversation(id)), complain)}><Icon.Chats size={18} />{t.people.message}</button>}
           <button className="button" onClick={() => (blocked ? void chat.block(user, false).catch(complain) : setAsking(true))}>{blocked ? t.people.unblock : t.people.block}</button>
         </div>
       )}

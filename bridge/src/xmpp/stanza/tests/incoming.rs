@@ -1,4 +1,5 @@
-use hallway_broker::ids::ConversationId;
+use hallway_broker::files::Capability;
+use hallway_broker::ids::{ConfNo, ConversationId};
 use minidom::Element;
 
 use super::{names, uid};
@@ -226,15 +227,21 @@ fn mentions_are_of_people_here() {
 
 #[test]
 fn files_are_urls() {
-    let url = "https://files.demo.example/a.png";
+    let key = Capability::new(ConfNo(1), [3; 16]);
+    let url = &format!("https://chat.demo.example/files/{key}/a.png");
     let x = format!("<x xmlns='jabber:x:oob'><url>{url}</url><desc>cat</desc></x>");
-    let with_file = |text: &str| [Said::Draft(Draft { attachments: vec![url.into()], ..draft(text) })];
+    let with_file = |text: &str| [Said::Draft(Draft { attachments: vec![url.clone()], ..draft(text) })];
     assert_eq!(read("chat", &format!("<body>{url}</body>{x}")), with_file(url));
     assert_eq!(read("chat", &format!("<body>look</body>{x}")), with_file("look"));
     assert_eq!(read("chat", &x), with_file(url));
     let fallback = "<fallback xmlns='urn:xmpp:fallback:0' for='jabber:x:oob'><body start='4'/></fallback>";
     assert_eq!(read("chat", &format!("<body>look\n{url}</body>{x}{fallback}")), with_file("look"));
     assert_eq!(read("chat", "<body>x</body><x xmlns='jabber:x:oob'><url>javascript:alert(1)</url></x>"), [Said::Draft(draft("x"))]);
+    // A file elsewhere is a link, and its URL stays in the text.
+    let elsewhere = "<x xmlns='jabber:x:oob'><url>https://files.example/a.png</url></x>";
+    let text = "look\nhttps://files.example/a.png";
+    assert_eq!(read("chat", &format!("<body>{text}</body>{elsewhere}{fallback}")), [Said::Draft(draft(text))]);
+    assert_eq!(read("chat", elsewhere), [Said::Draft(draft("https://files.example/a.png"))]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-use hallway_broker::ids::Uid;
+use hallway_broker::files::{Capability, path};
+use hallway_broker::ids::{ConfNo, Uid};
 use hallway_broker::model::{Body, Change, Event, Message};
 use minidom::Element;
 use xmpp_parsers::chatstates;
@@ -150,8 +151,10 @@ fn an_answer_quotes_for_those_who_know_no_replies() {
 
 #[test]
 fn files_and_people_are_named() {
-    let url = "https://files.demo.example/a.png?x=1&y=2";
-    let said = |text: &str| Message { mentions: words(&["bob", "*"]), attachments: words(&[url]), ..message(text) };
+    let path = path(&Capability::new(ConfNo(1), [3; 16]), "a&b.png");
+    let url = format!("https://chat.example{path}");
+    let attachment = format!("{path}#type=image/png&bytes=5");
+    let said = |text: &str| Message { mentions: words(&["bob", "*"]), attachments: words(&[&attachment]), ..message(text) };
     let told = groupchat(&Outgoing::new(&event(Body::Message(said("look, Bob"))), "ev5")).unwrap();
     assert_eq!(body(&told), format!("look, Bob\n{url}"));
     assert_eq!(element(&told, "x", ns::OOB).get_child("url", ns::OOB).unwrap().text(), url);
@@ -160,7 +163,7 @@ fn files_and_people_are_named() {
     assert_eq!(told.payloads.iter().filter(|payload| payload.name() == "reference").count(), 1);
     assert_eq!(element(&told, "fallback", ns::FALLBACK).attr("for"), Some(ns::OOB));
 
-    let told = groupchat(&Outgoing::new(&event(Body::Message(said(url))), "ev5")).unwrap();
+    let told = groupchat(&Outgoing::new(&event(Body::Message(said(&url))), "ev5")).unwrap();
     assert_eq!(body(&told), url);
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hallway_broker::files::{Capability, path};
 use hallway_broker::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use hallway_broker::model::{Body, Change, Entry, Event, Kind, Message, Place, Via};
 use minidom::Element;
@@ -30,7 +31,8 @@ fn uids() -> impl Strategy<Value = Uid> {
 }
 
 fn messages() -> impl Strategy<Value = Message> {
-    let urls = vec("https?://[a-z]{1,8}/[!-~é]{0,8}".prop_map(Arc::from), 0..3);
+    let url = |(random, name): ([u8; 16], String)| path(&Capability::new(ConfNo(1), random), &name);
+    let urls = vec((any::<[u8; 16]>(), "[!-~é]{1,8}").prop_map(url).prop_map(Arc::from), 0..3);
     let mentions = vec(prop_oneof![Just("*".to_owned()), "[a-z]{1,4}"].prop_map(Arc::from), 0..3);
     (arc(), arc(), urls, mentions, option::of(any::<u64>())).prop_map(|(client_id, text, attachments, mentions, deleted)| Message {
         client_id,
@@ -212,7 +214,7 @@ proptest! {
         prop_assert_eq!(&draft.text, &said(&message.text));
         let target = if in_room { "ev1" } else { "bobs-1" };
         prop_assert_eq!(draft.reply_to.as_ref().map(|target| target.id.as_str()), replies.then_some(target));
-        let attachments: Vec<_> = message.attachments.iter().map(ToString::to_string).collect();
+        let attachments: Vec<_> = message.attachments.iter().map(|path| format!("https://chat.example{path}")).collect();
         prop_assert_eq!(&draft.attachments, &attachments);
         let mut mentions: Vec<_> = message.mentions.iter().filter_map(|mention| Uid::parse(mention).ok()).map(Mention::User).collect();
         let mut seen = Vec::new();

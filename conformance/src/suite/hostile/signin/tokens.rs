@@ -137,8 +137,8 @@ fn expires(scene: &Scene) -> Result<String> {
     let token = scene.p256.token("p", &claims_with("brief", &json!({"exp": now() - 55})));
     let mut client = Client::sign_in(scene.server.http(), &token)?;
     let (mut mqtt, code) = mqtt_session(&scene.server, Version::V5, &token)?;
-    let (mut stream, said) = xmpp_stream(&scene.server, &token)?;
-    ensure!(code == 0 && said == "yes", "MQTT says {code:#x}, XMPP {said}");
+    let (mut stream, let_in) = xmpp_stream(&scene.server, &token)?;
+    ensure!(code == 0 && let_in == "yes", "MQTT says {code:#x}, XMPP {let_in}");
     stream.start()?;
     stream.bind("brief")?;
     let condition = stream.expect_end(ENDS_WITHIN)?;

@@ -10,7 +10,7 @@ use super::Scene;
 use super::doors::{DOORS, in_its_words, said};
 use crate::client::Connect;
 use crate::http::{Request, Response};
-use crate::jwt::{claims, claims_with};
+use crate::jwt::claims_with;
 use crate::suite::Report;
 
 /// How long a ticket is good, and a little.
