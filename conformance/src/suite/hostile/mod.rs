@@ -17,7 +17,7 @@ mod files;
 mod flood;
 mod input;
 pub mod signin;
-mod socketio;
+pub mod socketio;
 pub mod xmpp;
 
 use std::time::Duration;
