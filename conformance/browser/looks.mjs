@@ -52,6 +52,7 @@ export async function views(server, ann, bob, shots) {
     await page.emulateMedia({ colorScheme: "light", reducedMotion: "no-preference" });
   }
   await check("axe: menus and dialogs", async () => {
+    await ann.emulateMedia({ reducedMotion: "reduce" });
     await ann.evaluate(() => (location.hash = "#/c/lobby"));
     await open(ann, "Lobby");
     const last = ann.locator(".row").last();
@@ -83,7 +84,7 @@ export async function themes(ann) {
   await check("the look is chosen, and stays chosen", async () => {
     const ground = () => ann.evaluate(() => getComputedStyle(document.querySelector("main")).backgroundColor);
     await ann.emulateMedia({ colorScheme: "light" });
-    await ann.getByRole("link", { name: "You" }).click();
+    await ann.getByRole("link", { name: "You", exact: true }).click();
     const light = await ground();
     await ann.getByLabel("Dark").check({ force: true });
     await until(async () => (await ground()) !== light, "it is dark");

@@ -50,7 +50,7 @@ export async function files(ann, bob) {
 
 export async function search(ann) {
   await check("search: words are found, marked, and lead to the message", async () => {
-    await ann.getByRole("link", { name: "Search" }).first().click();
+    await ann.getByRole("link", { name: "Search", exact: true }).click();
     await ann.getByLabel("Search messages").fill("dear bob");
     const found = ann.locator(".pane .chat-row", { hasText: "hello dear bob" });
     await found.first().waitFor();
@@ -67,7 +67,7 @@ export async function sessions(server, browser, ann) {
   await check("sessions: another one is listed, and closed from here", async () => {
     const other = await browser.person("ann elsewhere");
     await logIn(other, server.url, "ann");
-    await ann.getByRole("link", { name: "You" }).click();
+    await ann.getByRole("link", { name: "You", exact: true }).click();
     await until(async () => (await ann.locator(".sessions li").count()) === 2, "two sessions").catch(async () => {
       await ann.reload();
       await until(async () => (await ann.locator(".sessions li").count()) === 2, "two sessions");

@@ -101,7 +101,7 @@ export async function talk(server, browser, ann, bob) {
   });
 
   await check("direct chat: opened from the people, with presence and read receipts", async () => {
-    await ann.getByRole("link", { name: "People" }).click();
+    await ann.getByRole("link", { name: "People", exact: true }).click();
     await ann.getByLabel("Find people by name").fill("berg");
     await ann.locator(".person-row", { hasText: "Bob Bergström" }).click();
     await ann.getByRole("button", { name: "Message", exact: true }).click();
@@ -116,7 +116,7 @@ export async function talk(server, browser, ann, bob) {
   });
 
   await check("presence in one's own words", async () => {
-    await ann.getByRole("link", { name: "You" }).click();
+    await ann.getByRole("link", { name: "You", exact: true }).click();
     await ann.getByLabel("In your own words").fill("at the coffee bar");
     await ann.getByLabel("Away").check({ force: true });
     await bob.locator(".conversation-head p", { hasText: "Away · at the coffee bar" }).waitFor();

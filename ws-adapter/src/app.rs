@@ -15,7 +15,7 @@ use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{File, Via};
-use hallway_broker::peers::Unauthenticated;
+use hallway_broker::peers::{Peers, Unauthenticated};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Who, blocking};
@@ -50,6 +50,9 @@ use crate::upload::{Upload, Uploads};
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
 
+/// Connections of one address that look at files.
+pub(crate) const VIEWERS_PER_ADDRESS: u32 = 4000;
+
 /// How fast each user sends over HTTP.
 pub(crate) type HttpRates = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
 
@@ -67,6 +70,8 @@ pub(crate) struct Shared {
     pub http_rates: Mutex<HttpRates>,
     /// Files that come in now.
     pub uploads: Uploads,
+    /// Connections that look at files.
+    pub viewers: Peers,
     /// Socket.IO.
     pub socketio: Arc<Edge>,
 }
@@ -203,10 +208,10 @@ impl App for Connection {
     async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
         let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
         self.sending(&who).take(hub)?;
-        Upload::begin(hub, &self.shared.uploads, who, bytes)
+        Upload::begin(hub, &self.shared.uploads, who, bytes).await
     }
 
-    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault> {
+    async fn file(&self, capability: &Capability, client: &Client) -> Result<(File, std::fs::File), Fault> {
         let (hub, conf, id) = (Arc::clone(&self.shared.hub), capability.conf(), capability.id());
         let found = blocking(move || {
             let record = hub.reader().file(conf, id)?.ok_or(Reason::UnknownFile)?;
@@ -215,8 +220,14 @@ impl App for Connection {
                 Reason::StoreError
             })?;
             Ok((record, bytes))
-        });
-        Ok(found.await?)
+        })
+        .await?;
+        // Who knows a file was told of it by somebody who has signed in: a whole venue may look at one picture.
+        if self.admitted.borrow().is_some() {
+            let viewer = self.shared.viewers.admit(client.address).ok_or(Reason::TooManySessions)?;
+            self.admitted.replace(Some(viewer));
+        }
+        Ok(found)
     }
 
     async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {

@@ -74,17 +74,18 @@ function Main() {
   const inside = route.conversation !== undefined || route.person !== undefined || route.area === "you";
   const showsPane = route.area !== "you" && !(narrow && inside);
   const showsMain = !narrow || inside;
+  const Pane = showsMain ? "section" : "main";
   return (
     <div className={`app ${narrow && inside && route.area !== "you" ? "inside" : ""}`}>
       <a className="skip" href="#main" onClick={(event) => (event.preventDefault(), document.querySelector<HTMLElement>(".messages, main")?.focus())}>{t.common.skip}</a>
       <Rail area={route.area} unread={unread} />
       <Banner />
       {showsPane && (
-        <section className="pane" aria-label={t.nav[route.area]}>
+        <Pane className="pane" {...(!showsMain && { id: "main", tabIndex: -1 })} aria-label={t.nav[route.area]}>
           {route.area === "chats" && <ChatsPane open={route.conversation} />}
           {route.area === "people" && <PeoplePane open={route.person} />}
           {route.area === "search" && <SearchPane key={route.within ?? ""} route={route} />}
-        </section>
+        </Pane>
       )}
       {showsMain && <main id="main" tabIndex={-1} className={route.area === "you" ? "wide" : ""}><Open route={route} onShortcuts={() => setOver("shortcuts")} /></main>}
       <Heard />

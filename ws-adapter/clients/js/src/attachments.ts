@@ -73,7 +73,9 @@ export async function upload(
   const headers = { Authorization: `Bearer ${token}`, "Content-Type": type };
   const body = file as Blob;
   if (onProgress && typeof XMLHttpRequest === "function") return withProgress(to, headers, body, onProgress, signal);
-  const answer = await fetch(to, { method: "POST", headers, body, ...(signal && { signal }) });
+  const answer = await fetch(to, { method: "POST", headers, body, ...(signal && { signal }) }).catch((error) => {
+    throw signal?.aborted ? error : new HallwayError("disconnected", String(error));
+  });
   const uploaded = finish(answer.status, await answer.text());
   onProgress?.(1);
   return uploaded;

@@ -87,105 +87,105 @@ export class Hallway extends Emitter<ClientEvents> {
   readonly people: People;
   readonly url: string;
 
-  private readonly connection: Connection;
-  private readonly outbox: Outbox;
-  private readonly follower: Follower;
-  private readonly opened = new Map<string, Conversation>();
-  private readonly storage: HallwayStorage;
-  private readonly around: Surroundings;
-  private readonly fetch: typeof globalThis.fetch;
-  private readonly stopWatching: Off;
-  private readonly reads = new Map<string, number>();
-  private readTimer: ReturnType<typeof setTimeout> | undefined;
-  private self: Me | undefined;
+  readonly #connection: Connection;
+  readonly #outbox: Outbox;
+  readonly #follower: Follower;
+  readonly #opened = new Map<string, Conversation>();
+  readonly #storage: HallwayStorage;
+  readonly #around: Surroundings;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #stopWatching: Off;
+  readonly #reads = new Map<string, number>();
+  #readTimer: ReturnType<typeof setTimeout> | undefined;
+  #self: Me | undefined;
 
   constructor(private readonly options: ClientOptions) {
     super();
     this.url = options.url.replace(/\/+$/, "");
-    this.storage = options.storage ?? defaultStorage();
-    this.fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
-    this.connection = new Connection({
+    this.#storage = options.storage ?? defaultStorage();
+    this.#fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
+    this.#connection = new Connection({
       url: this.url,
       getToken: (refresh) => this.token(refresh),
       conference: options.conference,
       device: options.device,
       WebSocket: this.webSocket,
-      fetch: this.fetch,
+      fetch: this.#fetch,
       transport: options.transport ?? "auto",
       backoffScale: options.backoffScale ?? 1,
     });
-    this.outbox = new Outbox(this.storage, (params) => this.call("message.send", params), this.warn);
+    this.#outbox = new Outbox(this.#storage, (params) => this.call("message.send", params), this.#warn);
     this.people = new People((method, params) => this.call(method, params));
-    this.conversations = new Conversations((id) => this.opened.get(id)?.touched());
-    this.around = this.surround();
-    this.follower = new Follower(this.connection, options.follow ?? "all", options.resume, {
+    this.conversations = new Conversations((id) => this.#opened.get(id)?.touched());
+    this.#around = this.#surround();
+    this.#follower = new Follower(this.#connection, options.follow ?? "all", options.resume, {
       list: (rows) => this.conversations.replace(rows),
-      event: (event) => this.happened(event),
+      event: (event) => this.#happened(event),
       notice: (notice) => {
         this.conversations.noticed(notice);
         this.emit("notice", notice);
       },
-      reset: (conversation) => this.reset(conversation),
-      refused: (conversation, error) => this.opened.get(conversation)?.refused(error),
-      following: (conversation) => void this.opened.get(conversation)?.load(),
+      reset: (conversation) => this.#reset(conversation),
+      refused: (conversation, error) => this.#opened.get(conversation)?.refused(error),
+      following: (conversation) => void this.#opened.get(conversation)?.load(),
       resync: (epoch) => this.emit("resync", { epoch }),
-      warn: this.warn,
+      warn: this.#warn,
     });
-    this.listen();
-    this.stopWatching = watchSurroundings(this, this.connection, options.backgroundMs ?? 60_000);
-    void this.remember();
+    this.#listen();
+    this.#stopWatching = watchSurroundings(this, this.#connection, options.backgroundMs ?? 60_000);
+    void this.#remember();
   }
 
   // ---- The connection
 
   get state(): State {
-    return this.connection.state;
+    return this.#connection.state;
   }
   /** Who one is; from an earlier time while there was no connection yet. */
   get me(): Me | undefined {
-    return this.self;
+    return this.#self;
   }
   get limits(): Limits | undefined {
-    return this.connection.hello?.limits;
+    return this.#connection.hello?.limits;
   }
   /** How far everything was told: what a later client takes as `resume`. */
   get cursor(): Cursor | undefined {
-    return this.follower.cursor;
+    return this.#follower.cursor;
   }
 
   /** Connects, and stays connected until `pause`, `close` or `signOut`. */
   connect(): this {
-    this.connection.connect();
+    this.#connection.connect();
     return this;
   }
   /** Ends the connection for now; messages can be said and wait. */
   pause(): void {
-    if (this.state.status !== "signedOut") this.connection.stop({ status: "paused" });
+    if (this.state.status !== "signedOut") this.#connection.stop({ status: "paused" });
   }
   /** Connects again after `pause`. */
   resume(): void {
-    if (this.state.status === "paused") this.connection.connect();
+    if (this.state.status === "paused") this.#connection.connect();
   }
   /** Ends the connection and this client. What was not sent stays in the storage. */
   close(): void {
-    this.stopWatching();
-    clearTimeout(this.readTimer);
-    this.connection.stop({ status: "idle" });
+    this.#stopWatching();
+    clearTimeout(this.#readTimer);
+    this.#connection.stop({ status: "idle" });
   }
   /** Ends the connection and forgets what is kept of this user here, unsent messages included. */
   async signOut(): Promise<void> {
-    this.connection.stop({ status: "signedOut", reason: "signed_out" });
-    this.reset();
+    this.#connection.stop({ status: "signedOut", reason: "signed_out" });
+    this.#reset();
     this.conversations.clear();
     this.people.clear();
-    this.self = undefined;
-    await this.outbox.clear();
-    await this.storage.remove(this.key("me"));
+    this.#self = undefined;
+    await this.#outbox.clear();
+    await this.#storage.remove(this.#key("me"));
   }
 
   /** Resolves when signed in and up to date; rejects when one has to sign in first. */
   whenSynced(): Promise<void> {
-    if (this.follower.synced) return Promise.resolve();
+    if (this.#follower.synced) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const offs = [
         this.on("synced", () => end(resolve)),
@@ -200,59 +200,59 @@ export class Hallway extends Emitter<ClientEvents> {
 
   /** Calls a method of the server; rejects with `offline` when there is no connection. */
   call<M extends Method>(method: M, params: Params<M>): Promise<Result<M>> {
-    return this.connection.call(method, params);
+    return this.#connection.call(method, params);
   }
 
   // ---- Conversations
 
   /** A conversation: followed from now on, and always the same object. */
   conversation(id: string): Conversation {
-    let conversation = this.opened.get(id);
+    let conversation = this.#opened.get(id);
     if (!conversation) {
-      conversation = new Conversation(id, this.around);
-      this.opened.set(id, conversation);
-      this.follower.follow(id);
+      conversation = new Conversation(id, this.#around);
+      this.#opened.set(id, conversation);
+      this.#follower.follow(id);
     }
     return conversation;
   }
 
   /** Says something. Goes out now or as soon as there is a connection; `placed` tells where it stands. @throws HallwayError `outbox_full` */
   send(conversation: string, draft: Draft | string): { id: string; placed: Promise<Placed> } {
-    return this.outbox.add(conversation, typeof draft === "string" ? { text: draft } : draft);
+    return this.#outbox.add(conversation, typeof draft === "string" ? { text: draft } : draft);
   }
   /** Sends a failed message again. */
   retry(id: string): void {
-    this.outbox.retry(id);
+    this.#outbox.retry(id);
   }
   /** Takes a message back that was not sent. */
   discard(id: string): void {
-    this.outbox.discard(id);
+    this.#outbox.discard(id);
   }
   /** What was not sent yet, in order. */
   outgoing(conversation?: string): Outgoing[] {
-    return this.outbox.list(conversation);
+    return this.#outbox.list(conversation);
   }
 
   /** Reads the list again. */
   refresh(): Promise<void> {
-    return this.follower.refresh();
+    return this.#follower.refresh();
   }
   /** The direct conversation with somebody, made when there is none; answers its id. */
   async openDirect(user: string): Promise<string> {
-    return this.listed((await this.call("conversation.open", { with: user })).conversation);
+    return this.#listed((await this.call("conversation.open", { with: user })).conversation);
   }
   /** Makes a group, or (staff) a channel; answers its id. */
   async create(params: Params<"conversation.create">): Promise<string> {
-    return this.listed((await this.call("conversation.create", params)).conversation);
+    return this.#listed((await this.call("conversation.create", params)).conversation);
   }
   async join(conversation: string): Promise<void> {
     await this.call("conversation.join", { conversation });
-    await this.listed(conversation);
-    this.follower.follow(conversation);
+    await this.#listed(conversation);
+    this.#follower.follow(conversation);
   }
   async leave(conversation: string): Promise<void> {
     await this.call("conversation.leave", { conversation });
-    this.follower.ended(conversation);
+    this.#follower.ended(conversation);
     await this.refresh();
   }
 
@@ -280,7 +280,10 @@ export class Hallway extends Emitter<ClientEvents> {
 
   /** Uploads a file; its `url` goes into `attachments` of a message. */
   async upload(file: Blob | ArrayBuffer | Uint8Array, options: UploadOptions = {}): Promise<Uploaded> {
-    return upload(this.url, await this.token(false), file, options, this.fetch);
+    const most = this.limits?.file_bytes ?? Infinity;
+    // Said at once: a server that is sent more closes, and the reason with it.
+    if ("size" in file ? file.size > most : file.byteLength > most) throw new HallwayError("too_large", `over ${most} bytes`, 1013);
+    return upload(this.url, await this.token(false), file, options, this.#fetch);
   }
 
   /** The token in use, for HTTP endpoints of the server. */
@@ -293,7 +296,7 @@ export class Hallway extends Emitter<ClientEvents> {
 
   /** A ticket, good for one upgrade (`/sock`, `/events`) within 30 s: what may be in a URL. */
   async ticket(): Promise<string> {
-    const answer = await this.fetch(`${this.url}/ticket`, { method: "POST", headers: { Authorization: `Bearer ${await this.token()}` } });
+    const answer = await this.#fetch(`${this.url}/ticket`, { method: "POST", headers: { Authorization: `Bearer ${await this.token()}` } });
     const body = await answer.json().catch(() => undefined);
     if (!answer.ok) throw refusal(body?.error, answer.status);
     return body.ticket;
@@ -305,123 +308,123 @@ export class Hallway extends Emitter<ClientEvents> {
 
   // ---- What happens
 
-  private readonly warn = (error: unknown): void => this.emit("warning", error);
+  readonly #warn = (error: unknown): void => this.emit("warning", error);
 
-  private listen(): void {
-    this.outbox.on("change", ({ message, gone }) => {
-      this.opened.get(message.conversation)?.outgoing(message, gone);
+  #listen(): void {
+    this.#outbox.on("change", ({ message, gone }) => {
+      this.#opened.get(message.conversation)?.outgoing(message, gone);
       if (!gone) this.emit("outgoing", message);
     });
-    this.connection.on("state", (state) => {
-      if (state.status !== "online") this.outbox.stop();
+    this.#connection.on("state", (state) => {
+      if (state.status !== "online") this.#outbox.stop();
       this.emit("state", state);
     });
-    this.connection.on("hello", (hello) => void this.greeted(hello));
-    this.connection.on("notification", ({ method, params }) => this.notified(method, params));
+    this.#connection.on("hello", (hello) => void this.#greeted(hello));
+    this.#connection.on("notification", ({ method, params }) => this.#notified(method, params));
   }
 
-  private async greeted(hello: Hello): Promise<void> {
+  async #greeted(hello: Hello): Promise<void> {
     const { user, name, role, conference, session } = hello;
-    const before = this.self?.user;
-    this.self = { user, name, role, conference, session };
-    if (before !== undefined && before !== user) this.reset();
+    const before = this.#self?.user;
+    this.#self = { user, name, role, conference, session };
+    if (before !== undefined && before !== user) this.#reset();
     this.emit("hello", hello);
-    void this.storage.set(this.key("me"), JSON.stringify({ user, name, role, conference })).catch(this.warn);
-    void this.outbox.identify(this.key(`${conference}|${user}|`));
-    this.outbox.start();
-    for (const conversation of this.opened.values()) conversation.touched();
-    if (!(await this.follower.sync(hello, this.opened.keys()))) return;
-    this.tellReads();
+    void this.#storage.set(this.#key("me"), JSON.stringify({ user, name, role, conference })).catch(this.#warn);
+    void this.#outbox.identify(this.#key(`${conference}|${user}|`));
+    this.#outbox.start();
+    for (const conversation of this.#opened.values()) conversation.touched();
+    if (!(await this.#follower.sync(hello, this.#opened.keys()))) return;
+    this.#tellReads();
     this.emit("synced", undefined);
   }
 
-  private notified(method: string, params: unknown): void {
+  #notified(method: string, params: unknown): void {
     const { conversation, from, name, on, seq } = params as { conversation: string; from: string; name: string; on: boolean; seq: number };
     if (method === "typing") {
-      if (from !== this.self?.user) this.opened.get(conversation)?.typed(from, name, on);
-    } else if (method === "read") this.readBy(conversation, from, seq);
+      if (from !== this.#self?.user) this.#opened.get(conversation)?.typed(from, name, on);
+    } else if (method === "read") this.#readBy(conversation, from, seq);
     else if (method === "presence") this.people.present(params as Notifications["presence"]);
-    else return this.follower.notified(method, params);
+    else return this.#follower.notified(method, params);
     this.emit(method as "typing", params as Notifications["typing"]);
   }
 
-  private happened(event: ChatEvent): void {
-    this.conversations.apply(event, this.self?.user);
-    this.opened.get(event.conversation)?.apply(event);
+  #happened(event: ChatEvent): void {
+    this.conversations.apply(event, this.#self?.user);
+    this.#opened.get(event.conversation)?.apply(event);
     if (event.kind === "message") this.emit("message", event);
     else if (event.kind === "member") this.emit("member", event);
     else this.emit("event", event);
   }
 
-  private readBy(conversation: string, user: string, seq: number): void {
-    this.opened.get(conversation)?.readBy(user, seq);
+  #readBy(conversation: string, user: string, seq: number): void {
+    this.#opened.get(conversation)?.readBy(user, seq);
     const row = this.conversations.get(conversation);
-    if (user !== this.self?.user || !row || seq <= row.read) return;
+    if (user !== this.#self?.user || !row || seq <= row.read) return;
     // Another session of ours read it: all of it, or we ask how much is left.
     this.conversations.patch(conversation, { read: seq });
     if (seq >= (row.last?.seq ?? row.seq)) this.conversations.patch(conversation, { unread: 0 });
     else this.call("conversation.read", { conversation, seq }).then(({ unread }) => this.conversations.patch(conversation, { unread }), () => {});
   }
 
-  private markRead(conversation: string, seq: number): void {
+  #markRead(conversation: string, seq: number): void {
     const row = this.conversations.get(conversation);
-    if (!row?.member || seq <= row.read || seq <= (this.reads.get(conversation) ?? 0)) return;
-    this.reads.set(conversation, seq);
+    if (!row?.member || seq <= row.read || seq <= (this.#reads.get(conversation) ?? 0)) return;
+    this.#reads.set(conversation, seq);
     const change: Partial<ConversationRow> = seq >= (row.last?.seq ?? row.seq) ? { read: seq, unread: 0 } : { read: seq };
     this.conversations.patch(conversation, change);
-    this.readTimer ??= setTimeout(() => this.tellReads(), 200);
+    this.#readTimer ??= setTimeout(() => this.#tellReads(), 200);
   }
 
   /** Tells how far one has read; what fails is told after the next connection. */
-  private tellReads(): void {
-    clearTimeout(this.readTimer);
-    this.readTimer = undefined;
+  #tellReads(): void {
+    clearTimeout(this.#readTimer);
+    this.#readTimer = undefined;
     if (this.state.status !== "online") return;
-    for (const [conversation, seq] of [...this.reads]) {
+    for (const [conversation, seq] of [...this.#reads]) {
       this.call("conversation.read", { conversation, seq }).then(
-        () => this.reads.get(conversation) === seq && this.reads.delete(conversation),
-        (error: HallwayError) => error.passing || this.reads.delete(conversation),
+        () => this.#reads.get(conversation) === seq && this.#reads.delete(conversation),
+        (error: HallwayError) => error.passing || this.#reads.delete(conversation),
       );
     }
   }
 
   /** Forgets what was read of a conversation, or of all. */
-  private reset(conversation?: string): void {
-    if (conversation === undefined) this.reads.clear();
-    for (const [id, opened] of this.opened) if (conversation === undefined || id === conversation) opened.reset();
+  #reset(conversation?: string): void {
+    if (conversation === undefined) this.#reads.clear();
+    for (const [id, opened] of this.#opened) if (conversation === undefined || id === conversation) opened.reset();
   }
 
-  private async listed(conversation: string): Promise<string> {
+  async #listed(conversation: string): Promise<string> {
     await this.refresh();
     return conversation;
   }
 
-  private surround(): Surroundings {
+  #surround(): Surroundings {
     return {
       url: this.url,
       call: (method, params) => this.call(method, params),
       send: (conversation, draft) => this.send(conversation, draft),
-      outgoing: (conversation) => this.outbox.list(conversation),
+      outgoing: (conversation) => this.#outbox.list(conversation),
       row: (conversation) => this.conversations.get(conversation),
-      markRead: (conversation, seq) => this.markRead(conversation, seq),
-      me: () => this.self,
+      markRead: (conversation, seq) => this.#markRead(conversation, seq),
+      me: () => this.#self,
     };
   }
 
-  private key(what: string): string {
+  #key(what: string): string {
     return `hallway|${this.url}|${what}`;
   }
 
   /** Who one was when this client was here last, so that what was not sent is seen before there is a connection. */
-  private async remember(): Promise<void> {
+  async #remember(): Promise<void> {
     const { user, name = user, conference } = this.options;
-    if (user && conference) this.self = { user, name: name ?? user, conference };
+    if (user && conference) this.#self = { user, name: name ?? user, conference };
     else {
-      const kept = await this.storage.get(this.key("me")).catch(this.warn);
-      if (!kept || this.self) return;
-      this.self = JSON.parse(kept) as Me;
+      const kept = await this.#storage.get(this.#key("me")).catch(this.#warn);
+      if (!kept || this.#self) return;
+      this.#self = JSON.parse(kept) as Me;
     }
-    void this.outbox.identify(this.key(`${this.self.conference}|${this.self.user}|`));
+    void this.#outbox.identify(this.#key(`${this.#self.conference}|${this.#self.user}|`));
   }
 }
 

@@ -59,18 +59,18 @@ export class Connection extends Emitter<Events> {
   state: State = { status: "idle" };
   hello: Hello | undefined;
 
-  private link: Link | undefined;
-  private readonly calls = new Map<number, Pending>();
-  private nextId = 1;
-  private attempt = 0;
-  private unopened = 0;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private pulse: ReturnType<typeof setInterval> | undefined;
-  private seen = 0;
-  private askedToWaitMs = 0;
-  private refreshed = false;
+  #link: Link | undefined;
+  readonly #calls = new Map<number, Pending>();
+  #nextId = 1;
+  #attempt = 0;
+  #unopened = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pulse: ReturnType<typeof setInterval> | undefined;
+  #seen = 0;
+  #askedToWaitMs = 0;
+  #refreshed = false;
   /** Grows with every dial and stop, so that what was under way for an earlier one is recognised. */
-  private era = 0;
+  #era = 0;
 
   constructor(private readonly options: ConnectionOptions) {
     super();
@@ -80,25 +80,25 @@ export class Connection extends Emitter<Events> {
     return this.state.status === "online";
   }
   get followsAll(): boolean {
-    return this.link?.followsAll ?? false;
+    return this.#link?.followsAll ?? false;
   }
 
   /** Connects now unless it is connected or about to be. */
   connect(): void {
     if (this.state.status === "online" || this.state.status === "connecting") return;
-    if (this.state.status !== "waiting") this.attempt = 0;
-    void this.dial();
+    if (this.state.status !== "waiting") this.#attempt = 0;
+    void this.#dial();
   }
 
   /** Ends the connection and stays so. */
   stop(state: State): void {
-    this.drop(new HallwayError(state.status === "signedOut" ? "signed_out" : "offline"));
-    this.become(state);
+    this.#drop(new HallwayError(state.status === "signedOut" ? "signed_out" : "offline"));
+    this.#become(state);
   }
 
   /** Calls a method of the server. */
   call<M extends Method>(method: M, params: Params<M>, answerMs = ANSWER_MS): Promise<Result<M>> {
-    return this.online ? this.request(method, params, answerMs) : Promise.reject(new HallwayError("offline", "not connected"));
+    return this.online ? this.#request(method, params, answerMs) : Promise.reject(new HallwayError("offline", "not connected"));
   }
 
   /** Asks whether the link lives, and ends it if not. */
@@ -109,151 +109,151 @@ export class Connection extends Emitter<Events> {
 
   /** The link is known to be gone (the device says that it has no network). */
   lost(): void {
-    if (this.link) this.closed({ code: 1006 });
+    if (this.#link) this.#closed({ code: 1006 });
   }
 
-  private become(state: State): void {
+  #become(state: State): void {
     this.state = state;
     this.emit("state", state);
   }
 
-  private async dial(): Promise<void> {
-    this.drop(new HallwayError("disconnected"));
-    const era = this.era;
-    this.become({ status: "connecting" });
-    this.timer = setTimeout(() => this.closed({ code: 1006, error: new HallwayError("timeout", "the server does not answer") }), OPEN_MS);
+  async #dial(): Promise<void> {
+    this.#drop(new HallwayError("disconnected"));
+    const era = this.#era;
+    this.#become({ status: "connecting" });
+    this.#timer = setTimeout(() => this.#closed({ code: 1006, error: new HallwayError("timeout", "the server does not answer") }), OPEN_MS);
     try {
-      const token = await this.options.getToken(this.refreshed);
-      if (era === this.era) this.link = this.open(token, era);
+      const token = await this.options.getToken(this.#refreshed);
+      if (era === this.#era) this.#link = this.#open(token, era);
     } catch (error) {
-      if (era !== this.era) return;
-      this.refused(error instanceof HallwayError ? error : new HallwayError("offline", String(error)));
+      if (era !== this.#era) return;
+      this.#refused(error instanceof HallwayError ? error : new HallwayError("offline", String(error)));
     }
   }
 
-  private open(token: string, era: number): Link {
+  #open(token: string, era: number): Link {
     const { url, fetch, WebSocket, conference, device } = this.options;
     const current = <A extends unknown[]>(run: (...args: A) => void) => (...args: A): void => {
-      if (era === this.era) run(...args);
+      if (era === this.#era) run(...args);
     };
     const greet = async (hello?: Hello): Promise<void> => {
-      this.unopened = 0;
+      this.#unopened = 0;
       try {
         const about = { token, ...(conference && { conference }), ...(device && { device }) };
-        const answer = hello ?? (await this.request("session.hello", about, ANSWER_MS));
-        if (era === this.era) this.signedIn(answer);
+        const answer = hello ?? (await this.#request("session.hello", about, ANSWER_MS));
+        if (era === this.#era) this.#signedIn(answer);
       } catch (error) {
-        if (era === this.era) this.refused(error as HallwayError);
+        if (era === this.#era) this.#refused(error as HallwayError);
       }
     };
-    this.unopened += 1;
+    this.#unopened += 1;
     const events = {
       open: current((hello?: Hello) => void greet(hello)),
-      text: current((text: string) => this.receive(text)),
-      alive: current(() => void (this.seen = Date.now())),
-      closed: current((how: Closed) => this.closed(how)),
+      text: current((text: string) => this.#receive(text)),
+      alive: current(() => void (this.#seen = Date.now())),
+      closed: current((how: Closed) => this.#closed(how)),
     };
-    if (WebSocket && !this.bySse()) return webSocketLink(WebSocket, url, events);
+    if (WebSocket && !this.#bySse()) return webSocketLink(WebSocket, url, events);
     if (canStream()) return sseLink(fetch, url, token, events);
     throw new HallwayError("offline", "there is no WebSocket here: pass one as an option");
   }
 
-  private bySse(): boolean {
+  #bySse(): boolean {
     const { transport } = this.options;
     if (transport !== "auto") return transport === "sse";
-    return canStream() && this.unopened > WEBSOCKET_TRIES && this.unopened % 2 === 0;
+    return canStream() && this.#unopened > WEBSOCKET_TRIES && this.#unopened % 2 === 0;
   }
 
-  private signedIn(hello: Hello): void {
-    clearTimeout(this.timer);
+  #signedIn(hello: Hello): void {
+    clearTimeout(this.#timer);
     this.hello = hello;
-    this.attempt = 0;
-    this.refreshed = false;
-    this.seen = Date.now();
-    this.pulse = setInterval(() => Date.now() - this.seen >= HEARTBEAT_MS && this.probe(), HEARTBEAT_MS / 2);
-    (this.pulse as { unref?: () => void }).unref?.();
-    this.become({ status: "online" });
+    this.#attempt = 0;
+    this.#refreshed = false;
+    this.#seen = Date.now();
+    this.#pulse = setInterval(() => Date.now() - this.#seen >= HEARTBEAT_MS && this.probe(), HEARTBEAT_MS / 2);
+    (this.#pulse as { unref?: () => void }).unref?.();
+    this.#become({ status: "online" });
     this.emit("hello", hello);
   }
 
   /** Signing in did not go well. */
-  private refused(error: HallwayError): void {
-    if (error.code === 1001 && !this.refreshed) {
+  #refused(error: HallwayError): void {
+    if (error.code === 1001 && !this.#refreshed) {
       // The token may have run out: `getToken` is asked for a fresh one, once.
-      this.refreshed = true;
-      void this.dial();
+      this.#refreshed = true;
+      void this.#dial();
     } else if (isFinal(error)) {
-      this.refreshed = false;
+      this.#refreshed = false;
       this.stop({ status: "signedOut", reason: error.reason });
-    } else this.wait(error);
+    } else this.#wait(error);
   }
 
-  private closed({ code, error }: Closed): void {
+  #closed({ code, error }: Closed): void {
     if (code === CLOSED_BY_USER) this.stop({ status: "signedOut", reason: "session_closed" });
-    else if (error) this.refused(error);
-    else this.wait(new HallwayError("disconnected", "the connection broke"));
+    else if (error) this.#refused(error);
+    else this.#wait(new HallwayError("disconnected", "the connection broke"));
   }
 
-  private wait(error: HallwayError): void {
-    const asked = error.retryAfterMs ?? this.askedToWaitMs;
-    this.drop(new HallwayError("disconnected", error.message));
-    this.askedToWaitMs = 0;
-    const ms = backoff(this.attempt, asked) * this.options.backoffScale;
-    this.attempt += 1;
-    this.timer = setTimeout(() => void this.dial(), ms);
-    this.become({ status: "waiting", retryAt: Date.now() + ms, attempt: this.attempt, error });
+  #wait(error: HallwayError): void {
+    const asked = error.retryAfterMs ?? this.#askedToWaitMs;
+    this.#drop(new HallwayError("disconnected", error.message));
+    this.#askedToWaitMs = 0;
+    const ms = asked + backoff(this.#attempt) * this.options.backoffScale;
+    this.#attempt += 1;
+    this.#timer = setTimeout(() => void this.#dial(), ms);
+    this.#become({ status: "waiting", retryAt: Date.now() + ms, attempt: this.#attempt, error });
   }
 
   /** Forgets the link and everything that waits for it. */
-  private drop(error: HallwayError): void {
-    this.era += 1;
-    clearTimeout(this.timer);
-    clearInterval(this.pulse);
-    this.link?.close();
-    this.link = undefined;
-    for (const call of [...this.calls.values()]) call.reject(error);
+  #drop(error: HallwayError): void {
+    this.#era += 1;
+    clearTimeout(this.#timer);
+    clearInterval(this.#pulse);
+    this.#link?.close();
+    this.#link = undefined;
+    for (const call of [...this.#calls.values()]) call.reject(error);
   }
 
-  private request<M extends Method>(method: M, params: Params<M>, answerMs: number): Promise<Result<M>> {
-    const { link, era } = this;
+  #request<M extends Method>(method: M, params: Params<M>, answerMs: number): Promise<Result<M>> {
+    const [link, era] = [this.#link, this.#era];
     if (!link) return Promise.reject(new HallwayError("offline", "not connected"));
-    const id = this.nextId++;
+    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const end = <T>(settle: (value: T) => void) => (value: T): void => {
         clearTimeout(timer);
-        this.calls.delete(id);
+        this.#calls.delete(id);
         settle(value);
       };
       const timer = setTimeout(() => {
-        this.calls.get(id)?.reject(new HallwayError("timeout", "the server did not answer"));
-        if (era === this.era) this.closed({ code: 1006, error: new HallwayError("timeout", "the server does not answer") });
+        this.#calls.get(id)?.reject(new HallwayError("timeout", "the server did not answer"));
+        if (era === this.#era) this.#closed({ code: 1006, error: new HallwayError("timeout", "the server does not answer") });
       }, answerMs);
       const pending: Pending = { timer, resolve: end(resolve as (value: unknown) => void), reject: end(reject) };
-      this.calls.set(id, pending);
+      this.#calls.set(id, pending);
       link.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }), pending.reject);
     });
   }
 
-  private receive(text: string): void {
-    this.seen = Date.now();
+  #receive(text: string): void {
+    this.#seen = Date.now();
     const parsed = JSON.parse(text);
     for (const message of Array.isArray(parsed) ? parsed : [parsed]) {
-      if (message.method) this.notified(message.method, message.params);
-      else if (message.error) this.failed(message.id, refusal(message.error));
-      else this.calls.get(message.id)?.resolve(message.result);
+      if (message.method) this.#notified(message.method, message.params);
+      else if (message.error) this.#failed(message.id, refusal(message.error));
+      else this.#calls.get(message.id)?.resolve(message.result);
     }
   }
 
-  private failed(id: number, error: HallwayError): void {
-    this.calls.get(id)?.reject(error);
+  #failed(id: number, error: HallwayError): void {
+    this.#calls.get(id)?.reject(error);
     // The token or the session ended while it was in use.
-    if (error.code === 1001 && this.online) this.refused(error);
+    if (error.code === 1001 && this.online) this.#refused(error);
   }
 
-  private notified(method: string, params: unknown): void {
+  #notified(method: string, params: unknown): void {
     if (method === "notice") {
       const { reason, retry_after_ms: ms } = params as Notice;
-      if (reason === "draining") this.askedToWaitMs = ms ?? 0;
+      if (reason === "draining") this.#askedToWaitMs = ms ?? 0;
       if (reason === "session_closed" || reason === "session_ended") {
         this.emit("notification", { method, params });
         return this.stop({ status: "signedOut", reason });

@@ -122,21 +122,21 @@ interface Marks {
 }
 
 export class Conversation extends Store<ConversationSnapshot> {
-  private items: Item[] = [];
-  private events = new Map<number, ChatEvent>();
-  private readonly marks = new Map<number, Marks>();
-  private own: MessageItem[] = [];
-  private status: ConversationSnapshot["status"] = "loading";
-  private error: HallwayError | undefined;
-  private complete = false;
+  #items: Item[] = [];
+  #events = new Map<number, ChatEvent>();
+  readonly #marks = new Map<number, Marks>();
+  #own: MessageItem[] = [];
+  #status: ConversationSnapshot["status"] = "loading";
+  #error: HallwayError | undefined;
+  #complete = false;
   /** The oldest seq that was read, whatever its kind. */
-  private oldest: number | undefined;
-  private older: Promise<void> | undefined;
-  private readers: Record<string, number> = {};
-  private readonly typists = new Map<string, { name: string; timer: ReturnType<typeof setTimeout> }>();
-  private members: Map<string, Member> | undefined;
-  private saidTypingAt = 0;
-  private stopTypingTimer: ReturnType<typeof setTimeout> | undefined;
+  #oldest: number | undefined;
+  #older: Promise<void> | undefined;
+  #readers: Record<string, number> = {};
+  readonly #typists = new Map<string, { name: string; timer: ReturnType<typeof setTimeout> }>();
+  #members: Map<string, Member> | undefined;
+  #saidTypingAt = 0;
+  #stopTypingTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly id: string,
@@ -165,31 +165,31 @@ export class Conversation extends Store<ConversationSnapshot> {
 
   /** Says that one has read up to `seq`, or all of it. */
   read(seq?: number): void {
-    const last = seq ?? Math.max(this.items.at(-1)?.seq ?? 0, this.around.row(this.id)?.seq ?? 0);
+    const last = seq ?? Math.max(this.#items.at(-1)?.seq ?? 0, this.around.row(this.id)?.seq ?? 0);
     if (last) this.around.markRead(this.id, last);
   }
 
   /** Call it with every keystroke: it is told now and then, and taken back when the keystrokes end. */
   typing(on = true): void {
-    clearTimeout(this.stopTypingTimer);
+    clearTimeout(this.#stopTypingTimer);
     const now = Date.now();
     if (on) {
-      this.stopTypingTimer = setTimeout(() => this.typing(false), TYPING_MS);
-      if (now - this.saidTypingAt < TYPING_MS) return;
-    } else if (!this.saidTypingAt) return;
-    this.saidTypingAt = on ? now : 0;
+      this.#stopTypingTimer = setTimeout(() => this.typing(false), TYPING_MS);
+      if (now - this.#saidTypingAt < TYPING_MS) return;
+    } else if (!this.#saidTypingAt) return;
+    this.#saidTypingAt = on ? now : 0;
     this.around.call("conversation.typing", { conversation: this.id, on }).catch(() => {});
   }
 
   /** Loads the page before the oldest item. Does nothing when there is none, or one is being loaded. */
   loadOlder(limit = PAGE): Promise<void> {
-    if (this.complete || this.status !== "ready") return Promise.resolve();
-    this.older ??= this.page(limit).finally(() => {
-      this.older = undefined;
+    if (this.#complete || this.#status !== "ready") return Promise.resolve();
+    this.#older ??= this.#page(limit).finally(() => {
+      this.#older = undefined;
       this.changed();
     });
     this.changed();
-    return this.older;
+    return this.#older;
   }
 
   /** Loads who is in it; kept up to date from then on. */
@@ -201,28 +201,28 @@ export class Conversation extends Store<ConversationSnapshot> {
       after = page.members.at(-1)?.user;
       complete = page.complete || !after;
     }
-    this.members = members;
+    this.#members = members;
     this.changed();
   }
 
   /** The message with this seq, loaded alone when it is not among the items (what somebody replied to). */
   async message(seq: number): Promise<MessageItem | undefined> {
-    const found = this.items[this.index(seq)];
+    const found = this.#items[this.#index(seq)];
     if (found?.seq === seq) return found.kind === "message" ? found : undefined;
     const { events } = await this.around.call("conversation.history", { conversation: this.id, after: seq - 1, limit: 1 });
     const event = events[0];
-    return event?.seq === seq && event.kind === "message" ? this.sent(event) : undefined;
+    return event?.seq === seq && event.kind === "message" ? this.#sent(event) : undefined;
   }
 
   // ---- What the client tells it
 
   /** @internal Reads the newest page, once it is followed. */
   async load(): Promise<void> {
-    if (this.status === "ready") return;
+    if (this.#status === "ready") return;
     try {
-      await this.page(PAGE);
-      this.status = "ready";
-      this.error = undefined;
+      await this.#page(PAGE);
+      this.#status = "ready";
+      this.#error = undefined;
     } catch (error) {
       this.refused(error as HallwayError);
     }
@@ -232,57 +232,57 @@ export class Conversation extends Store<ConversationSnapshot> {
   /** @internal */
   refused(error: HallwayError): void {
     if (error.passing || error.code === 1001) return;
-    this.status = "refused";
-    this.error = error;
+    this.#status = "refused";
+    this.#error = error;
     this.changed();
   }
 
   /** @internal Another epoch: nothing of it is worth anything. */
   reset(): void {
-    this.items = [];
-    this.events.clear();
-    this.marks.clear();
-    this.oldest = undefined;
-    this.complete = false;
-    this.status = "loading";
-    this.readers = {};
+    this.#items = [];
+    this.#events.clear();
+    this.#marks.clear();
+    this.#oldest = undefined;
+    this.#complete = false;
+    this.#status = "loading";
+    this.#readers = {};
     this.changed();
   }
 
   /** @internal An event that is newer than all before. */
   apply(event: ChatEvent): void {
-    this.take([event]);
+    this.#take([event]);
     if (event.kind === "message") this.typed(event.from, "", false);
-    if (event.kind === "member") this.moved(event);
-    while (this.items.length > MAX_ITEMS) this.letGo(this.items.shift() as Item);
+    if (event.kind === "member") this.#moved(event);
+    while (this.#items.length > MAX_ITEMS) this.#letGo(this.#items.shift() as Item);
     this.changed();
   }
 
   /** @internal */
   typed(user: string, name: string, on: boolean): void {
-    const before = this.typists.get(user);
+    const before = this.#typists.get(user);
     if (!before && !on) return;
     clearTimeout(before?.timer);
-    this.typists.delete(user);
-    if (on) this.typists.set(user, { name, timer: setTimeout(() => this.typed(user, "", false), TYPING_FORGOTTEN_MS) });
+    this.#typists.delete(user);
+    if (on) this.#typists.set(user, { name, timer: setTimeout(() => this.typed(user, "", false), TYPING_FORGOTTEN_MS) });
     this.changed();
   }
 
   /** @internal */
   readBy(user: string, seq: number): void {
-    if ((this.readers[user] ?? 0) >= seq) return;
-    this.readers = { ...this.readers, [user]: seq };
+    if ((this.#readers[user] ?? 0) >= seq) return;
+    this.#readers = { ...this.#readers, [user]: seq };
     this.changed();
   }
 
   /** @internal One's own message on its way. */
   outgoing(message: Outgoing, gone = false): void {
-    const at = this.own.findIndex(({ key }) => key === message.id);
-    const arrived = message.placed && this.events.has(message.placed.seq);
+    const at = this.#own.findIndex(({ key }) => key === message.id);
+    const arrived = message.placed && this.#events.has(message.placed.seq);
     if (gone || arrived) {
-      if (at >= 0) this.own = this.own.filter((_, index) => index !== at);
-    } else if (at >= 0) this.own = this.own.map((item, index) => (index === at ? this.unsent(message) : item));
-    else this.own = [...this.own, this.unsent(message)];
+      if (at >= 0) this.#own = this.#own.filter((_, index) => index !== at);
+    } else if (at >= 0) this.#own = this.#own.map((item, index) => (index === at ? this.#unsent(message) : item));
+    else this.#own = [...this.#own, this.#unsent(message)];
     this.changed();
   }
 
@@ -297,61 +297,61 @@ export class Conversation extends Store<ConversationSnapshot> {
     return {
       conversation: this.id,
       row: this.around.row(this.id),
-      items: [...this.items, ...this.own],
-      status: this.status,
-      error: this.error,
-      complete: this.complete,
-      loadingOlder: this.older !== undefined,
-      readers: this.readers,
-      typing: [...this.typists].map(([user, { name }]) => ({ user, name })),
-      members: this.members && [...this.members.values()],
+      items: [...this.#items, ...this.#own],
+      status: this.#status,
+      error: this.#error,
+      complete: this.#complete,
+      loadingOlder: this.#older !== undefined,
+      readers: this.#readers,
+      typing: [...this.#typists].map(([user, { name }]) => ({ user, name })),
+      members: this.#members && [...this.#members.values()],
     };
   }
 
-  private async page(limit: number): Promise<void> {
-    const before = this.oldest;
+  async #page(limit: number): Promise<void> {
+    const before = this.#oldest;
     const { events, complete } = await this.around.call("conversation.history", {
       conversation: this.id,
       limit,
       ...(before !== undefined && { before }),
     });
-    if (before !== this.oldest) return; // it was reset meanwhile
-    this.complete = complete;
-    this.oldest = events[0]?.seq ?? before;
-    this.take(events);
+    if (before !== this.#oldest) return; // it was reset meanwhile
+    this.#complete = complete;
+    this.#oldest = events[0]?.seq ?? before;
+    this.#take(events);
     this.changed();
   }
 
   /** Takes up events in any order; those that are there already change nothing. */
-  private take(events: readonly ChatEvent[]): void {
+  #take(events: readonly ChatEvent[]): void {
     const fresh: Item[] = [];
     const marked = new Set<number>();
     for (const event of events) {
-      if (this.events.has(event.seq)) continue;
+      if (this.#events.has(event.seq)) continue;
       if (event.kind === "edit" || event.kind === "delete" || event.kind === "react") {
-        if (this.mark(event)) marked.add(event.target);
+        if (this.#mark(event)) marked.add(event.target);
         continue;
       }
-      this.events.set(event.seq, event);
-      if (event.kind === "message" && this.key(event) === event.client_id) this.own = this.own.filter(({ key }) => key !== event.client_id);
-      fresh.push(this.item(event));
+      this.#events.set(event.seq, event);
+      if (event.kind === "message" && this.#key(event) === event.client_id) this.#own = this.#own.filter(({ key }) => key !== event.client_id);
+      fresh.push(this.#item(event));
     }
-    this.insert(fresh);
-    for (const target of marked) this.render(target);
+    this.#insert(fresh);
+    for (const target of marked) this.#render(target);
   }
 
   /** Pages come in one piece, before or after what is there; anything else is sorted in. */
-  private insert(fresh: Item[]): void {
+  #insert(fresh: Item[]): void {
     if (!fresh.length) return;
     const [first, last] = [fresh[0]?.seq ?? 0, fresh.at(-1)?.seq ?? 0];
-    if (first > (this.items.at(-1)?.seq ?? 0)) for (const item of fresh) this.items.push(item);
-    else if (last < (this.items[0]?.seq ?? 0)) this.items = [...fresh, ...this.items];
-    else this.items = [...this.items, ...fresh].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+    if (first > (this.#items.at(-1)?.seq ?? 0)) for (const item of fresh) this.#items.push(item);
+    else if (last < (this.#items[0]?.seq ?? 0)) this.#items = [...fresh, ...this.#items];
+    else this.#items = [...this.#items, ...fresh].sort((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
   }
 
-  private mark(event: EditEvent | DeleteEvent | ReactEvent): boolean {
-    let marks = this.marks.get(event.target);
-    if (!marks) this.marks.set(event.target, (marks = {}));
+  #mark(event: EditEvent | DeleteEvent | ReactEvent): boolean {
+    let marks = this.#marks.get(event.target);
+    if (!marks) this.#marks.set(event.target, (marks = {}));
     if (event.kind === "delete") {
       if (marks.deleted) return false;
       marks.deleted = true;
@@ -368,43 +368,43 @@ export class Conversation extends Store<ConversationSnapshot> {
     return true;
   }
 
-  private render(target: number): void {
-    const at = this.index(target);
-    const event = this.events.get(target);
-    if (event?.kind === "message" && this.items[at]?.seq === target) this.items[at] = this.sent(event);
+  #render(target: number): void {
+    const at = this.#index(target);
+    const event = this.#events.get(target);
+    if (event?.kind === "message" && this.#items[at]?.seq === target) this.#items[at] = this.#sent(event);
   }
 
   /** Where an item with this seq is or would be. */
-  private index(seq: number): number {
-    let [low, high] = [0, this.items.length];
+  #index(seq: number): number {
+    let [low, high] = [0, this.#items.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.items[middle]?.seq ?? 0) < seq) low = middle + 1;
+      if ((this.#items[middle]?.seq ?? 0) < seq) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private letGo({ seq = 0 }: Item): void {
-    this.events.delete(seq);
-    this.marks.delete(seq);
-    this.oldest = this.items[0]?.seq;
-    this.complete = false;
+  #letGo({ seq = 0 }: Item): void {
+    this.#events.delete(seq);
+    this.#marks.delete(seq);
+    this.#oldest = this.#items[0]?.seq;
+    this.#complete = false;
   }
 
-  private item(event: ChatMessage | MemberEvent | SettingsEvent): Item {
+  #item(event: ChatMessage | MemberEvent | SettingsEvent): Item {
     const { kind, seq, from, name, ts } = event;
-    return kind === "message" ? this.sent(event) : { kind, key: String(seq), seq, from, name, ts, event };
+    return kind === "message" ? this.#sent(event) : { kind, key: String(seq), seq, from, name, ts, event };
   }
 
-  private sent(event: ChatMessage): MessageItem {
+  #sent(event: ChatMessage): MessageItem {
     const { seq, from, name, ts } = event;
-    const marks = this.marks.get(seq);
+    const marks = this.#marks.get(seq);
     const deleted = Boolean(event.deleted || marks?.deleted);
     const me = this.around.me()?.user;
     return {
       kind: "message",
-      key: this.key(event),
+      key: this.#key(event),
       seq,
       id: event.id,
       ...(event.client_id !== undefined && { clientId: event.client_id }),
@@ -414,10 +414,10 @@ export class Conversation extends Store<ConversationSnapshot> {
       text: deleted ? "" : (marks?.edit?.text ?? event.text),
       ...(event.reply_to !== undefined && { replyTo: event.reply_to }),
       mentions: event.mentions ?? [],
-      attachments: deleted ? [] : this.attachments(event.attachments),
+      attachments: deleted ? [] : this.#attachments(event.attachments),
       edited: Boolean(event.edited || marks?.edit),
       deleted,
-      reactions: deleted ? [] : this.reactions(event, marks, me),
+      reactions: deleted ? [] : this.#reactions(event, marks, me),
       own: from === me,
       ...(event.via !== undefined && { via: event.via }),
       state: "sent",
@@ -425,11 +425,11 @@ export class Conversation extends Store<ConversationSnapshot> {
   }
 
   /** Clients of other protocols use an id again, so theirs is no key. */
-  private key({ from, client_id: id, via, seq }: ChatMessage): string {
+  #key({ from, client_id: id, via, seq }: ChatMessage): string {
     return id && from === this.around.me()?.user && (via === "ws" || via === "http") ? id : String(seq);
   }
 
-  private reactions(event: ChatMessage, marks: Marks | undefined, me: string | undefined): Reaction[] {
+  #reactions(event: ChatMessage, marks: Marks | undefined, me: string | undefined): Reaction[] {
     const emojis = new Set([...Object.keys(event.reactions ?? {}), ...(marks?.reactions?.keys() ?? [])]);
     return [...emojis].flatMap((emoji) => {
       const known = marks?.reactions?.get(emoji);
@@ -440,7 +440,7 @@ export class Conversation extends Store<ConversationSnapshot> {
     });
   }
 
-  private unsent(message: Outgoing): MessageItem {
+  #unsent(message: Outgoing): MessageItem {
     const me = this.around.me();
     return {
       kind: "message",
@@ -453,7 +453,7 @@ export class Conversation extends Store<ConversationSnapshot> {
       text: message.text,
       ...(message.replyTo !== undefined && { replyTo: message.replyTo }),
       mentions: message.mentions ?? [],
-      attachments: this.attachments(message.attachments),
+      attachments: this.#attachments(message.attachments),
       edited: false,
       deleted: false,
       reactions: [],
@@ -463,16 +463,16 @@ export class Conversation extends Store<ConversationSnapshot> {
     };
   }
 
-  private attachments(urls: readonly string[] = []): Attachment[] {
+  #attachments(urls: readonly string[] = []): Attachment[] {
     return urls.map((url) => parseAttachment(url, this.around.url));
   }
 
-  private moved({ user, change, role, from, name }: MemberEvent): void {
-    if (!this.members || change === "invited") return;
-    this.members = new Map(this.members);
-    const before = this.members.get(user);
-    if (change === "joined") this.members.set(user, { user, name: user === from ? name : user, role: before?.role ?? "member" });
-    else if (change === "role") this.members.set(user, { ...(before ?? { user, name: user }), role: role ?? "member" });
-    else this.members.delete(user);
+  #moved({ user, change, role, from, name }: MemberEvent): void {
+    if (!this.#members || change === "invited") return;
+    this.#members = new Map(this.#members);
+    const before = this.#members.get(user);
+    if (change === "joined") this.#members.set(user, { user, name: user === from ? name : user, role: before?.role ?? "member" });
+    else if (change === "role") this.#members.set(user, { ...(before ?? { user, name: user }), role: role ?? "member" });
+    else this.#members.delete(user);
   }
 }

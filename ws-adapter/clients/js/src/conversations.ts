@@ -21,44 +21,44 @@ export function partnerOf(conversation: string, me: string | undefined): string 
 }
 
 export class Conversations extends Store<ConversationsSnapshot> {
-  private rows = new Map<string, ConversationRow>();
-  private invitations = new Map<string, Notice>();
-  private ready = false;
+  #rows = new Map<string, ConversationRow>();
+  #invitations = new Map<string, Notice>();
+  #ready = false;
 
   constructor(private readonly touched: (conversation: string) => void) {
     super();
   }
 
   get(conversation: string): ConversationRow | undefined {
-    return this.rows.get(conversation);
+    return this.#rows.get(conversation);
   }
 
   /** @internal */
   ids(): string[] {
-    return [...this.rows.keys()];
+    return [...this.#rows.keys()];
   }
 
   /** @internal What `conversation.list` answered. */
   replace(rows: readonly ConversationRow[]): void {
-    const before = this.rows;
-    this.rows = new Map(rows.map((row) => [row.conversation, row]));
-    this.ready = true;
-    for (const id of this.rows.keys()) this.invitations.delete(id);
-    for (const id of new Set([...before.keys(), ...this.rows.keys()])) this.touched(id);
+    const before = this.#rows;
+    this.#rows = new Map(rows.map((row) => [row.conversation, row]));
+    this.#ready = true;
+    for (const id of this.#rows.keys()) this.#invitations.delete(id);
+    for (const id of new Set([...before.keys(), ...this.#rows.keys()])) this.touched(id);
     this.changed();
   }
 
   /** @internal */
   clear(): void {
-    this.rows.clear();
-    this.invitations.clear();
-    this.ready = false;
+    this.#rows.clear();
+    this.#invitations.clear();
+    this.#ready = false;
     this.changed();
   }
 
   /** @internal An event that came after the row was read; an older one is in it already. */
   apply(event: ChatEvent, me: string | undefined): void {
-    const row = this.rows.get(event.conversation);
+    const row = this.#rows.get(event.conversation);
     if (!row) return;
     const news = event.seq > row.seq;
     const next = { ...row, seq: Math.max(row.seq, event.seq) };
@@ -76,32 +76,32 @@ export class Conversations extends Store<ConversationsSnapshot> {
       if (event.user === me && by) next.member = by > 0;
       if (event.user === me && event.role) next.role = event.role;
     }
-    this.put(next, event.kind === "message" && news);
+    this.#put(next, event.kind === "message" && news);
   }
 
   /** @internal */
   noticed(notice: Notice): void {
     const { reason, conversation = "" } = notice;
-    if (reason === "invited" && !this.rows.has(conversation)) this.invitations.set(conversation, notice);
-    else if (!(reason === "removed" && this.invitations.delete(conversation))) return;
+    if (reason === "invited" && !this.#rows.has(conversation)) this.#invitations.set(conversation, notice);
+    else if (!(reason === "removed" && this.#invitations.delete(conversation))) return;
     this.changed();
   }
 
   /** @internal */
   patch(conversation: string, change: Partial<ConversationRow>): void {
-    const row = this.rows.get(conversation);
-    if (row) this.put({ ...row, ...change }, false);
+    const row = this.#rows.get(conversation);
+    if (row) this.#put({ ...row, ...change }, false);
   }
 
   protected build(): ConversationsSnapshot {
-    const rows = [...this.rows.values()];
+    const rows = [...this.#rows.values()];
     const unread = rows.reduce((sum, { unread, muted }) => sum + (muted ? 0 : unread), 0);
-    return { rows, ready: this.ready, unread, invitations: [...this.invitations.values()] };
+    return { rows, ready: this.#ready, unread, invitations: [...this.#invitations.values()] };
   }
 
-  private put(row: ConversationRow, first: boolean): void {
-    if (first) this.rows = new Map([[row.conversation, row], ...this.rows]).set(row.conversation, row);
-    else this.rows.set(row.conversation, row);
+  #put(row: ConversationRow, first: boolean): void {
+    if (first) this.#rows = new Map([[row.conversation, row], ...this.#rows]).set(row.conversation, row);
+    else this.#rows.set(row.conversation, row);
     this.touched(row.conversation);
     this.changed();
   }

@@ -14,19 +14,19 @@ const isolated = (run: () => void): void => {
 };
 
 export class Emitter<Events> {
-  private readonly listeners = new Map<keyof Events, Set<(value: never) => void>>();
+  readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>();
 
   /** Calls `listener` for every such event until the returned function is called. */
   on<E extends keyof Events>(event: E, listener: (value: Events[E]) => void): Off {
-    let set = this.listeners.get(event);
-    if (!set) this.listeners.set(event, (set = new Set()));
+    let set = this.#listeners.get(event);
+    if (!set) this.#listeners.set(event, (set = new Set()));
     set.add(listener);
     return () => set.delete(listener);
   }
 
   /** @internal */
   emit<E extends keyof Events>(event: E, value: Events[E]): void {
-    for (const listener of [...(this.listeners.get(event) ?? [])]) isolated(() => (listener as (value: Events[E]) => void)(value));
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) isolated(() => (listener as (value: Events[E]) => void)(value));
   }
 }
 
@@ -39,27 +39,27 @@ export interface Readable<T> {
 }
 
 export abstract class Store<T> implements Readable<T> {
-  private readonly watchers = new Set<() => void>();
-  private snapshot: T | undefined;
-  private told = true;
+  readonly #watchers = new Set<() => void>();
+  #snapshot: T | undefined;
+  #told = true;
 
   readonly subscribe = (listener: () => void): Off => {
-    this.watchers.add(listener);
-    return () => this.watchers.delete(listener);
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
   };
 
-  readonly getSnapshot = (): T => (this.snapshot ??= this.build());
+  readonly getSnapshot = (): T => (this.#snapshot ??= this.build());
 
   protected abstract build(): T;
 
   /** Something changed: the next snapshot is another, and who watches is told once at the end of this turn. */
   protected changed(): void {
-    this.snapshot = undefined;
-    if (!this.told) return;
-    this.told = false;
+    this.#snapshot = undefined;
+    if (!this.#told) return;
+    this.#told = false;
     queueMicrotask(() => {
-      this.told = true;
-      for (const watcher of [...this.watchers]) isolated(watcher);
+      this.#told = true;
+      for (const watcher of [...this.#watchers]) isolated(watcher);
     });
   }
 }

@@ -57,16 +57,16 @@ interface Waiting {
 }
 
 export class Outbox extends Emitter<Events> {
-  private readonly messages = new Map<string, Outgoing>();
-  private readonly waiting = new Map<string, Waiting>();
-  private readonly kept = new Map<string, Promise<unknown>>();
-  private readonly busy = new Set<string>();
-  private readonly timers = new Map<string, ReturnType<typeof setTimeout>>();
-  private prefix: string | undefined;
-  private open = false;
-  private lastAt = 0;
-  private refusals = 0;
-  private loaded: Promise<void> = Promise.resolve();
+  readonly #messages = new Map<string, Outgoing>();
+  readonly #waiting = new Map<string, Waiting>();
+  readonly #kept = new Map<string, Promise<unknown>>();
+  readonly #busy = new Set<string>();
+  readonly #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  #prefix: string | undefined;
+  #open = false;
+  #lastAt = 0;
+  #refusals = 0;
+  #loaded: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly storage: HallwayStorage,
@@ -78,171 +78,171 @@ export class Outbox extends Emitter<Events> {
 
   /** Whose outbox it is from now on. What was said before anybody was known becomes theirs; what is another's stays in the storage. */
   identify(prefix: string): Promise<void> {
-    if (this.prefix === prefix) return this.loaded;
-    if (this.prefix !== undefined) for (const message of [...this.messages.values()]) this.forget(message, new HallwayError("signed_out"));
-    this.prefix = prefix;
-    for (const message of this.messages.values()) this.keep(message);
-    return (this.loaded = this.load(prefix).catch(this.warn));
+    if (this.#prefix === prefix) return this.#loaded;
+    if (this.#prefix !== undefined) for (const message of [...this.#messages.values()]) this.#forget(message, new HallwayError("signed_out"));
+    this.#prefix = prefix;
+    for (const message of this.#messages.values()) this.#keep(message);
+    return (this.#loaded = this.#load(prefix).catch(this.warn));
   }
 
-  private async load(prefix: string): Promise<void> {
+  async #load(prefix: string): Promise<void> {
     for (const key of (await this.storage.keys(prefix)).sort()) {
       const text = await this.storage.get(key);
-      if (this.prefix !== prefix) return;
+      if (this.#prefix !== prefix) return;
       const found = text && parse(text);
-      if (!found || this.messages.has(found.id)) continue;
+      if (!found || this.#messages.has(found.id)) continue;
       const old = found.state !== "failed" && Date.now() - found.at > MAX_AGE_MS;
       const message: Outgoing = old ? failed(found, new HallwayError("too_old", "it has waited for too long"), true) : found;
-      this.lastAt = Math.max(this.lastAt, message.at);
-      this.messages.set(message.id, message);
+      this.#lastAt = Math.max(this.#lastAt, message.at);
+      this.#messages.set(message.id, message);
       this.emit("change", { message });
-      this.pump(message.conversation);
+      this.#pump(message.conversation);
     }
   }
 
   /** In the order in which they were said. */
   list(conversation?: string): Outgoing[] {
-    const mine = [...this.messages.values()].filter((message) => !conversation || message.conversation === conversation);
+    const mine = [...this.#messages.values()].filter((message) => !conversation || message.conversation === conversation);
     return mine.sort((a, b) => a.at - b.at);
   }
 
   /** @throws HallwayError `outbox_full` */
   add(conversation: string, draft: Draft): { id: string; placed: Promise<Placed> } {
-    if (this.messages.size >= MAX_MESSAGES) throw new HallwayError("outbox_full", "too many messages wait to be sent");
-    this.lastAt = Math.max(Date.now(), this.lastAt + 1);
-    const message: Outgoing = { ...draft, id: freshId(), conversation, at: this.lastAt, state: "queued" };
-    const placed = new Promise<Placed>((resolve, reject) => this.waiting.set(message.id, { resolve, reject }));
+    if (this.#messages.size >= MAX_MESSAGES) throw new HallwayError("outbox_full", "too many messages wait to be sent");
+    this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
+    const message: Outgoing = { ...draft, id: freshId(), conversation, at: this.#lastAt, state: "queued" };
+    const placed = new Promise<Placed>((resolve, reject) => this.#waiting.set(message.id, { resolve, reject }));
     // Who does not look at it learns of a failure from the state.
     placed.catch(() => {});
-    this.put(message);
-    this.pump(conversation);
+    this.#put(message);
+    this.#pump(conversation);
     return { id: message.id, placed };
   }
 
   /** Sends a failed message once more, under the same id. */
   retry(id: string): void {
-    const message = this.messages.get(id);
+    const message = this.#messages.get(id);
     if (message?.state !== "failed") return;
     const { failure, ...rest } = message;
     const again = failure?.reason === "too_old";
-    if (again) this.unkeep(message);
-    this.put({ ...rest, state: "queued", at: again ? (this.lastAt = Math.max(Date.now(), this.lastAt + 1)) : message.at });
-    this.pump(message.conversation);
+    if (again) this.#unkeep(message);
+    this.#put({ ...rest, state: "queued", at: again ? (this.#lastAt = Math.max(Date.now(), this.#lastAt + 1)) : message.at });
+    this.#pump(message.conversation);
   }
 
   /** Takes a message back that has not been sent. One that is on its way may have arrived. */
   discard(id: string): void {
-    const message = this.messages.get(id);
-    if (message && message.state !== "sending") this.forget(message, new HallwayError("discarded"), true);
+    const message = this.#messages.get(id);
+    if (message && message.state !== "sending") this.#forget(message, new HallwayError("discarded"), true);
   }
 
   /** Sends what waits, from now on. */
   start(): void {
-    this.open = true;
-    this.refusals = 0;
-    void this.loaded.then(() => new Set(this.list().map(({ conversation }) => conversation)).forEach((id) => this.pump(id)));
+    this.#open = true;
+    this.#refusals = 0;
+    void this.#loaded.then(() => new Set(this.list().map(({ conversation }) => conversation)).forEach((id) => this.#pump(id)));
   }
 
   /** Sends nothing until the next `start`. */
   stop(): void {
-    this.open = false;
-    for (const timer of this.timers.values()) clearTimeout(timer);
-    this.timers.clear();
+    this.#open = false;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
   }
 
   /** Forgets everything, in the storage, too. */
   async clear(): Promise<void> {
-    for (const message of [...this.messages.values()]) this.forget(message, new HallwayError("signed_out"), true);
-    if (this.prefix) for (const key of await this.storage.keys(this.prefix)) await this.storage.remove(key);
+    for (const message of [...this.#messages.values()]) this.#forget(message, new HallwayError("signed_out"), true);
+    if (this.#prefix) for (const key of await this.storage.keys(this.#prefix)) await this.storage.remove(key);
   }
 
   /** One message after the other, until there is none or one has to wait. */
-  private pump(conversation: string): void {
-    if (!this.open || this.busy.has(conversation) || this.timers.has(conversation)) return;
+  #pump(conversation: string): void {
+    if (!this.#open || this.#busy.has(conversation) || this.#timers.has(conversation)) return;
     const message = this.list(conversation).find(({ state }) => state !== "failed");
     if (!message) return;
-    this.busy.add(conversation);
-    void this.deliver(message).finally(() => {
-      this.busy.delete(conversation);
-      this.pump(conversation);
+    this.#busy.add(conversation);
+    void this.#deliver(message).finally(() => {
+      this.#busy.delete(conversation);
+      this.#pump(conversation);
     });
   }
 
-  private async deliver(message: Outgoing): Promise<void> {
-    await this.kept.get(message.id);
-    if (!this.open || !this.messages.has(message.id)) return;
-    this.show({ ...message, state: "sending" });
+  async #deliver(message: Outgoing): Promise<void> {
+    await this.#kept.get(message.id);
+    if (!this.#open || !this.#messages.has(message.id)) return;
+    this.#show({ ...message, state: "sending" });
     try {
-      this.sent(message, await this.send(params(message)));
+      this.#sent(message, await this.send(params(message)));
     } catch (error) {
-      this.refused(message, error instanceof HallwayError ? error : new HallwayError("disconnected", String(error)));
+      this.#refused(message, error instanceof HallwayError ? error : new HallwayError("disconnected", String(error)));
     }
   }
 
-  private sent(message: Outgoing, placed: Placed): void {
-    this.refusals = 0;
-    this.messages.delete(message.id);
-    this.unkeep(message);
-    this.waiting.get(message.id)?.resolve(placed);
-    this.waiting.delete(message.id);
+  #sent(message: Outgoing, placed: Placed): void {
+    this.#refusals = 0;
+    this.#messages.delete(message.id);
+    this.#unkeep(message);
+    this.#waiting.get(message.id)?.resolve(placed);
+    this.#waiting.delete(message.id);
     this.emit("change", { message: { ...message, state: "sent", placed } });
   }
 
-  private refused(message: Outgoing, error: HallwayError): void {
-    if (!this.messages.has(message.id)) return;
+  #refused(message: Outgoing, error: HallwayError): void {
+    if (!this.#messages.has(message.id)) return;
     if (error.passing || error.code === 1001) {
-      this.show({ ...message, state: "queued" });
+      this.#show({ ...message, state: "queued" });
       // Without a connection, `start` sends it again; the connection's own end has stopped us, or is about to.
-      if (error.code > 1001) this.later(message.conversation, backoff(this.refusals++, error.retryAfterMs));
-      else this.open = false;
+      if (error.code > 1001) this.#later(message.conversation, backoff(this.#refusals++, error.retryAfterMs));
+      else this.#open = false;
       return;
     }
-    this.put(failed(message, error, RETRIABLE.has(error.code)));
-    this.waiting.get(message.id)?.reject(error);
-    this.waiting.delete(message.id);
+    this.#put(failed(message, error, RETRIABLE.has(error.code)));
+    this.#waiting.get(message.id)?.reject(error);
+    this.#waiting.delete(message.id);
   }
 
-  private later(conversation: string, ms: number): void {
+  #later(conversation: string, ms: number): void {
     const timer = setTimeout(() => {
-      this.timers.delete(conversation);
-      this.pump(conversation);
+      this.#timers.delete(conversation);
+      this.#pump(conversation);
     }, ms);
-    this.timers.set(conversation, timer);
+    this.#timers.set(conversation, timer);
   }
 
-  private show(message: Outgoing): void {
-    this.messages.set(message.id, message);
+  #show(message: Outgoing): void {
+    this.#messages.set(message.id, message);
     this.emit("change", { message });
   }
 
-  private put(message: Outgoing): void {
-    this.keep(message);
-    this.show(message);
+  #put(message: Outgoing): void {
+    this.#keep(message);
+    this.#show(message);
   }
 
-  private keep(message: Outgoing): void {
-    if (this.prefix === undefined) return;
+  #keep(message: Outgoing): void {
+    if (this.#prefix === undefined) return;
     // A storage that fails (full, forbidden) must not keep the message from being sent.
-    this.kept.set(message.id, this.storage.set(this.key(message), JSON.stringify(message)).catch(this.warn));
+    this.#kept.set(message.id, this.storage.set(this.#key(message), JSON.stringify(message)).catch(this.warn));
   }
 
-  private unkeep(message: Outgoing): void {
-    const kept = this.kept.get(message.id);
-    const key = this.prefix === undefined ? undefined : this.key(message);
-    this.kept.delete(message.id);
+  #unkeep(message: Outgoing): void {
+    const kept = this.#kept.get(message.id);
+    const key = this.#prefix === undefined ? undefined : this.#key(message);
+    this.#kept.delete(message.id);
     if (key) void Promise.resolve(kept).then(() => this.storage.remove(key)).catch(this.warn);
   }
 
   /** Keys sort as the messages were said; `at` alone may be another window's, too. */
-  private key({ id, at }: Outgoing): string {
-    return `${this.prefix}${String(at).padStart(15, "0")}-${id}`;
+  #key({ id, at }: Outgoing): string {
+    return `${this.#prefix}${String(at).padStart(15, "0")}-${id}`;
   }
 
-  private forget(message: Outgoing, error: HallwayError, everywhere = false): void {
-    this.messages.delete(message.id);
-    if (everywhere) this.unkeep(message);
-    this.waiting.get(message.id)?.reject(error);
-    this.waiting.delete(message.id);
+  #forget(message: Outgoing, error: HallwayError, everywhere = false): void {
+    this.#messages.delete(message.id);
+    if (everywhere) this.#unkeep(message);
+    this.#waiting.get(message.id)?.reject(error);
+    this.#waiting.delete(message.id);
     this.emit("change", { message, gone: true });
   }
 }

@@ -13,24 +13,24 @@ export interface PeopleSnapshot {
 const MAX_PEOPLE = 5_000;
 
 export class People extends Store<PeopleSnapshot> {
-  private people = new Map<string, Person>();
-  private readonly fetching = new Map<string, Promise<Person>>();
+  #people = new Map<string, Person>();
+  readonly #fetching = new Map<string, Promise<Person>>();
 
   constructor(private readonly call: <M extends Method>(method: M, params: Params<M>) => Promise<Result<M>>) {
     super();
   }
 
   get(user: string): Person | undefined {
-    return this.people.get(user);
+    return this.#people.get(user);
   }
 
   /** Asks the server about somebody; several who ask at once ask once. */
   fetch(user: string): Promise<Person> {
-    let asked = this.fetching.get(user);
+    let asked = this.#fetching.get(user);
     if (!asked) {
-      asked = this.call("people.get", { user }).then((person) => this.keep([person])[0] as Person);
-      this.fetching.set(user, asked);
-      const done = (): void => void this.fetching.delete(user);
+      asked = this.call("people.get", { user }).then((person) => this.#keep([person])[0] as Person);
+      this.#fetching.set(user, asked);
+      const done = (): void => void this.#fetching.delete(user);
       asked.then(done, done);
     }
     return asked;
@@ -39,13 +39,13 @@ export class People extends Store<PeopleSnapshot> {
   /** People whose uid or a word of whose name begins with `query`; all, page by page (`after`: the last uid), without one. */
   async search(query = "", options: { after?: string; limit?: number } = {}): Promise<{ people: Person[]; complete: boolean }> {
     const found = await this.call("people.list", { ...options, ...(query && { query }) });
-    this.keep(found.people);
+    this.#keep(found.people);
     return found;
   }
 
   /** Changes the own profile. */
   async update(change: { name?: string; about?: string }): Promise<Person> {
-    return this.keep([await this.call("people.update", change)])[0] as Person;
+    return this.#keep([await this.call("people.update", change)])[0] as Person;
   }
 
   async block(user: string, on = true): Promise<void> {
@@ -59,8 +59,8 @@ export class People extends Store<PeopleSnapshot> {
 
   /** @internal */
   present({ user, name, status, text }: PresenceSignal): void {
-    const before = this.people.get(user) ?? { user, name, role: "attendee" };
-    this.keep([{ ...before, name, presence: { status, ...(text !== undefined && { text }) } }]);
+    const before = this.#people.get(user) ?? { user, name, role: "attendee" };
+    this.#keep([{ ...before, name, presence: { status, ...(text !== undefined && { text }) } }]);
   }
 
   /** @internal After a time without news: what is known is asked for again when it is next looked at. */
@@ -70,22 +70,22 @@ export class People extends Store<PeopleSnapshot> {
 
   /** @internal */
   clear(): void {
-    this.people.clear();
+    this.#people.clear();
     this.changed();
   }
 
   protected build(): PeopleSnapshot {
-    return { people: new Map(this.people) };
+    return { people: new Map(this.#people) };
   }
 
-  private keep(people: Person[]): Person[] {
+  #keep(people: Person[]): Person[] {
     for (const person of people) {
-      this.people.delete(person.user);
-      this.people.set(person.user, person);
+      this.#people.delete(person.user);
+      this.#people.set(person.user, person);
     }
-    for (const oldest of this.people.keys()) {
-      if (this.people.size <= MAX_PEOPLE) break;
-      this.people.delete(oldest);
+    for (const oldest of this.#people.keys()) {
+      if (this.#people.size <= MAX_PEOPLE) break;
+      this.#people.delete(oldest);
     }
     this.changed();
     return people;

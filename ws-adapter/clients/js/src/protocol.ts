@@ -106,6 +106,8 @@ export interface Limits {
   requests: number;
   messages_per_second: number;
   message_burst: number;
+  /** Longest file. */
+  file_bytes: number;
 }
 export interface Hello {
   user: string;
@@ -188,6 +190,9 @@ export interface Methods {
   "message.edit": [Of & { seq: number; text: string }, Placed];
   "message.delete": [Of & { seq: number }, Placed];
   "message.react": [Of & { seq: number; emoji: string; on?: boolean }, Placed];
+  "topic.subscribe": [{ topic: string }, { connection_id: string; users: Record<string, { name: string; cids: string[] }>; stored: number; messages: unknown[] }];
+  "topic.unsubscribe": [{ topic: string }, Nothing];
+  "topic.transmit": [{ topic: string; action: string; payload?: unknown; store?: boolean }, Nothing];
   "message.search": [{ query: string; conversation?: string; before?: number | string; limit?: number }, Found];
   "conversation.list": [{ limit?: number }, ConversationRow[]];
   "conversation.open": [{ with: string }, Of & { kind: ConversationKind; seq: number; created: boolean }];

@@ -92,7 +92,7 @@ export function sseLink(fetch: typeof globalThis.fetch, url: string, token: stri
     send: (text, failed) => {
       post(text).catch((error) => {
         // What is not a refusal of this one request is the end of the link.
-        if (error instanceof HallwayError && error.code > 1001) failed(error);
+        if (error instanceof HallwayError && error.code > 1001 && error.reason !== "unknown_session") failed(error);
         else ended(error);
       });
     },

@@ -42,7 +42,7 @@ export interface TopicSnapshot {
 interface Users {
   [uid: string]: { name: string; cids: string[] };
 }
-type Payload = { connectionId?: string; users?: Users; user?: string; name?: string; cids?: string[]; reason?: string };
+type Payload = { connectionId?: string; users?: Users; stored?: number; user?: string; name?: string; cids?: string[]; reason?: string };
 
 const NOTHING: TopicSnapshot = {
   userList: [],
@@ -54,12 +54,17 @@ const NOTHING: TopicSnapshot = {
 };
 /** Frames that wait for a connection, per socket. */
 const MAX_WAITING = 100;
+/** Stored messages that are known again when another connection is told them once more. */
+const MAX_KNOWN = 1_000;
 
 export class Topic extends Store<TopicSnapshot> {
   /** @internal */
   readonly listeners = new Set<(message: TopicMessage) => void>();
   private users = new Map<string, Subscriber>();
   private now: TopicSnapshot = NOTHING;
+  private readonly known = new Set<string>();
+  /** Stored messages that are still to come after subscribing. */
+  private replayed = 0;
 
   constructor(
     readonly name: string,
@@ -74,10 +79,11 @@ export class Topic extends Store<TopicSnapshot> {
   }
 
   /** @internal */
-  take(message: TopicMessage): void {
-    const { users, connectionId, user = "", name = user, cids = [], reason } = (message.payload ?? {}) as Payload;
+  take(message: TopicMessage, text: string): void {
+    const { users, connectionId, stored = 0, user = "", name = user, cids = [], reason } = (message.payload ?? {}) as Payload;
     switch (message.type) {
       case "subscribed":
+        this.replayed = stored;
         this.users = new Map(Object.entries(users ?? {}).map(([user, known]) => [user, { user, ...known }]));
         return this.become({ connected: true, connectionId, error: undefined });
       case "subscriber":
@@ -91,8 +97,23 @@ export class Topic extends Store<TopicSnapshot> {
       case "error":
         return this.become({ error: reason ?? "error" });
       default:
+        if (this.isKnown(message, text)) return;
         for (const listener of [...this.listeners]) listener(message);
     }
+  }
+
+  /** Whether a stored message was told over an earlier connection. They have no id; the whole text is one. */
+  private isKnown({ store }: TopicMessage, text: string): boolean {
+    if (!store) return false;
+    const isReplayed = this.replayed > 0;
+    if (isReplayed) this.replayed -= 1;
+    if (isReplayed && this.known.has(text)) return true;
+    this.known.add(text);
+    for (const oldest of this.known) {
+      if (this.known.size <= MAX_KNOWN) break;
+      this.known.delete(oldest);
+    }
+    return false;
   }
 
   /** @internal */
@@ -121,13 +142,20 @@ interface Frame {
 class TopicSocket {
   private readonly topics = new Map<string, { topic: Topic; uses: number }>();
   private socket: WebSocketLike | undefined;
+  /** There is a socket, or one is being opened. */
+  private opening = false;
   private ready = false;
   private waiting: Frame[] = [];
   private attempt = 0;
   private era = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly client: Hallway) {}
+  constructor(private readonly client: Hallway) {
+    client.on("state", ({ status }) => {
+      if (status === "online") this.start();
+      else if (status === "idle" || status === "paused" || status === "signedOut") this.close();
+    });
+  }
 
   topic(name: string): Topic {
     return this.topics.get(name)?.topic ?? new Topic(name, this);
@@ -139,7 +167,7 @@ class TopicSocket {
     if (!used) {
       this.topics.set(topic.name, (used = { topic, uses: 0 }));
       if (this.ready) this.send({ store: false, action: "subscribe", topic: topic.name, payload: null });
-      else if (!this.socket && !this.timer) void this.open();
+      else this.start();
     }
     const { topic: shared } = used;
     used.uses += 1;
@@ -173,10 +201,18 @@ class TopicSocket {
     if (this.socket) this.socket.onclose = null;
     this.socket?.close();
     this.socket = undefined;
+    this.opening = false;
+    for (const { topic } of this.topics.values()) topic.lost();
+  }
+
+  /** Opens a socket when there is something to listen to; the client's own session comes first. */
+  private start(): void {
+    if (this.topics.size && this.client.state.status === "online" && !this.opening && !this.timer) void this.open();
   }
 
   private async open(): Promise<void> {
     const era = ++this.era;
+    this.opening = true;
     try {
       const ticket = await this.client.ticket();
       if (era !== this.era) return;
@@ -201,17 +237,16 @@ class TopicSocket {
 
   private receive(text: string): void {
     const message = JSON.parse(text) as TopicMessage;
-    this.topics.get(message.topic)?.topic.take(message);
+    this.topics.get(message.topic)?.topic.take(message, text);
   }
 
   private lost(error?: HallwayError): void {
     this.socket = undefined;
-    this.ready = false;
+    this.ready = this.opening = false;
     for (const { topic } of this.topics.values()) topic.lost();
-    if (this.client.state.status === "signedOut") return;
     this.timer = setTimeout(() => {
       this.timer = undefined;
-      void this.open();
+      this.start();
     }, backoff(this.attempt++, error?.retryAfterMs));
   }
 }

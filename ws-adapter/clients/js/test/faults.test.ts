@@ -4,7 +4,8 @@ import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { memoryStorage, type ChatEvent, type Hallway, type Placed } from "hallway-client";
+import { memoryStorage, type ChatEvent, type ClientOptions, type Hallway, type Placed } from "hallway-client";
+import { Connection } from "../src/connection.js";
 import { Proxy } from "./proxy.js";
 import { Server } from "./server.js";
 import { random, seed, until } from "./until.js";
@@ -80,11 +81,11 @@ test("another user of the same browser does not send what the last one said", as
   expect(await stored(other, "lobby")).not.toContain("mine alone");
 });
 
-test("100 disconnects at random while 1,000 messages are sent: all once and in order at somebody else", async () => {
+test.each(["websocket", "sse"] as const)("100 disconnects at random while 1,000 messages are sent: all once and in order at somebody else (%s)", async (transport) => {
   const chance = random(seed());
   const proxy = await Proxy.start(server.port);
-  const sender = server.client(await server.account("sam"), { ...proxy.through, backoffScale: 0.02 });
-  const reader = server.client(await server.account("rae"), { ...proxy.through, backoffScale: 0.02 });
+  const sender = server.client(await server.account(`sam-${transport}`), { ...proxy.through, transport, backoffScale: 0.02 });
+  const reader = server.client(await server.account(`rae-${transport}`), { ...proxy.through, transport, backoffScale: 0.02 });
   const seen: ChatEvent[] = [];
   reader.on("message", (event) => event.conversation === "lobby" && seen.push(event));
   for (const client of [sender, reader]) client.connect();
@@ -104,7 +105,7 @@ test("100 disconnects at random while 1,000 messages are sent: all once and in o
     // As many as fit the cuts so far, so that there is something on its way at each.
     const due = Math.min(MESSAGES, ((cuts + 1) * MESSAGES) / CUTS);
     while (said.length < due) {
-      said.push(`message ${said.length}`);
+      said.push(`${transport} ${said.length}`);
       placed.push(sender.send("lobby", said.at(-1) as string).placed);
     }
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -112,15 +113,16 @@ test("100 disconnects at random while 1,000 messages are sent: all once and in o
   const places = await Promise.all(placed);
   await cutting;
   expect(cuts).toBe(CUTS);
-  const theirs = (): ChatEvent[] => seen.filter(({ from }) => from === "sam");
+  const theirs = (): ChatEvent[] => seen.filter(({ from }) => from === `sam-${transport}`);
   await until("the reader has all", () => theirs().length >= said.length, 30_000);
   expect(theirs().map((event) => event.kind === "message" && event.text)).toEqual(said);
   expect(theirs().map(({ seq }) => seq)).toEqual(places.map(({ seq }) => seq));
   const shown = reader.conversation("lobby").getSnapshot().items;
-  expect(shown.filter(({ from, kind }) => from === "sam" && kind === "message").map((item) => "text" in item && item.text)).toEqual(said);
+  expect(shown.filter(({ from, kind }) => from === `sam-${transport}` && kind === "message").map((item) => "text" in item && item.text)).toEqual(said);
   const own = sender.conversation("lobby");
   await until("the sender has read it", () => own.getSnapshot().status === "ready");
-  expect((await stored(reader, "lobby")).filter((text) => text.startsWith("message "))).toEqual(said);
+  await reader.whenSynced();
+  expect((await stored(reader, "lobby")).filter((text) => text.startsWith(`${transport} `))).toEqual(said);
   expect(shown.map(({ seq }) => seq)).toEqual([...new Set(shown.map(({ seq }) => seq))].sort((a = 0, b = 0) => a - b));
   proxy.stop();
 }, 120_000);
@@ -153,27 +155,35 @@ test("kill -9 of the server in mid-send, several times: nothing lost, nothing do
 
 test("a server that drains is left alone for as long as it asked", async () => {
   const client = await server.person("dan");
-  const states: { status: string; retryAt?: number }[] = [];
-  client.on("state", (state) => states.push(state));
-  const stopped = server.kill("SIGTERM");
-  const waiting = await until("it waits", () => states.find(({ status }) => status === "waiting"));
-  expect(waiting.retryAt).toBeDefined();
-  await stopped;
+  let asked = 0;
+  let waits = 0;
+  client.on("notice", ({ reason, retry_after_ms: ms }) => reason === "draining" && (asked = ms ?? 0));
+  client.on("state", (state) => state.status === "waiting" && (waits ||= state.retryAt - Date.now()));
+  await server.kill("SIGTERM");
+  await until("it waits", () => waits);
+  expect(asked).toBeGreaterThan(0);
+  expect(waits).toBeGreaterThanOrEqual(asked - 100);
   await server.run();
   await until("it is back", () => client.state.status === "online");
 });
 
 test("a link that went silent is noticed and replaced", async () => {
   const proxy = await Proxy.start(server.port);
-  const client = server.client(await server.account("zoe"), proxy.through).connect();
-  await client.whenSynced();
-  proxy.freeze();
+  const { token } = await server.account("zoe");
+  const { WebSocket, fetch } = proxy.through as Required<ClientOptions>;
+  const link = new Connection({
+    url: server.url, getToken: async () => token, conference: undefined, device: undefined, WebSocket, fetch, transport: "websocket", backoffScale: 0.05,
+  });
   const states: string[] = [];
-  client.on("state", ({ status }) => states.push(status));
-  // What the browser's "online" and "visible" do.
-  await expect(client["connection"].call("session.list", {}, 300)).rejects.toMatchObject({ reason: "timeout" });
-  await until("it is online again", () => client.state.status === "online");
-  expect(states).toContain("waiting");
+  link.on("state", ({ status }) => states.push(status));
+  link.connect();
+  await until("it is online", () => link.online);
+  proxy.freeze();
+  // What the heartbeat does, and the browser's "online" and "visible".
+  link.probe(300);
+  await until("it is online again", () => states.includes("waiting") && link.online);
+  expect((await link.call("session.list", {})).sessions.some(({ current }) => current)).toBe(true);
+  link.stop({ status: "idle" });
   proxy.stop();
 });
 

@@ -11,7 +11,7 @@ const event = (seq: number, conversation = "lobby"): ChatMessage => ({
 const row = (seq: number) => ({ conversation: "lobby", kind: "channel", title: "", members: 0, member: false, seq, read: 0, unread: 0, muted: false });
 const hello = (epoch: string): Hello => ({
   user: "me", name: "Me", role: "attendee", conference: "demo", session: "s", epoch,
-  limits: { text_bytes: 1, frame_bytes: 1, subscriptions: 9, requests: 1, messages_per_second: 1, message_burst: 1 },
+  limits: { text_bytes: 1, frame_bytes: 1, subscriptions: 9, requests: 1, messages_per_second: 1, message_burst: 1, file_bytes: 1 },
 });
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
 

@@ -2,6 +2,8 @@
 
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { request } from "node:http";
+import { Readable } from "node:stream";
 import WebSocket from "ws";
 import type { ClientOptions, WebSocketClass } from "hallway-client";
 
@@ -20,6 +22,7 @@ export class Proxy {
       const pair: [Socket, Socket] = [near, far];
       proxy.pairs.add(pair);
       for (const [one, other] of [pair, [far, near] as const]) {
+        one.setNoDelay();
         one.on("error", () => {});
         one.on("close", () => {
           other.destroy();
@@ -41,7 +44,7 @@ export class Proxy {
         super(url.replace(far, near), protocols, { headers: { Host: far } });
       }
     }
-    return { WebSocket: Through as unknown as WebSocketClass, transport: "websocket" };
+    return { WebSocket: Through as unknown as WebSocketClass, fetch: fetchThrough(far, near), transport: "websocket" };
   }
 
   /** Cuts everything that is connected; says how many. */
@@ -61,3 +64,20 @@ export class Proxy {
     this.cut();
   }
 }
+
+/** `fetch` through the proxy: the built-in one sets no Host header, so that this one speaks by node:http. */
+const fetchThrough = (far: string, near: string): typeof fetch => (input, init = {}) =>
+  new Promise((resolve, reject) => {
+    const { method = "GET", headers, body, signal } = init;
+    const sent = request(String(input).replace(far, near), { method, headers: { ...(headers as Record<string, string>), Host: far } });
+    const stop = (): void => void sent.destroy(new Error("aborted"));
+    signal?.addEventListener("abort", stop);
+    sent.on("close", () => signal?.removeEventListener("abort", stop));
+    sent.on("error", reject);
+    sent.on("response", (answer) => {
+      const facts = { status: answer.statusCode ?? 0, headers: answer.headers as Record<string, string> };
+      answer.on("error", () => {});
+      resolve(new Response(facts.status === 204 ? null : (Readable.toWeb(answer) as ReadableStream), facts));
+    });
+    sent.end(body as string | undefined);
+  });

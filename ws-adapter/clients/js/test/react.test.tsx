@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Hallway } from "hallway-client";
 import { HallwayProvider, useConversation, useConversations, useHallway, usePeople, usePresence, useTyping } from "hallway-client/react";
 import { Server } from "./server.js";
+import { eventually } from "./page.js";
 import { until } from "./until.js";
 
 let server: Server;
@@ -19,7 +20,6 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 afterEach(cleanup);
 
-const eventually = (what: string, found: () => unknown): Promise<unknown> => act(() => until(what, found));
 
 function Banner(): ReactNode {
   const { state, me } = useHallway();

@@ -42,6 +42,7 @@ export const Screen = icon(<><rect x="3" y="4.5" width="18" height="12" rx="2" /
 export const Door = icon(<path d="M14 4.5H6.5a1.5 1.5 0 0 0-1.5 1.5v12a1.5 1.5 0 0 0 1.5 1.5H14M10.5 12H21M17.5 8.5 21 12l-3.5 3.5" />);
 export const Eye = icon(<><path d="M2.5 12c2.2-4.2 5.5-6.3 9.5-6.3s7.3 2.1 9.5 6.3c-2.2 4.2-5.5 6.3-9.5 6.3S4.7 16.2 2.5 12z" /><circle cx="12" cy="12" r="3" /></>);
 export const Keyboard = icon(<><rect x="2.5" y="6" width="19" height="12" rx="2" /><path d="M6.5 10h.1M10.2 10h.1M13.8 10h.1M17.5 10h.1M8 14.3h8" /></>);
+export const Link = icon(<path d="M10 14a4.5 4.5 0 0 0 6.4 0l3.3-3.3a4.5 4.5 0 0 0-6.4-6.4L12 5.6M14 10a4.5 4.5 0 0 0-6.4 0l-3.3 3.3a4.5 4.5 0 0 0 6.4 6.4l1.3-1.3" />);
 export const Logo = ({ size = 32 }: { size?: number }) => (
   <svg width={size} height={size} viewBox="0 0 512 512" aria-hidden="true" focusable="false">
     <rect width="512" height="512" rx="116" className="logo-ground" />

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState, type DragEvent, type ReactNode } 
 import { features } from "../chat/server";
 import { useSignal, useStore } from "../chat/signal";
 import { titleOf } from "../format/names";
+import { pieces } from "../format/rich";
 import { t } from "../texts";
 import { Avatar } from "../ui/Avatar";
 import { complain, NARROW, say, useChat, useDirectory, useMe, useMedia, usePerson } from "../ui/context";
@@ -173,6 +174,7 @@ function MessageMenu({ over: { message, at }, moderates, canWrite, actions, onCl
     { label: t.message.reply, icon: <Icon.Reply />, act: () => actions.reply(message) },
     { label: t.message.copy, icon: <Icon.Copy />, act: () => void navigator.clipboard?.writeText(message.text).then(() => say(t.message.copied), complain) },
   ];
+  for (const [name, href] of linksOf(message)) items.push({ label: t.message.openLink(name), icon: <Icon.Link />, act: () => void window.open(href, "_blank", "noopener,noreferrer") });
   if (message.own) items.push({ label: t.message.edit, icon: <Icon.Edit />, act: () => actions.edit(message) });
   if (message.own || moderates) items.push({ label: t.message.delete, icon: <Icon.Trash />, bad: true, act: () => actions.remove(message) });
   const quick = (
@@ -183,6 +185,16 @@ function MessageMenu({ over: { message, at }, moderates, canWrite, actions, onCl
     </div>
   );
   return <Menu label={t.message.actions} at={at} items={canWrite ? items : items.filter(({ label }) => label !== t.message.reply)} before={quick} onClose={onClose} />;
+}
+
+/** Links in a menu; more are rare. */
+const MOST_LINKS = 5;
+
+/** What a message leads to: the links in its text, its files. */
+function linksOf({ text, attachments, mentions }: MessageItem): [string, string][] {
+  const links = pieces(text, mentions).flatMap((piece): [string, string][] => (piece.kind === "link" ? [[piece.text, piece.href]] : []));
+  const files = attachments.flatMap(({ name, href }): [string, string][] => (href ? [[name, href]] : []));
+  return [...new Map([...files, ...links])].slice(0, MOST_LINKS);
 }
 
 /** The conversation of an address: it may not be in the list (yet). */

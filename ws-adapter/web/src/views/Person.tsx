@@ -39,8 +39,9 @@ export function PersonCard({ user, here }: { user: string; here?: boolean }) {
 
 export function PersonView({ user }: { user: string }) {
   const narrow = useMedia(NARROW);
+  const name = usePerson(user)?.name ?? user;
   return (
-    <section className="page" aria-label={t.people.title}>
+    <section className="page" aria-label={name}>
       {narrow && <header className="conversation-head"><a className="icon-button" href={to.people} aria-label={t.people.title}><Icon.Back /></a></header>}
       <PersonCard key={user} user={user} />
     </section>

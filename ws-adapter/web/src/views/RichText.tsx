@@ -1,9 +1,8 @@
-// A message's text with its links, names and code.
+// A message's text with its links, names and code. None of it is a stop of the Tab key: a message is one, and its menu has its links.
 import { memo, useMemo, useState } from "react";
-import { nameOf } from "../format/names";
 import { isEmojiOnly, pieces } from "../format/rich";
 import { t } from "../texts";
-import { useDirectory, useMe } from "../ui/context";
+import { useMe, usePerson } from "../ui/context";
 import { to } from "../ui/route";
 
 /** Longer texts are folded. */
@@ -23,7 +22,7 @@ export const RichText = memo(function RichText({ text, mentions }: Props) {
   return (
     <div className={isEmojiOnly(text) ? "text large" : "text"} dir="auto">
       {parts.map((piece, at) => {
-        if (piece.kind === "link") return <a key={at} href={piece.href} target="_blank" rel="noopener noreferrer nofollow">{piece.text}</a>;
+        if (piece.kind === "link") return <a key={at} href={piece.href} tabIndex={-1} target="_blank" rel="noopener noreferrer nofollow">{piece.text}</a>;
         if (piece.kind === "mention") return <Mention key={at} user={piece.user} />;
         if (piece.kind === "code") return <code key={at} dir="ltr">{piece.text}</code>;
         if (piece.kind === "block") return <pre key={at} dir="ltr" tabIndex={-1}>{piece.text}</pre>;
@@ -42,7 +41,7 @@ function folded(text: string): string {
 
 function Mention({ user }: { user: string }) {
   const me = useMe();
-  const known = useDirectory();
+  const person = usePerson(user === "*" ? undefined : user);
   if (user === "*") return <span className="mention me">@{t.composer.everyone}</span>;
-  return <a className={user === me.user ? "mention me" : "mention"} href={to.person(user)} tabIndex={-1}>@{nameOf(user, known)}</a>;
+  return <a className={user === me.user ? "mention me" : "mention"} href={to.person(user)} tabIndex={-1}>@{person?.name ?? user}</a>;
 }
