@@ -24,7 +24,19 @@ test("an attachment's URL tells what it is", () => {
 });
 
 test("an attachment that is no web address is no link", () => {
-  for (const url of ["javascript:alert(1)", "data:text/html,x", "http://[", "blob:x", "", "%zz", "file:///etc/passwd"]) {
+  for (const url of [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "http://[",
+    "blob:x",
+    "",
+    "%zz",
+    "file:///etc/passwd",
+    "//evil.example/x",
+    "/\\evil.example/x",
+    " https://x",
+    "https://user@evil.example/",
+  ]) {
     const { href } = parseAttachment(url, BASE);
     expect(href === "" || href.startsWith("https://chat.example/")).toBe(true);
   }
