@@ -41,7 +41,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Task::PrintConfig => Ok(commands::print_config(&loaded)?),
         Task::Serve => {
             logging::start(loaded.config.server.log, logging::SERVER)?;
-            Ok(runtime()?.block_on(serve::run(&loaded))?)
+            let runtime = runtime()?;
+            let served = runtime.block_on(serve::run(&loaded));
+            // What is left is the lookup of some name, which may take as long as it likes.
+            runtime.shutdown_background();
+            Ok(served?)
         }
         Task::Command(command) => {
             logging::start(loaded.config.server.log, logging::COMMAND)?;

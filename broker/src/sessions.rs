@@ -176,3 +176,35 @@ impl Sessions {
         counts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(text: &str) -> Uid {
+        Uid::parse(text).unwrap()
+    }
+
+    fn live(id: u64, via: Via) -> Live {
+        Live { id, shard: 3, slot: 7, via, since_ms: 0, version: 0, device: None }
+    }
+
+    #[test]
+    fn who_is_here_up_to_a_number_and_by_protocol() {
+        let (sessions, limits) = (Sessions::default(), Limits::default());
+        let add = |conf: u32, who: &str, id: u64, via: Via| sessions.add(ConfNo(conf), &uid(who), live(id, via), &limits).unwrap();
+        for id in 0..50 {
+            add(1, &format!("user-{id}"), id, Via::Ws);
+        }
+        add(1, "user-0", 100, Via::Socketio);
+        add(2, "elsewhere", 101, Via::Socketio);
+        add(1, "anonymous", 102, Via::Mqtt);
+        assert_eq!(sessions.present(ConfNo(1), 20).len(), 20);
+        let mut here = sessions.present(ConfNo(1), 1000);
+        here.sort_unstable();
+        here.dedup();
+        assert_eq!(here.len(), 50);
+        assert_eq!(sessions.by_protocol(ConfNo(1), &uid("user-0"), Via::Socketio), [(3, 7, 100)]);
+        assert!(sessions.by_protocol(ConfNo(1), &uid("user-1"), Via::Socketio).is_empty());
+    }
+}

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use hallway_broker::backup::{self, BackupError, Options};
 use hallway_broker::clock::SystemClock;
@@ -558,4 +559,43 @@ fn files_are_in_a_backup_and_come_back_with_it() {
     backup::rebuild(&venue.data(), &Options::default()).unwrap();
     let checked = backup::check(&venue.data()).unwrap();
     assert!(checked.is_good() && checked.files == 2, "{checked}");
+}
+
+/// Whatever comes and goes while a backup is taken: every file that a restored record names is there.
+#[test]
+fn files_come_and_go_while_backups_are_taken() {
+    let venue = Arc::new(Venue::new());
+    let (bringing, stop) = (Arc::clone(&venue), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let people = std::thread::spawn(move || {
+        for which in 1..=u8::MAX {
+            let capability = bringing.bring(which, &vec![which; usize::from(which) * 3000]);
+            let Outcome::Added { seq, .. } = bringing.say_with(&which.to_string(), &[path(&capability, "a.bin").into()]) else { panic!() };
+            if which % 2 == 0 {
+                let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Ws, session: 1 };
+                bringing.call(alice, Action::Delete { conversation: lobby(), target: seq });
+                bringing.call(Actor::system(), Action::CollectFiles { before_ms: u64::MAX });
+                // As the sweep does it.
+                bringing.hub().files().remove(ConfNo(1), capability.id());
+            }
+            if stopped.load(Relaxed) {
+                return;
+            }
+        }
+    });
+    for n in 0..4 {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join(format!("{n}.hallway-backup"));
+        let taken = backup::backup(venue.hub(), &file).unwrap();
+        let restored = elsewhere.path().join("restored");
+        backup::restore(&restored, &file, &Options::default()).unwrap();
+        let checked = backup::check(&restored).unwrap();
+        assert!(checked.is_good(), "{checked}");
+        assert!(n == 0 || taken.contents.files > 0);
+        while n == 0 && venue.hub().reader().uploads(ConfNo(1), &Uid::parse("alice").unwrap()).unwrap().files < 3 {
+            std::thread::yield_now();
+        }
+    }
+    stop.store(true, Relaxed);
+    people.join().unwrap();
 }

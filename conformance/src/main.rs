@@ -40,7 +40,11 @@ enum Suite {
         method: Option<String>,
     },
     /// Bad input, each answered as documented.
-    Hostile,
+    Hostile {
+        /// Over Socket.IO alone.
+        #[arg(long)]
+        socketio: bool,
+    },
     /// A reader that stops reading under load.
     Stall {
         /// For so many seconds.
@@ -173,7 +177,8 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
     match suite {
         Suite::Scenarios { names } => scenarios::run(names, report),
         Suite::Matrix { method } => matrix::run(method.as_deref(), report),
-        Suite::Hostile => hostile::run(report),
+        Suite::Hostile { socketio: true } => hostile::socketio::run(report),
+        Suite::Hostile { socketio: false } => hostile::run(report),
         Suite::Stall { seconds } => {
             stall::run(Duration::from_secs(*seconds), report);
             Ok(())

@@ -69,6 +69,7 @@ impl EventStream {
     pub fn next(&mut self, within: Duration) -> Result<Option<Event>> {
         let deadline = Instant::now() + within;
         loop {
+            self.unchunk()?;
             if let Some(event) = self.take()? {
                 return Ok(Some(event));
             }
@@ -86,7 +87,6 @@ impl EventStream {
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => self.over = true,
                 Err(error) => return Err(error.into()),
             }
-            self.unchunk()?;
         }
     }
 

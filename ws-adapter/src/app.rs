@@ -15,7 +15,7 @@ use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{File, Via};
-use hallway_broker::peers::Unauthenticated;
+use hallway_broker::peers::{Peers, Unauthenticated};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Who, blocking};
@@ -37,17 +37,21 @@ use crate::rpc::Fault;
 use crate::session::JsonRpc;
 use crate::sock::{self, Sock};
 use crate::socket::{self, Opened};
+use crate::socketio::dialect;
 use crate::socketio::edge::Edge;
 use crate::socketio::exchange::{Answered, Ask};
 use crate::socketio::notify::{self, Notify};
+use crate::socketio::polling::{self, ReplyTo};
 use crate::socketio::query::{BadRequest, Query};
-use crate::socketio::{dialect, polling};
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::types::{Time, conversation_id};
 use crate::upload::{Upload, Uploads};
 
 /// Users whose rate of sending over HTTP is remembered.
 pub(crate) const HTTP_SENDERS: usize = 10_000;
+
+/// Connections of one address that look at files.
+pub(crate) const VIEWERS_PER_ADDRESS: u32 = 4000;
 
 /// How fast each user sends over HTTP.
 pub(crate) type HttpRates = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
@@ -66,6 +70,8 @@ pub(crate) struct Shared {
     pub http_rates: Mutex<HttpRates>,
     /// Files that come in now.
     pub uploads: Uploads,
+    /// Connections that look at files.
+    pub viewers: Peers,
     /// Socket.IO.
     pub socketio: Arc<Edge>,
 }
@@ -202,10 +208,10 @@ impl App for Connection {
     async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
         let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
         self.sending(&who).take(hub)?;
-        Upload::begin(hub, &self.shared.uploads, who, bytes)
+        Upload::begin(hub, &self.shared.uploads, who, bytes).await
     }
 
-    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault> {
+    async fn file(&self, capability: &Capability, client: &Client) -> Result<(File, std::fs::File), Fault> {
         let (hub, conf, id) = (Arc::clone(&self.shared.hub), capability.conf(), capability.id());
         let found = blocking(move || {
             let record = hub.reader().file(conf, id)?.ok_or(Reason::UnknownFile)?;
@@ -214,8 +220,14 @@ impl App for Connection {
                 Reason::StoreError
             })?;
             Ok((record, bytes))
-        });
-        Ok(found.await?)
+        })
+        .await?;
+        // Who knows a file was told of it by somebody who has signed in: a whole venue may look at one picture.
+        if self.admitted.borrow().is_some() {
+            let viewer = self.shared.viewers.admit(client.address).ok_or(Reason::TooManySessions)?;
+            self.admitted.replace(Some(viewer));
+        }
+        Ok(found)
     }
 
     async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
@@ -229,8 +241,8 @@ impl App for Connection {
     }
 
     async fn poll(&self, ask: Ask, client: &Client) -> Answered {
-        let (reply, answer) = oneshot::channel();
-        let address = client.address;
+        let (to, answer) = oneshot::channel();
+        let (reply, address) = (ReplyTo::new(to, self.admitted.take()), client.address);
         match ask.shard().filter(|shard| *shard != self.shard.index) {
             // What comes of it is heard here; should this request go meanwhile, that is noticed there.
             Some(shard) => {
@@ -239,11 +251,10 @@ impl App for Connection {
             }
             None => polling::ask(&self.shard, &self.shared.socketio, ask, address, reply),
         }
-        // A shard that there is not lets go of it at once.
-        let (answered, is_in) = answer.await.unwrap_or((Answered::Bad(BadRequest::Session), false));
-        if is_in {
-            self.admitted.take();
-        }
+        // A shard that there is not, or a session that ends, lets go of it.
+        let gone = |_| (Answered::Bad(BadRequest::Session), self.shared.sign_ins.peers.admit(address));
+        let (answered, guard) = answer.await.unwrap_or_else(gone);
+        self.admitted.replace(guard);
         answered
     }
 

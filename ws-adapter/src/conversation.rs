@@ -78,16 +78,10 @@ impl Conversation {
     }
 
     /// What a message comes to: something for the queue, or an answer.
-    fn draft(&self, session: &Session, incoming: Incoming<'_>) -> Result<(Option<Arc<str>>, Action), (Option<Arc<str>>, Early)> {
+    fn draft(&self, session: &Session, incoming: Incoming<'_>) -> Result<Action, Early> {
         let hub = &session.shard.hub;
-        let id = incoming.id();
-        match incoming.draft(&self.id, hub.limits()) {
-            Ok(draft) => match send::admit(hub, &session.who, &self.sending, draft) {
-                Ok(action) => Ok((id, action)),
-                Err(early) => Err((id, early)),
-            },
-            Err(reject) => Err((id, Early::Fault(reject.into()))),
-        }
+        let draft = incoming.draft(&self.id, hub.limits()).map_err(Fault::from)?;
+        send::admit(hub, &session.who, &self.sending, draft)
     }
 
     fn answer_early(&self, session: &Session, id: Option<&str>, early: Early) {
@@ -179,12 +173,13 @@ impl Dialect for Conversation {
         if let Some(seq) = incoming.read {
             return Next::Request(Request::Read(seq));
         }
+        let id = incoming.id();
         match self.draft(session, incoming) {
-            Ok((id, action)) => {
+            Ok(action) => {
                 let tag = u32::try_from(self.waiting.borrow_mut().insert(id)).unwrap_or(u32::MAX);
                 submissions.push(session.submission(tag, action));
             }
-            Err((id, early)) => self.answer_early(session, id.as_deref(), early),
+            Err(early) => self.answer_early(session, id.as_deref(), early),
         }
         Next::More
     }

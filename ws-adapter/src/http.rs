@@ -173,7 +173,7 @@ pub trait App: 'static {
     async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault>;
 
     /// A file, and where its bytes are.
-    async fn file(&self, capability: &Capability) -> Result<(File, std::fs::File), Fault>;
+    async fn file(&self, capability: &Capability, client: &Client) -> Result<(File, std::fs::File), Fault>;
 
     /// Opens a stream of events.
     async fn events(&self, wanted: EventsWanted, client: &Client) -> Result<EventsBody, Fault>;

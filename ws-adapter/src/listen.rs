@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 use hallway_broker::accept::accept;
 use hallway_broker::edges::{InWebSocket, SignIns};
 use hallway_broker::hub::Hub;
+use hallway_broker::peers::Peers;
 use hallway_broker::registry::Wire;
 use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared};
+use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared, VIEWERS_PER_ADDRESS};
 use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::events::{SSE_WIRE, SseWire};
 use crate::http::client::Network;
@@ -123,6 +124,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: 
         plaintext_login: options.plaintext_login,
         http_rates: Mutex::new(HttpRates::new(HTTP_SENDERS)),
         uploads: Uploads::default(),
+        viewers: Peers::new(VIEWERS_PER_ADDRESS),
     });
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);

@@ -16,7 +16,20 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
     (
         "forbidden",
         codes::FORBIDDEN,
-        &[NotAMember, Banned, StaffOnly, NotAuthor, NotModerator, Blocked, Blocking, SignInClosed, BadInvite, PlaintextLogin, NotAllowed],
+        &[
+            NotAMember,
+            Banned,
+            StaffOnly,
+            NotAuthor,
+            NotModerator,
+            Blocked,
+            Blocking,
+            SignInClosed,
+            BadInvite,
+            PlaintextLogin,
+            NotAllowed,
+            AllowanceUnknown,
+        ],
     ),
     ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownFile, UnknownSession]),
     (

@@ -77,7 +77,8 @@ impl Drop for Slot {
 pub struct Upload {
     hub: Arc<Hub>,
     who: Who,
-    incoming: Incoming,
+    /// Taken when it is whole.
+    incoming: Option<Incoming>,
     gathered: Vec<u8>,
     bytes: u64,
     _slot: Slot,
@@ -102,7 +103,7 @@ fn too_large() -> Fault {
 
 impl Upload {
     /// Begins one for `who`, of so many bytes if that is known.
-    pub(crate) fn begin(hub: &Arc<Hub>, uploads: &Uploads, who: Who, bytes: Option<u64>) -> Result<Self, Fault> {
+    pub(crate) async fn begin(hub: &Arc<Hub>, uploads: &Uploads, who: Who, bytes: Option<u64>) -> Result<Self, Fault> {
         hub.writable()?;
         let limits = hub.limits();
         if bytes.is_some_and(|bytes| bytes > limits.file_bytes) {
@@ -114,8 +115,9 @@ impl Upload {
             return Err(Reason::FilesFull.into());
         }
         let slot = uploads.take((who.conf, who.uid.clone()), limits.uploads_per_user)?;
-        let incoming = hub.files().begin().map_err(|error| failed(&error))?;
-        Ok(Self { hub: Arc::clone(hub), who, incoming, gathered: Vec::new(), bytes: 0, _slot: slot })
+        let files = hub.files().clone();
+        let incoming = blocking(move || files.begin().map_err(|error| failed(&error))).await?;
+        Ok(Self { hub: Arc::clone(hub), who, incoming: Some(incoming), gathered: Vec::new(), bytes: 0, _slot: slot })
     }
 
     /// Takes what came next.
@@ -133,7 +135,8 @@ impl Upload {
 
     async fn write(&mut self) -> Result<(), Fault> {
         self.hub.writable()?;
-        let (file, gathered) = (Arc::clone(&self.incoming.file), std::mem::take(&mut self.gathered));
+        let Some(incoming) = &self.incoming else { return Ok(()) };
+        let (file, gathered) = (Arc::clone(&incoming.file), std::mem::take(&mut self.gathered));
         blocking(move || (&*file).write_all(&gathered).map_err(|error| failed(&error))).await?;
         Ok(())
     }
@@ -147,18 +150,18 @@ impl Upload {
         if self.bytes == 0 {
             return Err(Fault::invalid_params("the file is empty"));
         }
-        let Self { hub, who, incoming, _slot: slot, .. } = self;
-        let capability = Capability::new(who.conf, clock::random());
-        let (conf, id) = (who.conf, capability.id());
+        let Some(incoming) = self.incoming.take() else { return Err(Reason::StoreError.into()) };
+        let (hub, conf) = (&self.hub, self.who.conf);
+        let capability = Capability::new(conf, clock::random());
+        let id = capability.id();
         let files = hub.files().clone();
         let Kept { media, bytes, crc, size } =
             blocking(move || keep(&files, incoming, &capability).map_err(|error| failed(&error))).await?;
         let name: Arc<str> = clean_name(name).into();
         let quota_bytes = hub.limits().files_bytes_per_user;
         let file = NewFile { name: Arc::clone(&name), media, bytes, crc, size, quota_bytes };
-        let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
+        let actor = Actor { uid: self.who.uid.clone(), via: Via::Http, session: 0 };
         let kept = hub.call(conf, actor, Action::KeepFile { id, file }).await;
-        drop(slot);
         if let Err(reject) = kept {
             // What could not be stored now may be stored yet: the log has it.
             if !matches!(reject.reason.class(), Class::Unavailable) {
@@ -173,6 +176,15 @@ impl Upload {
         }
         let (width, height) = size.unzip();
         Ok(Uploaded { url: files::path(&capability, &name), name, media: media.word(), bytes, width, height })
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Removing it may take the disk a while; where nothing runs any more, it is removed here.
+        if let Some((incoming, runtime)) = self.incoming.take().zip(tokio::runtime::Handle::try_current().ok()) {
+            drop(runtime.spawn_blocking(move || drop(incoming)));
+        }
     }
 }
 

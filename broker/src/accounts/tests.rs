@@ -12,6 +12,7 @@ use crate::command::{Action, Actor, Outcome};
 use crate::hub::HubOptions;
 use crate::model::SignIn;
 
+mod guests;
 mod invites;
 mod providers;
 

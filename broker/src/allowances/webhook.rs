@@ -35,31 +35,21 @@ const MAX_CACHE_S: u64 = 24 * 3600;
 
 /// Where a conference's webhook is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct WebhookOptions {
     /// Where to ask.
     pub url: String,
     /// What questions are signed with.
     pub secret: String,
     /// How long an answer may take, in ms.
-    #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
     /// How long an answer is good, in s.
-    #[serde(default = "cache_s")]
     pub cache_s: u64,
-}
-
-fn timeout_ms() -> u64 {
-    2000
-}
-
-fn cache_s() -> u64 {
-    60
 }
 
 impl Default for WebhookOptions {
     fn default() -> Self {
-        Self { url: String::new(), secret: String::new(), timeout_ms: timeout_ms(), cache_s: cache_s() }
+        Self { url: String::new(), secret: String::new(), timeout_ms: 2000, cache_s: 60 }
     }
 }
 

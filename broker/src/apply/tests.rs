@@ -2,6 +2,8 @@
 
 mod files;
 
+mod stored;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 

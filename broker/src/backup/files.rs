@@ -111,6 +111,10 @@ pub(super) fn fill(path: &Path, state: &dyn State, files: &Files) -> Result<(), 
     let mut coming: Option<Coming> = None;
     loop {
         let part = reader.next()?;
+        // What was committed meanwhile stands between a file's pieces.
+        if matches!(part, Part::Records | Part::Changes) {
+            continue;
+        }
         let piece = (part == Part::Files).then(|| Piece::read(&reader.frame)).flatten();
         let goes_on =
             |coming: &Coming| piece.is_some_and(|piece| (coming.conf, coming.id, coming.at) == (piece.conf, piece.id, piece.offset));

@@ -204,3 +204,68 @@ pub fn write_topic_error(topic: &str, reason: &str, detail: &str, at_ms: u64, ou
         object.end();
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Realm;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn frame_of(payload: &[u8]) -> Value {
+        let publication = Publication {
+            realm: Realm::Apps,
+            topic: "conf/demo/topic/a/\"b\"".into(),
+            payload: Bytes::copy_from_slice(payload),
+            qos: 0,
+            retain: false,
+            expires_ms: u64::MAX,
+            properties: None,
+        };
+        let mut out = Vec::new();
+        write_publication(&publication, &Uid::parse("ann").unwrap(), false, 0, &mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn what_others_publish_is_made_fit() {
+        let frame = frame_of(br#"{"action":"move","payload":{"x":[1]}}"#);
+        let timestamp = "1970-01-01T00:00:00.000Z";
+        assert_eq!(
+            frame,
+            json!({"type": "move", "topic": "a/\"b\"", "sender": "ann", "store": false, "timestamp": timestamp, "payload": {"x": [1]}})
+        );
+        let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+        for (payload, kind, said) in [
+            (&br#"{"action":"m\u00f6ve"}"#[..], "m\u{f6}ve", Value::Null),
+            (br#"{"action":"subscriber","payload":{}}"#, "message", json!({"action": "subscriber", "payload": {}})),
+            (br#"{"action":"move","payload":1,"sender":"eve"}"#, "message", json!({"action": "move", "payload": 1, "sender": "eve"})),
+            (br#"{"action":7}"#, "message", json!({"action": 7})),
+            (b" 21.5 ", "message", json!(21.5)),
+            (b"text \"quoted\"", "message", json!("text \"quoted\"")),
+            (b"", "message", json!("")),
+            (b"\xff\x00", "message", json!({"base64": "/wA="})),
+            (deep.as_bytes(), "message", json!(deep)),
+        ] {
+            let frame = frame_of(payload);
+            assert_eq!((frame["type"].as_str(), &frame["payload"]), (Some(kind), &said), "{payload:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is published, it is one frame, of its publisher, and never one of the server's own.
+        #[test]
+        fn nobody_speaks_for_the_server(payload in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "[\\[\\]{}\",:\\\\a-z0-9 ]{0,60}".prop_map(String::into_bytes),
+            ("(subscribe|subscribed|subscriber|unsubscriber|error|move|)", any::<i32>())
+                .prop_map(|(action, payload)| json!({"action": action, "payload": payload}).to_string().into_bytes()),
+        ]) {
+            let frame = frame_of(&payload);
+            prop_assert!(is_action(frame["type"].as_str().unwrap()));
+            prop_assert_eq!(frame["sender"].as_str(), Some("ann"));
+            prop_assert_eq!(frame.as_object().unwrap().len(), 6);
+        }
+    }
+}

@@ -43,3 +43,73 @@ pub(super) fn collect(hub: &Hub) {
         while let Some(Outcome::Continue(_)) = housekeeping::call(hub, conference.no, Action::CollectFiles { before_ms }) {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::command::{Actor, NewFile};
+    use crate::files::Capability;
+    use crate::hub::{HubOptions, StoreOptions};
+    use crate::ids::{ConfNo, ConferenceId, Uid};
+    use crate::limits::Limits;
+    use crate::model::{MediaType, SignIn, UserRole, Via};
+
+    /// The machine's time, and so many ms more.
+    struct Ahead(AtomicU64);
+
+    impl Clock for Ahead {
+        fn now_ms(&self) -> u64 {
+            UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + self.0.load(Relaxed)
+        }
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    fn bytes(hub: &Hub, which: u8) -> Capability {
+        let capability = Capability::new(ConfNo(1), [which; 16]);
+        let incoming = hub.files().begin().unwrap();
+        (&*incoming.file).write_all(b"x").unwrap();
+        hub.files().keep(incoming, ConfNo(1), capability.id()).unwrap();
+        capability
+    }
+
+    #[test]
+    fn a_file_that_nobody_attaches_goes_after_a_day_and_bytes_that_nobody_knows_after_an_hour() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Ahead(AtomicU64::new(0)));
+        let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
+        let (store, data_dir) = (StoreOptions::default(), dir.path().to_owned());
+        let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default() };
+        let hub = Hub::open(options, Arc::clone(&clock) as _).unwrap();
+        let alice = Uid::parse("alice").unwrap();
+        let demo = ConferenceId::parse("demo").unwrap();
+        housekeeping::call(&hub, ConfNo(0), Action::AddConference { id: demo, title: "".into(), sign_in: SignIn::Open, epoch: 1 }).unwrap();
+        let add = Action::AddUser { uid: alice.clone(), name: None, role: UserRole::Attendee, credentials: None };
+        housekeeping::call(&hub, ConfNo(1), add).unwrap();
+        let (known, unknown) = (bytes(&hub, 1), bytes(&hub, 2));
+        let file = NewFile { name: "a".into(), media: MediaType::Binary, bytes: 1, crc: 0, size: None, quota_bytes: 0 };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let actor = Actor { uid: alice.clone(), via: Via::Http, session: 0 };
+        runtime.block_on(hub.call(ConfNo(1), actor, Action::KeepFile { id: known.id(), file })).unwrap();
+        let mut sweep = FileSweep::default();
+        let mut tick = |ahead_ms: u64| {
+            clock.0.store(ahead_ms, Relaxed);
+            collect(&hub);
+            (0..BUCKETS).for_each(|_| sweep.go_on(&hub));
+            [&known, &unknown].map(|capability| hub.files().open(ConfNo(1), capability.id()).is_ok())
+        };
+        assert_eq!(tick(0), [true, true]);
+        assert_eq!(tick(3_700_000), [true, false]);
+        assert_eq!(tick(UNUSED_FILE_MS - 60_000), [true, false]);
+        assert_eq!(tick(UNUSED_FILE_MS + 60_000), [false, false]);
+        assert_eq!(hub.reader().uploads(ConfNo(1), &alice).unwrap().files, 0);
+        hub.close();
+    }
+}

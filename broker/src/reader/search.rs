@@ -90,7 +90,7 @@ impl Reader {
             Some(id) => vec![self.readable(conf, uid, id)?],
             None => self.searchable(conf, uid)?,
         };
-        let mut searched = self.look_back(conversations, words, before.unwrap_or(u64::MAX), limit)?;
+        let mut searched = self.look_back(conversations, words, before.unwrap_or(u64::MAX), limit, SEARCH_SCAN)?;
         // Looked at again: then nothing that was read was said after a removal.
         let mut readable = Vec::with_capacity(searched.events.len());
         for event in searched.events {
@@ -126,7 +126,8 @@ impl Reader {
         }
     }
 
-    fn look_back(&self, conversations: Vec<Found>, words: &Words, before: u64, limit: usize) -> Result<Searched, StateError> {
+    /// Looks at `most` entries, from the newest below `before` on, of all the conversations.
+    fn look_back(&self, conversations: Vec<Found>, words: &Words, before: u64, limit: usize, most: usize) -> Result<Searched, StateError> {
         let (mut lines, mut next): (Vec<Line>, BinaryHeap<(u64, usize)>) = (Vec::new(), BinaryHeap::new());
         for found in conversations {
             let head = self.head(&found)?;
@@ -139,7 +140,7 @@ impl Reader {
         }
         let (mut events, mut looked_at, mut bytes, mut reached) = (Vec::new(), 0, 0, before);
         while let Some((pos, at)) = next.pop() {
-            if events.len() >= limit || looked_at >= SEARCH_SCAN || bytes >= SEARCH_BYTES {
+            if events.len() >= limit || looked_at >= most || bytes >= SEARCH_BYTES {
                 return Ok(Searched { events, before: Some(reached) });
             }
             let Some((seq, entry)) = lines[at].entries.pop() else { continue };
@@ -187,7 +188,15 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::command::Actor;
+    use crate::model::{Kind, Message};
+    use crate::recent::Recent;
+    use crate::state::State;
+    use crate::state::memory::MemoryStore;
+    use crate::view::{Kept, SCHEMA, StoreHead, View};
     use proptest::prelude::*;
 
     #[test]
@@ -214,7 +223,51 @@ mod tests {
         }
     }
 
+    /// Conversations, and what is said in them: which, whether there is the word in it, and whether it is deleted.
+    fn story(said: &[(usize, bool, bool)]) -> (Reader, Vec<Found>, Vec<u64>) {
+        let state: Arc<dyn State> = Arc::new(MemoryStore::new().open().unwrap());
+        let mut kept = Kept::default();
+        let head = StoreHead { schema: SCHEMA, applied: 0, secret: [0; 16], conferences: 1 };
+        let mut view = View::new(&*state, &mut kept, head);
+        let ids = ["a", "b", "c"].map(|id| ConversationId::parse(id).unwrap());
+        let found = ids.map(|id| view.add_conversation(ConfNo(1), &id, Kind::Channel, String::new()).unwrap());
+        let mut matching = Vec::new();
+        for (which, has, is_deleted) in said {
+            let text = if *has { "the Wörd" } else { "nothing" };
+            let message = Message { text: text.into(), deleted: is_deleted.then_some(1), ..Message::default() };
+            let event = view.append(&found[*which], &Actor::system(), "".into(), 0, Body::Message(message)).unwrap();
+            if *has && !is_deleted {
+                matching.push(event.entry.pos);
+            }
+        }
+        let (batch, ..) = view.finish();
+        state.commit(&batch).unwrap();
+        matching.reverse();
+        (Reader::new(state, Arc::new(Recent::default()), [0; 16]), found.to_vec(), matching)
+    }
+
     proptest! {
+        /// Page by page, however little one looks at: every message that matches, once, the newest first.
+        #[test]
+        fn pages_give_all_there_is(
+            said in prop::collection::vec((0..3usize, any::<bool>(), prop::bool::weighted(0.2)), 0..120),
+            limit in 1..20usize,
+            most in 1..30usize,
+        ) {
+            let (reader, found, matching) = story(&said);
+            let words = Words::of("word").unwrap();
+            let (mut positions, mut before) = (Vec::new(), u64::MAX);
+            loop {
+                let page = reader.look_back(found.clone(), &words, before, limit, most).unwrap();
+                prop_assert!(page.events.len() <= limit);
+                positions.extend(page.events.iter().map(|event| event.entry.pos));
+                let Some(next) = page.before else { break };
+                prop_assert!(next < before, "it goes on");
+                before = next;
+            }
+            prop_assert_eq!(positions, matching);
+        }
+
         #[test]
         fn any_text_can_be_searched_for_any_words(query in "\\PC{0,40}", text in "\\PC{0,200}") {
             if let Some(words) = Words::of(&query) {

@@ -13,9 +13,12 @@ use crate::model::{Kind, Realm, Stored};
 use crate::reject::{Reason, Reject};
 use crate::topic::{How, Source, Topic};
 
-/// The topics of a session, by their whole names, each with the id of the connection that others see there. Boxed: most sessions have none.
+/// Topics by their whole names, each with the id of the connection that others see there.
+type Names = BTreeMap<Arc<str>, Arc<str>>;
+
+/// The topics of a session. Boxed: most sessions have none.
 #[derive(Debug, Default)]
-pub(super) struct Joined(RefCell<Option<Box<BTreeMap<Arc<str>, Arc<str>>>>>);
+pub(super) struct Joined(RefCell<Option<Box<Names>>>);
 
 /// What is found at a topic.
 #[derive(Debug)]

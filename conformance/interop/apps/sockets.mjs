@@ -2,13 +2,13 @@
 
 import { Account, SILENCE_MS, SOON_MS, ensure, inRoom, pause, unique, where, within } from "./peers.mjs";
 
-export { require, run } from "./peers.mjs";
-
-const { uid } = where;
-const token = async (user) => (await Account.of(user)).token;
+// Bursts are so long.
+const BURST = 200;
 
 /** A client whose events are kept until somebody asks for them. */
 export class Client {
+  via = "socketio";
+  room = "lobby";
   seen = [];
   waiting = new Set();
 
@@ -68,6 +68,16 @@ export class Client {
     return answer.result;
   }
 
+  async say(text, conversation = this.room) {
+    const ack = await this.ask("message", { conversation, message: text, id: text });
+    ensure(ack.ok, ack);
+  }
+
+  async hears(text, conversation = this.room) {
+    const { senderId, name } = await this.expect("message", (got) => got.message === text && got.conversation === conversation);
+    return { from: senderId, name };
+  }
+
   get transport() {
     return this.socket.io.engine.transport.name;
   }
@@ -102,11 +112,11 @@ export function stories(io, version) {
 
   /** Somebody signed in, with what they were told first. */
   const online = async (make, user, options = {}) => {
-    const one = make({ auth: { token: await token(user), ...options.after && { after: options.after } } });
-    one.user = uid(user);
+    const one = make({ auth: { token: (await Account.of(user)).token, ...options.after && { after: options.after } } });
+    Object.assign(one, { user, uid: where.uid(user) });
     await one.expect("connect");
     one.welcome = await one.expect("welcome");
-    ensure(one.welcome.user === one.user && one.welcome.conference === "demo", one.welcome);
+    ensure(one.welcome.user === one.uid && one.welcome.conference === "demo", one.welcome);
     return one;
   };
   const settled = async (one, transports) => {
@@ -135,7 +145,7 @@ export function stories(io, version) {
       const wrong = make({ auth: { token: "hw_wrong" }, reconnection: false });
       ensure(why(await wrong.expect(refusal)) === "Unauthorized", "another answer");
       const sockets = [];
-      const mine = await token("many");
+      const mine = (await Account.of("many")).token;
       for (let at = 0; at < 8; at += 1) {
         const one = make({ auth: { token: mine } });
         sockets.push(one);
@@ -152,19 +162,19 @@ export function stories(io, version) {
       for (const [one, two] of [[anna, bert], [bert, anna]]) {
         const text = unique("é€😀 \"quoted\"");
         const id = unique("id");
-        const message = { message: text, receiverId: two.user, id, timestamp: new Date().toISOString(), type: "SENT" };
+        const message = { message: text, receiverId: two.uid, id, timestamp: new Date().toISOString(), type: "SENT" };
         const ack = await one.ask("message", message);
         ensure(ack.ok && ack.id === id && ack.seq > 0 && !Number.isNaN(Date.parse(ack.timestamp)), ack);
         const got = await two.expect("message", (got) => got.id === id);
-        ensure(got.message === text && got.senderId === one.user && got.receiverId === two.user && got.type === "RECEIVED", got);
+        ensure(got.message === text && got.senderId === one.uid && got.receiverId === two.uid && got.type === "RECEIVED", got);
         ensure(got.timestamp === ack.timestamp && got.seq === ack.seq, got);
-        if (one === anna) ensure((await other.expect("message", (got) => got.id === id)).senderId === anna.user, "not to the sender's other one");
+        if (one === anna) ensure((await other.expect("message", (got) => got.id === id)).senderId === anna.uid, "not to the sender's other one");
         await one.expectNone("message", (got) => got.id === id);
         const again = await one.ask("message", message);
         ensure(again.ok && again.seq === ack.seq, again);
         await two.expectNone("message", (got) => got.id === id);
       }
-      const nobody = await anna.ask("message", { message: "x", receiverId: uid("nobody"), id: unique("id") });
+      const nobody = await anna.ask("message", { message: "x", receiverId: where.uid("nobody"), id: unique("id") });
       ensure(nobody.ok === false && nobody.reason === "unknown_user", nobody);
     });
 
@@ -178,9 +188,9 @@ export function stories(io, version) {
       const id = unique("id");
       const ack = await anna.ask("message", { conversation: "lobby", message: "to all", id });
       const got = await bert.expect("message", (got) => got.id === id);
-      ensure(got.conversation === "lobby" && got.message === "to all" && got.seq === ack.seq && got.senderId === anna.user, got);
+      ensure(got.conversation === "lobby" && got.message === "to all" && got.seq === ack.seq && got.senderId === anna.uid, got);
       await anna.ask("typing", { conversation: "lobby", on: true });
-      const typing = await bert.expect("typing", (got) => got.from === anna.user);
+      const typing = await bert.expect("typing", (got) => got.from === anna.uid);
       ensure(typing.conversation === "lobby" && typing.on === true, typing);
       ensure((await bert.ask("leave", "lobby")).ok, "no leave");
       const later = unique("id");
@@ -191,30 +201,6 @@ export function stories(io, version) {
       ensure((await bert.expect("message", (got) => got.id === later)).seq > ack.seq, "another seq");
       const none = await anna.ask("join", "no-such-room");
       ensure(none.ok === false && none.reason === "unknown_conversation", none);
-    });
-
-  const others = (transports) => () =>
-    withClients(client(transports), async (make) => {
-      const anna = await online(make, "anna");
-      ensure((await anna.ask("join", "lobby")).ok, "not joined");
-      const talker = {
-        user: "anna",
-        via: "socketio",
-        async say(text, conversation) {
-          const partner = conversation?.split("~").find((one) => one !== "dm" && one !== anna.user);
-          const ack = await anna.ask("message", { message: text, id: text, ...(partner ? { receiverId: partner } : { conversation: "lobby" }) });
-          ensure(ack.ok, ack);
-        },
-        async hears(text, conversation = "lobby") {
-          const got = await anna.expect("message", (got) => got.message === text);
-          ensure(got.conversation === conversation && got.type === "RECEIVED", got);
-          return { from: got.senderId, name: got.name };
-        },
-      };
-      await inRoom(async (peers) => {
-        await peers.talk(talker);
-        await peers.talkDirectly(talker);
-      });
     });
 
   const rpc = (transports) => () =>
@@ -230,11 +216,11 @@ export function stories(io, version) {
       ensure(unknown.ok === false && unknown.reason === "unknown_event", unknown);
       await bert.rpc("conversation.subscribe", { conversation: "*" });
       const id = unique("id");
-      await anna.ask("message", { message: "direct", receiverId: bert.user, id });
+      await anna.ask("message", { message: "direct", receiverId: bert.uid, id });
       await bert.expect("notification", (told) => told.params.client_id === id);
       await bert.rpc("conversation.unsubscribe", { conversation: "*" });
       const next = unique("id");
-      await anna.ask("message", { message: "direct", receiverId: bert.user, id: next });
+      await anna.ask("message", { message: "direct", receiverId: bert.uid, id: next });
       await bert.expect("message", (got) => got.id === next);
     });
 
@@ -243,7 +229,7 @@ export function stories(io, version) {
       const name = unique("Guest");
       const one = make({});
       await one.expect("connect");
-      const early = await one.ask("message", { message: "x", receiverId: uid("anna"), id: "1" });
+      const early = await one.ask("message", { message: "x", receiverId: where.uid("anna"), id: "1" });
       ensure(early.ok === false && early.reason === "no_session", early);
       ensure((await one.ask("createUser", name)) === true, "the name was not given");
       const welcome = await one.expect("welcome");
@@ -293,11 +279,11 @@ export function stories(io, version) {
     withClients(client(transports), async (make) => {
       const [anna, bert] = [await online(make, "anna"), await online(make, "bert")];
       const first = unique("id");
-      await anna.ask("message", { message: "first", receiverId: bert.user, id: first });
+      await anna.ask("message", { message: "first", receiverId: bert.uid, id: first });
       const { pos } = await bert.expect("message", (got) => got.id === first);
       bert.close();
       const ids = [1, 2, 3].map(() => unique("id"));
-      for (const id of ids) await anna.ask("message", { message: "missed", receiverId: bert.user, id });
+      for (const id of ids) await anna.ask("message", { message: "missed", receiverId: bert.uid, id });
       const back = await online(make, "bert", { after: pos });
       for (const id of ids) await back.expect("message", (got) => got.id === id);
       await back.expectNone("message", (got) => got.id === first);
@@ -312,7 +298,7 @@ export function stories(io, version) {
       await bert.expect("disconnect");
       await bert.expect("welcome");
       const id = unique("id");
-      await anna.ask("message", { message: "again", receiverId: bert.user, id });
+      await anna.ask("message", { message: "again", receiverId: bert.uid, id });
       await bert.expect("message", (got) => got.id === id);
     });
 
@@ -321,13 +307,36 @@ export function stories(io, version) {
     withClients(client(transports), async (make) => {
       const bert = await online(make, "bert");
       const anna = await online(make, "anna");
-      const ids = Array.from({ length: 200 }, () => unique("id"));
-      const acks = ids.map((id) => anna.ask("message", { message: "x".repeat(300), receiverId: bert.user, id }));
+      const ids = Array.from({ length: BURST }, () => unique("id"));
+      const acks = ids.map((id) => anna.ask("message", { message: "x".repeat(300), receiverId: bert.uid, id }));
       const seqs = (await Promise.all(acks)).map((ack) => ack.seq);
       ensure(seqs.every((seq, at) => at === 0 || seq === seqs[at - 1] + 1), "not in order");
       await bert.expect("message", (got) => got.id === ids.at(-1));
       const came = bert.seen.filter((event) => event.name === "message" && ids.includes(event.told[0].id)).map((event) => event.told[0].id);
       ensure(came.join() === ids.slice(0, -1).join(), `${came.length} came`);
+    });
+
+  /** With people on MQTT and XMPP: each hears the other, in a room and alone. */
+  const others = (transports) => () =>
+    withClients(client(transports), (make) =>
+      inRoom(async (room) => {
+        const anna = await online(make, "anna");
+        ensure((await anna.ask("join", room.conversation)).ok, "not joined");
+        await settled(anna, transports);
+        await room.talk(anna);
+        await room.talkDirectly(anna);
+      }),
+    );
+
+  /** A service tells people something of its own. */
+  const notify = (transports) => () =>
+    withClients(client(transports), async (make) => {
+      const anna = await online(make, "anna");
+      const body = JSON.stringify({ userId: anna.uid, event: "raffle", payload: { won: true } });
+      const headers = { "content-type": "application/json", authorization: `Bearer ${(await Account.of("bert")).token}` };
+      const answer = await fetch(`http://${where.http}/api/notify`, { method: "POST", headers, body });
+      ensure(answer.status === 403 && (await answer.json()).error.data.reason === "not_allowed", "an attendee may notify");
+      await anna.expectNone("raffle", () => true);
     });
 
   return Object.entries(CARRIERS).flatMap(([carrier, transports]) =>
@@ -336,13 +345,14 @@ export function stories(io, version) {
       ["refusals", refused],
       ["direct messages", direct],
       ["a room", room],
-      ["with an MQTT and an XMPP client", others],
       ["JSON-RPC", rpc],
       ["guests", guest],
       ["own connections", connections],
       ["what was missed", missed],
       ["reconnecting", reconnect],
       ["a burst", burst],
+      ["MQTT and XMPP", others],
+      ["who may notify", notify],
     ].map(([label, story]) => [`${carrier}: ${label}`, story(transports)]),
   );
 }

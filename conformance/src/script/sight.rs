@@ -7,6 +7,7 @@
 //! | `member CONV USER CHANGE [by USER]` | a membership change |
 //! | `settings CONV "title"` | a new title |
 //! | `typing CONV from USER [no more]`, `read CONV from USER SEQ`, `presence USER STATUS` | a signal |
+//! | `topic TOPIC ACTION from USER` | something said on an application's topic |
 //! | `notice REASON` | an inbox entry or session notice |
 //!
 //! Each may end with `with {pattern}`. Entries of a history are written without CONV.
@@ -41,7 +42,7 @@ impl Sight {
 /// When the sentence is none.
 pub fn parse(words: &mut Words, within_history: bool) -> Result<Sight> {
     let kind = words.word("what is seen")?;
-    let has_conversation = !within_history && !matches!(kind.as_str(), "presence" | "notice");
+    let has_conversation = !within_history && !matches!(kind.as_str(), "presence" | "topic" | "notice");
     let conversation = if has_conversation { Some(words.value("a conversation")?) } else { None };
     let (method, mut pattern) = match kind.as_str() {
         "message" => ("message", message(words)?),
@@ -51,6 +52,7 @@ pub fn parse(words: &mut Words, within_history: bool) -> Result<Sight> {
         "typing" => ("typing", json!({"from": from(words)?, "on": !words.accept("no more")})),
         "read" => ("read", json!({"from": from(words)?, "seq": words.value("a seq")?})),
         "presence" => ("presence", json!({"user": words.word("a user")?, "status": words.word("a status")?})),
+        "topic" => ("topic", json!({"topic": words.word("a topic")?, "type": words.word("an action")?, "sender": from(words)?})),
         "notice" => ("notice", json!({"reason": words.word("a reason")?})),
         other => bail!("nobody can see a '{other}'"),
     };

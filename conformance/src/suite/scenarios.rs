@@ -73,9 +73,8 @@ mod tests {
     ];
 
     /// Reasons that nothing can provoke from outside on purpose, and why.
-    const OUT_OF_REACH: [(&str, &str); 5] = [
+    const OUT_OF_REACH: [(&str, &str); 4] = [
         ("too_many_blocked", "takes 1,001 accounts; the hub's tests have them"),
-        ("session_ended", "the connection is closed before it can ask again"),
         ("store_error", "needs a failing disk; the simulation injects it"),
         ("draining", "the error, not the notice: between SIGTERM and the close there is no certain moment"),
         ("busy", "no bound says when"),

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Refusal, empty, json, refused, refused_with, set};
 use super::body::{Body, FileBody};
+use super::client::Client;
 use super::credential::Credential;
 use super::range::{Wanted, wanted};
 use super::request::discard;
@@ -86,13 +87,13 @@ async fn bring(mut upload: Upload, body: &mut Incoming, name: &str) -> Result<An
 }
 
 /// Gives a file out.
-pub async fn download<A: App>(app: &A, request: &Request<Incoming>) -> Answer {
+pub async fn download<A: App>(app: &A, request: &Request<Incoming>, client: &Client) -> Answer {
     let named = request.uri().path().strip_prefix("/files/").and_then(|rest| rest.split_once('/'));
     let Some((capability, name)) = named.and_then(|(capability, name)| Some((Capability::parse(capability)?, percent_decoded(name)?)))
     else {
         return refused(&Reason::UnknownFile.into());
     };
-    let (record, file) = match app.file(&capability).await {
+    let (record, file) = match app.file(&capability, client).await {
         Ok((record, _)) if *record.name != *name => return refused(&Reason::UnknownFile.into()),
         Ok(found) => found,
         Err(fault) => return refused(&fault),

@@ -190,7 +190,7 @@ async fn carry_out<A: App>(
         Route::Conversations => conversations::list(app, request.headers(), request.uri()).await,
         Route::LeaveGroup => conversations::leave(app, request).await,
         Route::Upload => files::upload(app, request).await,
-        Route::File => files::download(app, &request).await,
+        Route::File => files::download(app, &request, &client).await,
         Route::Events => events::stream(app, &request, &client).await,
         Route::Socket(what) => socket(app, what, &request.into_parts().0, client, upgraded).await,
         Route::Socketio => socketio::answer(app, request, client, upgraded).await,

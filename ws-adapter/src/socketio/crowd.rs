@@ -2,7 +2,7 @@
 //! `disconnected` with the names of those who went; at most once a second, the latest only. One for all of them: it hears who comes and goes
 //! as a reader of the hub's presence signals, and looks who is there when somebody did.
 //!
-//! In a crowd too large to be shown, a client is told of the first so many when it comes, and of nothing after that.
+//! In a crowd too large to be shown, a client is told of so many when it comes, and of nothing after that.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

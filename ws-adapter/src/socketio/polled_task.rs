@@ -91,7 +91,7 @@ async fn arrive(polled: &Rc<Polled>, mut arrival: Arrival) -> Result<Box<Session
         heard = match packet {
             Some(packet) => arrival.hear(&packet, &polled.speaker, peer(), &mut out).await,
             None => {
-                polled.rest(arrival.until()).await;
+                polled.rest(Some(arrival.until())).await;
                 match polled.beat() {
                     Beat::Dead => return Err(End::Gone),
                     Beat::Ping => polled.speaker.ping(&mut out),
@@ -132,10 +132,12 @@ async fn serve(polled: &Rc<Polled>, session: Box<Session>) -> End {
             Took::Nothing => {}
         }
         let retry = session.lags().then(|| Instant::now() + REFILL_RETRY);
-        polled.rest(retry.unwrap_or_else(|| Instant::now() + CLOSE_TIMEOUT * 10)).await;
+        polled.rest(retry).await;
+        if session.has_expired() {
+            polled.ending.set(Some(Ending::SignedOut));
+        }
         match polled.beat() {
             Beat::Dead => return End::Gone,
-            Beat::Ping if session.has_expired() => polled.ending.set(Some(Ending::SignedOut)),
             Beat::Ping => drop(session.push(|into| polled.speaker.ping(into))),
             Beat::Nothing => {}
         }
@@ -213,11 +215,12 @@ impl Polled {
     }
 
     /// Waits until something happens, or is due.
-    async fn rest(&self, until: Instant) {
+    async fn rest(&self, until: Option<Instant>) {
         if self.has_get() {
             self.pulse.borrow_mut().polled(Instant::now());
         }
-        let due = self.pulse.borrow().next().min(until);
+        let next = self.pulse.borrow().next();
+        let due = until.map_or(next, |until| until.min(next));
         tokio::select! {
             biased;
             () = self.wake.notified() => {}

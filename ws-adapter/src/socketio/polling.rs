@@ -32,11 +32,38 @@ use crate::rpc::Fault;
 /// Bytes of one polling answer, about: with so many the next have to wait for the next poll.
 const BODY_BYTES: usize = 128 * 1024;
 
-/// An answer, and whether somebody is signed in on the session: then the connection that brought it counts as theirs.
-pub(crate) type Reply = (Answered, bool);
+/// What counts the connection that a request came on as one that nobody has signed in on. It is let go of when somebody has, on the session: so
+/// many people at one address may poll at once.
+pub(crate) type Guard = Option<Unauthenticated>;
+
+/// An answer, and the connection's guard if it is still needed.
+pub(crate) type Reply = (Answered, Guard);
 
 /// Where the answer goes: to the request's own shard.
-pub(super) type ReplyTo = oneshot::Sender<Reply>;
+pub(crate) struct ReplyTo {
+    to: oneshot::Sender<Reply>,
+    guard: Guard,
+}
+
+impl ReplyTo {
+    /// To `to`, of a connection with this guard.
+    pub fn new(to: oneshot::Sender<Reply>, guard: Guard) -> Self {
+        Self { to, guard }
+    }
+
+    fn send(self, answered: Answered) {
+        self.try_send(answered);
+    }
+
+    /// Whether somebody is there to be answered.
+    fn try_send(self, answered: Answered) -> bool {
+        self.to.send((answered, self.guard)).is_ok()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.to.is_closed()
+    }
+}
 
 /// See the module's text.
 pub(crate) struct Polled {
@@ -116,20 +143,20 @@ impl Peer for Polled {
 /// Carries a request out on the session's own shard.
 pub(crate) fn ask(shard: &Rc<Shard>, edge: &Arc<Edge>, ask: Ask, address: IpAddr, reply: ReplyTo) {
     match ask {
-        Ask::Open(query) => open(shard, edge, query, address, reply),
+        Ask::Open(query) => reply.send(open(shard, edge, query, address)),
         Ask::Get(sid) => match edge::polled(&sid) {
             Some(polled) => polled.get(reply),
-            None => drop(reply.send((Answered::Bad(BadRequest::Session), false))),
+            None => reply.send(Answered::Bad(BadRequest::Session)),
         },
         Ask::Post(sid, body) => match edge::polled(&sid) {
             Some(polled) => polled.post(&body, reply),
-            None => drop(reply.send((Answered::Bad(BadRequest::Session), false))),
+            None => reply.send(Answered::Bad(BadRequest::Session)),
         },
     }
 }
 
 /// Opens a session, and answers with what tells the client its id.
-fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr, reply: ReplyTo) {
+fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr) -> Answered {
     use hallway_broker::reject::Reason;
     let refusal = match (edge.hub.writable(), edge.sign_ins.peers.admit(address)) {
         (Err(reject), _) => Err(reject.into()),
@@ -138,7 +165,7 @@ fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr, repl
     };
     let admitted: Unauthenticated = match refusal {
         Ok(admitted) => admitted,
-        Err(fault) => return drop(reply.send((Answered::Refused(fault), false))),
+        Err(fault) => return Answered::Refused(fault),
     };
     let Query { version, claims, .. } = query;
     let sid = Sid::new(shard.index);
@@ -164,16 +191,22 @@ fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr, repl
     engine::append(version, &opening, &mut body);
     let arrival = Arrival::new(Rc::clone(shard), claims, address, Some(admitted));
     tokio::task::spawn_local(polled_task::run(polled, arrival));
-    let _ = reply.send((Answered::Packets(body), false));
+    Answered::Packets(body)
 }
 
 impl Polled {
+    /// What answers a request of this session: its connection is nobody's only until somebody has signed in.
+    fn ours(&self, reply: ReplyTo) -> ReplyTo {
+        if self.is_in.get() { ReplyTo { guard: None, ..reply } } else { reply }
+    }
+
     fn get(&self, reply: ReplyTo) {
+        let reply = self.ours(reply);
         let mut get = self.get.borrow_mut();
         // A client that has lost its request asks again; one that asks twice at once is confused, and Engine.IO ends its session.
         if get.as_ref().is_some_and(|get| !(get.reply.is_closed() && get.frames.is_empty())) {
             drop(get);
-            let _ = reply.send((Answered::Bad(BadRequest::Overlap), self.is_in.get()));
+            reply.send(Answered::Bad(BadRequest::Overlap));
             return self.breaks();
         }
         *get = Some(Get { frames: self.early.take(), reply });
@@ -181,9 +214,9 @@ impl Polled {
     }
 
     fn post(&self, body: &str, reply: ReplyTo) {
-        let is_in = self.is_in.get();
+        let reply = self.ours(reply);
         if self.post.borrow().is_some() {
-            let _ = reply.send((Answered::Bad(BadRequest::Overlap), is_in));
+            reply.send(Answered::Bad(BadRequest::Overlap));
             return self.breaks();
         }
         match engine::payload(self.version, body) {
@@ -193,7 +226,7 @@ impl Polled {
                 self.wake.notify_one();
             }
             Err(malformed) => {
-                let _ = reply.send((Answered::Bad(BadRequest::Malformed(malformed)), is_in));
+                reply.send(Answered::Bad(BadRequest::Malformed(malformed)));
                 self.breaks();
             }
         }
@@ -216,7 +249,7 @@ impl Polled {
         let mut post = self.post.borrow_mut();
         if broken.is_some() || post.as_ref().is_some_and(|post| post.packets.is_empty()) {
             let Some(Post { reply, .. }) = post.take() else { return };
-            let _ = reply.send((broken.map_or(Answered::Taken, Answered::Broken), self.is_in.get()));
+            self.ours(reply).send(broken.map_or(Answered::Taken, Answered::Broken));
         }
     }
 
@@ -259,6 +292,6 @@ impl Polled {
             engine::append(self.version, text, &mut body);
         }
         self.pulse.borrow_mut().polled(Instant::now());
-        reply.send((Answered::Packets(body), self.is_in.get())).is_ok()
+        self.ours(reply).try_send(Answered::Packets(body))
     }
 }

@@ -127,7 +127,7 @@ impl Query {
         let mut claims = Claims::default();
         for pair in text.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (Some(name), Some(value)) = (decoded(name), decoded(value)) else { continue };
+            let (Some(name), Some(value)) = (decoded(name), decoded(value)) else { return Err(BadRequest::Request) };
             match &*name {
                 "EIO" => version = Some(value),
                 "transport" => transport = Some(value),
@@ -170,6 +170,7 @@ mod tests {
             ("transport=polling", BadRequest::Version),
             ("EIO=4&transport=polling&sid=nobodys", BadRequest::Session),
             ("EIO=3&transport=polling&j=0", BadRequest::Jsonp),
+            ("EIO=4&transport=polling&x=%zz", BadRequest::Request),
         ];
         for (text, error) in rows {
             assert_eq!(Query::parse(text).unwrap_err(), error, "{text}");

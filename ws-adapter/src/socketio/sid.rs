@@ -10,8 +10,14 @@ const RANDOM_BYTES: usize = 18;
 const BYTES: usize = 2 + RANDOM_BYTES;
 
 /// See the module's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sid([u8; BYTES]);
+
+impl std::fmt::Debug for Sid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sid(…)")
+    }
+}
 
 impl Sid {
     /// A new one on a shard.

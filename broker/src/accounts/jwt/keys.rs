@@ -41,7 +41,8 @@ impl Algorithm {
             "HS256" => Self::Hs256,
             "RS256" => Self::Rs256,
             "ES256" => Self::Es256,
-            "EdDSA" => Self::EdDsa,
+            // By its name of before, and by that of RFC 9864.
+            "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
         })
     }
@@ -209,7 +210,7 @@ impl Jwk {
         let (algorithm, check) = match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => {
                 let (n, e) = (bytes(self.n.as_deref())?, bytes(self.e.as_deref())?);
-                ("RS256", Check::Rsa(signature::RsaPublicKeyComponents { n: without_zeros(n), e: without_zeros(e) }))
+                (Algorithm::Rs256, Check::Rsa(signature::RsaPublicKeyComponents { n: without_zeros(n), e: without_zeros(e) }))
             }
             ("EC", Some("P-256")) => {
                 let (x, y) = (bytes(self.x.as_deref())?, bytes(self.y.as_deref())?);
@@ -217,15 +218,15 @@ impl Jwk {
                     return None;
                 }
                 // SEC 1 §2.3.3: an uncompressed point.
-                ("ES256", Check::public(Algorithm::Es256, [&[4], &x[..], &y[..]].concat())?)
+                (Algorithm::Es256, Check::public(Algorithm::Es256, [&[4], &x[..], &y[..]].concat())?)
             }
             ("OKP", Some("Ed25519")) => {
                 let x = bytes(self.x.as_deref())?;
-                ("EdDSA", Check::public(Algorithm::EdDsa, x)?)
+                (Algorithm::EdDsa, Check::public(Algorithm::EdDsa, x)?)
             }
             _ => return None,
         };
-        let fits = self.alg.as_deref().is_none_or(|alg| alg == algorithm);
+        let fits = self.alg.as_deref().is_none_or(|alg| Algorithm::from_name(alg) == Some(algorithm));
         (verifies && fits).then_some(Key { kid: self.kid, check })
     }
 }

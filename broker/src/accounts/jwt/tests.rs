@@ -1,5 +1,6 @@
 //! Signatures and keys: which token which keys take.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::compact::Compact;
@@ -85,6 +86,31 @@ fn sets_with_what_is_not_for_us() {
     assert!(matches!(jwks(&many), Err(KeyError::TooMany)));
     for broken in ["", "[]", "{}", r#"{"keys":{}}"#, "-----BEGIN PUBLIC KEY-----"] {
         assert!(matches!(Keys::jwks(broken.as_bytes()), Err(KeyError::NoJwks(_))), "{broken}");
+    }
+}
+
+#[test]
+fn ed25519_by_either_name() {
+    let signer = Signer::ed25519();
+    for (of_the_key, of_the_token) in [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA"), ("Ed25519", "Ed25519")] {
+        let mut key = signer.jwk("k");
+        key["alg"] = of_the_key.into();
+        let token = signer.token_with(&json!({"alg": of_the_token, "kid": "k"}), &claims());
+        assert_eq!(judge(&jwks(&[key]).unwrap(), &token), Some(Verdict::Signed), "{of_the_key} {of_the_token}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_set_can_be_published(text in "\\PC{0,60}", n in "[A-Za-z0-9_=-]{0,80}", kty in "(RSA|EC|OKP|oct)", crv in "(P-256|Ed25519|X25519)") {
+        let key = json!({"kty": kty, "crv": crv, "kid": "k", "n": n, "e": "AQAB", "x": n, "y": n, "use": text});
+        for json in [text.clone(), json!({"keys": [key.clone(), text]}).to_string(), json!({"keys": key}).to_string()] {
+            if let Ok(keys) = Keys::jwks(json.as_bytes()) {
+                let _ = judge(&keys, &Signer::secret(SECRET).token("k", &claims()));
+            }
+        }
+        let _ = Keys::pem(text.as_bytes());
+        let _ = Keys::pem(format!("-----BEGIN PUBLIC KEY-----\n{n}\n-----END PUBLIC KEY-----").as_bytes());
     }
 }
 

@@ -8,7 +8,7 @@ use crate::commit::ApplyStage;
 use crate::ids::{ConvNo, ConversationId, Uid};
 use crate::log::Log;
 use crate::log::memory::MemoryDisk;
-use crate::model::{Access, Conversation, Entry, Kind, Member, NodeSettings, SignIn, UserRole, Via};
+use crate::model::{Access, Conversation, Entry, Kind, Member, NodeSettings, Publication, Realm, SignIn, UserRole, Via};
 use crate::recent::Recent;
 use crate::state::Batch;
 use crate::state::memory::{MemoryState, MemoryStore};
@@ -16,6 +16,7 @@ use crate::view::{decode, encode};
 
 const CONF: ConfNo = ConfNo(1);
 const LOBBY: ConvNo = ConvNo(1);
+const TOPIC: &str = "conf/demo/topic/game";
 
 fn alice() -> Uid {
     Uid::parse("alice").unwrap()
@@ -52,6 +53,16 @@ fn story() -> Vec<(Actor, Action)> {
     story.push((as_user(&people[1]), say(&direct, "psst")));
     story.push((as_user(&people[1]), Action::React { conversation: lobby.clone(), target: 2, emoji: "x".into(), on: true }));
     story.push((as_user(&people[0]), Action::Read { conversation: lobby, seq: 3 }));
+    let publication = Publication {
+        realm: Realm::Apps,
+        topic: TOPIC.into(),
+        payload: bytes::Bytes::from_static(b"1"),
+        qos: 1,
+        retain: false,
+        expires_ms: u64::MAX,
+        properties: None,
+    };
+    story.push((as_user(&people[0]), Action::Store(Arc::new(publication))));
     story.push((as_user(&people[0]), Action::Block { user: people[1].clone(), on: true }));
     story.push((
         as_user(&people[0]),
@@ -82,8 +93,8 @@ fn a_good_store_is_good() {
     let (_, state) = store();
     let report = checked(&state);
     assert!(report.is_good(), "{report}");
-    // The lobby, the direct conversation, alice's inbox; joined, 5 messages, a reaction; psst; the notice.
-    assert_eq!((report.conferences, report.conversations, report.events), (1, 3, 9), "{report}");
+    // The lobby, the direct conversation, alice's inbox, topics; joined, 5 messages, a reaction; psst; the notice; a publication.
+    assert_eq!((report.conferences, report.conversations, report.events), (1, 4, 10), "{report}");
     assert!(report.to_string().ends_with("all is well"));
 }
 
@@ -92,6 +103,17 @@ fn change<T: serde::Serialize + DeserializeOwned>(state: &MemoryState, batch: &m
     let mut record: T = decode(&state.get(&key).unwrap().expect("the record is there")).unwrap();
     change(&mut record);
     batch.put(key, encode(&record));
+}
+
+/// What is stored with the topic: its key and record.
+fn stored(state: &MemoryState) -> (Vec<u8>, Vec<u8>) {
+    let (prefix, mut found) = (keys::stored_of(CONF, TOPIC), None);
+    let mut visit = |key: &[u8], value: &[u8]| {
+        found = Some((key.to_vec(), value.to_vec()));
+        std::ops::ControlFlow::Continue(())
+    };
+    state.scan(&prefix, &keys::end_of(&prefix), crate::state::Direction::Ascending, &mut visit).unwrap();
+    found.expect("it is stored")
 }
 
 #[test]
@@ -129,6 +151,8 @@ fn planted_faults_are_found() {
         ("belongs to is not there", Box::new(|_, batch| batch.remove(keys::item(CONF, &alice(), "n", "i")))),
         ("belongs to is not there", Box::new(|_, batch| batch.put(keys::block(CONF, &alice(), &Uid::parse("nobody").unwrap()), vec![]))),
         ("another shape", Box::new(|_, batch| batch.put(keys::belongings(CONF, &alice()), vec![255; 3]))),
+        ("belongs to is not there", Box::new(|state, batch| batch.remove(stored(state).0))),
+        ("belongs to is not there", Box::new(|state, batch| batch.put(keys::stored(CONF, "another", 1), stored(state).1))),
         ("no head", Box::new(|_, batch| batch.remove(keys::store_head()))),
         ("record schema 9", Box::new(|state, batch| change(state, batch, keys::store_head(), |head: &mut StoreHead| head.schema = 9))),
     ];

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::is_alive;
 use crate::client::Client;
 use crate::http::{self, Request};
-use crate::server::Server;
+use crate::server::{Options, Server};
 use crate::sse::EventStream;
 use crate::suite::Report;
 use crate::suite::load::{self, draft, mib};
@@ -22,12 +22,17 @@ const EXTRA_BYTES: u64 = 64 << 20;
 /// Messages that are said meanwhile.
 const MESSAGES: usize = 4000;
 
+/// Kills, and messages between two of them.
+const KILLS: usize = 5;
+const SAID: usize = 60;
+
 /// All of it.
 pub fn run(server: &Server, token: &str, report: &mut Report) {
     report.check("hostile: events, cursors that are none", || bad_cursors(server, token));
     report.check("hostile: events, requests for streams of others", || others_streams(server, token));
     report.check("hostile: events, streams that nobody reads", || unread(server));
     report.check("hostile: events, more streams than sessions", || too_many(server));
+    report.check("hostile: events, kills in mid-stream", kills);
 }
 
 fn open(server: &Server, token: &str, headers: &[(&str, &str)]) -> Result<EventStream> {
@@ -137,4 +142,34 @@ fn too_many(server: &Server) -> Result<String> {
     let count = open.len();
     drop(open);
     Ok(format!("refused after {count}"))
+}
+
+/// Whatever a reader had when the server was killed: by its last event it gets the rest, once and in order.
+fn kills() -> Result<String> {
+    let mut server = Server::start(Options::new().without_rates())?;
+    let (speaking, reading) = (load::token(&server, "speaker")?, load::token(&server, "reader")?);
+    let (mut said, mut read, mut last) = (0, 0, String::new());
+    for round in 0..=KILLS {
+        let mut speaker = Client::sign_in(server.http(), &speaking)?;
+        let cursor = last.clone();
+        let headers: &[(&str, &str)] = if cursor.is_empty() { &[] } else { &[("Last-Event-ID", &cursor)] };
+        let mut stream = EventStream::open(server.http(), &format!("accessToken={reading}"), headers, None)?;
+        last = stream.expect("hello", WITHIN)?.id;
+        for _ in 0..SAID {
+            speaker.call_ok("message.send", &draft("lobby", &format!("kill-{said}"), &said.to_string()))?;
+            said += 1;
+        }
+        // Of the last round all, of each other some.
+        let until = if round == KILLS { said } else { said - SAID / (round + 2) };
+        while read < until {
+            let event = stream.expect("message", WITHIN)?;
+            ensure!(event.data["text"].as_str() == Some(read.to_string().as_str()), "message {read} is {}", event.data);
+            (last, read) = (event.id, read + 1);
+        }
+        if round < KILLS {
+            server.kill()?;
+            server.restart()?;
+        }
+    }
+    Ok(format!("{read} messages, {KILLS} kills"))
 }

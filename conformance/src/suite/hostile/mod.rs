@@ -4,18 +4,20 @@
 //! - [`input`]: single bad messages and frames, as a table.
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
+//! - [`compat`]: the compatibility endpoints, and pages of other sites everywhere.
 //! - [`files`]: files that mean harm. [`events`]: streams of events that nobody reads.
 //! - [`signin`]: tokens, tickets and invitations that let nobody in.
 //! - [`socketio`]: the same over Socket.IO, and long polling.
 //! - [`xmpp`]: the same over XMPP.
 
 mod bounds;
+pub mod compat;
 mod events;
 mod files;
 mod flood;
 mod input;
 pub mod signin;
-mod socketio;
+pub mod socketio;
 pub mod xmpp;
 
 use std::time::Duration;
@@ -58,6 +60,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
     bounds::run(report);
+    compat::run(report);
     signin::run(report)?;
     socketio::run(report)
 }

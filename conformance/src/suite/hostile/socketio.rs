@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::is_alive;
 use crate::client::{Client, ClientError, Connect};
-use crate::http::{Request, Response};
+use crate::http::{self, Request, Response};
 use crate::server::{Options, Server};
 use crate::suite::Report;
 use crate::suite::load::{self, MemoryWatch, Pair, mib};
@@ -22,9 +22,9 @@ const GONE_WITHIN: Duration = Duration::from_secs(15);
 const HANDSHAKES: usize = 700;
 /// `limits.unauthenticated_per_address`.
 const PER_ADDRESS: usize = 500;
-/// Requests sent without ever polling for an answer.
-const UNREAD_POSTS: usize = 40;
-/// What they may cost: `limits.answers_bytes` is 1 MiB, a body 1 MB; the rest is allowance.
+/// Clients that ask for much and never poll for an answer.
+const UNREAD_CLIENTS: usize = 8;
+/// What they may cost: `limits.answers_bytes` is 1 MiB for each; the rest is allowance.
 const UNREAD_BYTES: u64 = 24 << 20;
 /// What all the abuse together may cost.
 const EXTRA_BYTES: u64 = 96 << 20;
@@ -56,6 +56,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     report.check("hostile Socket.IO: bad packets over WebSocket", || bad_packets(&server, &token));
     report.check("hostile Socket.IO: a client that never polls", || never_polls(&server, &token));
     report.check("hostile Socket.IO: answers that nobody fetches", || unread(&server, &token));
+    report.check("hostile Socket.IO: what only a service may tell", || notify(&server, &token));
     report.check("hostile Socket.IO: a flood of handshakes", || flood(&server, &token));
     report.check("hostile Socket.IO: the others did not notice", || {
         let latency = pair.stop()?;
@@ -162,13 +163,14 @@ fn requests() -> Vec<Case> {
         ("another version", get("EIO=2&transport=polling"), 400, Some(5)),
         ("no version", get("transport=polling"), 400, Some(5)),
         ("JSONP", get("EIO=3&transport=polling&j=0"), 400, Some(3)),
-        ("an id that is none", get("EIO=4&transport=polling&sid=%00%ff"), 400, Some(1)),
+        ("an id that is none", get("EIO=4&transport=polling&sid=%00"), 400, Some(1)),
         ("a POST that opens", Request::new("POST", &path("EIO=4&transport=polling")).body(b"2".to_vec()), 400, Some(2)),
         ("WebSocket without an upgrade", get("EIO=4&transport=websocket"), 400, Some(3)),
         ("another method", Request::new("PUT", &path("EIO=4&transport=polling")), 405, None),
         ("another site's page", get("EIO=4&transport=polling").header("Origin", "https://evil.example"), 403, None),
         ("another host", get("EIO=4&transport=polling").header("Host", "evil.example"), 403, None),
-        ("a query without end", get(&"x=%zz&".repeat(1500)), 400, Some(0)),
+        ("a query that is no text", get("EIO=4&transport=polling&sid=%ff"), 400, Some(3)),
+        ("a query without end", get(&"x=%zz&".repeat(1500)), 400, Some(3)),
         ("a service's request without a token", Request::new("POST", "/api/notify").json(&json!({"event": "x"})), 401, None),
     ]
 }
@@ -301,23 +303,38 @@ fn websocket(server: &Server, query: &str) -> Result<Client> {
     Ok(Connect::new().path(&path(query)).open(server.http())?)
 }
 
+/// The server ends the connection, whatever it says before.
+fn ends(client: &Client) -> Result<()> {
+    let mut stream = client.stream();
+    stream.set_read_timeout(Some(GONE_WITHIN))?;
+    let mut chunk = [0; 4096];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(()),
+            Err(error) => return Err(error).context("the connection goes on"),
+        }
+    }
+}
+
 /// The polling session goes on as if nothing had been.
 fn without_probe(server: &Server, token: &str) -> Result<String> {
     let poller = Poller::sign_in(server.http(), token)?;
     for first in ["5", "42[\"message\",{}]", "40{}", "2", "2probes"] {
         let mut client = websocket(server, &format!("EIO=4&transport=websocket&sid={}", poller.sid))?;
         client.send_text(first)?;
-        client.expect_close(GONE_WITHIN).with_context(|| format!("after {first}"))?;
+        ends(&client).with_context(|| format!("after {first}"))?;
     }
     // After a probe that leads to nothing, too.
     let mut client = websocket(server, &format!("EIO=4&transport=websocket&sid={}", poller.sid))?;
     client.send_text("2probe")?;
     client.send_text("42[\"x\"]")?;
-    client.expect_close(GONE_WITHIN)?;
+    ends(&client)?;
     poller.post_ok("3\u{1e}42[\"leave\",\"lobby\"]".as_bytes())?;
     let mut nobodys = websocket(server, &format!("EIO=4&transport=websocket&sid={}", "a".repeat(32)))?;
     nobodys.send_text("2probe")?;
-    nobodys.expect_close(GONE_WITHIN)?;
+    ends(&nobodys)?;
     is_alive(server, token)?;
     Ok(String::new())
 }
@@ -334,11 +351,46 @@ fn bad_packets(server: &Server, token: &str) -> Result<String> {
                 Err(ClientError::Lost(error)) if error.kind() == ErrorKind::BrokenPipe => {}
                 sent => sent?,
             }
-            client.expect_close(GONE_WITHIN).with_context(|| format!("{packet:?} {}", if is_in { "signed in" } else { "before" }))?;
+            ends(&client).with_context(|| format!("{packet:?} {}", if is_in { "signed in" } else { "before" }))?;
         }
     }
     is_alive(server, token)?;
     Ok(format!("{} packets", cases.len() * 2))
+}
+
+// ---- A service ----
+
+/// A service tells people something of its own; nobody else does, and nothing that is the server's.
+fn notify(server: &Server, token: &str) -> Result<String> {
+    server.cli_ok(&["user", "add", "demo/robot", "--role", "service", "--password", "correct horse battery"])?;
+    let service = http::login(server.http(), "demo", "robot", "correct horse battery")?;
+    let post = |token: &str, body: &Value| {
+        Request::new("POST", "/api/notify").header("Authorization", &format!("Bearer {token}")).json(body).send(server.http())
+    };
+    let rows = [
+        (token, json!({"userId": "mallory", "event": "raffle"}), 403),
+        (&*service, json!({"userId": "mallory", "event": "message"}), 409),
+        (&*service, json!({"userId": "mallory", "event": "disconnect"}), 409),
+        (&*service, json!({"userId": "mallory", "event": ""}), 400),
+        (&*service, json!({"userId": "mallory", "event": "x".repeat(129)}), 400),
+        (&*service, json!({"event": "raffle"}), 400),
+        (&*service, json!({"userId": "mallory", "users": ["mallory"], "event": "raffle"}), 400),
+        (&*service, json!({"users": vec!["mallory"; 10_001], "event": "raffle"}), 413),
+        (&*service, json!({"conversation": "no-such-room", "event": "raffle"}), 404),
+        (&*service, json!([]), 400),
+    ];
+    let poller = Poller::sign_in(server.http(), token)?;
+    for (token, body, status) in &rows {
+        let response = post(token, body)?;
+        ensure!(response.status() == *status, "{} instead of {status}: {}", response.status(), response.text());
+    }
+    let told = post(&service, &json!({"users": ["mallory", "nobody"], "event": "raffle", "payload": {"won": true}}))?;
+    ensure!(told.status() == 202 && told.json()?["sockets"].as_u64() >= Some(1), "{}: {}", told.status(), told.text());
+    let deadline = Instant::now() + GONE_WITHIN;
+    while !poller.get()?.text().contains(r#"42["raffle",{"won":true}]"#) {
+        ensure!(Instant::now() < deadline, "the event did not come");
+    }
+    Ok(format!("{} refusals", rows.len()))
 }
 
 // ---- Silence and floods ----
@@ -379,23 +431,20 @@ fn unread(server: &Server, token: &str) -> Result<String> {
         client.call_ok("message.send", &load::draft("lobby", &format!("unread-{at}"), &format!("{at} {}", "x".repeat(700))))?;
     }
     let before = server.rss_bytes()?;
-    let poller = Poller::sign_in(server.http(), token)?;
     let history =
         json!(["rpc", {"jsonrpc": "2.0", "id": 1, "method": "conversation.history", "params": {"conversation": "lobby", "limit": 20}}]);
     let body = vec![format!("421{history}"); 250].join("\u{1e}");
     let mut streams = Vec::new();
-    for _ in 0..UNREAD_POSTS {
-        streams.push(poller.begin("POST", body.as_bytes())?);
+    for _ in 0..UNREAD_CLIENTS {
+        streams.push(Poller::sign_in(server.http(), token)?.begin("POST", body.as_bytes())?);
     }
-    // By then all of them are answered, refused or ended.
+    // Nobody polls, so that not all of it is taken; then the session is over.
     for mut stream in streams {
         let mut answer = [0; 16];
-        match stream.read(&mut answer) {
-            Ok(_) => {}
-            Err(error) => ensure!(error.kind() == ErrorKind::ConnectionReset, "a post is not answered: {error}"),
-        }
+        let read = stream.read(&mut answer).context("a post is not answered")?;
+        ensure!(answer[..read].starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer[..read]));
     }
-    let after = server.rss_bytes()?;
+    let after = server.peak_rss_bytes()?;
     ensure!(after <= before + UNREAD_BYTES, "memory rose from {} to {}", mib(before), mib(after));
     wait_for_none(server, token)?;
     Ok(format!("memory from {} to {}", mib(before), mib(after)))

@@ -16,10 +16,13 @@ struct App {
 }
 
 const NODE: &[&str] = &["node"];
-const APPS: [App; 3] = [
+const APPS: [App; 6] = [
     App { program: Program { name: "jsonrpc", parts: NODE, command: |kit| kit.run_node("jsonrpc.mjs") }, settings: &[] },
     App { program: Program { name: "socketio", parts: NODE, command: |kit| kit.run_node("socketio.mjs") }, settings: &[] },
     App { program: Program { name: "socketio2", parts: NODE, command: |kit| kit.run_node("socketio2.mjs") }, settings: &[] },
+    App { program: Program { name: "conversation", parts: NODE, command: |kit| kit.run_node("conversation.mjs") }, settings: &[] },
+    App { program: Program { name: "topics", parts: NODE, command: |kit| kit.run_node("topics.mjs") }, settings: &[] },
+    App { program: Program { name: "events", parts: NODE, command: |kit| kit.run_node("events.mjs") }, settings: &[] },
 ];
 /// Starts its servers itself, since it kills them.
 const SDK: Program = Program { name: "sdk", parts: NODE, command: sdk };

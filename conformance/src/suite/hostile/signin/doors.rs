@@ -2,23 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DOMAIN, EXPO};
-use crate::client::Connect;
+use crate::client::{ClientError, Connect};
 use crate::http::Request;
 use crate::mqtt::Version;
 use crate::mqtt::client::Client as Mqtt;
 use crate::mqtt::packet;
 use crate::server::Server;
+use crate::sse::EventStream;
 use crate::xmpp::client::{Client as Xmpp, Endpoints, Over};
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// How long MQTT may take for all.
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// What a door says, in words that are the same for all: the reason where there is one, `yes` for who is let in.
 pub type Said = String;
@@ -27,10 +28,15 @@ pub type Said = String;
 pub type Door = (&'static str, fn(&Server, &str) -> Result<Said>);
 
 /// All doors.
-pub const DOORS: [Door; 7] = [
+pub const DOORS: [Door; 12] = [
     ("WebSocket", websocket),
     ("HTTP", http),
     ("a ticket for it", ticket),
+    ("a conversation's own WebSocket", conversation),
+    ("topics", topics),
+    ("a stream of events", events),
+    ("Socket.IO 5", socketio5),
+    ("Socket.IO 4", socketio4),
     ("MQTT 3.1.1", mqtt4),
     ("MQTT 5", mqtt5),
     ("XMPP OAUTHBEARER", xmpp_bearer),
@@ -41,6 +47,7 @@ pub const DOORS: [Door; 7] = [
 pub fn in_its_words(door: &str, reason: &str) -> String {
     match (door, reason) {
         (_, "yes") => "yes".into(),
+        ("Socket.IO 5" | "Socket.IO 4", _) => "Unauthorized".into(),
         ("MQTT 3.1.1", _) => "return code 4".into(),
         ("MQTT 5", _) => "reason code 0x86".into(),
         ("XMPP OAUTHBEARER" | "XMPP PLAIN", "token_expired") => "credentials-expired".into(),
@@ -67,11 +74,78 @@ fn ticket(server: &Server, token: &str) -> Result<Said> {
     said(&Request::new("GET", &format!("/ticket?accessToken={token}")).send(server.http())?)
 }
 
+fn conversation(server: &Server, token: &str) -> Result<Said> {
+    upgrade(server, &format!("/lobby?accessToken={token}"))
+}
+
+fn topics(server: &Server, token: &str) -> Result<Said> {
+    upgrade(server, &format!("/sock?accessToken={token}"))
+}
+
+/// A WebSocket where the request's target shows who comes.
+pub fn upgrade(server: &Server, path: &str) -> Result<Said> {
+    match Connect::new().path(path).open(server.http()) {
+        Ok(_) => Ok("yes".into()),
+        Err(ClientError::Upgrade(_, body)) => reason_in(&serde_json::from_str(&body)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn events(server: &Server, token: &str) -> Result<Said> {
+    let query = format!("accessToken={token}");
+    match EventStream::open(server.http(), &query, &[], None)?.head.status {
+        200 => Ok("yes".into()),
+        _ => said(&Request::new("GET", &format!("/events?{query}")).send(server.http())?),
+    }
+}
+
+fn reason_in(body: &Value) -> Result<Said> {
+    Ok(body["error"]["data"]["reason"].as_str().with_context(|| format!("no reason in {body}"))?.to_owned())
+}
+
+/// By long polling; protocol 5 shows the token in its first packet.
+fn socketio5(server: &Server, token: &str) -> Result<Said> {
+    let opened = get(server, "EIO=4&transport=polling")?;
+    let start = opened.find('{').with_context(|| format!("no handshake: {opened}"))?;
+    let handshake: Value = serde_json::from_str(&opened[start..])?;
+    let session = format!("EIO=4&transport=polling&sid={}", handshake["sid"].as_str().unwrap_or_default());
+    let packet = format!("40{}", json!({"token": token}));
+    let posted = Request::new("POST", &format!("/socket.io/?{session}")).body(packet.into_bytes()).send(server.http())?;
+    ensure!(posted.status() == 200, "status {}: {}", posted.status(), posted.text());
+    let heard = get(server, &session)?;
+    if heard.starts_with("40") {
+        return Ok("yes".into());
+    }
+    let refusal: Value = serde_json::from_str(heard.strip_prefix("44").with_context(|| format!("came {heard}"))?)?;
+    Ok(refusal["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// By long polling; protocol 4 (clients 2.x) shows it in the address.
+fn socketio4(server: &Server, token: &str) -> Result<Said> {
+    let opened = get(server, &format!("EIO=3&transport=polling&token={token}"))?;
+    let start = opened.find('{').with_context(|| format!("no handshake: {opened}"))?;
+    let mut handshakes = serde_json::Deserializer::from_str(&opened[start..]).into_iter::<Value>();
+    let handshake = handshakes.next().context("no handshake")??;
+    let session = format!("EIO=3&transport=polling&sid={}", handshake["sid"].as_str().unwrap_or_default());
+    let heard = format!("{}{}", &opened[start + handshakes.byte_offset()..], get(server, &session).unwrap_or_default());
+    if heard.contains("[\"welcome\",") {
+        return Ok("yes".into());
+    }
+    ensure!(heard.contains("44\"Unauthorized\""), "came {heard}");
+    Ok("Unauthorized".into())
+}
+
+fn get(server: &Server, query: &str) -> Result<String> {
+    let answer = Request::new("GET", &format!("/socket.io/?{query}")).send(server.http())?;
+    ensure!(answer.status() == 200, "status {}: {}", answer.status(), answer.text());
+    Ok(answer.text())
+}
+
 /// 200, or 401 and its reason.
 pub fn said(answer: &crate::http::Response) -> Result<Said> {
     match answer.status() {
         200 => Ok("yes".into()),
-        401 | 403 => Ok(answer.json()?["error"]["data"]["reason"].as_str().unwrap_or_default().to_owned()),
+        401 | 403 => reason_in(&answer.json()?),
         // hyper's own: a head that is too large.
         431 => Ok("bad_token".into()),
         other => bail!("status {other}: {}", answer.text()),

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Scene;
-use super::doors::{DOORS, in_its_words, said};
+use super::doors::{DOORS, in_its_words, said, upgrade};
 use crate::client::Connect;
 use crate::http::{Request, Response};
 use crate::jwt::claims_with;
+use crate::sse::EventStream;
 use crate::suite::Report;
 
 /// How long a ticket is good, and a little.
@@ -28,6 +29,8 @@ impl Waiting {
 pub fn run(scene: &Scene, waiting: &Waiting, report: &mut Report) {
     report.check("hostile sign-in: tokens that are too large", || too_large(scene));
     report.check("hostile sign-in: a ticket is good once", || once(scene));
+    report.check("hostile sign-in: a ticket is good for one upgrade", || upgrades(scene));
+    report.check("hostile sign-in: another site's page has no use of a ticket", || other_site(scene));
     report.check("hostile sign-in: all at once a ticket is good once", || once_at_once(scene));
     report.check("hostile sign-in: tickets that are none", || no_tickets(scene));
     report.check("hostile sign-in: tickets without end", || many_tickets(scene));
@@ -86,6 +89,44 @@ fn once(scene: &Scene) -> Result<String> {
         by_http(scene, &third)? == "yes" && by_http(scene, &third)? == "bad_ticket" && hello(scene, &third)? == "bad_ticket",
         "over HTTP"
     );
+    Ok(String::new())
+}
+
+fn upgrades(scene: &Scene) -> Result<String> {
+    let show = |path: &str, ticket: &str| match path {
+        "/events" => events(scene, ticket),
+        path => upgrade(&scene.server, &format!("{path}?ticket={ticket}")),
+    };
+    let paths = ["/events", "/sock", "/lobby"];
+    for first in paths {
+        let ticket = new_ticket(scene)?;
+        ensure!(show(first, &ticket)? == "yes", "{first} does not take it");
+        for again in paths {
+            let said = show(again, &ticket)?;
+            ensure!(said == "bad_ticket", "{again} after {first}: {said}");
+        }
+    }
+    Ok(paths.join(", "))
+}
+
+fn events(scene: &Scene, ticket: &str) -> Result<String> {
+    let stream = EventStream::open(scene.server.http(), &format!("ticket={ticket}"), &[], None)?;
+    Ok(if stream.head.status == 200 { "yes" } else { "bad_ticket" }.to_owned())
+}
+
+/// A cross-site handshake is refused before the ticket is looked at, so that it stays good for whom it was made.
+fn other_site(scene: &Scene) -> Result<String> {
+    let ticket = new_ticket(scene)?;
+    for path in ["/sock", "/lobby", "/events"] {
+        for (name, value) in [("Origin", "https://evil.example"), ("Host", "evil.example")] {
+            let handshake = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")];
+            let request = Request::new("GET", &format!("{path}?ticket={ticket}")).header(name, value);
+            let request = handshake.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            let answer = request.header("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==").send(scene.server.http())?;
+            ensure!(answer.status() == 403, "{path} from {value}: {}", answer.status());
+        }
+    }
+    ensure!(hello(scene, &ticket)? == "yes", "the ticket was used");
     Ok(String::new())
 }
 
