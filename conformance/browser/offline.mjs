@@ -15,7 +15,7 @@ export async function offline(server, ann, bob) {
     await say(ann, "before the fall");
     await sees(bob, "before the fall");
     await server.stop("SIGKILL");
-    await ann.locator(".banner", { hasText: /Connection lost|No connection/ }).waitFor();
+    await ann.locator(".banner", { hasText: /Connection lost|No connection|Connecting/ }).waitFor();
     for (const text of ["waited 1", "waited 2", "waited 3"]) await say(ann, text);
     await ann.locator(".row", { hasText: "waited 3" }).locator(".send-state", { hasText: "Waiting for a connection" }).waitFor();
     await ann.locator(".banner", { hasText: "3 messages wait to be sent." }).waitFor();
