@@ -371,7 +371,8 @@ impl Client {
             }
         }
         for payload in pongs {
-            self.send_frame(Opcode::Pong, &payload)?;
+            // Who has closed takes none; what it said before that is still to be read.
+            let _ = self.send_frame(Opcode::Pong, &payload);
         }
         Ok(())
     }
