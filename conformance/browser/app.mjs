@@ -6,7 +6,7 @@
 import { Browser, check, equal, failed, Server } from "./kit.mjs";
 import { history } from "./history.mjs";
 import { firstView, installable, keyboard, phone, themes, views } from "./looks.mjs";
-import { files, search, sessions } from "./more.mjs";
+import { files, links, search, sessions } from "./more.mjs";
 import { offline } from "./offline.mjs";
 import { talk } from "./talk.mjs";
 
@@ -29,6 +29,7 @@ try {
     await search(ann);
   }
   await sessions(server, browser, ann);
+  await links(server, browser);
   await offline(server, ann, bob);
   await phone(bob);
   await keyboard(server, browser, ann);

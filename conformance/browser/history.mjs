@@ -25,7 +25,7 @@ export async function fill(server, conversation) {
 export async function history(server, ann) {
   await check(`${MESSAGES} messages to read`, () => fill(server, "help"));
 
-  await check("history: scrolled from the last to the first, few rows in the document", async () => {
+  await check("history – scrolled from the last to the first, few rows in the document", async () => {
     await ann.getByRole("link", { name: /^Chats/ }).click();
     await open(ann, "Help").catch(() => undefined);
     await ann.locator(".row", { hasText: `no. ${MESSAGES}` }).waitFor();
@@ -52,7 +52,7 @@ export async function history(server, ann) {
     return `${((Date.now() - start) / 1000).toFixed(1)} s, at most ${most} rows, ${frames.long} of ${frames.all} frames over ${LONG_FRAME_MS} ms, the longest ${frames.longest} ms`;
   });
 
-  await check("history: all of it loaded, up and down in jumps without long frames", async () => {
+  await check("history – all of it loaded, up and down in jumps without long frames", async () => {
     await ann.evaluate(watchFrames, LONG_FRAME_MS);
     for (let at = 0; at < 60; at += 1) {
       await ann.locator(".messages").evaluate((list, part) => list.scrollTo(0, list.scrollHeight * part), ((at * 7) % 20) / 20);
@@ -68,7 +68,7 @@ export async function history(server, ann) {
     return `${frames.long} of ${frames.all} frames over ${LONG_FRAME_MS} ms, the longest ${frames.longest} ms`;
   });
 
-  await check("history: what one reads stays in place while others talk and the window changes", async () => {
+  await check("history – what one reads stays in place while others talk and the window changes", async () => {
     await ann.locator(".messages").evaluate((list) => list.scrollTo(0, list.scrollHeight / 2));
     await ann.waitForTimeout(300);
     const mark = () => ann.evaluate(() => {
@@ -91,7 +91,7 @@ export async function history(server, ann) {
     await sees(ann, "late 3");
   });
 
-  await check("history: at the end, new messages are followed", async () => {
+  await check("history – at the end, new messages are followed", async () => {
     await say(ann, "I am at the end");
     await sees(ann, "I am at the end");
     const gap = () => ann.locator(".messages").evaluate((list) => list.scrollHeight - list.clientHeight - list.scrollTop);

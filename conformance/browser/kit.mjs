@@ -1,5 +1,5 @@
 // What the checks of the web app are made of: a server that can be killed, browsers with somebody in them, and lines that say how it went.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -84,6 +84,11 @@ export class Server {
   async remove() {
     await this.stop("SIGTERM");
     rmSync(this.data, { recursive: true, force: true });
+  }
+
+  /** A command of its operator; what it prints. */
+  operate(...command) {
+    return execFileSync(this.binary, [...command, "--data", this.data], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
   }
 
   async post(path, body, token) {

@@ -13,7 +13,7 @@ async function picture(page) {
 
 export async function files(ann, bob) {
   const pick = (file) => ann.locator("input[type=file]").setInputFiles(file);
-  await check("attach: a picture is shown, and opens", async () => {
+  await check("attach – a picture is shown, and opens", async () => {
     await ann.getByRole("link", { name: /^Chats/ }).click();
     await open(ann, "Lobby");
     await pick({ name: "badge.png", mimeType: "image/png", buffer: await picture(ann) });
@@ -28,7 +28,7 @@ export async function files(ann, bob) {
     await bob.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   });
 
-  await check("attach: dropped and pasted, without a text", async () => {
+  await check("attach – dropped and pasted, without a text", async () => {
     const drop = (kind, name) =>
       ann.evaluate(([kind, name]) => {
         const data = new DataTransfer();
@@ -46,7 +46,7 @@ export async function files(ann, bob) {
     equal(await bob.locator(".row", { has: bob.locator(".file", { hasText: "notes.txt" }) }).locator(".text").count(), 0, "the number of texts beside the files");
   });
 
-  await check("attach: what is not taken is said", async () => {
+  await check("attach – what is not taken is said", async () => {
     await pick({ name: "page.html", mimeType: "text/html", buffer: Buffer.from("<script>alert(1)</script>") });
     await until(async () => (await ann.locator(".toast.bad").count()) || (await ann.locator(".file-chip progress").count()) === 0, "an answer");
     const taken = await ann.locator(".file-chip").count();
@@ -56,7 +56,7 @@ export async function files(ann, bob) {
 }
 
 export async function search(ann) {
-  await check("search: words are found, marked, and lead to the message", async () => {
+  await check("search – words are found, marked, and lead to the message", async () => {
     await ann.getByRole("link", { name: "Search", exact: true }).click();
     await ann.getByLabel("Search messages").fill("dear bob");
     const found = ann.locator(".pane .chat-row", { hasText: "hello dear bob" });
@@ -70,8 +70,46 @@ export async function search(ann) {
   });
 }
 
+/** What organisers send to people: a link with a token, or with an invitation. */
+export async function links(server, browser) {
+  await check("a link with a token signs in, and the token leaves the address", async () => {
+    const { token } = await server.post("/api/login", { conference: "demo", uid: "bob", password: "bob-secret-1" });
+    const page = await browser.person("by token");
+    await page.goto(`${server.url}/#token=${token}`);
+    await page.getByRole("link", { name: /^Lobby/ }).waitFor();
+    assert(!page.url().includes(token), `the address is ${page.url()}`);
+    await until(async () => (await page.locator(".rail-you .avatar").textContent()) === "BB", "it is bob");
+    await page.context().close();
+  });
+
+  await check("a link with a token that is no good says so", async () => {
+    const page = await browser.person("by no token");
+    await page.goto(`${server.url}/#token=hw_wrong`);
+    await page.getByText("This link or token is not valid (any more).").waitFor();
+    await page.context().close();
+  });
+
+  await check("a link with an invitation makes an account", async () => {
+    server.operate("conference", "add", "club", "--title", "The Club", "--sign-in", "invite");
+    server.operate("channel", "add", "club/lobby", "--title", "Lobby");
+    const code = server.operate("invite", "add", "club").split(/\s+/)[0];
+    const page = await browser.person("invited");
+    await page.goto(`${server.url}/#invite=${code}&conference=club`);
+    await page.getByRole("heading", { name: "Welcome to The Club" }).waitFor();
+    equal(await page.getByLabel("Invitation code").inputValue(), code, "the code");
+    await page.getByLabel("Your name").fill("Ivy");
+    await page.getByLabel("User name").fill("ivy");
+    await page.getByLabel("Password", { exact: true }).fill("ivy-secret-1");
+    await page.getByRole("button", { name: "Create account" }).click();
+    await open(page, "Lobby");
+    await say(page, "thanks for having me");
+    await sees(page, "thanks for having me");
+    await page.context().close();
+  });
+}
+
 export async function sessions(server, browser, ann) {
-  await check("sessions: another one is listed, and closed from here", async () => {
+  await check("sessions – another one is listed, and closed from here", async () => {
     const other = await browser.person("ann elsewhere");
     await logIn(other, server.url, "ann");
     await ann.getByRole("link", { name: "You", exact: true }).click();

@@ -11,23 +11,23 @@ export async function offline(server, ann, bob) {
     await until(() => ann.evaluate(async () => Boolean(await caches.match("/"))), "the page is kept");
   });
 
-  await check("server killed: the banner says so, and what is written waits", async () => {
+  await check("server killed – the banner says so, and what is written waits", async () => {
     await say(ann, "before the fall");
     await sees(bob, "before the fall");
     await server.stop("SIGKILL");
-    await ann.locator(".banner", { hasText: /Connection lost|No connection/ }).waitFor();
+    await ann.locator(".banner", { hasText: /Connection lost|No connection|Connecting/ }).waitFor();
     for (const text of ["waited 1", "waited 2", "waited 3"]) await say(ann, text);
     await ann.locator(".row", { hasText: "waited 3" }).locator(".send-state", { hasText: "Waiting for a connection" }).waitFor();
     await ann.locator(".banner", { hasText: "3 messages wait to be sent." }).waitFor();
   });
 
-  await check("opened anew without a server: the app is there, and so is what waits", async () => {
+  await check("opened anew without a server – the app is there, and so is what waits", async () => {
     await ann.reload();
     await ann.locator(".rail").waitFor();
     await ann.locator(".banner", { hasText: "3 messages wait to be sent." }).waitFor();
   });
 
-  await check("server back: sent by itself, once, in order; the banner goes", async () => {
+  await check("server back – sent by itself, once, in order; the banner goes", async () => {
     await server.start();
     await ann.locator(".banner").waitFor({ state: "detached", timeout: 40_000 });
     await until(async () => (await texts(bob, /^waited \d$/)).length >= 3, "bob has them", 40_000);
@@ -43,7 +43,7 @@ export async function offline(server, ann, bob) {
     await sees(bob, "before the fall");
   });
 
-  await check("no network: the banner says that one is offline oneself", async () => {
+  await check("no network – the banner says that one is offline oneself", async () => {
     await ann.context().setOffline(true);
     await ann.locator(".banner", { hasText: "You are offline" }).waitFor();
     await say(ann, "from the tunnel");

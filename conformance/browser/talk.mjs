@@ -3,12 +3,12 @@ import { act, assert, chatRow, check, equal, open, register, row, say, sees, tex
 
 /** ann: a desktop; bob: a phone. */
 export async function talk(server, browser, ann, bob) {
-  await check("sign in: two people make accounts", async () => {
+  await check("sign in – two people make accounts", async () => {
     await register(ann, server.url, "ann", "Ann Arbor");
     await register(bob, server.url, "bob", "Bob Bergström");
   });
 
-  await check("channel: what one says, the other sees once, as text and never as markup", async () => {
+  await check("channel – what one says, the other sees once, as text and never as markup", async () => {
     await open(ann, "Lobby");
     await open(bob, "Lobby");
     await say(ann, "hello bob");
@@ -20,7 +20,7 @@ export async function talk(server, browser, ann, bob) {
     assert((await ann.title()) !== "hacked", "a message became a script");
   });
 
-  await check("channel: twenty lines in order, each once", async () => {
+  await check("channel – twenty lines in order, each once", async () => {
     for (let at = 1; at <= 20; at += 1) await say(ann, `line ${at}.`);
     await sees(bob, "line 20.");
     const lines = Array.from({ length: 20 }, (_, at) => `line ${at + 1}.`);
@@ -100,7 +100,7 @@ export async function talk(server, browser, ann, bob) {
     await badge.waitFor({ state: "detached" });
   });
 
-  await check("direct chat: opened from the people, with presence and read receipts", async () => {
+  await check("direct chat – opened from the people, with presence and read receipts", async () => {
     await ann.getByRole("link", { name: "People", exact: true }).click();
     await ann.getByLabel("Find people by name").fill("berg");
     await ann.locator(".person-row", { hasText: "Bob Bergström" }).click();
@@ -124,7 +124,7 @@ export async function talk(server, browser, ann, bob) {
     await bob.locator(".conversation-head p", { hasText: "Online" }).waitFor();
   });
 
-  await check("profile: another name is seen by others", async () => {
+  await check("profile – another name is seen by others", async () => {
     await ann.getByLabel("Name", { exact: true }).fill("Ann A. Arbor");
     await ann.getByRole("button", { name: "Save" }).click();
     await ann.getByText("Saved.").waitFor();
@@ -133,7 +133,7 @@ export async function talk(server, browser, ann, bob) {
     await bob.getByRole("button", { name: "Close details" }).click();
   });
 
-  await check("group: made with others, renamed, left", async () => {
+  await check("group – made with others, renamed, left", async () => {
     await ann.getByRole("link", { name: /^Chats/ }).click();
     await ann.getByRole("button", { name: "New chat" }).click();
     await ann.getByLabel("Title").fill("Dinner");

@@ -149,7 +149,8 @@ test("kill -9 of the server in mid-send, several times: nothing lost, nothing do
       said.push(`through a kill ${said.length}`);
       sender.send("help", said.at(-1) as string);
     }
-    await new Promise((resolve) => setTimeout(resolve, 10 + chance() * 40));
+    let left = 10 + Math.floor(chance() * 120);
+    await new Promise<void>((resolve) => sender.on("outgoing", ({ state }) => state === "sent" && !(left -= 1) && resolve()));
     const waiting = sender.outgoing().length;
     await server.kill();
     await until("the sender knows", () => sender.state.status === "waiting" || sender.state.status === "connecting");

@@ -172,8 +172,10 @@ test("the page pauses in the background and comes back in the foreground", async
   await bob.send("lobby", "while you were away").placed;
   look(false);
   await eventually("it is back, with what was missed", () => articles().includes("bob: while you were away"));
+  const states: string[] = [];
+  carol.on("state", ({ status }) => states.push(status));
   window.dispatchEvent(new Event("offline"));
-  await eventually("it waits", () => screen.getByRole("status").textContent !== "online carol");
+  expect(states).toEqual(["waiting"]);
   window.dispatchEvent(new Event("online"));
   await eventually("it is online again", () => screen.getByRole("status").textContent === "online carol");
 });

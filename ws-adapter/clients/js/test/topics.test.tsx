@@ -5,7 +5,7 @@ import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { useState, type ReactNode } from "react";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { HallwayProvider, useWebSocketSubscribe } from "hallway-client/react";
-import { topicOf, useTopic, type TopicMessage } from "hallway-client/topics";
+import { topicOf, useTopic, type TopicMessage, type TopicSnapshot } from "hallway-client/topics";
 import { Proxy } from "./proxy.js";
 import { Server } from "./server.js";
 import { eventually } from "./page.js";
@@ -89,9 +89,13 @@ test("a topic is subscribed again after its connection broke, and tells what was
   topic.send("draw", "one", true);
   await until("it is heard", () => heard.length === 1);
   const before = topic.getSnapshot().connectionId;
+  const broken = new Promise<TopicSnapshot>((resolve) =>
+    topic.subscribe(() => {
+      if (!topic.getSnapshot().connected) resolve(topic.getSnapshot());
+    }),
+  );
   proxy.cut();
-  await until("it is noticed", () => !topic.getSnapshot().connected);
-  expect(topic.getSnapshot().userList).toEqual([]);
+  expect((await broken).userList).toEqual([]);
   topic.send("draw", "two, said meanwhile", true);
   await until("it is back as another connection", () => topic.getSnapshot().connected && topic.getSnapshot().connectionId !== before);
   await until("what was said meanwhile is heard", () => heard.length === 2);

@@ -22,6 +22,7 @@ export function Popup({ label, at, className = "", onClose, children }: PopupPro
     const element = dialog.current;
     if (!element) return;
     element.showModal();
+    element.querySelector<HTMLElement>("[data-focus]")?.focus();
     if (at && matchMedia("(min-width: 46.01rem)").matches) place(element, at);
     return () => element.close();
   }, [at]);
@@ -113,7 +114,7 @@ export function Confirm({ text, yes, onYes, onClose }: ConfirmProps) {
     <Popup label={text} className="confirm" onClose={onClose}>
       <p>{text}</p>
       <div className="buttons">
-        <button className="button" autoFocus onClick={onClose}>{t.common.cancel}</button>
+        <button className="button" data-focus onClick={onClose}>{t.common.cancel}</button>
         <button className="button bad" onClick={() => (onClose(), onYes())}>{yes}</button>
       </div>
     </Popup>

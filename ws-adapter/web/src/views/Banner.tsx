@@ -16,6 +16,7 @@ export function Banner() {
   const online = state.status === "online";
   const [shown, setShown] = useState<"nothing" | "trouble" | "back">("nothing");
   const troubled = useRef(false);
+  const before = useRef(false);
   const seconds = useSeconds(state.status === "waiting" ? state.retryAt : undefined);
 
   useEffect(() => {
@@ -23,6 +24,7 @@ export function Banner() {
       const timer = setTimeout(() => (setShown("trouble"), (troubled.current = true)), PATIENCE_MS);
       return () => clearTimeout(timer);
     }
+    before.current = true;
     if (!troubled.current) return;
     troubled.current = false;
     setShown("back");
@@ -37,7 +39,8 @@ export function Banner() {
     : draining ? t.connection.draining
     : offline ? t.connection.offline
     : state.status === "waiting" ? t.connection.waiting(seconds)
-    : t.connection.reconnecting;
+    : before.current ? t.connection.reconnecting
+    : t.connection.connecting;
   return (
     <div className="banner-place" role="status">
       <div className={`banner ${shown}`}>

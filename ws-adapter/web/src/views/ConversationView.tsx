@@ -211,7 +211,7 @@ export function ConversationPlace({ id, at, back }: { id: string; at: number | u
   if (!missing) return <div className="empty-state" role="status"><span className="spinner" />{t.common.loading}</div>;
   return (
     <div className="empty-state" role="alert">
-      <p>{t.conversation.unknown}</p>
+      <h1>{t.conversation.unknown}</h1>
       <button className="button" onClick={() => go(to.chats)}>{t.conversation.back}</button>
     </div>
   );

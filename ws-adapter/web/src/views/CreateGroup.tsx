@@ -22,7 +22,7 @@ export function CreateGroup({ onClose }: { onClose: () => void }) {
       <p className="faint">{t.create.orDirect}</p>
       <label className="field">
         <span>{t.create.name}</span>
-        <input value={title} dir="auto" maxLength={80} autoFocus placeholder={t.create.namePlaceholder} onChange={({ target }) => setTitle(target.value)} />
+        <input value={title} dir="auto" maxLength={80} data-focus placeholder={t.create.namePlaceholder} onChange={({ target }) => setTitle(target.value)} />
       </label>
       {staff && (
         <label className="field">
@@ -33,7 +33,7 @@ export function CreateGroup({ onClose }: { onClose: () => void }) {
           </select>
         </label>
       )}
-      <PeoplePicker done={t.create.make} allowNone onDone={make} />
+      <PeoplePicker done={t.create.make} allowNone ready={title.trim() !== ""} onDone={make} />
     </Dialog>
   );
 }

@@ -59,7 +59,7 @@ export function Jump({ onClose }: { onClose: () => void }) {
   return (
     <Popup label={t.jump.title} className="jump" onClose={onClose}>
       <input
-        className="jump-box" value={query} autoFocus role="combobox" aria-expanded="true" aria-controls={id} aria-autocomplete="list" aria-activedescendant={targets.length ? `${id}-${at}` : undefined}
+        className="jump-box" value={query} data-focus role="combobox" aria-expanded="true" aria-controls={id} aria-autocomplete="list" aria-activedescendant={targets.length ? `${id}-${at}` : undefined}
         aria-label={t.jump.label} placeholder={t.jump.label} onChange={({ target }) => (setQuery(target.value), setAt(0))} onKeyDown={onKeyDown}
       />
       <ul role="listbox" id={id} aria-label={t.jump.title}>

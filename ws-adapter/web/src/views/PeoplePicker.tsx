@@ -11,10 +11,12 @@ interface Props {
   done: string;
   /** Whether nobody is enough. */
   allowNone?: boolean;
+  /** Whether all else that is needed is there. */
+  ready?: boolean;
   onDone: (users: string[]) => void;
 }
 
-export function PeoplePicker({ done, allowNone, onDone }: Props) {
+export function PeoplePicker({ done, allowNone, ready = true, onDone }: Props) {
   const me = useMe();
   const [query, setQuery] = useState("");
   const [picked, setPicked] = useState<readonly Person[]>([]);
@@ -55,7 +57,7 @@ export function PeoplePicker({ done, allowNone, onDone }: Props) {
           </li>
         ))}
       </ul>
-      <button className="button primary wide" disabled={!allowNone && !picked.length}>{done}</button>
+      <button className="button primary wide" disabled={!ready || (!allowNone && !picked.length)}>{done}</button>
     </form>
   );
 }
