@@ -11,8 +11,8 @@ mod tests;
 
 pub use event::{raw_event, write_event, write_history, write_placed, write_subscribed};
 pub use notification::{
-    SessionNotice, event_method, signal_method, write_event_notification, write_session_notice, write_session_notice_params, write_signal,
-    write_signal_notification,
+    SessionNotice, event_method, signal_method, write_event_notification, write_event_params, write_session_notice,
+    write_session_notice_params, write_signal, write_signal_notification,
 };
 pub use number::{write_number, write_time};
 pub use topic::{MAX_ACTION_BYTES, Said, Welcome, is_action, write_publication, write_topic_error, write_topic_event, write_topic_signal};

@@ -8,6 +8,7 @@
 mod audience;
 mod everything;
 mod filters;
+mod links;
 mod refill;
 mod walk;
 
@@ -20,7 +21,7 @@ use slab::Slab;
 use crate::allowances::TopicRights;
 use crate::ids::{ConfNo, Uid};
 use crate::model::{Publication, Realm, Via};
-use crate::outbox::{Bounds, Flushed, Link, Offered, Outbox, Piece};
+use crate::outbox::{Bounds, Flushed, Link, Outbox};
 use crate::recent::{Published, WIRES};
 use crate::topic::{How, Source, Telling, Topic};
 use crate::tree::Tree;
@@ -212,25 +213,6 @@ impl<L: Link> Registry<L> {
     /// The session's outbox and link, when the slot is still that session's.
     pub fn outbox(&mut self, slot: u32, id: u64) -> Option<(&mut Outbox, &L)> {
         self.sessions.get_mut(slot as usize).filter(|session| session.id == id).map(|session| (&mut session.outbox, &session.link))
-    }
-
-    /// Whose session it is, when the slot is still that session's.
-    #[must_use]
-    pub fn owner(&self, slot: u32, id: u64) -> Option<(ConfNo, Uid)> {
-        self.sessions.get(slot as usize).filter(|session| session.id == id).map(|session| (session.conf, session.uid.clone()))
-    }
-
-    /// Gives the session another link; nothing that its lanes hold may have been written in part.
-    pub fn relink(&mut self, slot: u32, id: u64, link: L) {
-        if let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) {
-            session.link = link;
-        }
-    }
-
-    /// Gives a session a frame that is no event, as signals are given: one that lags, or whose lane is full, does not get it.
-    pub fn signal(&mut self, slot: u32, id: u64, frame: &Bytes) -> bool {
-        let Some(session) = self.sessions.get_mut(slot as usize).filter(|session| session.id == id) else { return false };
-        session.lag.is_none() && session.outbox.offer(&session.link, Piece::Shared(frame), 1, &self.bounds) == Offered::Taken
     }
 
     /// Writes what waits for a session.

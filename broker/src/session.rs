@@ -2,6 +2,7 @@
 
 mod topics;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ pub struct Session {
     /// Its protocol.
     pub via: Via,
     joined: topics::Joined,
+    retired: Cell<bool>,
 }
 
 pub use topics::Gathered;
@@ -101,7 +103,7 @@ impl Session {
                 return Err(reject);
             }
         };
-        let session = Self { shard: Rc::clone(shard), slot, id, who, via, joined: topics::Joined::default() };
+        let session = Self { shard: Rc::clone(shard), slot, id, who, via, joined: topics::Joined::default(), retired: Cell::new(false) };
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
@@ -350,6 +352,18 @@ impl Session {
         self.shard.registry(|registry| registry.silence(self.slot, self.id));
     }
 
+    /// It is not listed any more and counts no more: its client is about to be told that it has ended.
+    pub fn retire(&self) {
+        if self.retired.replace(true) {
+            return;
+        }
+        if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
+            self.tell_presence();
+        } else {
+            self.tell_companions();
+        }
+    }
+
     /// Writes what waits.
     pub fn flush(&self) -> Flushed {
         self.shard.registry(|registry| registry.flush(self.slot))
@@ -438,12 +452,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.leave_all_topics();
+        self.retire();
         self.shard.registry(|registry| registry.remove(self.slot));
-        if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
-            self.tell_presence();
-        } else {
-            self.tell_companions();
-        }
     }
 }
 

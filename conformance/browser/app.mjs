@@ -37,7 +37,7 @@ try {
   await installable(server, ann);
   await history(server, ann);
   await check("no page complained, and nothing came from elsewhere", async () => {
-    equal(browser.errors, [], "what pages complained of");
+    equal([...browser.errors], [], "what pages complained of");
     equal(browser.foreign, [], "what came from elsewhere");
   });
 } catch (error) {

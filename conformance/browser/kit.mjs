@@ -13,9 +13,12 @@ export const axeSource = require("axe-core").source;
 export const WITHIN_MS = 15_000;
 
 let failures = 0;
+/** What is being checked: pages that complain are asked when. */
+let current = "";
 
 /** Runs one check and says how it went; the others go on in any case. */
 export async function check(what, run) {
+  current = what;
   try {
     const detail = await run();
     console.log(`ok ${what}${detail ? `: ${detail}` : ""}`);
@@ -97,8 +100,8 @@ export class Server {
 }
 
 export class Browser {
-  /** What the pages complained of. */
-  errors = [];
+  /** What the pages complained of, and during what. */
+  errors = new Set();
   /** Addresses that are not the server's. */
   foreign = [];
 
@@ -116,10 +119,11 @@ export class Browser {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, permissions: ["clipboard-read", "clipboard-write"], ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(WITHIN_MS);
-    page.on("pageerror", (error) => this.errors.push(`${name}: ${error.message}`));
+    const complaint = (text) => this.errors.add(`${name}, during "${current}": ${text}`);
+    page.on("pageerror", (error) => complaint(process.env.VERBOSE ? error.stack : error.message));
     // Refusals that are asked for, and a server that is away, are told by the browser, too.
     const expected = /status of (?:401|409)|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INTERNET_DISCONNECTED|WebSocket connection to/;
-    page.on("console", (message) => message.type() === "error" && !expected.test(message.text()) && this.errors.push(`${name}: ${message.text()}`));
+    page.on("console", (message) => message.type() === "error" && !expected.test(message.text()) && complaint(`${message.text()} ${message.location().url}`));
     page.on("request", (request) => {
       const url = request.url();
       if (!url.startsWith(this.server.url) && !/^(?:blob|data|ws:\/\/127\.0\.0\.1)/.test(url)) this.foreign.push(url);

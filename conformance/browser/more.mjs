@@ -2,20 +2,27 @@
 import { assert, axe, check, equal, logIn, open, row, say, sees, until } from "./kit.mjs";
 
 /** A picture of 2 by 2 points. */
-const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFElEQVR4nGP4z8DAAMIM/xkYGP4DACDmA/1wVUj6AAAAAElFTkSuQmCC", "base64");
+async function picture(page) {
+  const url = await page.evaluate(() => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 2, height: 2 });
+    canvas.getContext("2d").fillRect(0, 0, 1, 2);
+    return canvas.toDataURL("image/png");
+  });
+  return Buffer.from(url.split(",")[1], "base64");
+}
 
 export async function files(ann, bob) {
   const pick = (file) => ann.locator("input[type=file]").setInputFiles(file);
   await check("attach: a picture is shown, and opens", async () => {
     await ann.getByRole("link", { name: /^Chats/ }).click();
     await open(ann, "Lobby");
-    await pick({ name: "badge.png", mimeType: "image/png", buffer: PNG });
+    await pick({ name: "badge.png", mimeType: "image/png", buffer: await picture(ann) });
     await ann.locator(".file-chip", { hasText: "badge.png" }).waitFor();
     await until(async () => (await ann.locator(".file-chip progress").count()) === 0, "it is up");
     await say(ann, "my badge");
     await open(bob, "Lobby");
-    const picture = row(bob, "my badge").locator(".picture img");
-    await until(async () => picture.evaluate((image) => image.complete && image.naturalWidth === 2), "bob sees it");
+    const shown = row(bob, "my badge").locator(".picture img");
+    await until(async () => shown.evaluate((image) => image.complete && image.naturalWidth === 2), "bob sees it");
     await row(bob, "my badge").locator(".picture").click();
     await bob.locator(".picture-view img").waitFor();
     await bob.getByRole("dialog").getByRole("button", { name: "Close" }).click();

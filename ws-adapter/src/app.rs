@@ -234,6 +234,8 @@ impl App for Connection {
         self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
         let who = Who::from(self.identify(&wanted.credential).await?);
         let sending = self.sending(&who);
+        // Opening one takes the server more than a message does.
+        sending.take(&self.shared.hub)?;
         let body = events::open(&self.shard, who, sending, &wanted).await?;
         // Somebody has signed in.
         self.admitted.take();

@@ -87,11 +87,22 @@ fn block(from: &mut impl Read, bytes: usize) -> Result<Vec<u8>, Malformed> {
     Ok(block)
 }
 
-fn copy(from: &mut impl Read, bytes: u64, into: &mut impl Write) -> Result<(), Malformed> {
-    let copied = io::copy(&mut from.take(bytes), into)?;
-    if copied == bytes { Ok(()) } else { Err(Malformed::Not("it is cut off")) }
+/// Copies so many bytes by the reader's buffer: `io::copy` would ask the system for every one of a million small blocks.
+fn copy(from: &mut impl BufRead, bytes: u64, into: &mut impl Write) -> Result<(), Malformed> {
+    let mut left = bytes;
+    while left > 0 {
+        let buffer = from.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(Malformed::Not("it is cut off"));
+        }
+        let some = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        into.write_all(&buffer[..some])?;
+        from.consume(some);
+        left -= some as u64;
+    }
+    Ok(())
 }
 
-fn skip(from: &mut impl Read, bytes: u64) -> Result<(), Malformed> {
+fn skip(from: &mut impl BufRead, bytes: u64) -> Result<(), Malformed> {
     copy(from, bytes, &mut io::sink())
 }

@@ -249,27 +249,34 @@ impl Accounts {
     /// [`Reason::BadToken`], [`Reason::TokenExpired`], [`Reason::ProviderUnavailable`], [`Reason::SessionEnded`] (the account was erased),
     /// [`Reason::SignInClosed`] and [`Reason::Quota`] (for a first one), and those of the store.
     pub async fn by_jwt(&self, hub: &Hub, token: &str, conference: Option<&str>) -> Result<Identity, Reject> {
-        if let Some(known) = self.providers.known(token, conference) {
-            return self.by_known(hub.reader(), &known);
+        if let Some(known) = self.providers.known(token, conference)
+            && let Some(identity) = self.by_known(hub.reader(), &known)?
+        {
+            return Ok(identity);
         }
         let (provider, generation, claims) = self.providers.verify(token, conference, self.clock.as_ref()).await?;
-        let known = |uid| Known { provider, generation, uid, expires_ms: claims.expires_ms };
         let conference_id = self.providers.conference(provider).ok_or(Reason::BadToken)?;
         let record = find_conference(hub.reader(), conference_id.as_str())?.1;
-        let known = known(subjects::admit(hub, &record, &claims, self.users_per_conference).await?);
-        let identity = self.by_known(hub.reader(), &known)?;
+        let uid = subjects::admit(hub, &record, &claims, self.users_per_conference).await?;
+        let known = Known { provider, generation, conf: record.no, uid, expires_ms: claims.expires_ms };
+        let identity = self.by_known(hub.reader(), &known)?.ok_or(Reason::BadToken)?;
         self.providers.remember(token, conference, known);
         Ok(identity)
     }
 
-    fn by_known(&self, reader: &Reader, known: &Known) -> Result<Identity, Reject> {
+    /// Who that is now; `None` when the conference is another one by now.
+    fn by_known(&self, reader: &Reader, known: &Known) -> Result<Option<Identity>, Reject> {
         if known.expires_ms <= self.clock.now_ms() {
             return Err(Reason::TokenExpired.into());
         }
         let conference = self.providers.conference(known.provider).ok_or(Reason::BadToken)?.clone();
         let record = reader.conference(conference.as_str())?.ok_or(Reason::UnknownConference)?;
+        if record.no != known.conf {
+            return Ok(None);
+        }
         let user = reader.user(record.no, &known.uid)?.ok_or(Reason::SessionEnded)?;
-        Ok(Identity { conf: record.no, conference, uid: known.uid.clone(), user: Arc::new(user), expires_ms: known.expires_ms })
+        let (conf, uid, expires_ms) = (known.conf, known.uid.clone(), known.expires_ms);
+        Ok(Some(Identity { conf, conference, uid, user: Arc::new(user), expires_ms }))
     }
 
     /// A ticket for somebody, see [`tickets`].

@@ -26,12 +26,17 @@ pub(super) fn notification(method: &str, out: &mut Vec<u8>, params: impl FnOnce(
     out.push(b'}');
 }
 
-/// Appends an event's notification.
-pub fn write_event_notification(event: &Event, ids: &EventIds, out: &mut Vec<u8>) {
-    notification(event_method(&event.entry.body), out, |out| match &event.entry.body {
+/// Appends what an event's notification has as params.
+pub fn write_event_params(event: &Event, ids: &EventIds, out: &mut Vec<u8>) {
+    match &event.entry.body {
         Body::Publication(publication) | Body::Stored(publication) => write_topic_event(event, publication, out),
         _ => write_event(event, ids, out),
-    });
+    }
+}
+
+/// Appends an event's notification.
+pub fn write_event_notification(event: &Event, ids: &EventIds, out: &mut Vec<u8>) {
+    notification(event_method(&event.entry.body), out, |out| write_event_params(event, ids, out));
 }
 
 /// Appends a signal: what its notification's params are.

@@ -14,7 +14,13 @@ import { build } from "esbuild";
 const MAX_CORE_GZIP_BYTES = 12 * 1024;
 const here = dirname(fileURLToPath(import.meta.url));
 const entryPoints = { index: "src/index.ts", react: "src/react.tsx", topics: "src/topics.ts" };
-const common = { absWorkingDir: here, bundle: true, target: "es2022", external: ["react", "react/jsx-runtime", "./topics.js"], jsx: "automatic" };
+const common = {
+  absWorkingDir: here,
+  bundle: true,
+  target: "es2022",
+  external: ["react", "react/jsx-runtime", "./topics.js"],
+  jsx: "automatic",
+};
 
 const { outputFiles } = await build({ ...common, entryPoints: [entryPoints.index], format: "esm", minify: true, write: false });
 const minified = outputFiles[0].contents;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use hallway_broker::canonical::{event_method, signal_method, write_event, write_number, write_signal};
+use hallway_broker::canonical::{event_method, signal_method, write_event_params, write_number, write_signal};
 use hallway_broker::ids::{ConfNo, EventIds};
 use hallway_broker::reader::Reader;
 use hallway_broker::recent::Published;
@@ -56,7 +56,7 @@ impl Wire for SseWire {
         if let Some(epoch) = self.epoch(event.place.conf) {
             write_cursor(epoch, published.pos(), &mut out);
         }
-        data(&mut out, |out| write_event(event, &self.ids, out));
+        data(&mut out, |out| write_event_params(event, &self.ids, out));
         out.into()
     }
 

@@ -369,6 +369,22 @@ fn other_origins_ask_first() {
 }
 
 #[test]
+fn polls_are_answered_to_pages_of_listed_origins() {
+    with_server(&[], |server, _| async move {
+        let listed = "Origin: https://app.example\r\n";
+        let opened = ask(server, "GET /socket.io/?EIO=4&transport=polling", listed, "").await;
+        assert_eq!((opened.status, opened.body.as_str()), (200, "0{}"));
+        assert_eq!(opened.header("access-control-allow-origin"), Some("https://app.example"));
+        assert_eq!(opened.header("content-type"), Some("text/plain; charset=UTF-8"));
+        let foreign = ask(server, "GET /socket.io/?EIO=4&transport=polling", "Origin: https://evil.example\r\n", "").await;
+        assert_eq!((foreign.status, foreign.header("access-control-allow-origin")), (403, None));
+        let unknown = ask(server, "GET /socket.io/?EIO=4&transport=polling&sid=nobodys", listed, "").await;
+        assert_eq!((unknown.status, unknown.body.as_str()), (400, r#"{"code":1,"message":"Session ID unknown"}"#));
+        assert_eq!(unknown.header("access-control-allow-origin"), Some("https://app.example"));
+    });
+}
+
+#[test]
 fn the_client_is_known_behind_a_trusted_proxy_only() {
     let headers = format!("{TYPED}X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n");
     for (trusted, address, secure) in [(&["127.0.0.1"][..], "203.0.113.9", true), (&[], "127.0.0.1", false)] {

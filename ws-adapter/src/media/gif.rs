@@ -1,6 +1,6 @@
 //! GIF (GIF89a): comments and what applications put in go, but for how often it repeats; so does what follows the end.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 
 use super::{Malformed, Size, copy, take};
 
@@ -12,7 +12,7 @@ const APPLICATION: u8 = 0xFF;
 /// Applications that say how often it repeats.
 const REPEATS: [&[u8]; 2] = [b"NETSCAPE2.0", b"ANIMEXTS1.0"];
 
-pub(super) fn strip(from: &mut impl Read, into: &mut impl Write) -> Result<Size, Malformed> {
+pub(super) fn strip(from: &mut impl BufRead, into: &mut impl Write) -> Result<Size, Malformed> {
     let head: [u8; 13] = take(from)?;
     if !head.starts_with(b"GIF87a") && !head.starts_with(b"GIF89a") {
         return Err(Malformed::Not("no GIF"));
@@ -47,7 +47,7 @@ fn colours_bytes(packed: u8) -> u64 {
     if packed & 0x80 == 0 { 0 } else { 3 << ((packed & 7) + 1) }
 }
 
-fn extension(from: &mut impl Read, into: &mut impl Write) -> Result<(), Malformed> {
+fn extension(from: &mut impl BufRead, into: &mut impl Write) -> Result<(), Malformed> {
     let [label] = take(from)?;
     match label {
         GRAPHIC_CONTROL => {
@@ -70,7 +70,7 @@ fn extension(from: &mut impl Read, into: &mut impl Write) -> Result<(), Malforme
 }
 
 /// Copies blocks up to the empty one that ends them.
-fn sub_blocks(from: &mut impl Read, into: &mut impl Write) -> Result<(), Malformed> {
+fn sub_blocks(from: &mut impl BufRead, into: &mut impl Write) -> Result<(), Malformed> {
     loop {
         let [length] = take(from)?;
         into.write_all(&[length])?;

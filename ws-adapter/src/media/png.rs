@@ -1,7 +1,7 @@
 //! PNG (W3C PNG, third edition): kept are the chunks that say how it is shown, moving pictures' too. Texts, Exif, the time of the last change and
 //! what is not known go, and so does what follows the end.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 
 use super::{Malformed, Size, copy, skip, take};
 
@@ -15,7 +15,7 @@ const KEPT: [&[u8; 4]; 18] = [
 const MAX_CHUNK_BYTES: u32 = i32::MAX as u32;
 const CRC_BYTES: u64 = 4;
 
-pub(super) fn strip(from: &mut impl Read, into: &mut impl Write) -> Result<Size, Malformed> {
+pub(super) fn strip(from: &mut impl BufRead, into: &mut impl Write) -> Result<Size, Malformed> {
     if take(from)? != SIGNATURE {
         return Err(Malformed::Not("no PNG"));
     }
@@ -52,7 +52,7 @@ pub(super) fn strip(from: &mut impl Read, into: &mut impl Write) -> Result<Size,
     }
 }
 
-fn chunk(from: &mut impl Read) -> Result<(u32, [u8; 4]), Malformed> {
+fn chunk(from: &mut impl BufRead) -> Result<(u32, [u8; 4]), Malformed> {
     let length = u32::from_be_bytes(take(from)?);
     if length > MAX_CHUNK_BYTES {
         return Err(Malformed::Not("a chunk is too long"));

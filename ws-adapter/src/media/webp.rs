@@ -1,6 +1,6 @@
 //! WebP (RFC 9649): the chunks that are shown stay; Exif, XMP and what is not known go, and the flags that announce them.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, Seek, SeekFrom, Write};
 
 use super::{Malformed, Size, copy, skip, take};
 
@@ -11,7 +11,7 @@ const XMP: u8 = 0x04;
 const LENGTH_AT: u64 = 4;
 const RIFF_HEAD_BYTES: u64 = 8;
 
-pub(super) fn strip(from: &mut impl Read, into: &mut (impl Write + Seek)) -> Result<Size, Malformed> {
+pub(super) fn strip(from: &mut impl BufRead, into: &mut (impl Write + Seek)) -> Result<Size, Malformed> {
     let head: [u8; 12] = take(from)?;
     if !head.starts_with(b"RIFF") || !head.ends_with(b"WEBP") {
         return Err(Malformed::Not("no WebP"));
@@ -57,11 +57,11 @@ fn begin(kind: [u8; 4], length: u32, into: &mut impl Write) -> Result<(), Malfor
 }
 
 /// Copies a chunk whose first bytes were read already.
-fn rest(from: &mut impl Read, length: u32, read: u32, into: &mut impl Write) -> Result<(), Malformed> {
+fn rest(from: &mut impl BufRead, length: u32, read: u32, into: &mut impl Write) -> Result<(), Malformed> {
     copy(from, u64::from(length - read) + u64::from(length & 1), into)
 }
 
-fn extended(from: &mut impl Read, length: u32, into: &mut impl Write) -> Result<Size, Malformed> {
+fn extended(from: &mut impl BufRead, length: u32, into: &mut impl Write) -> Result<Size, Malformed> {
     if length != 10 {
         return Err(Malformed::Not("an extended header of another length"));
     }
@@ -74,7 +74,7 @@ fn extended(from: &mut impl Read, length: u32, into: &mut impl Write) -> Result<
 }
 
 /// RFC 6386 §9.1: a key frame's head.
-fn lossy(from: &mut impl Read, length: u32, into: &mut impl Write) -> Result<Size, Malformed> {
+fn lossy(from: &mut impl BufRead, length: u32, into: &mut impl Write) -> Result<Size, Malformed> {
     if length < 10 {
         return Err(Malformed::Not("a short frame"));
     }
@@ -90,7 +90,7 @@ fn lossy(from: &mut impl Read, length: u32, into: &mut impl Write) -> Result<Siz
 }
 
 /// RFC 9649 §3.4.
-fn lossless(from: &mut impl Read, length: u32, into: &mut impl Write) -> Result<Size, Malformed> {
+fn lossless(from: &mut impl BufRead, length: u32, into: &mut impl Write) -> Result<Size, Malformed> {
     if length < 5 {
         return Err(Malformed::Not("a short image"));
     }

@@ -212,8 +212,9 @@ impl<D: Dialect> Task<D> {
         if code == 0 {
             return;
         }
-        // Nothing follows a close frame (RFC 6455 §5.5.1).
+        // Nothing follows a close frame (RFC 6455 §5.5.1), and whoever has read it does not find the session any more.
         self.session.silence();
+        self.session.retire();
         self.session.push(|into| frame::write_close(Some(code), reason, into));
         let written = async {
             while self.session.flush() == Flushed::Blocked {

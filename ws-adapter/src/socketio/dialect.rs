@@ -105,13 +105,8 @@ impl Dialect for Spoken {
         PATIENCE
     }
 
-    /// In protocol 3 the client asks for signs of life: one that has sent nothing for two looks is gone.
     fn heartbeat(&self) -> Heartbeat {
-        let beat = self.edge.heartbeat;
-        match self.version {
-            Version::V4 => Heartbeat { every: beat.interval, missed: 1 },
-            Version::V3 => Heartbeat { every: (beat.interval + beat.timeout) / 2, missed: 1 },
-        }
+        looks(self.version, self.edge.heartbeat)
     }
 
     async fn sign_in(entering: &mut Entering<'_, Self>, entrance: Entrance) -> Result<Session, Closing> {
@@ -173,6 +168,15 @@ impl Dialect for Spoken {
 
     fn companions_changed(&self, shard: &Rc<Shard>, slot: u32, id: u64) {
         self.speaker().tell_connections(shard, slot, id);
+    }
+}
+
+/// How often the loop looks whether the client is there. In protocol 3 it is the client that asks for signs of life: it may say nothing else for
+/// as long as interval and timeout together.
+fn looks(version: Version, beat: engine::Heartbeat) -> Heartbeat {
+    match version {
+        Version::V4 => Heartbeat { every: beat.interval, missed: 1 },
+        Version::V3 => Heartbeat { every: (beat.interval + beat.timeout) / 2, missed: 2 },
     }
 }
 
@@ -254,6 +258,16 @@ async fn take_over(entering: &mut Entering<'_, Spoken>, sid: &Sid) -> Result<Who
 mod tests {
     use super::*;
     use crate::socket::idle_bytes;
+
+    #[test]
+    fn who_is_silent_between_two_pings_stays() {
+        let beat = engine::Heartbeat::default();
+        for (version, silent) in [(Version::V4, beat.interval), (Version::V3, beat.interval + beat.timeout)] {
+            let Heartbeat { every, missed } = looks(version, beat);
+            // A look that finds nothing new is the first that counts.
+            assert!(every * missed >= silent && every * (missed + 1) <= silent * 2, "{version:?}");
+        }
+    }
 
     #[test]
     fn an_idle_connection_costs_little() {

@@ -139,7 +139,7 @@ function Rail({ area, unread }: { area: Area; unread: number }) {
 /** Reads to screen readers what others write where one looks. */
 function Heard() {
   const heard = useSignal(useChat().heard);
-  return <p className="hidden" role="log" aria-live="polite">{heard && t.conversation.announced(heard.name, heard.text)}</p>;
+  return <div className="hidden" role="log" aria-live="polite">{heard.map(({ id, name, text }) => <p key={id}>{t.conversation.announced(name, text)}</p>)}</div>;
 }
 
 /** An error of the app itself is said, not a white page. */

@@ -133,6 +133,7 @@ export const t = {
     renamed: (by: string, title: string) => `${by} changed the title to “${title}”`,
     image: (name: string) => `Image: ${name}`,
     file: (name: string) => `Download ${name}`,
+    download: "Download",
     showMore: "Show all",
   },
 

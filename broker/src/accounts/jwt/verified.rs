@@ -6,7 +6,7 @@ use ring::hmac;
 
 use crate::clock;
 use crate::generations::Generations;
-use crate::ids::Uid;
+use crate::ids::{ConfNo, Uid};
 
 /// Tokens that are remembered at least; at most twice as many are.
 const REMEMBERED: usize = 16_384;
@@ -18,6 +18,8 @@ pub struct Known {
     pub provider: usize,
     /// The generation of the keys by which it was found.
     pub generation: u64,
+    /// In which conference: one that is made anew under the same id is another.
+    pub conf: ConfNo,
     /// Who.
     pub uid: Uid,
     /// Until when, Unix ms.

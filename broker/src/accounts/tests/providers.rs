@@ -145,6 +145,21 @@ async fn a_token_that_was_right_is_right_until_it_expires_or_its_account_goes() 
 }
 
 #[tokio::test]
+async fn a_conference_made_anew_is_another() {
+    let story = begin(|_| ()).await.with(vec![("expo", shared())]);
+    let token = story.token("x", json!({"preferred_username": "alice"}));
+    let before = story.bears(&token).await.unwrap();
+    story.hub.call_to_end(before.conf, Actor::system(), Action::RemoveConference).await.unwrap();
+    assert_eq!(reason(story.bears(&token).await), Some(Reason::UnknownConference));
+    let conf = add_conference(&story.hub, "expo", SignIn::Token).await;
+    let action = Action::AddUser { uid: uid("alice"), name: None, role: UserRole::Attendee, credentials: None };
+    story.hub.call(conf, Actor::system(), action).await.unwrap();
+    let after = story.bears(&token).await.unwrap();
+    assert_eq!((after.conf, after.uid.as_str()), (conf, "alice-2"), "not somebody else's account");
+    story.hub.close();
+}
+
+#[tokio::test]
 async fn roles_follow_the_provider() {
     let with_roles = ProviderOptions { roles_claim: Some("roles".into()), ..shared() };
     let story = begin(|_| ()).await.with(vec![("expo", with_roles)]);

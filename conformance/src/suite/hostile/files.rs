@@ -22,6 +22,8 @@ const UPLOADS: usize = 4;
 const EXTRA_BYTES: u64 = 24 << 20;
 /// A body that does not come is given up after 10 s, with some allowance.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(25);
+/// Looking at a file of 10 MiB takes a fraction of a second.
+const LOOKED_AT_WITHIN: Duration = Duration::from_secs(4);
 /// Kills while files come in.
 const KILLS: usize = 5;
 
@@ -30,6 +32,7 @@ pub fn run(server: &Server, token: &str, report: &mut Report) {
     for (name, bytes, expected) in harmful() {
         report.check(&format!("hostile: a file: {name}"), || does_nothing(server, token, &bytes, expected));
     }
+    report.check("hostile: a file: a picture of five million blocks", || many_blocks(server, token));
     report.check("hostile: names of files", || names(server, token));
     report.check("hostile: files that are too large or never end", || endless(server, token));
     report.check("hostile: lengths that are lies", || lying_lengths(server, token));
@@ -118,6 +121,18 @@ fn does_nothing(server: &Server, token: &str, bytes: &[u8], expected: &str) -> R
     }
     is_alive(server, token)?;
     Ok(String::new())
+}
+
+/// The largest file of the smallest blocks is read in no more time than another.
+fn many_blocks(server: &Server, token: &str) -> Result<String> {
+    let head = [&b"GIF89a"[..], &[8, 0, 8, 0, 0, 0, 0, 0x2C, 0, 0, 0, 0, 8, 0, 8, 0, 0, 2]].concat();
+    let bytes = [&head[..], &[1, 7].repeat((FILE_BYTES - 100) / 2), &[0, 0x3B]].concat();
+    let start = Instant::now();
+    let answer = brought(server, token, "x.gif", &bytes)?;
+    let took = start.elapsed();
+    ensure!(answer["type"] == "image/gif" && answer["width"] == 8, "it is {answer}");
+    ensure!(took < LOOKED_AT_WITHIN, "it took {took:?}");
+    Ok(format!("{:.1} s", took.as_secs_f64()))
 }
 
 // ---- Names ----

@@ -6,7 +6,11 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createClient, login, memoryStorage, partnerOf, register } from "hallway-client";
 import WebSocket from "ws";
 
-const { HALLWAY_URL: url = "http://127.0.0.1:8080", HALLWAY_USER: uid = "echo", HALLWAY_PASSWORD: password = "echo echo echo" } = process.env;
+const {
+  HALLWAY_URL: url = "http://127.0.0.1:8080",
+  HALLWAY_USER: uid = "echo",
+  HALLWAY_PASSWORD: password = "echo echo echo",
+} = process.env;
 const file = process.argv[2] ?? "cursor.json";
 
 const credentials = { url, conference: "demo", uid, password };

@@ -26,20 +26,20 @@ export interface Attachment {
   height?: number;
 }
 
-/** Reads an attachment's URL. What is not http(s) gets an empty `href`: it comes from others and must not become a link. */
+/** An absolute web address with nothing odd before its path. */
+const ABSOLUTE = /^https?:\/\/[\w.-]+(:\d+)?([/?]|$)/i;
+
+/**
+ * Reads an attachment's URL. What is not http(s) gets an empty `href`: it comes from others and must not become a link. By hand, because
+ * React Native's `URL` does only half of it.
+ */
 export function parseAttachment(url: string, base: string): Attachment {
   const [address = "", fragment = ""] = url.split("#", 2);
-  let href = "";
-  let name = address;
-  try {
-    const parsed = new URL(address, base);
-    if (/^https?:$/.test(parsed.protocol)) href = parsed.href;
-    name = decodeURIComponent(parsed.pathname.split("/").pop() ?? "") || parsed.host;
-  } catch {
-    // Not a URL, or a name that is not UTF-8: shown as it is.
-  }
-  const attachment: Attachment = { url, href, name };
-  const facts = new URLSearchParams(fragment);
+  const host = /^https?:\/\/[^/]+/i.exec(base)?.[0] ?? "";
+  const href = address.startsWith("/") ? host + address : ABSOLUTE.test(address) ? address : "";
+  const path = href.replace(/\?.*/s, "").split("/");
+  const attachment: Attachment = { url, href, name: unescaped(path.slice(3).pop() || path[2] || address) };
+  const facts = new Map(fragment.split("&").map((fact) => fact.split("=", 2).map(unescaped) as [string, string]));
   const type = facts.get("type");
   if (type) attachment.type = type;
   for (const fact of ["bytes", "width", "height"] as const) {
@@ -47,6 +47,14 @@ export function parseAttachment(url: string, base: string): Attachment {
     if (number > 0 && Number.isSafeInteger(number)) attachment[fact] = number;
   }
   return attachment;
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 export interface UploadOptions {

@@ -363,7 +363,11 @@ export class Hallway extends Emitter<ClientEvents> {
     // Another session of ours read it: all of it, or we ask how much is left.
     this.conversations.patch(conversation, { read: seq });
     if (seq >= (row.last?.seq ?? row.seq)) this.conversations.patch(conversation, { unread: 0 });
-    else this.call("conversation.read", { conversation, seq }).then(({ unread }) => this.conversations.patch(conversation, { unread }), () => {});
+    else
+      this.call("conversation.read", { conversation, seq }).then(
+        ({ unread }) => this.conversations.patch(conversation, { unread }),
+        () => {},
+      );
   }
 
   #markRead(conversation: string, seq: number): void {

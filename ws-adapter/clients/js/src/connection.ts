@@ -133,9 +133,11 @@ export class Connection extends Emitter<Events> {
 
   #open(token: string, era: number): Link {
     const { url, fetch, WebSocket, conference, device } = this.options;
-    const current = <A extends unknown[]>(run: (...args: A) => void) => (...args: A): void => {
-      if (era === this.#era) run(...args);
-    };
+    const current =
+      <A extends unknown[]>(run: (...args: A) => void) =>
+      (...args: A): void => {
+        if (era === this.#era) run(...args);
+      };
     const greet = async (hello?: Hello): Promise<void> => {
       this.#unopened = 0;
       try {
@@ -219,11 +221,13 @@ export class Connection extends Emitter<Events> {
     if (!link) return Promise.reject(new HallwayError("offline", "not connected"));
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      const end = <T>(settle: (value: T) => void) => (value: T): void => {
-        clearTimeout(timer);
-        this.#calls.delete(id);
-        settle(value);
-      };
+      const end =
+        <T>(settle: (value: T) => void) =>
+        (value: T): void => {
+          clearTimeout(timer);
+          this.#calls.delete(id);
+          settle(value);
+        };
       const timer = setTimeout(() => {
         this.#calls.get(id)?.reject(new HallwayError("timeout", "the server did not answer"));
         if (era === this.#era) this.#closed({ code: 1006, error: new HallwayError("timeout", "the server does not answer") });

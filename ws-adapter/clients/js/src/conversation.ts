@@ -195,7 +195,7 @@ export class Conversation extends Store<ConversationSnapshot> {
   /** Loads who is in it; kept up to date from then on. */
   async loadMembers(): Promise<void> {
     const members = new Map<string, Member>();
-    for (let after: string | undefined, complete = false; !complete; ) {
+    for (let after: string | undefined, complete = false; !complete;) {
       const page = await this.around.call("conversation.members", { conversation: this.id, limit: 500, ...(after && { after }) });
       for (const member of page.members) members.set(member.user, member);
       after = page.members.at(-1)?.user;
@@ -333,7 +333,8 @@ export class Conversation extends Store<ConversationSnapshot> {
         continue;
       }
       this.#events.set(event.seq, event);
-      if (event.kind === "message" && this.#key(event) === event.client_id) this.#own = this.#own.filter(({ key }) => key !== event.client_id);
+      if (event.kind === "message" && this.#key(event) === event.client_id)
+        this.#own = this.#own.filter(({ key }) => key !== event.client_id);
       fresh.push(this.#item(event));
     }
     this.#insert(fresh);

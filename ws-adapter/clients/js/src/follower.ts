@@ -186,7 +186,7 @@ export class Follower {
       this.#seqs.set(conversation, events[0]?.seq ?? 0);
       return;
     }
-    for (let complete = false; !complete; ) {
+    for (let complete = false; !complete;) {
       const from = this.#seqs.get(conversation) ?? after;
       const page = await this.connection.call("conversation.history", { conversation, after: from, limit: PAGE });
       for (const event of page.events) this.#tell(event);
@@ -225,11 +225,16 @@ export class Follower {
     this.told.notice(notice);
   }
 
-  /** Notices that were missed; at first those that nobody has said to have seen (`noticesSeen`). */
+  /** Notices that were missed; at first the newest of those that nobody has said to have seen (`noticesSeen`). */
   async #readInbox(): Promise<void> {
-    if (this.#inboxSeq === undefined) this.#inboxSeq = (await this.connection.call("conversation.read", { conversation: INBOX, seq: 0 })).seq;
-    const { events } = await this.connection.call("conversation.history", { conversation: INBOX, after: this.#inboxSeq, limit: PAGE });
-    for (const notice of events as unknown as Notice[]) this.#noticed(notice);
+    const first = this.#inboxSeq === undefined;
+    this.#inboxSeq ??= (await this.connection.call("conversation.read", { conversation: INBOX, seq: 0 })).seq;
+    for (let complete = false; !complete;) {
+      const from = first ? {} : { after: this.#inboxSeq };
+      const page = await this.connection.call("conversation.history", { conversation: INBOX, limit: PAGE, ...from });
+      for (const notice of page.events as unknown as Notice[]) this.#noticed(notice);
+      complete = first || page.complete || !page.events.length;
+    }
   }
 
   #restart(epoch: string): void {

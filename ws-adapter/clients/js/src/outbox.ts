@@ -79,7 +79,8 @@ export class Outbox extends Emitter<Events> {
   /** Whose outbox it is from now on. What was said before anybody was known becomes theirs; what is another's stays in the storage. */
   identify(prefix: string): Promise<void> {
     if (this.#prefix === prefix) return this.#loaded;
-    if (this.#prefix !== undefined) for (const message of [...this.#messages.values()]) this.#forget(message, new HallwayError("signed_out"));
+    if (this.#prefix !== undefined)
+      for (const message of [...this.#messages.values()]) this.#forget(message, new HallwayError("signed_out"));
     this.#prefix = prefix;
     for (const message of this.#messages.values()) this.#keep(message);
     return (this.#loaded = this.#load(prefix).catch(this.warn));
@@ -230,7 +231,10 @@ export class Outbox extends Emitter<Events> {
     const kept = this.#kept.get(message.id);
     const key = this.#prefix === undefined ? undefined : this.#key(message);
     this.#kept.delete(message.id);
-    if (key) void Promise.resolve(kept).then(() => this.storage.remove(key)).catch(this.warn);
+    if (key)
+      void Promise.resolve(kept)
+        .then(() => this.storage.remove(key))
+        .catch(this.warn);
   }
 
   /** Keys sort as the messages were said; `at` alone may be another window's, too. */
@@ -265,7 +269,8 @@ const params = ({ conversation, id, text, replyTo, mentions, attachments }: Outg
 function parse(text: string): Outgoing | undefined {
   try {
     const found = JSON.parse(text) as Outgoing;
-    if (typeof found.id !== "string" || typeof found.conversation !== "string" || typeof found.text !== "string" || !(found.at >= 0)) return;
+    if (typeof found.id !== "string" || typeof found.conversation !== "string" || typeof found.text !== "string" || !(found.at >= 0))
+      return;
     return found.state === "failed" ? found : { ...found, state: "queued" };
   } catch {
     return undefined;

@@ -190,7 +190,10 @@ export interface Methods {
   "message.edit": [Of & { seq: number; text: string }, Placed];
   "message.delete": [Of & { seq: number }, Placed];
   "message.react": [Of & { seq: number; emoji: string; on?: boolean }, Placed];
-  "topic.subscribe": [{ topic: string }, { connection_id: string; users: Record<string, { name: string; cids: string[] }>; stored: number; messages: unknown[] }];
+  "topic.subscribe": [
+    { topic: string },
+    { connection_id: string; users: Record<string, { name: string; cids: string[] }>; stored: number; messages: unknown[] },
+  ];
   "topic.unsubscribe": [{ topic: string }, Nothing];
   "topic.transmit": [{ topic: string; action: string; payload?: unknown; store?: boolean }, Nothing];
   "message.search": [{ query: string; conversation?: string; before?: number | string; limit?: number }, Found];

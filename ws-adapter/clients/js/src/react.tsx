@@ -13,7 +13,15 @@ import { topicOf, useTopic as subscribeTopic, type Subscriber, type TopicMessage
 const Context = createContext<Hallway | undefined>(undefined);
 
 /** Gives a client to everything below; connects it while it is mounted unless `connect` is false. */
-export function HallwayProvider({ client, connect = true, children }: { client: Hallway; connect?: boolean; children?: ReactNode }): ReactNode {
+export function HallwayProvider({
+  client,
+  connect = true,
+  children,
+}: {
+  client: Hallway;
+  connect?: boolean;
+  children?: ReactNode;
+}): ReactNode {
   useEffect(() => {
     if (connect) client.connect();
   }, [client, connect]);
@@ -39,8 +47,16 @@ export function useHallway(): { client: Hallway; state: State; me: Me | undefine
     },
     [client],
   );
-  const state = useSyncExternalStore(subscribe, () => client.state, () => client.state);
-  const me = useSyncExternalStore(subscribe, () => client.me, () => client.me);
+  const state = useSyncExternalStore(
+    subscribe,
+    () => client.state,
+    () => client.state,
+  );
+  const me = useSyncExternalStore(
+    subscribe,
+    () => client.me,
+    () => client.me,
+  );
   return { client, state, me, online: state.status === "online" };
 }
 
@@ -48,7 +64,12 @@ export function useHallway(): { client: Hallway; state: State; me: Me | undefine
 export const useConversations = (): ConversationsSnapshot => useStore(useClient().conversations);
 
 /** One conversation, and what can be done in it. */
-export function useConversation(id: string): ConversationSnapshot & { store: Conversation } & Pick<Conversation, "send" | "edit" | "delete" | "react" | "read" | "loadOlder" | "loadMembers"> {
+export function useConversation(
+  id: string,
+): ConversationSnapshot & { store: Conversation } & Pick<
+    Conversation,
+    "send" | "edit" | "delete" | "react" | "read" | "loadOlder" | "loadMembers"
+  > {
   const client = useClient();
   const store = useMemo(() => client.conversation(id), [client, id]);
   const snapshot = useStore(store);

@@ -61,7 +61,11 @@ export function sseLink(fetch: typeof globalThis.fetch, url: string, token: stri
     on.open(hello);
   });
   const read = async (): Promise<void> => {
-    const answer = await fetch(`${url}/events`, { headers: { ...headers, Accept: "text/event-stream" }, signal: stop.signal, cache: "no-store" });
+    const answer = await fetch(`${url}/events`, {
+      headers: { ...headers, Accept: "text/event-stream" },
+      signal: stop.signal,
+      cache: "no-store",
+    });
     if (!answer.ok || !answer.body) throw await refused(answer);
     const reader = answer.body.getReader();
     const decoder = new TextDecoder();

@@ -244,10 +244,13 @@ class TopicSocket {
     this.socket = undefined;
     this.ready = this.opening = false;
     for (const { topic } of this.topics.values()) topic.lost();
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      this.start();
-    }, backoff(this.attempt++, error?.retryAfterMs));
+    this.timer = setTimeout(
+      () => {
+        this.timer = undefined;
+        this.start();
+      },
+      backoff(this.attempt++, error?.retryAfterMs),
+    );
   }
 }
 
@@ -263,4 +266,5 @@ const socketOf = (client: Hallway): TopicSocket => {
 export const topicOf = (client: Hallway, name: string): Topic => socketOf(client).topic(name);
 
 /** Subscribes to a topic until the returned function is called. */
-export const useTopic = (client: Hallway, topic: Topic, listener: (message: TopicMessage) => void): Off => socketOf(client).use(topic, listener);
+export const useTopic = (client: Hallway, topic: Topic, listener: (message: TopicMessage) => void): Off =>
+  socketOf(client).use(topic, listener);

@@ -5,7 +5,15 @@ import type { ChatEvent, History, Outgoing } from "hallway-client";
 import { Conversation, PAGE, type Surroundings } from "../src/conversation.js";
 import { random, seed } from "./until.js";
 
-const base = (seq: number) => ({ conversation: "lobby", seq, id: `e${seq}`, from: "bob", name: "Bob", ts: "2026-01-01T00:00:00.000Z", via: "ws" });
+const base = (seq: number) => ({
+  conversation: "lobby",
+  seq,
+  id: `e${seq}`,
+  from: "bob",
+  name: "Bob",
+  ts: "2026-01-01T00:00:00.000Z",
+  via: "ws",
+});
 const message = (seq: number, more: object = {}): ChatEvent => ({ ...base(seq), kind: "message", text: `m${seq}`, n: seq, ...more });
 
 function setUp(log: ChatEvent[] = []) {
@@ -17,7 +25,8 @@ function setUp(log: ChatEvent[] = []) {
   };
   const around = { url: "https://chat.example", call, outgoing: () => [], row: () => undefined, me: () => ({ user: "me", name: "Me" }) };
   const conversation = new Conversation("lobby", around as unknown as Surroundings);
-  const show = (): string[] => conversation.getSnapshot().items.map((item) => ("text" in item ? `${item.seq ?? "-"} ${item.text} ${item.state}` : item.kind));
+  const show = (): string[] =>
+    conversation.getSnapshot().items.map((item) => ("text" in item ? `${item.seq ?? "-"} ${item.text} ${item.state}` : item.kind));
   const loaded = async (loading: Promise<void>): Promise<void> => {
     await new Promise((resolve) => setTimeout(resolve));
     release();
@@ -107,7 +116,13 @@ test("any log, read in pages of any size while it grows, is what the log says", 
       const now = truth.get(event.seq);
       if (event.kind !== "message" || !now) return event;
       const counts = [...now.reactions].map(([emoji, users]) => [emoji, users.size]);
-      return { ...event, text: now.text, reactions: Object.fromEntries(counts), ...(now.deleted && { deleted: true }), ...(now.text !== event.text && { edited: true }) };
+      return {
+        ...event,
+        text: now.text,
+        reactions: Object.fromEntries(counts),
+        ...(now.deleted && { deleted: true }),
+        ...(now.text !== event.text && { edited: true }),
+      };
     };
     for (let size = pick(60); size; size -= 1) grow();
     const view: ChatEvent[] = [];
@@ -120,9 +135,22 @@ test("any log, read in pages of any size while it grows, is what the log says", 
     };
     await page(() => conversation.load());
     while (!conversation.getSnapshot().complete) await page(() => conversation.loadOlder(1 + pick(9)));
-    const shown = conversation.getSnapshot().items.map((item) => item.kind === "message" && [item.seq, item.text, item.deleted, item.reactions.map(({ emoji, count }) => `${emoji}${count}`).sort()]);
+    const shown = conversation
+      .getSnapshot()
+      .items.map(
+        (item) =>
+          item.kind === "message" && [
+            item.seq,
+            item.text,
+            item.deleted,
+            item.reactions.map(({ emoji, count }) => `${emoji}${count}`).sort(),
+          ],
+      );
     const told = [...truth].map(([seq, { text, deleted, reactions }]) => [
-      seq, text, deleted, deleted ? [] : [...reactions].flatMap(([emoji, users]) => (users.size ? [`${emoji}${users.size}`] : [])).sort(),
+      seq,
+      text,
+      deleted,
+      deleted ? [] : [...reactions].flatMap(([emoji, users]) => (users.size ? [`${emoji}${users.size}`] : [])).sort(),
     ]);
     expect(shown).toEqual(told);
   }

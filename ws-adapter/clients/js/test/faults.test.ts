@@ -22,7 +22,7 @@ const MESSAGES = 1_000;
 /** All messages of a conversation as the server has them. */
 async function stored(client: Hallway, conversation: string): Promise<string[]> {
   const texts: string[] = [];
-  for (let after = 0, complete = false; !complete; ) {
+  for (let after = 0, complete = false; !complete;) {
     const page = await client.call("conversation.history", { conversation, after, limit: 500 });
     for (const event of page.events) if (event.kind === "message") texts.push(event.text);
     after = page.events.at(-1)?.seq ?? after;
@@ -47,7 +47,10 @@ test("said offline, reloaded, online: stored once and in order", async () => {
   await until("nothing waits", () => after.state.status === "online" && after.outgoing().length === 0);
   expect(await stored(after, "lobby")).toEqual(said);
   await until("they are shown once", () => after.conversation("lobby").getSnapshot().status === "ready");
-  expect(after.conversation("lobby").getSnapshot().items).toMatchObject([{ kind: "member" }, ...said.map((text) => ({ text, state: "sent" }))]);
+  expect(after.conversation("lobby").getSnapshot().items).toMatchObject([
+    { kind: "member" },
+    ...said.map((text) => ({ text, state: "sent" })),
+  ]);
   await until("nothing is kept any more", () => ![...kept.keys()].some((key) => key.includes("|olga|")));
   // A reload in the middle of sending: the same ids go out again.
   const third = server.client(account, { storage: memoryStorage(kept) }).connect();
@@ -81,51 +84,57 @@ test("another user of the same browser does not send what the last one said", as
   expect(await stored(other, "lobby")).not.toContain("mine alone");
 });
 
-test.each(["websocket", "sse"] as const)("100 disconnects at random while 1,000 messages are sent: all once and in order at somebody else (%s)", async (transport) => {
-  const chance = random(seed());
-  const proxy = await Proxy.start(server.port);
-  const sender = server.client(await server.account(`sam-${transport}`), { ...proxy.through, transport, backoffScale: 0.02 });
-  const reader = server.client(await server.account(`rae-${transport}`), { ...proxy.through, transport, backoffScale: 0.02 });
-  const seen: ChatEvent[] = [];
-  reader.on("message", (event) => event.conversation === "lobby" && seen.push(event));
-  for (const client of [sender, reader]) client.connect();
-  await Promise.all([sender.whenSynced(), reader.whenSynced()]);
-  reader.conversation("lobby");
+test.each(["websocket", "sse"] as const)(
+  "100 disconnects at random while 1,000 messages are sent: all once and in order at somebody else (%s)",
+  async (transport) => {
+    const chance = random(seed());
+    const proxy = await Proxy.start(server.port);
+    const sender = server.client(await server.account(`sam-${transport}`), { ...proxy.through, transport, backoffScale: 0.02 });
+    const reader = server.client(await server.account(`rae-${transport}`), { ...proxy.through, transport, backoffScale: 0.02 });
+    const seen: ChatEvent[] = [];
+    reader.on("message", (event) => event.conversation === "lobby" && seen.push(event));
+    for (const client of [sender, reader]) client.connect();
+    await Promise.all([sender.whenSynced(), reader.whenSynced()]);
+    reader.conversation("lobby");
 
-  let cuts = 0;
-  const said: string[] = [];
-  const placed: Promise<Placed>[] = [];
-  const cutting = (async () => {
-    while (cuts < CUTS) {
-      await new Promise((resolve) => setTimeout(resolve, chance() * 80));
-      if (sender.state.status === "online" || reader.state.status === "online") cuts += proxy.cut() ? 1 : 0;
+    let cuts = 0;
+    const said: string[] = [];
+    const placed: Promise<Placed>[] = [];
+    const cutting = (async () => {
+      while (cuts < CUTS) {
+        await new Promise((resolve) => setTimeout(resolve, chance() * 80));
+        if (sender.state.status === "online" || reader.state.status === "online") cuts += proxy.cut() ? 1 : 0;
+      }
+    })();
+    while (said.length < MESSAGES) {
+      // As many as fit the cuts so far, so that there is something on its way at each.
+      const due = Math.min(MESSAGES, ((cuts + 1) * MESSAGES) / CUTS);
+      while (said.length < due) {
+        said.push(`${transport} ${said.length}`);
+        placed.push(sender.send("lobby", said.at(-1) as string).placed);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
-  })();
-  while (said.length < MESSAGES) {
-    // As many as fit the cuts so far, so that there is something on its way at each.
-    const due = Math.min(MESSAGES, ((cuts + 1) * MESSAGES) / CUTS);
-    while (said.length < due) {
-      said.push(`${transport} ${said.length}`);
-      placed.push(sender.send("lobby", said.at(-1) as string).placed);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  const places = await Promise.all(placed);
-  await cutting;
-  expect(cuts).toBe(CUTS);
-  const theirs = (): ChatEvent[] => seen.filter(({ from }) => from === `sam-${transport}`);
-  await until("the reader has all", () => theirs().length >= said.length, 30_000);
-  expect(theirs().map((event) => event.kind === "message" && event.text)).toEqual(said);
-  expect(theirs().map(({ seq }) => seq)).toEqual(places.map(({ seq }) => seq));
-  const shown = reader.conversation("lobby").getSnapshot().items;
-  expect(shown.filter(({ from, kind }) => from === `sam-${transport}` && kind === "message").map((item) => "text" in item && item.text)).toEqual(said);
-  const own = sender.conversation("lobby");
-  await until("the sender has read it", () => own.getSnapshot().status === "ready");
-  await reader.whenSynced();
-  expect((await stored(reader, "lobby")).filter((text) => text.startsWith(`${transport} `))).toEqual(said);
-  expect(shown.map(({ seq }) => seq)).toEqual([...new Set(shown.map(({ seq }) => seq))].sort((a = 0, b = 0) => a - b));
-  proxy.stop();
-}, 120_000);
+    const places = await Promise.all(placed);
+    await cutting;
+    expect(cuts).toBe(CUTS);
+    const theirs = (): ChatEvent[] => seen.filter(({ from }) => from === `sam-${transport}`);
+    await until("the reader has all", () => theirs().length >= said.length, 30_000);
+    expect(theirs().map((event) => event.kind === "message" && event.text)).toEqual(said);
+    expect(theirs().map(({ seq }) => seq)).toEqual(places.map(({ seq }) => seq));
+    const shown = reader.conversation("lobby").getSnapshot().items;
+    expect(
+      shown.filter(({ from, kind }) => from === `sam-${transport}` && kind === "message").map((item) => "text" in item && item.text),
+    ).toEqual(said);
+    const own = sender.conversation("lobby");
+    await until("the sender has read it", () => own.getSnapshot().status === "ready");
+    await reader.whenSynced();
+    expect((await stored(reader, "lobby")).filter((text) => text.startsWith(`${transport} `))).toEqual(said);
+    expect(shown.map(({ seq }) => seq)).toEqual([...new Set(shown.map(({ seq }) => seq))].sort((a = 0, b = 0) => a - b));
+    proxy.stop();
+  },
+  120_000,
+);
 
 test("kill -9 of the server in mid-send, several times: nothing lost, nothing doubled", async () => {
   const chance = random(seed());
@@ -172,7 +181,14 @@ test("a link that went silent is noticed and replaced", async () => {
   const { token } = await server.account("zoe");
   const { WebSocket, fetch } = proxy.through as Required<ClientOptions>;
   const link = new Connection({
-    url: server.url, getToken: async () => token, conference: undefined, device: undefined, WebSocket, fetch, transport: "websocket", backoffScale: 0.05,
+    url: server.url,
+    getToken: async () => token,
+    conference: undefined,
+    device: undefined,
+    WebSocket,
+    fetch,
+    transport: "websocket",
+    backoffScale: 0.05,
   });
   const states: string[] = [];
   link.on("state", ({ status }) => states.push(status));

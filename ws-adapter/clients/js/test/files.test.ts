@@ -26,7 +26,8 @@ test("an image is uploaded, sent, and seen by the other one as what it is", asyn
   expect(part).toBe(1);
   const { seq } = await alice.send("lobby", { text: "look", attachments: [uploaded.url] }).placed;
   const lobby = bob.conversation("lobby");
-  const found = (): MessageItem | undefined => lobby.getSnapshot().items.find((item): item is MessageItem => item.kind === "message" && item.seq === seq);
+  const found = (): MessageItem | undefined =>
+    lobby.getSnapshot().items.find((item): item is MessageItem => item.kind === "message" && item.seq === seq);
   const message = await until("bob sees it", found);
   expect(message.attachments).toMatchObject([{ type: "image/png", width: 1, height: 1, bytes: uploaded.bytes, name: uploaded.name }]);
   const answer = await fetch(message.attachments[0]?.href ?? "");

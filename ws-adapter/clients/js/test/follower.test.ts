@@ -6,11 +6,34 @@ import type { Connection } from "../src/connection.js";
 import { Follower } from "../src/follower.js";
 
 const event = (seq: number, conversation = "lobby"): ChatMessage => ({
-  conversation, seq, id: `e${seq}`, kind: "message", from: "x", name: "X", ts: "2026-01-01T00:00:00.000Z", text: `m${seq}`, n: seq,
+  conversation,
+  seq,
+  id: `e${seq}`,
+  kind: "message",
+  from: "x",
+  name: "X",
+  ts: "2026-01-01T00:00:00.000Z",
+  text: `m${seq}`,
+  n: seq,
 });
-const row = (seq: number) => ({ conversation: "lobby", kind: "channel", title: "", members: 0, member: false, seq, read: 0, unread: 0, muted: false });
+const row = (seq: number) => ({
+  conversation: "lobby",
+  kind: "channel",
+  title: "",
+  members: 0,
+  member: false,
+  seq,
+  read: 0,
+  unread: 0,
+  muted: false,
+});
 const hello = (epoch: string): Hello => ({
-  user: "me", name: "Me", role: "attendee", conference: "demo", session: "s", epoch,
+  user: "me",
+  name: "Me",
+  role: "attendee",
+  conference: "demo",
+  session: "s",
+  epoch,
   limits: { text_bytes: 1, frame_bytes: 1, subscriptions: 9, requests: 1, messages_per_second: 1, message_burst: 1, file_bytes: 1 },
 });
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
@@ -33,7 +56,12 @@ function setUp(followsAll = false) {
   const told: number[] = [];
   const resets: (string | undefined)[] = [];
   const follower = new Follower(connection as unknown as Connection, "all", undefined, {
-    list: () => {}, notice: () => {}, refused: () => {}, following: () => {}, resync: () => {}, warn: () => {},
+    list: () => {},
+    notice: () => {},
+    refused: () => {},
+    following: () => {},
+    resync: () => {},
+    warn: () => {},
     reset: (conversation) => void resets.push(conversation),
     event: ({ seq }) => void told.push(seq),
   });
@@ -66,7 +94,13 @@ test("what comes twice is told once, and what comes before its past waits for it
   follower.notified("message", event(8));
   follower.notified("message", event(9));
   expect(told).toEqual([]);
-  const params = await answer("conversation.subscribe", { conversation: "lobby", epoch: "1", seq: 8, events: [6, 7, 8].map((seq) => event(seq)), complete: true });
+  const params = await answer("conversation.subscribe", {
+    conversation: "lobby",
+    epoch: "1",
+    seq: 8,
+    events: [6, 7, 8].map((seq) => event(seq)),
+    complete: true,
+  });
   expect(params).toMatchObject({ after: 5, epoch: "1" });
   expect(told).toEqual([6, 7, 8, 9]);
   for (const seq of [9, 3, 10, 10, 8, 11]) follower.notified("message", event(seq));
@@ -80,7 +114,13 @@ test("another connection goes on after the last that was told", async () => {
   follower.notified("message", event(6));
   drop();
   await begin("1", 30);
-  const params = await answer("conversation.subscribe", { conversation: "lobby", epoch: "1", seq: 30, events: [event(7)], complete: false });
+  const params = await answer("conversation.subscribe", {
+    conversation: "lobby",
+    epoch: "1",
+    seq: 30,
+    events: [event(7)],
+    complete: false,
+  });
   expect(params).toMatchObject({ after: 6 });
   follower.notified("message", event(8));
   expect(told).toEqual([6, 7, 8]);

@@ -206,7 +206,13 @@ test("it is bounded", () => {
 });
 
 test("what is in the storage and is not ours does no harm", async () => {
-  const storage = memoryStorage(new Map([["me|000000000000001-x", "not JSON"], ["me|000000000000002-y", '{"id":7}'], ["other|1-z", "{}"]]));
+  const storage = memoryStorage(
+    new Map([
+      ["me|000000000000001-x", "not JSON"],
+      ["me|000000000000002-y", '{"id":7}'],
+      ["other|1-z", "{}"],
+    ]),
+  );
   const { outbox, warnings } = setUp(storage);
   await outbox.identify("me|");
   expect(outbox.list()).toEqual([]);

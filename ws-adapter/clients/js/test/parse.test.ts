@@ -17,11 +17,26 @@ test("an attachment's URL tells what it is", () => {
     width: 800,
     height: 600,
   });
-  expect(parseAttachment("https://elsewhere.example/", BASE)).toMatchObject({ href: "https://elsewhere.example/", name: "elsewhere.example" });
+  expect(parseAttachment("https://elsewhere.example/", BASE)).toMatchObject({
+    href: "https://elsewhere.example/",
+    name: "elsewhere.example",
+  });
 });
 
 test("an attachment that is no web address is no link", () => {
-  for (const url of ["javascript:alert(1)", "data:text/html,x", "http://[", "blob:x", "", "%zz", "file:///etc/passwd"]) {
+  for (const url of [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "http://[",
+    "blob:x",
+    "",
+    "%zz",
+    "file:///etc/passwd",
+    "//evil.example/x",
+    "/\\evil.example/x",
+    " https://x",
+    "https://user@evil.example/",
+  ]) {
     const { href } = parseAttachment(url, BASE);
     expect(href === "" || href.startsWith("https://chat.example/")).toBe(true);
   }
@@ -29,15 +44,20 @@ test("an attachment that is no web address is no link", () => {
 });
 
 test("a stream of events is the same however it is cut", () => {
-  const stream = 'retry: 5\r\n: a comment\r\nevent: hello\r\ndata: {"a":\r\ndata: 1}\r\n\r\nid: 7.8\ndata: x\n\nevent: nothing\n\rdata:last\r\r';
+  const stream =
+    'retry: 5\r\n: a comment\r\nevent: hello\r\ndata: {"a":\r\ndata: 1}\r\n\r\nid: 7.8\ndata: x\n\nevent: nothing\n\rdata:last\r\r';
   const whole: string[][] = [];
   eventParser((...message) => whole.push(message))(`${stream}\n`);
-  expect(whole).toEqual([["hello", '{"a":\n1}', ""], ["message", "x", "7.8"], ["message", "last", "7.8"]]);
+  expect(whole).toEqual([
+    ["hello", '{"a":\n1}', ""],
+    ["message", "x", "7.8"],
+    ["message", "last", "7.8"],
+  ]);
   const chance = random(seed());
   for (let round = 0; round < 500; round += 1) {
     const parts: string[][] = [];
     const feed = eventParser((...message) => parts.push(message));
-    for (let at = 0; at < stream.length; ) {
+    for (let at = 0; at < stream.length;) {
       const size = 1 + Math.floor(chance() * 9);
       feed(stream.slice(at, at + size));
       at += size;

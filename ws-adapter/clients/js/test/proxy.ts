@@ -66,18 +66,20 @@ export class Proxy {
 }
 
 /** `fetch` through the proxy: the built-in one sets no Host header, so that this one speaks by node:http. */
-const fetchThrough = (far: string, near: string): typeof fetch => (input, init = {}) =>
-  new Promise((resolve, reject) => {
-    const { method = "GET", headers, body, signal } = init;
-    const sent = request(String(input).replace(far, near), { method, headers: { ...(headers as Record<string, string>), Host: far } });
-    const stop = (): void => void sent.destroy(new Error("aborted"));
-    signal?.addEventListener("abort", stop);
-    sent.on("close", () => signal?.removeEventListener("abort", stop));
-    sent.on("error", reject);
-    sent.on("response", (answer) => {
-      const facts = { status: answer.statusCode ?? 0, headers: answer.headers as Record<string, string> };
-      answer.on("error", () => {});
-      resolve(new Response(facts.status === 204 ? null : (Readable.toWeb(answer) as ReadableStream), facts));
+const fetchThrough =
+  (far: string, near: string): typeof fetch =>
+  (input, init = {}) =>
+    new Promise((resolve, reject) => {
+      const { method = "GET", headers, body, signal } = init;
+      const sent = request(String(input).replace(far, near), { method, headers: { ...(headers as Record<string, string>), Host: far } });
+      const stop = (): void => void sent.destroy(new Error("aborted"));
+      signal?.addEventListener("abort", stop);
+      sent.on("close", () => signal?.removeEventListener("abort", stop));
+      sent.on("error", reject);
+      sent.on("response", (answer) => {
+        const facts = { status: answer.statusCode ?? 0, headers: answer.headers as Record<string, string> };
+        answer.on("error", () => {});
+        resolve(new Response(facts.status === 204 ? null : (Readable.toWeb(answer) as ReadableStream), facts));
+      });
+      sent.end(body as string | undefined);
     });
-    sent.end(body as string | undefined);
-  });

@@ -20,7 +20,6 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 afterEach(cleanup);
 
-
 function Banner(): ReactNode {
   const { state, me } = useHallway();
   return (
@@ -137,7 +136,10 @@ test("a page shows the list, the room, who types and how people are, and says wh
   expect(screen.getByText("alice: written offline").dataset.state).toBe("queued");
   await bob.send(direct, "said meanwhile").placed;
   act(() => alice.resume());
-  await eventually("both are there", () => articles().includes("bob: said meanwhile") && screen.queryByText("alice: written offline")?.dataset.state === "sent");
+  await eventually(
+    "both are there",
+    () => articles().includes("bob: said meanwhile") && screen.queryByText("alice: written offline")?.dataset.state === "sent",
+  );
   expect(articles()).toEqual(["bob: hello alice 👍1", "alice: hello bob", "bob: said meanwhile", "alice: written offline"]);
 });
 

@@ -7,7 +7,15 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import WebSocket from "ws";
-import { createClient, memoryStorage, register, type ClientOptions, type Hallway, type SignedIn, type WebSocketClass } from "hallway-client";
+import {
+  createClient,
+  memoryStorage,
+  register,
+  type ClientOptions,
+  type Hallway,
+  type SignedIn,
+  type WebSocketClass,
+} from "hallway-client";
 
 const BINARY = resolve(process.env.HALLWAY_BIN ?? join(import.meta.dirname, "../../../../target/release/hallway"));
 export const PASSWORD = "correct horse battery";

@@ -27,7 +27,9 @@ class Refused {
 }
 
 test("after some WebSockets that did not open it goes on by events and POST", async () => {
-  const client = server.client(await server.account("ann"), { WebSocket: Refused as unknown as WebSocketClass, backoffScale: 0.01 }).connect();
+  const client = server
+    .client(await server.account("ann"), { WebSocket: Refused as unknown as WebSocketClass, backoffScale: 0.01 })
+    .connect();
   await client.whenSynced();
   expect(Refused.tries).toBeGreaterThanOrEqual(3);
   expect(client.me).toMatchObject({ user: "ann", conference: "demo" });
@@ -46,7 +48,10 @@ test("after some WebSockets that did not open it goes on by events and POST", as
   expect((await other.people.fetch("ann")).presence.status).toBe("away");
   const direct = await other.openDirect("ann");
   await other.send(direct, "only for you").placed;
-  await until("a new conversation is there", () => client.conversations.get(direct)?.last?.text === "only for you" && client.conversations.get(direct)?.unread === 1);
+  await until(
+    "a new conversation is there",
+    () => client.conversations.get(direct)?.last?.text === "only for you" && client.conversations.get(direct)?.unread === 1,
+  );
 });
 
 test("what happened between two streams is told once and in order, also when live events come first", async () => {

@@ -16,7 +16,10 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const messages = (client: Hallway, conversation: string): MessageItem[] =>
-  client.conversation(conversation).getSnapshot().items.filter((item): item is MessageItem => item.kind === "message");
+  client
+    .conversation(conversation)
+    .getSnapshot()
+    .items.filter((item): item is MessageItem => item.kind === "message");
 
 test("a message is seen by both, edited, reacted to and deleted", async () => {
   const [hers, his] = [alice.conversation("lobby"), bob.conversation("lobby")];
@@ -25,7 +28,10 @@ test("a message is seen by both, edited, reacted to and deleted", async () => {
   expect(messages(alice, "lobby").at(-1)).toMatchObject({ key: id, text: "good morning", own: true });
   const { seq } = await placed;
   await until("bob sees it", () => messages(bob, "lobby").some((item) => item.seq === seq && item.text === "good morning" && !item.own));
-  await until("hers has the same key as before", () => messages(alice, "lobby").filter((item) => item.key === id && item.state === "sent").length === 1);
+  await until(
+    "hers has the same key as before",
+    () => messages(alice, "lobby").filter((item) => item.key === id && item.state === "sent").length === 1,
+  );
 
   await his.react(seq, "👍");
   await until("alice sees his reaction", () => messages(alice, "lobby").at(-1)?.reactions[0]?.count === 1);
@@ -40,7 +46,9 @@ test("a message is seen by both, edited, reacted to and deleted", async () => {
   await until("alice sees the reply", () => messages(alice, "lobby").some((item) => item.replyTo === seq && item.mentions[0] === "alice"));
   expect((await his.message(seq))?.text).toBe("good evening");
   await hers.delete(seq);
-  await until("bob sees that it is gone", () => messages(bob, "lobby").some((item) => item.seq === seq && item.deleted && item.text === ""));
+  await until("bob sees that it is gone", () =>
+    messages(bob, "lobby").some((item) => item.seq === seq && item.deleted && item.text === ""),
+  );
 
   // Who comes later sees the same.
   const carol = await server.person("carol");
@@ -145,7 +153,9 @@ test("who is removed from a group and asked again sees it end and go on", async 
   await until("he is told", () => his.getSnapshot().status === "refused" && !bob.conversations.get(group));
   await alice.send(group, "without bob").placed;
   await alice.call("conversation.invite", { conversation: group, user: "bob" });
-  const asked = await until("he is asked again", () => bob.conversations.getSnapshot().invitations.find(({ conversation }) => conversation === group));
+  const asked = await until("he is asked again", () =>
+    bob.conversations.getSnapshot().invitations.find(({ conversation }) => conversation === group),
+  );
   expect(asked).toMatchObject({ from: "alice", reason: "invited" });
   // Another client of his, that was not there, is told as well, until he says that he has seen it.
   const later = server.client(await login({ url: server.url, conference: "demo", uid: "bob", password: PASSWORD })).connect();
@@ -164,10 +174,25 @@ test("who is removed from a group and asked again sees it end and go on", async 
   await until("it is gone from his list", () => !bob.conversations.get(group));
 });
 
+test("notices that were missed are told after the connection, once", async () => {
+  const gus = await server.person("gus");
+  const told: string[] = [];
+  gus.on("notice", ({ reason, from }) => told.push(`${reason} ${from}`));
+  await alice.send("lobby", { text: "@gus", mentions: ["gus"] }).placed;
+  await until("he is told", () => told.length === 1);
+  gus.pause();
+  await bob.send("lobby", { text: "@gus!", mentions: ["gus"] }).placed;
+  gus.resume();
+  await gus.whenSynced();
+  expect(told).toEqual(["mention alice", "mention bob"]);
+});
+
 test("a final refusal is shown, and the message can be discarded", async () => {
   const { id, placed } = bob.send("no-such-conversation", "hello?");
   await expect(placed).rejects.toMatchObject({ reason: "unknown_conversation" });
-  expect(bob.outgoing("no-such-conversation")).toMatchObject([{ id, state: "failed", failure: { reason: "unknown_conversation", retriable: true } }]);
+  expect(bob.outgoing("no-such-conversation")).toMatchObject([
+    { id, state: "failed", failure: { reason: "unknown_conversation", retriable: true } },
+  ]);
   expect(messages(bob, "no-such-conversation")).toMatchObject([{ key: id, state: "failed" }]);
   bob.discard(id);
   expect(messages(bob, "no-such-conversation")).toEqual([]);

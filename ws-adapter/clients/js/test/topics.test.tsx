@@ -22,13 +22,23 @@ const TOPIC = "exchange/board:lobby";
 
 function Board(): ReactNode {
   const [lines, setLines] = useState<string[]>([]);
-  const { userList, subscriber, unsubscriber, connectionId, connected, sendMessage, storeMessage } = useWebSocketSubscribe<{ line: string }>(
-    TOPIC,
-    ({ type, sender, payload }) => setLines((before) => [...before, `${sender} ${type} ${payload.line}`]),
-  );
+  const { userList, subscriber, unsubscriber, connectionId, connected, sendMessage, storeMessage } = useWebSocketSubscribe<{
+    line: string;
+  }>(TOPIC, ({ type, sender, payload }) => setLines((before) => [...before, `${sender} ${type} ${payload.line}`]));
   return (
-    <section aria-label="board" data-connected={connected} data-cid={connectionId} data-came={subscriber?.user} data-went={unsubscriber?.user}>
-      <p aria-label="who">{userList.map(({ user, cids }) => `${user}:${cids.length}`).sort().join(" ")}</p>
+    <section
+      aria-label="board"
+      data-connected={connected}
+      data-cid={connectionId}
+      data-came={subscriber?.user}
+      data-went={unsubscriber?.user}
+    >
+      <p aria-label="who">
+        {userList
+          .map(({ user, cids }) => `${user}:${cids.length}`)
+          .sort()
+          .join(" ")}
+      </p>
       <ol aria-label="lines">{lines.join(", ")}</ol>
       <button onClick={() => storeMessage("draw", { line: "kept" })}>store</button>
       <button onClick={() => sendMessage("wave", { line: "passing" })}>send</button>

@@ -5,6 +5,9 @@ import { Signal } from "./signal";
 
 /** Whose presence is asked for after connecting: the newest direct conversations'. */
 const PARTNERS = 50;
+/** So many of the messages of so long are read out. */
+const HEARD = 3;
+const HEAR_MS = 300;
 
 export class Chat {
   readonly client: Hallway;
@@ -15,8 +18,9 @@ export class Chat {
   /** Conversations with unread messages that name us. */
   readonly mentioned = new Signal<ReadonlySet<string>>(new Set());
   readonly blocked = new Signal<ReadonlySet<string>>(new Set());
-  /** What others wrote where one looks: for screen readers. */
-  readonly heard = new Signal<ChatMessage | null>(null);
+  /** What others lately wrote where one looks: for screen readers. */
+  readonly heard = new Signal<readonly ChatMessage[]>([]);
+  private hearing: ChatMessage[] | null = null;
   /** The server said that it restarts. */
   readonly draining = new Signal(false);
   private looking: { conversation: string; atEnd: boolean } | null = null;
@@ -50,7 +54,7 @@ export class Chat {
         if (reason === "mention" && conversation) this.mark(conversation, true);
       }),
       client.on("message", (message) => {
-        if (message.from !== this.me.get().user && this.looking?.conversation === message.conversation) this.heard.set(message);
+        if (message.from !== this.me.get().user && this.looking?.conversation === message.conversation) this.hear(message);
       }),
       client.conversations.subscribe(() => this.clearMentions()),
       on(document, "visibilitychange", () => this.readWhatIsSeen()),
@@ -63,6 +67,19 @@ export class Chat {
   look(conversation: string | null, atEnd: boolean): void {
     this.looking = conversation === null ? null : { conversation, atEnd };
     this.readWhatIsSeen();
+  }
+
+  /** Read out a few at a time: nobody can listen to a flood. */
+  private hear(message: ChatMessage): void {
+    if (!this.hearing) {
+      this.hearing = [];
+      setTimeout(() => {
+        this.heard.set(this.hearing ?? []);
+        this.hearing = null;
+      }, HEAR_MS);
+    }
+    this.hearing.push(message);
+    if (this.hearing.length > HEARD) this.hearing.shift();
   }
 
   discard(id: string): void {

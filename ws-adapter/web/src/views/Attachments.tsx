@@ -26,8 +26,9 @@ export function Attachments({ files }: { files: readonly Attachment[] }) {
         if (!file.href) return <span key={url} className="file" dir="auto">{url}</span>;
         if (isOurs(file) && IMAGE.test(file.type ?? "")) return <Picture key={url} file={file} onOpen={() => setOpen(file)} />;
         return (
-          <a key={url} className="file" tabIndex={-1} href={file.href} download={isOurs(file) ? file.name : undefined} target="_blank" rel="noopener noreferrer nofollow" aria-label={t.message.file(file.name)}>
+          <a key={url} className="file" tabIndex={-1} href={file.href} download={isOurs(file) ? file.name : undefined} target="_blank" rel="noopener noreferrer nofollow">
             <Icon.File size={22} />
+            {isOurs(file) && <span className="hidden">{t.message.download} </span>}
             <span className="file-name" dir="auto">{isOurs(file) ? file.name : file.href}</span>
             {file.bytes !== undefined && <span className="faint">{sizeOf(file.bytes)}</span>}
           </a>

@@ -159,12 +159,6 @@ export function Composer({ conversation, row, title, task, files, onTask }: Prop
       <FileChips files={files} />
       <MentionList id={listId} mentions={mentions} onPick={mention} />
       <div className="composer-line">
-        {canAttach && !editing && (
-          <>
-            <button type="button" className="icon-button" aria-label={t.composer.attach} title={t.composer.attach} onClick={() => picker.current?.click()}><Icon.Attach size={22} /></button>
-            <input ref={picker} type="file" multiple hidden onChange={({ target }) => { if (target.files) files.add(target.files); target.value = ""; }} />
-          </>
-        )}
         <textarea
           ref={box} rows={1} dir="auto" value={text} enterKeyHint={coarse ? "enter" : "send"} autoComplete="off" spellCheck
           placeholder={t.composer.placeholder(title)} aria-label={t.composer.label(title)}
@@ -177,6 +171,12 @@ export function Composer({ conversation, row, title, task, files, onTask }: Prop
           onBlur={() => conversation.typing(false)}
           onSelect={mentions.look} onKeyDown={onKeyDown} onPaste={onPaste}
         />
+        {canAttach && !editing && (
+          <>
+            <button type="button" className="icon-button" aria-label={t.composer.attach} title={t.composer.attach} onClick={() => picker.current?.click()}><Icon.Attach size={22} /></button>
+            <input ref={picker} type="file" multiple hidden onChange={({ target }) => { if (target.files) files.add(target.files); target.value = ""; }} />
+          </>
+        )}
         <button type="button" className="icon-button" aria-label={t.composer.emoji} title={t.composer.emoji} onClick={({ currentTarget }) => setEmojiAt(currentTarget.getBoundingClientRect())}><Icon.Smile size={22} /></button>
         <button type="submit" className="send-button" aria-label={editing ? t.composer.save : t.composer.send} title={editing ? t.composer.save : t.composer.send} disabled={!canSend}>
           {editing ? <Icon.Check size={20} /> : <Icon.Send size={20} />}

@@ -4,7 +4,7 @@
 // the anchor is put back to where it was. The anchor is the end, or a row and how far the screen's top is below its top.
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState, type KeyboardEvent } from "react";
 import type { Conversation, ConversationRow, ConversationSnapshot } from "hallway-client";
-import { useStore } from "../chat/signal";
+import { useSignal, useStore } from "../chat/signal";
 import { complain, say, useChat } from "../ui/context";
 import { explain } from "../chat/errors";
 import * as Icon from "../ui/icons";
@@ -40,6 +40,7 @@ interface Props {
 export function MessageList({ conversation, row, title, at, readByPartner, actions }: Props) {
   const chat = useChat();
   const view = useStore(conversation);
+  const online = useSignal(chat.state).status === "online";
   const readBefore = useRef(row.unread ? row.read : Infinity);
   const rows = useMemo(() => rowsOf(view.items, view.complete, readBefore.current, row.kind), [view.items, view.complete, row.kind]);
   const index = useMemo(() => new Map(rows.map(({ item }, at) => [item.key, at])), [rows]);
@@ -111,8 +112,9 @@ export function MessageList({ conversation, row, title, at, readByPartner, actio
   /** Loads older messages when the screen is near to the oldest that is loaded. */
   const loadNear = useCallback(() => {
     const element = scroller.current;
-    if (element && view.status === "ready" && !view.complete && !view.loadingOlder && element.scrollTop < LOAD_WITHIN) conversation.loadOlder().catch(() => undefined);
-  }, [view, conversation]);
+    // Without a connection it would fail at once, again and again.
+    if (element && online && view.status === "ready" && !view.complete && !view.loadingOlder && element.scrollTop < LOAD_WITHIN) conversation.loadOlder().catch(() => undefined);
+  }, [view, conversation, online]);
   useEffect(loadNear, [loadNear]);
 
   const onScroll = () => {

@@ -18,11 +18,12 @@ export function PersonCard({ user, here }: { user: string; here?: boolean }) {
   // What was known may be old.
   useEffect(() => void chat.client.people.fetch(user).catch(() => undefined), [chat, user]);
   const name = person?.name ?? user;
+  const Heading = here ? "h2" : "h1";
   const { status = "offline", text } = person?.presence ?? {};
   return (
     <div className="person-card">
       <Avatar id={user} name={name} status={status} size="large" />
-      <h2 dir="auto">{name}</h2>
+      <Heading dir="auto">{name}</Heading>
       <p className="faint">@{user}{person && person.role !== "attendee" && <span className="tag">{t.people.role[person.role] ?? person.role}</span>}</p>
       <p className="presence-line" dir="auto">{[t.people.presence[status], text].filter(Boolean).join(" · ")}</p>
       {person?.about && <p className="about" dir="auto">{person.about}</p>}

@@ -94,10 +94,12 @@ function PresencePart() {
   const me = useMe();
   const now = usePerson(me.user)?.presence;
   const [text, setText] = useState(now?.text ?? "");
-  const status: Status = now?.status ?? "online";
+  const [wanted, setWanted] = useState<Status | null>(null);
+  const status: Status = wanted ?? now?.status ?? "online";
   const set = (wanted: Status) => {
     if (wanted === "offline") return;
-    client.setPresence(wanted, text.trim()).then(() => client.people.fetch(me.user), complain);
+    setWanted(wanted);
+    client.setPresence(wanted, text.trim()).then(() => client.people.fetch(me.user)).catch(complain).finally(() => setWanted(null));
   };
   return (
     <form className="part" onSubmit={(event) => (event.preventDefault(), set(status === "offline" ? "online" : status))}>
