@@ -61,7 +61,8 @@ mod tests {
     use crate::script::reasons::{CODES, METHODS};
 
     /// Reasons that other suites provoke.
-    const ELSEWHERE: [(&str, &str); 8] = [
+    const ELSEWHERE: [(&str, &str); 9] = [
+        ("allowance_unknown", include_str!("hostile/compat/webhook.rs")),
         ("disk_full", include_str!("disk.rs")),
         ("too_deep", include_str!("hostile/input.rs")),
         ("batch_too_large", include_str!("hostile/input.rs")),
