@@ -6,6 +6,7 @@ mod housekeeping;
 mod kept;
 mod sweep;
 mod threads;
+mod topics;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::allowances::{TopicRights, TopicRule, Webhook};
+use crate::allowances::{TopicRule, Webhook};
 use crate::backbone::{self, BackboneGone, Publisher, Subscription};
 use crate::backup::{self, BackupError, Snapshots};
 use crate::clock::{self, Clock};
@@ -28,13 +29,12 @@ use crate::limits::Limits;
 use crate::log::segment::{SegmentLog, SegmentOptions};
 use crate::mailbox::{Job, Mailbox};
 use crate::metrics::{Gauges, Metrics};
-use crate::model::{Signal, UserRole};
+use crate::model::Signal;
 use crate::outbox::Budget;
 use crate::queue::{Queue, ReplyTo, Submission};
 use crate::recent::Recent;
 use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
-use crate::session::Who;
 use crate::sessions::{Live, Sessions};
 use crate::shard::{Audience, Ending};
 use crate::shares::{Share, Shares};
@@ -398,20 +398,6 @@ impl Hub {
         &self.options.limits
     }
 
-    /// The webhooks that are asked about applications' topics, by conference; once, before the shards start.
-    pub fn set_topic_webhooks(&self, webhooks: HashMap<String, Arc<Webhook>>) {
-        // Set once.
-        let _ = self.topic_webhooks.set(webhooks);
-    }
-
-    /// What somebody may do with the applications' topics.
-    #[must_use]
-    pub fn topic_rights(&self, who: &Who, role: UserRole) -> Arc<TopicRights> {
-        let rules = self.options.topic_rules.get(who.conference.as_str()).map_or(&[][..], Vec::as_slice);
-        let webhook = self.topic_webhooks.get().and_then(|webhooks| webhooks.get(who.conference.as_str())).cloned();
-        Arc::new(TopicRights::of(rules, self.reader.clone(), who.clone(), role, webhook))
-    }
-
     /// What the hub was opened with.
     #[must_use]
     pub fn options(&self) -> &HubOptions {
@@ -464,12 +450,6 @@ impl Hub {
     #[must_use]
     pub fn shares(&self) -> &Shares {
         &self.shares
-    }
-
-    /// Who is at applications' topics.
-    #[must_use]
-    pub fn gatherings(&self) -> &Gatherings {
-        &self.gatherings
     }
 
     /// Gives a message to the session that it is for, wherever that is.

@@ -53,6 +53,10 @@ pub trait Wire: Send + Sync {
     fn event(&self, published: &Published) -> Bytes;
     /// A signal's frame.
     fn signal(&self, telling: &Telling) -> Bytes;
+    /// Whether one's own read markers are told, too: what was read on the phone is read on the laptop.
+    fn tells_own_reads(&self) -> bool {
+        false
+    }
 }
 
 /// The wire forms in use, by number.

@@ -37,6 +37,10 @@ impl Wire for WsWire {
     fn signal(&self, telling: &Telling) -> Bytes {
         framed(|out| canonical::write_signal_notification(&telling.signal, out))
     }
+
+    fn tells_own_reads(&self) -> bool {
+        true
+    }
 }
 
 fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {

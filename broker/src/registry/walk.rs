@@ -226,15 +226,17 @@ impl<L: Link> Registry<L> {
         let part = Parts::of_signal(&telling.signal);
         for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
             let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
-            if telling.author() == Some(&session.uid) || named.is_some_and(|named| session.hears_otherwise(telling, named)) {
+            let wire = session.link.wire();
+            let Some(form) = self.wires[wire].as_ref() else { continue };
+            let is_own = telling.author() == Some(&session.uid);
+            let is_told = !is_own || form.tells_own_reads() && matches!(telling.signal, Signal::Read { .. });
+            if !is_told || named.is_some_and(|named| session.hears_otherwise(telling, named)) {
                 continue;
             }
             if session.lag.is_some() {
                 keep_late(&mut session.late, Late { telling: Arc::clone(telling), stamped: reader.how.stamped });
                 continue;
             }
-            let wire = session.link.wire();
-            let Some(form) = self.wires[wire].as_ref() else { continue };
             let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
             offer_signal(session, telling, bytes, reader.how.stamped, &mut self.scratch, &self.bounds);
         }

@@ -66,6 +66,10 @@ impl Wire for SseWire {
         data(&mut out, |out| write_signal(&telling.signal, out));
         out.into()
     }
+
+    fn tells_own_reads(&self) -> bool {
+        true
+    }
 }
 
 fn begin(event: &str, out: &mut Vec<u8>) {

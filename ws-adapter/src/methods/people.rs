@@ -23,6 +23,9 @@ use hallway_broker::canonical;
 const MAX_EXPORT: usize = 10_000;
 /// Conversations that one export looks at.
 const MAX_EXPORT_CONVERSATIONS: usize = 5_000;
+/// Bytes of what somebody stored with topics in one export, about; read so many messages at a time.
+const MAX_EXPORT_STORED_BYTES: usize = 4 << 20;
+const MAX_EXPORT_STEP: usize = 32;
 /// Events of anybody that one export looks at.
 const MAX_EXPORT_SCAN: u64 = 100_000;
 
@@ -117,9 +120,10 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     found.collect(caller.hub.reader(), caller.who.conf, &user).await?;
     let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
     let whose = user.clone();
-    let (blocked, items, files) = blocking(move || {
+    let (blocked, items, files, (topics, all_topics)) = blocking(move || {
         let blocked = reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0;
-        Ok((blocked, kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?))
+        let topics = stored(&reader, conf, &whose)?;
+        Ok((blocked, kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?, topics))
     })
     .await?;
     let ids = caller.ids();
@@ -127,10 +131,11 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
         user: person,
         blocked,
         items,
+        topics,
         files,
         conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids)).collect(),
         events: found.events.iter().filter_map(|event| canonical::raw_event(event, &ids)).collect(),
-        complete: found.complete,
+        complete: found.complete && all_topics,
         sessions: sessions::rows(caller, caller.hub.sessions().of(caller.who.conf, &user)),
     })
 }
@@ -143,6 +148,25 @@ fn kept(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<KeptItem>, Reject
         items.extend(found.map(|(item, kept)| KeptItem { node: node.clone(), item, payload: kept.payload }));
     }
     Ok(items)
+}
+
+/// What somebody stored with applications' topics, up to a bound, and whether that is all.
+fn stored(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<(Vec<Box<RawValue>>, bool), Reject> {
+    let (mut frames, mut bytes, mut from) = (Vec::new(), 0, None);
+    loop {
+        let (found, next) = reader.stored_by(conf, of, from.as_ref(), MAX_EXPORT_STEP)?;
+        for stored in found {
+            let mut json = Vec::new();
+            canonical::write_publication(&stored.publication, &stored.from, true, stored.ts_ms, &mut json);
+            bytes += json.len();
+            // What it writes is JSON: its tests hold it to that.
+            frames.extend(String::from_utf8(json).ok().and_then(|json| RawValue::from_string(json).ok()));
+        }
+        from = match next {
+            Some(next) if bytes < MAX_EXPORT_STORED_BYTES => Some(next),
+            next => return Ok((frames, next.is_none())),
+        };
+    }
 }
 
 /// All files that somebody brought: bounded by how many one may have.

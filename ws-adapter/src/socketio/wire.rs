@@ -51,6 +51,10 @@ impl Wire for SocketioWire {
         }
         frame.into()
     }
+
+    fn tells_own_reads(&self) -> bool {
+        true
+    }
 }
 
 /// Who types, in the shape that other events have, and in that of the JSON protocol.

@@ -13,6 +13,7 @@ use super::conversation::ConversationRow;
 use super::event::EventShape;
 use super::file::OwnFile;
 use super::session::SessionRow;
+use super::topic::TopicFrameShape;
 use super::{at_most, user_id};
 use crate::rpc::Fault;
 
@@ -212,6 +213,9 @@ pub struct Export {
     pub blocked: Vec<Uid>,
     /// What they keep on the server.
     pub items: Vec<KeptItem>,
+    /// What they stored with applications' topics: as it came there, already encoded.
+    #[schemars(with = "Vec<TopicFrameShape>")]
+    pub topics: Vec<Box<RawValue>>,
     /// Files that they brought; where they are, the messages that have them say.
     pub files: Vec<OwnFile>,
     /// Their live sessions.
