@@ -1,6 +1,6 @@
 // A value that can be watched: what the parts of the chat hand to the views.
 import type { Readable } from "hallway-client";
-import { useSyncExternalStore } from "react";
+import { useCallback, useSyncExternalStore } from "react";
 
 export class Signal<T> {
   private readonly watchers = new Set<() => void>();
@@ -29,7 +29,29 @@ export function useSignal<T>(signal: Signal<T>): T {
   return useSyncExternalStore(signal.watch, signal.get);
 }
 
+/** What the SDK keeps is shown at most once in so long: a flood of events must not keep everything else from being shown. */
+const FRAME_MS = 16;
+const late = new Set<() => void>();
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function tell(): void {
+  timer = undefined;
+  const now = [...late];
+  late.clear();
+  for (const watcher of now) watcher();
+}
+
 /** The same for what the SDK keeps. */
 export function useStore<T>(store: Readable<T>): T {
-  return useSyncExternalStore(store.subscribe, store.getSnapshot);
+  const watch = useCallback((watcher: () => void) => {
+    const off = store.subscribe(() => {
+      late.add(watcher);
+      timer ??= setTimeout(tell, FRAME_MS);
+    });
+    return () => {
+      late.delete(watcher);
+      off();
+    };
+  }, [store]);
+  return useSyncExternalStore(watch, store.getSnapshot);
 }
