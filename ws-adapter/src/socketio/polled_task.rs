@@ -113,15 +113,10 @@ async fn serve(polled: &Rc<Polled>, session: Box<Session>) -> End {
         // While a WebSocket is about to take over, the client does not poll: the end is told there, if it does.
         if let Some(ending) = polled.ending.get().filter(|_| !polled.probing.get()) {
             say_goodbye(polled, &session, ending).await;
-            return End::Gone;
+            return hand_over(polled, session);
         }
-        if polled.speaker.waiting() == 0
-            && let Some(successor) = polled.successor.take()
-        {
-            // The lanes go along with the session.
-            let handover = Handover { whose: Whose::Session(session), frames: polled.take_early() };
-            let _ = successor.send(handover);
-            return End::HandedOver;
+        if polled.speaker.waiting() == 0 && polled.successor.borrow().is_some() {
+            return hand_over(polled, session);
         }
         if session.lags() && Box::pin(session.refill()).await {
             continue;
@@ -142,6 +137,13 @@ async fn serve(polled: &Rc<Polled>, session: Box<Session>) -> End {
             Beat::Nothing => {}
         }
     }
+}
+
+/// To the WebSocket that takes over, if there is one; the lanes go along with the session.
+fn hand_over(polled: &Polled, session: Box<Session>) -> End {
+    let Some(successor) = polled.successor.take() else { return End::Gone };
+    let _ = successor.send(Handover { whose: Whose::Session(session), frames: polled.take_early() });
+    End::HandedOver
 }
 
 enum Took {
@@ -191,12 +193,16 @@ async fn carry_out(polled: &Rc<Polled>, session: &Session, text: &str) {
     polled.speaker.carry_out(session, text).await;
 }
 
-/// The last words wait a little for a poll, and then for the client to close: it would not see them behind a packet that closes.
+/// The last words wait a little for a poll, or for a WebSocket that takes them over, and then for the client to close: it would not see them behind
+/// a packet that closes.
 async fn say_goodbye(polled: &Rc<Polled>, session: &Session, ending: Ending) {
     session.silence();
     session.push(|into| Speaker::goodbye(ending, into));
     let told = async {
         while session.flush() == Flushed::Blocked {
+            if polled.successor.borrow().is_some() {
+                return;
+            }
             polled.answer_get(None);
             polled.wake.notified().await;
         }
