@@ -203,7 +203,7 @@ async fn say_goodbye(polled: &Rc<Polled>, session: &Session, ending: Ending) {
             if polled.successor.borrow().is_some() {
                 return;
             }
-            polled.answer_get(None);
+            polled.answer_get(polled.noop());
             polled.wake.notified().await;
         }
         polled.answer_get(None);
