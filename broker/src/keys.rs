@@ -37,7 +37,9 @@
 //! | `U` | conf, uid | [`User`](crate::model::User) |
 //! | `w` | conf, word of a name in lower case, `0`, uid | `()` |
 //! | `v` | conf, uid, `0`, hash of the topic, pos | topic: the user stored it there |
+//! | `V` | conf, uid | [`StoredTotals`](crate::model::StoredTotals) |
 //! | `x` | conf, conv, seq, uid, `0`, emoji | seq of the reaction |
+//! | `y` | conf, pos | topic: the newest that is stored with it |
 
 mod files;
 
@@ -53,7 +55,8 @@ use crate::model::{InviteHash, SubjectHash, TokenHash};
 pub use files::{file, files, id_of_file, parts_of_file, parts_of_unused, unused_file, unused_files, uploads, user_file, user_files};
 
 pub use topics::{
-    all_stored_by, pos_of_stored, retained, retained_below, stored, stored_by, stored_of, stored_topic, stored_totals, topic_of_retained,
+    all_stored_by, pos_of_stored, retained, retained_below, stored, stored_ages, stored_at, stored_by, stored_by_on, stored_of,
+    stored_topic, stored_totals, stored_totals_of, topic_of_retained,
 };
 
 /// A key of the state.
@@ -65,7 +68,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbBceEfFgGhiIjkKmnopqQrRsStuvwx";
+const OF_CONFERENCE: &[u8] = b"UbBceEfFgGhiIjkKmnopqQrRsStuvVwxy";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {

@@ -128,10 +128,16 @@ pub const MAX_STORED_MESSAGES: u32 = 500;
 pub const MAX_STORED_BYTES: u64 = 512 << 10;
 /// Longest of them, in bytes.
 pub const MAX_STORED_MESSAGE_BYTES: u64 = 64 << 10;
-/// Topics of one conference that have stored messages.
+/// Topics of one conference that have stored messages: with one more the one goes that was stored on least recently.
 pub const MAX_STORED_TOPICS: u32 = 100_000;
-/// Bytes of all of these.
+/// Bytes of all of these; as with the topics.
 pub const MAX_STORED_BYTES_PER_CONFERENCE: u64 = 1 << 30;
+/// Topics that one attendee has messages stored on; the organiser's staff, devices and services have no such bound.
+pub const MAX_STORED_TOPICS_PER_USER: u32 = 1000;
+/// Bytes that one attendee has stored.
+pub const MAX_STORED_BYTES_PER_USER: u64 = 16 << 20;
+/// Topics whose messages one command drops at most, so that others fit in.
+pub const MAX_DROPPED_TOPICS: usize = 32;
 /// Most MQTT sessions of one user that outlive their connections.
 pub const MAX_KEPT_SESSIONS: usize = 64;
 /// Most records that one command of housekeeping or erasure looks at.

@@ -208,6 +208,24 @@ impl<'a> View<'a> {
         Ok(found.into_iter().take(limit).collect())
     }
 
+    /// The last key that starts with `prefix`, with this batch's changes.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub fn last_key(&self, prefix: &[u8]) -> Result<Option<Key>, StateError> {
+        let changed = self.changes.iter().filter(|(key, value)| key.starts_with(prefix) && value.is_some());
+        let added = changed.map(|(key, _)| key).max().cloned();
+        let mut stored = None;
+        self.state.scan(prefix, &keys::end_of(prefix), Direction::Descending, &mut |key, _| {
+            if self.changes.get(key).is_some_and(Option::is_none) {
+                return ControlFlow::Continue(());
+            }
+            stored = Some(key.to_vec());
+            ControlFlow::Break(())
+        })?;
+        Ok(added.max(stored))
+    }
+
     /// A conference's head.
     ///
     /// # Errors

@@ -59,11 +59,36 @@ pub fn stored_totals(conf: ConfNo) -> Key {
     conf_key(b'Q', conf, b"")
 }
 
+/// What a user stored with topics comes to.
+#[must_use]
+pub fn stored_totals_of(conf: ConfNo, uid: &Uid) -> Key {
+    conf_key(b'V', conf, uid.as_str().as_bytes())
+}
+
+/// The topics that have stored messages, by the pos of the newest.
+#[must_use]
+pub fn stored_ages(conf: ConfNo) -> Key {
+    conf_key(b'y', conf, b"")
+}
+
+/// One of them.
+#[must_use]
+pub fn stored_at(conf: ConfNo, pos: u64) -> Key {
+    conf_key(b'y', conf, &pos.to_be_bytes())
+}
+
+/// All that a user stored with a topic.
+#[must_use]
+pub fn stored_by_on(conf: ConfNo, uid: &Uid, topic: &str) -> Key {
+    let mut key = all_stored_by(conf, uid);
+    key.extend_from_slice(&text_hash(topic));
+    key
+}
+
 /// That a user stored something with a topic.
 #[must_use]
 pub fn stored_by(conf: ConfNo, uid: &Uid, topic: &str, pos: u64) -> Key {
-    let mut key = all_stored_by(conf, uid);
-    key.extend_from_slice(&text_hash(topic));
+    let mut key = stored_by_on(conf, uid, topic);
     key.extend_from_slice(&pos.to_be_bytes());
     key
 }

@@ -15,7 +15,7 @@ use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEfFgGhiIjkKmnopqQrRsStuUvwx";
+const OF_CONFERENCE: &[u8] = b"bBcDeEfFgGhiIjkKmnopqQrRsStuUvVwxy";
 /// Those whose keys then go on with a conversation's number.
 const OF_CONVERSATION: &[u8] = b"eimrx";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
@@ -88,7 +88,8 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'S' => whole::<KeptSubscription>(value).is_some(),
         b'T' => whole::<Token>(value).is_some(),
         b'U' => whole::<User>(value).is_some(),
-        b'v' => whole::<String>(value).is_some(),
+        b'v' | b'y' => whole::<String>(value).is_some(),
+        b'V' => whole::<StoredTotals>(value).is_some(),
         b'x' => whole::<u64>(value).is_some(),
         b'b' | b'F' | b'g' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
         _ => return None,
@@ -159,7 +160,7 @@ impl Walk<'_> {
                 Some((blocker, blocked)) => Ok(self.has_user(parts.conf, uid(blocker))? && self.has_user(parts.conf, uid(blocked))?),
                 None => Ok(false),
             },
-            b'B' | b'G' => self.has_user(parts.conf, uid(parts.rest)),
+            b'B' | b'G' | b'V' => self.has_user(parts.conf, uid(parts.rest)),
             b'f' => self.check_file(parts, value),
             b'F' => self.has_file(parts.conf, parts.rest),
             b'g' => self.has_file(parts.conf, parts.rest.get(8..).unwrap_or_default()),
@@ -181,6 +182,10 @@ impl Walk<'_> {
             b'v' => match (parts.split_rest(), whole::<String>(value)) {
                 (Some((_, rest)), Some(topic)) => self.has(&keys::stored(parts.conf, &topic, keys::pos_of_stored(rest))),
                 _ => Ok(false),
+            },
+            b'y' => match whole::<String>(value) {
+                Some(topic) => self.has(&keys::stored(parts.conf, &topic, keys::pos_of_stored(parts.rest))),
+                None => Ok(false),
             },
             b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
             _ => Ok(true),
