@@ -98,6 +98,23 @@ impl Gatherings {
         all.untold.insert(key);
     }
 
+    /// Whether somebody is shown there.
+    #[must_use]
+    pub fn shows(&self, conf: ConfNo, topic: &Arc<str>, uid: &Uid) -> bool {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.gatherings.get(&(conf, Arc::clone(topic))).is_some_and(|gathering| gathering.people.contains_key(uid))
+    }
+
+    /// Somebody goes with all their connections: they may not read there any more.
+    pub fn put_out(&self, conf: ConfNo, topic: &Arc<str>, uid: &Uid) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (conf, Arc::clone(topic));
+        let Some(gathering) = all.gatherings.get_mut(&key) else { return };
+        let Some(Present { name, connections }) = gathering.people.remove(uid) else { return };
+        gathering.changed.entry(uid.clone()).or_insert((name, connections.len()));
+        all.untold.insert(key);
+    }
+
     /// What is due to be told at `now`, which is `at_ms` for people: for each who has changed, the connections that they have now.
     pub fn take_due(&self, now: Duration, at_ms: u64) -> Vec<Telling> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +186,16 @@ mod tests {
         gatherings.enter(CONF, &topic, visitor(&ann, 0));
         gatherings.leave(CONF, &topic, visitor(&ann, 0));
         assert_eq!(at(&gatherings, 4000), [("ann".to_owned(), 0, false)], "somebody may have seen her");
-        assert!(at(&gatherings, 5000).is_empty());
+        for connection in 0..2 {
+            gatherings.enter(CONF, &topic, visitor(&ann, connection));
+        }
+        assert!(gatherings.shows(CONF, &topic, &ann) && !gatherings.shows(CONF, &topic, &bob));
+        assert_eq!(at(&gatherings, 5000), [("ann".to_owned(), 2, true)]);
+        gatherings.put_out(CONF, &topic, &ann);
+        gatherings.leave(CONF, &topic, visitor(&ann, 0));
+        assert!(!gatherings.shows(CONF, &topic, &ann));
+        assert_eq!(at(&gatherings, 6000), [("ann".to_owned(), 0, false)], "with all connections");
+        assert!(at(&gatherings, 7000).is_empty());
         assert!(gatherings.all.lock().unwrap().gatherings.is_empty());
     }
 

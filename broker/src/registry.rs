@@ -20,7 +20,7 @@ use slab::Slab;
 
 use crate::allowances::TopicRights;
 use crate::ids::{ConfNo, Uid};
-use crate::model::{Publication, Realm, Via};
+use crate::model::{Publication, Realm, Signal, Via};
 use crate::outbox::{Bounds, Flushed, Link, Outbox};
 use crate::recent::{Published, WIRES};
 use crate::topic::{How, Source, Telling, Topic};
@@ -35,6 +35,7 @@ pub use everything::{Join, Known, Scope};
 pub use refill::Refill;
 use walk::Late;
 pub use walk::Walk;
+pub(crate) use walk::ends_for;
 
 /// The floor of a reader whose catch-up is under way.
 const PENDING: u64 = u64::MAX;
@@ -112,6 +113,12 @@ impl<L: Link> Session<L> {
     fn may_read(&self, publication: &Publication) -> bool {
         let is_given = |rights: &Arc<TopicRights>| publication.realm != Realm::Apps || rights.may_read(&publication.topic);
         self.link.may_read(publication) && self.rights.as_ref().is_none_or(is_given)
+    }
+
+    /// Whether it may hear this: who is at an application's topic is for those who may read there.
+    fn may_hear(&self, telling: &Telling) -> bool {
+        let Signal::Gathered { topic, .. } = &telling.signal else { return true };
+        self.rights.as_ref().is_none_or(|rights| rights.may_read(topic))
     }
 }
 

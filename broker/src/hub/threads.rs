@@ -174,6 +174,7 @@ fn publish(hub: &Hub, publisher: &mut Box<dyn Publisher>, applied: &Applied) {
     if let Err(error) = publisher.publish(&mut messages) {
         tracing::error!(%error, "readers are served from the store");
     }
+    hub.leave_topics(&applied.events);
 }
 
 /// Sends answers to where they go: one push for each shard.

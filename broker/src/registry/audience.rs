@@ -75,12 +75,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ids::{ConfNo, ConvNo, ConversationId};
-    use crate::model::Kind;
+    use crate::allowances::TopicRights;
+    use crate::ids::{ConfNo, ConferenceId, ConvNo, ConversationId};
+    use crate::model::{Kind, Signal, UserRole};
     use crate::outbox::{Bounds, Budget};
+    use crate::reader::Reader;
     use crate::recent::WIRES;
     use crate::registry::{Known, Scope, Wires};
-    use crate::topic::{How, Source};
+    use crate::session::Who;
+    use crate::state::memory::MemoryStore;
+    use crate::topic::{How, Source, Telling};
 
     struct Nowhere;
 
@@ -135,6 +139,23 @@ mod tests {
         registry.unwatch(&topic(1));
         registry.register(one, &topic(1), Some(source(Kind::Channel)), How::default());
         assert!(registry.take_moves().is_empty());
+    }
+
+    #[test]
+    fn who_may_not_read_a_topic_does_not_hear_who_is_there() {
+        let mut registry = registry();
+        let reader = Reader::new(Arc::new(MemoryStore::new().open().unwrap()), Arc::default(), [0; 16]);
+        let slot = add(&mut registry, 1);
+        let conference = ConferenceId::parse("demo").unwrap();
+        let who = Who { conf: ConfNo(1), conference, uid: uid("ann"), name: "N".into(), version: 0, expires_ms: u64::MAX };
+        registry.set_rights(slot, Arc::new(TopicRights::of(&[], reader, who, UserRole::Attendee, None)));
+        for (name, stays) in [("conf/demo/topic/game", true), ("conf/demo/topic/exchange/text:nowhere", false)] {
+            let (name, topic): (Arc<str>, _) = (name.into(), Topic::Gathering(ConfNo(1), name.into()));
+            registry.register(slot, &topic, None, How::default());
+            let signal = Signal::Gathered { topic: name, user: uid("bob"), name: "B".into(), connections: vec![], came: true, at_ms: 0 };
+            registry.tell(&Arc::new(Telling::of(ConfNo(1), signal)));
+            assert_eq!(registry.reads(slot, &topic), stays, "{topic:?}");
+        }
     }
 
     #[derive(Debug, Clone, Copy)]

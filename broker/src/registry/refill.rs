@@ -210,6 +210,9 @@ fn end_lag<L: Link>(session: &mut Session<L>, wires: &Wires, scratch: &mut Vec<u
     bounds.budget.lag_ends();
     let Some(form) = wires[session.link.wire()].as_ref() else { return };
     for Late { telling, stamped } in std::mem::take(&mut session.late) {
+        if !session.may_hear(&telling) {
+            continue;
+        }
         offer_signal(session, &telling, &form.signal(&telling), stamped, scratch, bounds);
     }
 }

@@ -224,8 +224,13 @@ impl<L: Link> Registry<L> {
     fn tell_topic(&mut self, topic: &Topic, named: Option<&Topic>, telling: &Arc<Telling>, encoded: &mut [Option<Bytes>; WIRES]) {
         let Some(readers) = self.topics.get(topic) else { return };
         let part = Parts::of_signal(&telling.signal);
+        let mut put_out = Vec::new();
         for reader in readers.list.iter().filter(|reader| reader.how.parts.contains(part)) {
             let Some(session) = self.sessions.get_mut(reader.slot as usize) else { continue };
+            if !session.may_hear(telling) {
+                put_out.push(reader.slot);
+                continue;
+            }
             let wire = session.link.wire();
             let Some(form) = self.wires[wire].as_ref() else { continue };
             let is_own = telling.author() == Some(&session.uid);
@@ -239,6 +244,9 @@ impl<L: Link> Registry<L> {
             }
             let bytes = encoded[wire].get_or_insert_with(|| form.signal(telling));
             offer_signal(session, telling, bytes, reader.how.stamped, &mut self.scratch, &self.bounds);
+        }
+        for slot in put_out {
+            self.unsubscribe(slot, topic);
         }
     }
 }
@@ -334,7 +342,7 @@ fn join<'e>(wires: &Wires, wire: usize, events: impl Iterator<Item = &'e Arc<Pub
 }
 
 /// Whose reading an event ends.
-pub(super) fn ends_for(published: &Published) -> Option<Uid> {
+pub(crate) fn ends_for(published: &Published) -> Option<Uid> {
     match &published.event.entry.body {
         Body::Member { user, change } if ends_reading(published.event.place.kind, *change) => Some(user.clone()),
         _ => None,

@@ -51,7 +51,8 @@ impl Session {
     /// # Errors
     /// [`Reason::NotAllowed`], [`Reason::AllowanceUnknown`], [`Reason::TooManySubscriptions`], or the state's.
     pub async fn join_topic(&self, name: &Arc<str>, connection: &Arc<str>) -> Result<Gathered, Reject> {
-        self.topic_rights()?.settle(name, Use::Subscribe).await?;
+        let rights = self.topic_rights()?;
+        rights.settle(name, Use::Subscribe).await?;
         let conf = self.who.conf;
         let reader = self.shard.hub.reader().clone();
         let read = Arc::clone(name);
@@ -69,6 +70,11 @@ impl Session {
         stored.retain(|stored| stored.pos <= through);
         let people = self.shard.hub.gatherings().enter(conf, name, self.visitor(connection));
         self.joined.0.borrow_mut().get_or_insert_default().insert(Arc::clone(name), Arc::clone(connection));
+        // Once more: who lost the right meanwhile was put out of what they had not come to yet.
+        if !rights.may_read(name) {
+            self.leave_topic(name);
+            return Err(Reason::NotAllowed.into());
+        }
         Ok(Gathered { people, stored })
     }
 
