@@ -2,10 +2,10 @@
 //! (`[[conference.<id>.topics]]`), read once for each session; then, for the topics of conversations, their membership, looked at for each
 //! message, since it changes; then the organiser's [webhook](Webhook).
 
+mod grants;
 mod webhook;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,12 @@ use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
 use crate::session::Who;
 
+use grants::Grants;
+
 pub use webhook::{Question, Webhook, WebhookOptions};
 
 /// What the names of conversations' own topics begin with; the conversation's id follows.
 pub const OF_CONVERSATION: &str = "exchange/text:";
-/// Topics that a webhook lets one session subscribe to.
-const MAX_GRANTED: usize = 10_000;
 
 /// Stands for the reader's or publisher's own uid in a rule's filter.
 const OWN_UID: &str = "{uid}";
@@ -133,8 +133,8 @@ pub struct TopicRights {
     who: Who,
     role: UserRole,
     webhook: Option<Arc<Webhook>>,
-    /// Topics that the webhook let them subscribe to: what comes there is theirs until they leave.
-    granted: Mutex<HashSet<Box<str>>>,
+    /// What the webhook let them subscribe to.
+    granted: Option<Arc<Grants>>,
 }
 
 impl TopicRights {
@@ -151,7 +151,9 @@ impl TopicRights {
         };
         let mut prefix = String::new();
         generic_topic(&mut prefix, conference.as_str(), "");
-        Self { rules: rules.iter().map(right).collect(), prefix: prefix.into(), reader, who, role, webhook, granted: Mutex::default() }
+        let rules = rules.iter().map(right).collect();
+        let granted = webhook.clone().map(|webhook| Grants::new(webhook, conference.clone(), uid.clone(), role));
+        Self { rules, prefix: prefix.into(), reader, who, role, webhook, granted }
     }
 
     /// Whether they may publish on this topic, as far as is known now: [`TopicRights::settle`] asks.
@@ -167,7 +169,7 @@ impl TopicRights {
     #[must_use]
     pub fn may_read(&self, topic: &str) -> bool {
         match self.judge(topic) {
-            Judge::Webhook => self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(topic),
+            Judge::Webhook => self.granted.as_ref().is_some_and(|granted| granted.has(topic)),
             judge => self.decided(&judge, Use::Subscribe),
         }
     }
@@ -191,15 +193,15 @@ impl TopicRights {
         let right = webhook.ask(question).await?;
         match wanted {
             Use::Publish if right.publish => Ok(()),
-            Use::Subscribe if right.subscribe => {
-                let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
-                if granted.len() >= MAX_GRANTED && !granted.contains(topic) {
-                    return Err(Reason::TooManySubscriptions.into());
-                }
-                granted.insert(topic.into());
-                Ok(())
-            }
+            Use::Subscribe if right.subscribe => self.granted.as_ref().map_or(Ok(()), |granted| Ok(granted.add(topic)?)),
             _ => Err(Reason::NotAllowed.into()),
+        }
+    }
+
+    /// They have left a topic that they subscribed to by name.
+    pub fn leave(&self, topic: &str) {
+        if let Some(granted) = &self.granted {
+            granted.remove(topic);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The organiser's webhook: asked about a topic when no rule decides. What it answers is kept for a while. No answer is a no: what it does not
 //! answer in time, or answers otherwise than asked, is not allowed.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,12 +20,14 @@ use crate::signature::{SIGNATURE, signature};
 
 /// Questions under way at once; more wait, within their time.
 const MAX_UNDER_WAY: usize = 16;
+/// Those of one user: nobody takes all turns.
+const MAX_OF_USER: usize = 2;
 /// Answers that are kept at least.
 const MAX_KEPT: usize = 50_000;
 /// Most bytes of an answer.
 const MAX_ANSWER_BYTES: usize = 4096;
 /// After a question that was not answered, the same is not asked again for so long.
-const FAILURE_KEPT: Duration = Duration::from_secs(2);
+pub(super) const FAILURE_KEPT: Duration = Duration::from_secs(2);
 
 /// Shortest secret, in bytes.
 const MIN_SECRET_BYTES: usize = 16;
@@ -120,6 +123,26 @@ pub struct Webhook {
     clock: Arc<dyn Clock>,
     kept: Mutex<Generations<(Uid, Box<str>), Kept>>,
     under_way: Semaphore,
+    /// Who asks: how many questions each of them has, and the turns for them.
+    users: Mutex<HashMap<Uid, (usize, Arc<Semaphore>)>>,
+}
+
+/// Somebody who asks, or waits to.
+struct Asker<'w> {
+    webhook: &'w Webhook,
+    user: &'w Uid,
+    turns: Arc<Semaphore>,
+}
+
+impl Drop for Asker<'_> {
+    fn drop(&mut self) {
+        let mut users = self.webhook.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((questions, _)) = users.get_mut(self.user) else { return };
+        *questions -= 1;
+        if *questions == 0 {
+            users.remove(self.user);
+        }
+    }
 }
 
 impl Webhook {
@@ -127,15 +150,29 @@ impl Webhook {
     #[must_use]
     pub fn new(options: WebhookOptions, outward: Arc<Outward>, clock: Arc<dyn Clock>) -> Self {
         let kept = Mutex::new(Generations::new(MAX_KEPT));
-        Self { options, outward, clock, kept, under_way: Semaphore::new(MAX_UNDER_WAY) }
+        Self { options, outward, clock, kept, under_way: Semaphore::new(MAX_UNDER_WAY), users: Mutex::default() }
+    }
+
+    /// Its clock's time.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.clock.elapsed()
     }
 
     /// What it has answered, if that is still good; `None` when it must be asked.
     #[must_use]
     pub fn known(&self, user: &Uid, topic: &str) -> Option<Result<Right, Reason>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&(user.clone(), topic.into())).copied();
-        let kept = kept.filter(|kept| self.clock.elapsed() < kept.until)?;
+        let kept = self.kept(user, topic)?;
         Some(kept.right.ok_or(Reason::AllowanceUnknown))
+    }
+
+    /// Until when that is good.
+    pub(super) fn good_until(&self, user: &Uid, topic: &str) -> Option<Duration> {
+        Some(self.kept(user, topic)?.until)
+    }
+
+    fn kept(&self, user: &Uid, topic: &str) -> Option<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&(user.clone(), topic.into())).copied();
+        kept.filter(|kept| self.clock.elapsed() < kept.until)
     }
 
     /// What it answers.
@@ -147,21 +184,35 @@ impl Webhook {
             return known;
         }
         let timeout = Duration::from_millis(self.options.timeout_ms);
+        let (began, mut sent) = (self.clock.elapsed(), None);
         let asked = tokio::time::timeout(timeout, async {
+            let asker = self.asker(question.user);
             // Never closed.
+            let _turn = asker.turns.acquire().await.ok();
             let _under_way = self.under_way.acquire().await.ok();
             // Whoever waited before may have asked the same.
-            match self.known(question.user, question.topic) {
-                Some(known) => known.ok(),
-                None => self.send(question, timeout).await,
+            if let Some(known) = self.known(question.user, question.topic) {
+                return known.ok();
             }
+            sent = Some(self.clock.elapsed());
+            self.send(question, timeout).await
         });
         let right = asked.await.unwrap_or_default();
-        let life = right.map_or(FAILURE_KEPT, |_| Duration::from_secs(self.options.cache_s));
-        let kept = Kept { right, until: self.clock.elapsed() + life };
-        let key = (question.user.clone(), question.topic.into());
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
+        // Who waited for a turn for most of the time has not had an answer, nor its absence.
+        if sent.is_some_and(|sent| right.is_some() || sent.saturating_sub(began) < timeout / 2) {
+            let life = right.map_or(FAILURE_KEPT, |_| Duration::from_secs(self.options.cache_s));
+            let kept = Kept { right, until: self.clock.elapsed() + life };
+            let key = (question.user.clone(), question.topic.into());
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
+        }
         right.ok_or(Reason::AllowanceUnknown)
+    }
+
+    fn asker<'w>(&'w self, user: &'w Uid) -> Asker<'w> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let (questions, turns) = users.entry(user.clone()).or_insert_with(|| (0, Arc::new(Semaphore::new(MAX_OF_USER))));
+        *questions += 1;
+        Asker { webhook: self, user, turns: Arc::clone(turns) }
     }
 
     async fn send(&self, question: Question<'_>, timeout: Duration) -> Option<Right> {
@@ -189,3 +240,6 @@ impl Webhook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

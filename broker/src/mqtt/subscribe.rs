@@ -1,6 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: which filters a session has, and where each of them begins. What they make the session follow is in
 //! [`super::follow`].
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::codec::{Code, FilterRequest, Subscribe, Unsubscribe, write_suback, write_unsuback};
@@ -82,6 +83,7 @@ impl Task {
             });
         }
         if !gone.is_empty() {
+            self.leave_topics(&gone);
             self.unfollow(&gone).await;
             let delivery = self.connection.delivery.borrow();
             self.jobs.retain(|job| delivery.subscriptions.get(job.filter()).is_some());
@@ -91,6 +93,18 @@ impl Task {
         }
         let version = self.connection.version;
         self.session.push(|into| write_unsuback(version, unsubscribe.packet_id, &codes, into));
+    }
+
+    /// What was allowed for these filters only is allowed no more.
+    fn leave_topics(&self, gone: &[Subscription]) {
+        let Some(rights) = &self.connection.person.rights else { return };
+        let inner = |one: &Subscription| {
+            Shared::parse(&one.filter).ok().flatten().map_or_else(|| one.filter.to_string(), |shared| shared.filter.to_owned())
+        };
+        let left: HashSet<String> = self.connection.delivery.borrow().subscriptions.iter().map(inner).collect();
+        for filter in gone.iter().map(inner).filter(|filter| !left.contains(filter)) {
+            rights.leave(&filter);
+        }
     }
 
     /// Puts on record which subscriptions a kept session has no more, and which it has.

@@ -61,7 +61,15 @@ impl Session {
         while self.shard.registry(|registry| registry.is_walking()) {
             tokio::task::yield_now().await;
         }
-        let through = self.register_topic(name)?;
+        let through = match self.register_topic(name) {
+            Ok(through) => through,
+            Err(reject) => {
+                if !self.has_joined(name) {
+                    rights.leave(name);
+                }
+                return Err(reject);
+            }
+        };
         // What was stored since it was read, up to where events take over: seldom anything.
         let last = stored.last().map_or(0, |stored| stored.pos);
         if last < through {
@@ -138,6 +146,9 @@ impl Session {
             registry.unsubscribe(slot, &Topic::Gathering(conf, Arc::clone(name)));
             if is_last {
                 registry.unsubscribe(slot, &all);
+            }
+            if let Some(rights) = registry.rights(slot) {
+                rights.leave(name);
             }
         });
         self.shard.hub.gatherings().leave(conf, name, self.visitor(connection));
