@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, files, items, messages, stored};
+use super::{Applied, Ask, Stop, files, items, messages, stored, topics};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
@@ -172,7 +172,8 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, and its texts, conversation by conversation. Where it goes on is kept in the state,
+/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, and its texts, conversation by conversation,
+/// with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
@@ -191,6 +192,10 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             head.users = head.users.saturating_sub(1);
             view.put_conference_head(ask.conf, head);
             view.put(job.clone(), &Erasure::default());
+            // Nobody is a member where applications publish: so it is found, too, until the erasure ends.
+            if view.conversation(ask.conf, &ConversationId::topics())?.is_some() {
+                view.put(keys::user_conversation(ask.conf, uid, &ConversationId::topics()), &());
+            }
             Ok(Outcome::Continue(job))
         }
         Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
@@ -201,6 +206,7 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
                 Ok(Outcome::Continue(job))
             }
             None => {
+                view.remove(keys::user_conversation(ask.conf, uid, &ConversationId::topics()));
                 view.remove(job);
                 Ok(Outcome::Done)
             }
@@ -239,6 +245,11 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
     let conf = ask.conf;
     let Some(found) = view.conversation(conf, id)? else { return Ok(None) };
     let last = view.head(&found)?.seq;
+    let first = keys::entry(conf, found.record.no, after + 1);
+    let all = &first[..first.len() - size_of::<u64>()];
+    // What was trimmed is not walked over.
+    let Some(first) = view.keys_from(&first, all, 1)?.pop() else { return Ok(None) };
+    let after = after.max(keys::seq_of_entry(&first).saturating_sub(1));
     let end = last.min(after + MAX_STEP as u64);
     for seq in after + 1..=end {
         let Some(mut entry) = view.entry(&found, seq)?.filter(|entry| entry.from == *uid) else { continue };
@@ -249,8 +260,10 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
                 messages::bury(view, ask, &found, seq, entry)?;
             }
             body => {
-                if let Body::Edit { text, .. } = body {
-                    *text = "".into();
+                match body {
+                    Body::Edit { text, .. } => *text = "".into(),
+                    Body::Publication(publication) | Body::Stored(publication) => *publication = topics::buried(publication),
+                    _ => {}
                 }
                 view.made.tombstones.push((conf, entry.pos));
                 view.put_entry(&found, seq, &entry);

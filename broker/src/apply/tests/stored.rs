@@ -107,6 +107,44 @@ fn who_is_erased_takes_along_what_they_stored() {
 }
 
 #[test]
+fn an_erasure_reaches_what_sessions_come_back_to() {
+    let mut world = World::new();
+    let publication = |payload: &[u8]| match store(GAME, payload.to_vec()) {
+        Action::Store(publication) => publication,
+        other => panic!("{other:?}"),
+    };
+    let reuse = crate::command::Reuse::NewMessage;
+    for _ in 0..MAX_STORED_MESSAGES + 300 {
+        world.by("alice", store(GAME, b"alice".to_vec())).unwrap();
+    }
+    world.by("alice", Action::Publish(publication(b"alice"), reuse)).unwrap();
+    world.by("bob", Action::Publish(publication(b"bob"), reuse)).unwrap();
+    world.by("bob", store(GAME, b"bob".to_vec())).unwrap();
+    // The past of long ago is no more.
+    world.system(Action::Trim { through: 100 });
+    let mut steps = 0;
+    while let Outcome::Continue(_) = world.by("alice", Action::Erase { uid: uid("alice") }).unwrap() {
+        steps += 1;
+    }
+    assert!(steps > 4, "{steps} steps");
+    let found = world.reader().conversation(CONF, &ConversationId::topics()).unwrap().unwrap();
+    let (mut buried, mut bobs) = (0, 0);
+    for seq in 1..=MAX_STORED_MESSAGES as u64 + 303 {
+        let Some(entry) = world.reader().entry(&found, seq).unwrap() else { continue };
+        let (Body::Publication(publication) | Body::Stored(publication)) = &entry.body else { panic!("{entry:?}") };
+        if entry.from == uid("alice") {
+            assert!(publication.payload.is_empty() && publication.is_expired(1) && entry.name.is_empty(), "{seq}");
+            buried += 1;
+        } else {
+            assert_eq!(&publication.payload[..], b"bob");
+            bobs += 1;
+        }
+    }
+    assert_eq!((buried, bobs), (MAX_STORED_MESSAGES + 201, 2));
+    assert_eq!(world.state.get(&keys::user_conversation(CONF, &uid("alice"), &ConversationId::topics())).unwrap(), None);
+}
+
+#[test]
 fn a_catch_up_reads_what_lies_between() {
     let mut world = World::new();
     for n in 0..5u32 {
