@@ -22,7 +22,9 @@ use crate::command::Draft;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, EventIds, Uid};
 use crate::keys;
 use crate::limits::MAX_INVITES;
-use crate::model::{Conference, Conversation, Head, Invite, InviteHash, Member, Standing, Subject, SubjectHash, Token, TokenHash, User, UserRole};
+use crate::model::{
+    Conference, Conversation, Head, Invite, InviteHash, Member, Standing, Subject, SubjectHash, Token, TokenHash, User, UserRole,
+};
 use crate::policy::Asker;
 use crate::queue::Answer;
 use crate::recent::Recent;

@@ -174,7 +174,7 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
     match method {
         M::SessionHello => caller.live().and(Err(Reason::AlreadySignedIn.into())),
         M::SessionList => sessions::list(caller),
-        M::SessionClose => sessions::close(caller, params),
+        M::SessionClose => sessions::close(caller, params).await,
         M::PresenceSet => sessions::set_presence(caller, params),
         M::MessageSend => send::send(caller, params).await,
         M::MessageEdit => send::edit(caller, params).await,
