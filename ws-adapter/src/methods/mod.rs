@@ -70,7 +70,7 @@ impl Caller<'_> {
 
     /// Counts a request that changes something, or tells it to others, like a message.
     fn take_rate(&self) -> Result<(), Fault> {
-        Ok(self.sending.take(self.hub)?)
+        Ok(self.sending.take(self.hub, self.who)?)
     }
 
     /// How a session reads what it subscribes to: over Socket.IO, whose own events have other shapes, each gets a copy as notifications.
