@@ -252,7 +252,7 @@ mod tests {
         let state = MemoryStore::new().open().unwrap();
         let reader = Reader::new(Arc::new(state), Arc::default(), [0; 16]);
         let (conference, uid) = (ConferenceId::parse("demo").unwrap(), Uid::parse(uid).unwrap());
-        let who = Who { conf: ConfNo(1), conference, uid, name: "N".into(), version: 0, expires_ms: u64::MAX };
+        let who = Who { conf: ConfNo(1), conference, uid, name: "N".into(), version: 0, expires_ms: u64::MAX, token: None };
         TopicRights::of(rules, reader, who, role, None)
     }
 

@@ -173,8 +173,9 @@ pub enum Action {
     DropNode { node: Arc<str>, keep: bool },
     /// Publish on an application's topic, and store it with the topic.
     Store(Arc<Publication>),
-    /// Make an account for somebody of an identity provider; when they have one already, only give it the role, if it is another one.
-    AddSubject { subject: SubjectHash, uid: Uid, name: Option<String>, role: Option<UserRole> },
+    /// Make an account for somebody of an identity provider; when they have one already, only give it the role, unless a token newer
+    /// than `issued_ms` has given one. A role that falls signs the account out everywhere.
+    AddSubject { subject: SubjectHash, uid: Uid, name: Option<String>, role: Option<UserRole>, issued_ms: u64 },
     /// Make an account by an invitation, which counts it.
     Register { uid: Uid, name: Option<String>, credentials: Box<Credentials>, invite: InviteHash },
     /// Make an invitation. Expired ones are forgotten on the way.

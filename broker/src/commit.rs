@@ -294,7 +294,7 @@ impl ApplyStage {
             applied.events.append(&mut reader.range(conf, end.saturating_sub(1), end, 1)?);
         }
         for Submission { command, .. } in &logged.batch {
-            if let Action::SetPassword { uid, .. } | Action::Erase { uid } = &command.action {
+            if let Action::SetPassword { uid, .. } | Action::Erase { uid } | Action::AddSubject { uid, .. } = &command.action {
                 applied.made.revoked.push((command.conf, uid.clone()));
             }
         }

@@ -32,6 +32,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::model::Signal;
 use crate::outbox::Budget;
 use crate::queue::{Queue, ReplyTo, Submission};
+use crate::rates::Rates;
 use crate::recent::Recent;
 use crate::registry::Wires;
 use crate::reject::{Reason, Reject};
@@ -129,6 +130,7 @@ pub struct Hub {
     queue: Arc<Queue>,
     reader: Reader,
     sessions: Sessions,
+    rates: Rates,
     interest: Arc<Interest>,
     shares: Arc<Shares>,
     gatherings: Gatherings,
@@ -185,6 +187,7 @@ impl Hub {
             clock,
             queue: Arc::default(),
             sessions: Sessions::default(),
+            rates: Rates::default(),
             interest: Arc::default(),
             shares: Arc::default(),
             gatherings: Gatherings::default(),
@@ -432,6 +435,12 @@ impl Hub {
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// How fast users send.
+    #[must_use]
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// How far the state is in a conference.

@@ -18,7 +18,7 @@
 //! | `h` | conf | `ConferenceHead` |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
 //! | `I` | conf, hash of the code | [`Invite`](crate::model::Invite) |
-//! | `j` | conf, hash of (issuer, subject) | uid |
+//! | `j` | conf, hash of (issuer, subject) | [`Subject`](crate::model::Subject) |
 //! | `k` | conf, uid, `0`, node | [`Node`](crate::model::Node) |
 //! | `K` | conf, uid, `0`, node, `0`, item id | [`Item`](crate::model::Item) |
 //! | `m` | conf, conv, uid | [`Member`](crate::model::Member) |

@@ -47,6 +47,7 @@ pub mod outward;
 pub mod peers;
 pub mod policy;
 pub mod queue;
+pub mod rates;
 pub mod reader;
 pub mod recent;
 pub mod registry;

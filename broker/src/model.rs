@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
-pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, SubjectHash, Token, TokenHash, User, UserRole};
+pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};

@@ -22,7 +22,9 @@ use crate::command::Draft;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, EventIds, Uid};
 use crate::keys;
 use crate::limits::MAX_INVITES;
-use crate::model::{Conference, Conversation, Head, Invite, InviteHash, Member, Standing, SubjectHash, Token, TokenHash, User, UserRole};
+use crate::model::{
+    Conference, Conversation, Head, Invite, InviteHash, Member, Standing, Subject, SubjectHash, Token, TokenHash, User, UserRole,
+};
 use crate::policy::Asker;
 use crate::queue::Answer;
 use crate::recent::Recent;
@@ -147,7 +149,7 @@ impl Reader {
     ///
     /// # Errors
     /// The state's.
-    pub fn subject(&self, conf: ConfNo, subject: &SubjectHash) -> Result<Option<Uid>, StateError> {
+    pub fn subject(&self, conf: ConfNo, subject: &SubjectHash) -> Result<Option<Subject>, StateError> {
         self.get(&keys::subject(conf, subject))
     }
 
@@ -155,7 +157,7 @@ impl Reader {
     ///
     /// # Errors
     /// The state's.
-    pub fn next_subject(&self, conf: ConfNo, after: Option<&SubjectHash>) -> Result<Option<(SubjectHash, Uid)>, StateError> {
+    pub fn next_subject(&self, conf: ConfNo, after: Option<&SubjectHash>) -> Result<Option<(SubjectHash, Subject)>, StateError> {
         let prefix = keys::subjects(conf);
         let from = after.map_or(prefix.clone(), |after| [&keys::subject(conf, after)[..], &[0]].concat());
         let mut found = None;

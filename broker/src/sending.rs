@@ -1,7 +1,7 @@
-//! How somebody sends: at what rate, and where they were let in before. An edge has one for each connection, or shares the rate between
-//! many requests of one user.
+//! How somebody sends: at what rate, and where they were let in before. An edge has one for each connection; the rate is the connection's, or the
+//! user's over all of theirs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ const KNOWN_CONVERSATIONS: usize = 16;
 enum Bucket {
     /// A connection's own.
     Own(Cell<Rate>),
-    /// One for all requests of a user, which may be many at once.
-    Shared(Arc<Mutex<Rate>>),
+    /// One for all connections and requests of a user, found when the first is sent: who only listens costs nothing.
+    OfUser(OnceCell<Arc<Mutex<Rate>>>),
 }
 
 /// See the module's text.
@@ -37,17 +37,17 @@ impl Default for Sending {
 }
 
 impl Sending {
-    /// Sends at a rate that others share.
+    /// Sends at the rate of its user, see [`crate::rates`].
     #[must_use]
-    pub fn sharing(rate: Arc<Mutex<Rate>>) -> Self {
-        Self { rate: Bucket::Shared(rate), known: RefCell::default() }
+    pub fn of_user() -> Self {
+        Self { rate: Bucket::OfUser(OnceCell::new()), known: RefCell::default() }
     }
 
     /// Counts one message or change.
     ///
     /// # Errors
     /// [`crate::reject::Reason::MessageRate`], with the time to wait.
-    pub fn take(&self, hub: &Hub) -> Result<(), Reject> {
+    pub fn take(&self, hub: &Hub, who: &Who) -> Result<(), Reject> {
         let limits = hub.limits();
         let take = |rate: &mut Rate| rate.take(hub.clock().elapsed(), limits.messages_per_second, limits.message_burst);
         match &self.rate {
@@ -57,13 +57,16 @@ impl Sending {
                 own.set(rate);
                 taken
             }
-            Bucket::Shared(shared) => take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner)),
+            Bucket::OfUser(rate) => {
+                let rate = rate.get_or_init(|| hub.rates().of(who.conf, &who.uid));
+                take(&mut rate.lock().unwrap_or_else(PoisonError::into_inner))
+            }
         }
     }
 
     /// Counts one message or change as soon as it may be.
-    pub async fn wait(&self, hub: &Hub) {
-        while let Err(reject) = self.take(hub) {
+    pub async fn wait(&self, hub: &Hub, who: &Who) {
+        while let Err(reject) = self.take(hub, who) {
             tokio::time::sleep(Duration::from_millis(reject.retry_after_ms.unwrap_or(100).max(1))).await;
         }
     }
@@ -90,7 +93,7 @@ impl Sending {
     /// Why it is refused.
     pub fn admit(&self, hub: &Hub, who: &Who, draft: &Draft) -> Result<(), Reject> {
         hub.writable()?;
-        self.take(hub)?;
+        self.take(hub, who)?;
         self.may_post(hub, who, &draft.conversation)
     }
 

@@ -10,7 +10,7 @@ use crate::accounts::Identity;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::limits::MAX_PAGE;
-use crate::model::{Head, Signal, Via};
+use crate::model::{Head, Signal, TokenHash, Via};
 use crate::outbox::Flushed;
 use crate::queue::{ReplyTo, Submission, Ticket};
 use crate::reader::{Page, Toward};
@@ -37,12 +37,14 @@ pub struct Who {
     pub version: u32,
     /// When their token expires, and the session with it, Unix ms.
     pub expires_ms: u64,
+    /// The token of our own that signed them in.
+    pub token: Option<TokenHash>,
 }
 
 impl From<Identity> for Who {
     fn from(identity: Identity) -> Self {
-        let Identity { conf, conference, uid, user, expires_ms } = identity;
-        Self { conf, conference, uid, name: Arc::clone(&user.name), version: user.version, expires_ms }
+        let Identity { conf, conference, uid, user, expires_ms, token } = identity;
+        Self { conf, conference, uid, name: Arc::clone(&user.name), version: user.version, expires_ms, token }
     }
 }
 
@@ -89,13 +91,13 @@ impl Session {
     /// Opens a session of `who` on this shard.
     ///
     /// # Errors
-    /// [`Reason::TooManySessions`], or the state's.
+    /// [`Reason::TooManySessions`]; [`Reason::BadToken`] and [`Reason::SessionEnded`] for who was signed out meanwhile; or the state's.
     pub fn open(shard: &Rc<Shard>, who: Who, via: Via, device: Option<&str>, peer: Rc<dyn Peer>) -> Result<Self, Reject> {
         let hub = &shard.hub;
         let id = hub.next_session_id();
         let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), via, peer));
-        let (version, since_ms) = (who.version, hub.clock().now_ms());
-        let live = Live { id, shard: shard.index, slot, via, since_ms, version, device: device.map(Into::into) };
+        let (version, token, since_ms) = (who.version, who.token, hub.clock().now_ms());
+        let live = Live { id, shard: shard.index, slot, via, since_ms, version, token, device: device.map(Into::into) };
         let (first, oldest) = match hub.sessions().add(who.conf, &who.uid, live, hub.limits()) {
             Ok(added) => added,
             Err(reject) => {
@@ -107,12 +109,25 @@ impl Session {
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
+        session.is_still_signed_in()?;
         if first {
             session.tell_presence();
         } else {
             session.tell_companions();
         }
         Ok(session)
+    }
+
+    /// Looked at once the session is listed: what signed its user out before that did not find it.
+    fn is_still_signed_in(&self) -> Result<(), Reject> {
+        let (reader, Who { conf, uid, version, token, .. }) = (self.shard.hub.reader(), &self.who);
+        if let Some(hash) = token
+            && reader.token(hash)?.is_none()
+        {
+            return Err(Reason::BadToken.into());
+        }
+        let is_older = reader.user(*conf, uid)?.is_some_and(|user| user.version != *version);
+        if is_older { Err(Reason::SessionEnded.into()) } else { Ok(()) }
     }
 
     /// Follows the user's inbox, live from now on.
@@ -131,8 +146,8 @@ impl Session {
     /// The session as it is listed.
     #[must_use]
     pub fn live(&self) -> Live {
-        let (version, since_ms) = (self.who.version, 0);
-        Live { id: self.id, shard: self.shard.index, slot: self.slot, via: self.via, since_ms, version, device: None }
+        let (version, token, since_ms) = (self.who.version, self.who.token, 0);
+        Live { id: self.id, shard: self.shard.index, slot: self.slot, via: self.via, since_ms, version, token, device: None }
     }
 
     /// Who acts when this session asks.

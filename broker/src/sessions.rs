@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::{ConfNo, Uid};
 use crate::limits::{Limits, SessionPolicy};
-use crate::model::{Status, Via};
+use crate::model::{Status, TokenHash, Via};
 use crate::reject::{Reason, Reject};
 
 /// A live session.
@@ -24,6 +24,8 @@ pub struct Live {
     pub since_ms: u64,
     /// The account's version when it began.
     pub version: u32,
+    /// The token of our own that signed them in.
+    pub token: Option<TokenHash>,
     /// What the client calls itself.
     pub device: Option<Box<str>>,
 }
@@ -186,7 +188,7 @@ mod tests {
     }
 
     fn live(id: u64, via: Via) -> Live {
-        Live { id, shard: 3, slot: 7, via, since_ms: 0, version: 0, device: None }
+        Live { id, shard: 3, slot: 7, via, since_ms: 0, version: 0, token: None, device: None }
     }
 
     #[test]

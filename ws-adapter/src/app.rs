@@ -2,17 +2,15 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hallway_broker::accounts::tickets::TICKET_LIFE;
 use hallway_broker::accounts::{self, Identity, Wish};
-use hallway_broker::admit::Rate;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::{self, SignIns};
 use hallway_broker::files::Capability;
-use hallway_broker::generations::Generations;
 use hallway_broker::hub::Hub;
-use hallway_broker::ids::{ConfNo, ConversationId, Uid};
+use hallway_broker::ids::ConversationId;
 use hallway_broker::limits::MAX_PAGE;
 use hallway_broker::model::{File, Via};
 use hallway_broker::peers::{Peers, Unauthenticated};
@@ -47,14 +45,8 @@ use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::types::{Time, conversation_id};
 use crate::upload::{Upload, Uploads};
 
-/// Users whose rate of sending over HTTP is remembered.
-pub(crate) const HTTP_SENDERS: usize = 10_000;
-
 /// Connections of one address that look at files.
 pub(crate) const VIEWERS_PER_ADDRESS: u32 = 4000;
-
-/// How fast each user sends over HTTP.
-pub(crate) type HttpRates = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -67,26 +59,12 @@ pub(crate) struct Shared {
     pub listeners: Vec<(String, String)>,
     /// Whether passwords are taken on connections without TLS.
     pub plaintext_login: bool,
-    pub http_rates: Mutex<HttpRates>,
     /// Files that come in now.
     pub uploads: Uploads,
     /// Connections that look at files.
     pub viewers: Peers,
     /// Socket.IO.
     pub socketio: Arc<Edge>,
-}
-
-impl Shared {
-    /// The rate of all that a user sends over HTTP.
-    fn rate(&self, key: (ConfNo, Uid)) -> Arc<Mutex<Rate>> {
-        let mut rates = self.http_rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rate) = rates.get(&key) {
-            return Arc::clone(rate);
-        }
-        let rate = Arc::default();
-        rates.insert(key, Arc::clone(&rate));
-        rate
-    }
 }
 
 /// What a WebSocket's request says of it.
@@ -110,11 +88,6 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// How a user sends over HTTP, by whatever connection.
-    fn sending(&self, who: &Who) -> Sending {
-        Sending::sharing(self.shared.rate((who.conf, who.uid.clone())))
-    }
-
     fn takes_passwords(&self, client: &Client) -> Result<(), Fault> {
         if client.secure || self.shared.plaintext_login { Ok(()) } else { Err(Reason::PlaintextLogin.into()) }
     }
@@ -176,7 +149,7 @@ impl App for Connection {
         let out = match session {
             Some(session) => events::ask(hub, &who, session, text).await?,
             None => {
-                let sending = self.sending(&who);
+                let sending = Sending::of_user();
                 let caller = Caller { hub, who: &who, via: Via::Http, sending: &sending, session: None, is_guest: false };
                 let mut out = Vec::new();
                 methods::message(&caller, text, &mut out).await;
@@ -200,14 +173,14 @@ impl App for Connection {
     async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
         let who = Who::from(self.identify(credential).await?);
         let conversation = conversation_id(conversation)?;
-        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(&self.shared.hub)?;
+        Sending::of_user().take(&self.shared.hub, &who)?;
         let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
         Ok(self.shared.hub.call(who.conf, actor, Action::Leave { conversation }).await.map(drop)?)
     }
 
     async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
         let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
-        self.sending(&who).take(hub)?;
+        Sending::of_user().take(hub, &who)?;
         Upload::begin(hub, &self.shared.uploads, who, bytes).await
     }
 
@@ -233,9 +206,9 @@ impl App for Connection {
     async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
         self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
         let who = Who::from(self.identify(&wanted.credential).await?);
-        let sending = self.sending(&who);
+        let sending = Sending::of_user();
         // Opening one takes the server more than a message does.
-        sending.take(&self.shared.hub)?;
+        sending.take(&self.shared.hub, &who)?;
         let body = events::open(&self.shard, who, sending, &wanted).await?;
         // Somebody has signed in.
         self.admitted.take();
@@ -263,7 +236,7 @@ impl App for Connection {
     async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault> {
         let hub = &self.shared.hub;
         let who = Who::from(self.identify(credential).await?);
-        Sending::sharing(self.shared.rate((who.conf, who.uid.clone()))).take(hub)?;
+        Sending::of_user().take(hub, &who)?;
         notify::notify(hub, &who, wanted).await
     }
 

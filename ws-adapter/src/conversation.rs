@@ -69,7 +69,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Before anybody has come in.
     pub fn new(conf: ConfNo, id: ConversationId, ids: EventIds) -> Self {
-        Self { conf, id, ids, waiting: RefCell::new(Slab::new()), sending: Sending::default() }
+        Self { conf, id, ids, waiting: RefCell::new(Slab::new()), sending: Sending::of_user() }
     }
 
     fn caller<'a>(&'a self, session: &'a Session) -> Caller<'a> {
@@ -188,7 +188,7 @@ impl Dialect for Conversation {
         let caller = self.caller(session);
         let done = match request {
             Request::Typing(on) => methods::type_in(&caller, self.id.clone(), on),
-            Request::Read(seq) => match self.sending.take(&session.shard.hub) {
+            Request::Read(seq) => match self.sending.take(&session.shard.hub, &session.who) {
                 Ok(()) => session.call(Action::Read { conversation: self.id.clone(), seq }).await.map(drop).map_err(Fault::from),
                 Err(reject) => Err(reject.into()),
             },

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hallway_broker::accept::accept;
 use hallway_broker::edges::{InWebSocket, SignIns};
@@ -15,7 +15,7 @@ use hallway_broker::shard::Shard;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::app::{Connection, HTTP_SENDERS, HttpRates, Shared, VIEWERS_PER_ADDRESS};
+use crate::app::{Connection, Shared, VIEWERS_PER_ADDRESS};
 use crate::conversation::wire::{CONVERSATION_WIRE, ConversationWire};
 use crate::events::{SSE_WIRE, SseWire};
 use crate::http::client::Network;
@@ -122,7 +122,6 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: 
         others,
         listeners: options.listeners,
         plaintext_login: options.plaintext_login,
-        http_rates: Mutex::new(HttpRates::new(HTTP_SENDERS)),
         uploads: Uploads::default(),
         viewers: Peers::new(VIEWERS_PER_ADDRESS),
     });

@@ -34,7 +34,7 @@ pub(crate) struct JsonRpc {
 impl JsonRpc {
     /// Before anything was said; events have ids by `ids`.
     pub fn new(ids: EventIds) -> Self {
-        Self { waiting: RefCell::new(Slab::new()), ids, conf: Cell::new(ConfNo(0)), sending: Sending::default() }
+        Self { waiting: RefCell::new(Slab::new()), ids, conf: Cell::new(ConfNo(0)), sending: Sending::of_user() }
     }
 }
 

@@ -56,7 +56,7 @@ impl Sock {
     /// Before anything was said.
     pub fn new(connection: Option<Arc<str>>, clock: Arc<dyn Clock>) -> Self {
         let connection = connection.map_or_else(OnceCell::new, OnceCell::from);
-        Self { connection, waiting: RefCell::new(Slab::new()), sending: Sending::default(), clock }
+        Self { connection, waiting: RefCell::new(Slab::new()), sending: Sending::of_user(), clock }
     }
 
     fn write_error(&self, topic: &str, fault: &Fault, into: &mut Vec<u8>) {
@@ -67,7 +67,7 @@ impl Sock {
     fn say(&self, session: &Session, topic: &str, message: Message, submissions: &mut Vec<Submission>) -> Result<Next<Request>, Fault> {
         let hub = &session.shard.hub;
         hub.writable()?;
-        self.sending.take(hub)?;
+        self.sending.take(hub, &session.who)?;
         match message.may_be_said(&*session.topic_rights()?) {
             Some(false) => Err(Reason::NotAllowed.into()),
             Some(true) if message.is_stored() || self.waiting.borrow().is_empty() => {
@@ -94,7 +94,7 @@ impl Sock {
     }
 
     async fn subscribe(&self, session: &Session, name: &Arc<str>) -> Result<(), Reject> {
-        self.sending.take(&session.shard.hub)?;
+        self.sending.take(&session.shard.hub, &session.who)?;
         let connection = self.connection.get_or_init(|| session.id.to_string().into());
         let gathered = session.join_topic(name, connection).await?;
         // At once: what comes after it is given when others of the shard run.

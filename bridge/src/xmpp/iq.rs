@@ -68,7 +68,7 @@ pub(super) async fn received(task: &mut Task, iq: &Element) {
         }
         return;
     }
-    let rate = task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject));
+    let rate = task.connection.sending.take(&task.session.shard.hub, &task.session.who).map_err(|reject| by(&reject));
     let answer = match (rate, address) {
         (Ok(()), Ok(address)) => Box::pin(answer(task, iq, address)).await,
         (Err(error), _) | (_, Err(error)) => Err(error),
@@ -100,7 +100,7 @@ fn give(task: &Task, iq: &Element, answer: Answer) {
 fn pass_on(task: &Task, iq: &Element, uid: &Uid, resource: &str) -> bool {
     let me = &task.connection.me;
     let Some(to) = task.edge.directory.find(me.conf, uid, resource) else { return false };
-    if task.connection.sending.take(&task.session.shard.hub).is_err() || !may_reach(&task.connection, uid) {
+    if task.connection.sending.take(&task.session.shard.hub, &task.session.who).is_err() || !may_reach(&task.connection, uid) {
         return false;
     }
     if let Some(stanza) = from_session(&task.connection, iq) {

@@ -74,7 +74,7 @@ pub(super) async fn received(task: &mut Task, element: &Element) -> Result<(), R
         }
         (Address::User { uid, resource }, None | Some("unavailable")) => {
             // Directed (RFC 6121 §4.6).
-            task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+            task.connection.sending.take(&task.session.shard.hub, &task.session.who).map_err(|reject| by(&reject))?;
             if may_reach(&task.connection, &uid) {
                 route_to_user(task, element, &uid, resource.as_deref());
             }
@@ -139,7 +139,7 @@ async fn subscribe(task: &mut Task, uid: &Uid) -> Result<(), Refused> {
     if *uid == me.uid {
         return Ok(());
     }
-    task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+    task.connection.sending.take(&task.session.shard.hub, &task.session.who).map_err(|reject| by(&reject))?;
     task.session.call(Action::Open { with: uid.clone() }).await.map_err(|reject| by(&reject))?;
     let connection = Rc::clone(&task.connection);
     let topic = Topic::Presence(me.conf, uid.clone());
@@ -188,7 +188,7 @@ pub(super) fn own_content(task: &Task, element: &Element) -> Result<Arc<[u8]>, R
 
 /// The user is here (RFC 6121 §4.2), or is so in another way (§4.4).
 async fn available(task: &mut Task, element: &Element) -> Result<(), Refused> {
-    task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+    task.connection.sending.take(&task.session.shard.hub, &task.session.who).map_err(|reject| by(&reject))?;
     let content = own_content(task, element)?;
     notify::ask(task, element);
     let text = |name| element.get_child(name, ns::CLIENT).map(Element::text);

@@ -99,7 +99,7 @@ pub(super) async fn message(task: &mut Task, element: &Element) -> Result<(), Re
     let mut is_for_clients = incoming.said.is_empty();
     for said in &incoming.said {
         if !matches!(said, Said::Typing { .. }) {
-            task.connection.sending.take(&hub).map_err(|reject| by(&reject))?;
+            task.connection.sending.take(&hub, &task.session.who).map_err(|reject| by(&reject))?;
         }
         is_for_clients |= matches!(said, Said::Receipt { .. } | Said::InviteInto { .. });
         one(task, &incoming, &to, said).await?;
@@ -122,7 +122,7 @@ fn is_empty_text(element: &Element, incoming: &Incoming) -> bool {
 /// What clients say to each other and the hub knows nothing of, or need not keep, goes to the other's sessions as it is.
 fn relay(task: &Task, element: &Element, to: &To) -> Result<(), Refused> {
     let Some(partner) = to.conversation.partner(&task.connection.me.uid) else { return Ok(()) };
-    task.connection.sending.take(&task.session.shard.hub).map_err(|reject| by(&reject))?;
+    task.connection.sending.take(&task.session.shard.hub, &task.session.who).map_err(|reject| by(&reject))?;
     task.edge.hub.reader().may_post(task.connection.me.conf, &task.connection.me.uid, &to.conversation).map_err(|reject| by(&reject))?;
     route_to_user(task, element, &partner, to.resource.as_deref());
     Ok(())
@@ -313,7 +313,7 @@ fn tell(task: &Task, conversation: &ConversationId, on: bool, state: Option<Chat
         task.edge.directory.set_chat_state(me.conf, conversation, &me.uid, state);
     }
     // One too many is of no use to anybody.
-    if task.connection.sending.take(&task.session.shard.hub).is_err() {
+    if task.connection.sending.take(&task.session.shard.hub, &task.session.who).is_err() {
         return Ok(());
     }
     // Nothing is told in a conversation that does not exist yet.

@@ -75,7 +75,7 @@ pub fn session(shard: &Rc<Shard>, who: &str, via: Via) -> Session {
     let conf = reader.conference("demo").unwrap().unwrap().no;
     let user = reader.user(conf, &uid).unwrap().unwrap();
     let conference = ConferenceId::parse("demo").unwrap();
-    let who = Who { conf, conference, uid, name: user.name, version: user.version, expires_ms: u64::MAX };
+    let who = Who { conf, conference, uid, name: user.name, version: user.version, expires_ms: u64::MAX, token: None };
     Session::open(shard, who, via, None, Rc::new(Nowhere)).unwrap()
 }
 

@@ -207,7 +207,7 @@ impl Accounts {
                 if user.credentials.as_ref().is_none_or(|credentials| *credentials.of(exchange.hash) != exchange.keys) {
                     return Err(Reason::BadCredentials.into());
                 }
-                let identity = Identity { conf: record.no, conference, uid, user: user.into(), expires_ms: u64::MAX };
+                let identity = Identity { conf: record.no, conference, uid, user: user.into(), expires_ms: u64::MAX, token: None };
                 let signature = scram::server_signature(exchange.hash, &exchange.keys, message.as_bytes());
                 Ok((identity, format!("v={}", BASE64.encode(&signature))))
             }

@@ -32,7 +32,7 @@ use crate::clock::{self, Clock};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::limits::Limits;
-use crate::model::{Conference, Credentials, User};
+use crate::model::{Conference, Credentials, TokenHash, User};
 use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
 
@@ -45,7 +45,7 @@ use tickets::Tickets;
 use work::Work;
 
 use sign_in::conference_id;
-pub use sign_in::{Wish, credentials, issue};
+pub use sign_in::{Wish, credentials, issue, revoke};
 
 /// Somebody whose password or token was right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct Identity {
     pub user: Arc<User>,
     /// When the token expires that they showed, Unix ms; never for a password.
     pub expires_ms: u64,
+    /// The token of our own that they showed, or bought their ticket with.
+    pub token: Option<TokenHash>,
 }
 
 /// Somebody signed in anew, with the token that signs them in from now on.
@@ -181,7 +183,7 @@ impl Accounts {
             }
         };
         let (uid, user) = right.ok_or(Reason::BadCredentials)?;
-        Ok(Identity { conf: record.no, conference, uid, user, expires_ms: u64::MAX })
+        Ok(Identity { conf: record.no, conference, uid, user, expires_ms: u64::MAX, token: None })
     }
 
     async fn check(
@@ -221,7 +223,8 @@ impl Accounts {
             return Err(Reason::TokenExpired.into());
         }
         let conference = conference_id(reader, record.conf)?.ok_or(Reason::BadToken)?;
-        Ok(Identity { conf: record.conf, conference, uid: record.uid, user: Arc::new(user), expires_ms: record.expires_ms })
+        let (conf, expires_ms) = (record.conf, record.expires_ms);
+        Ok(Identity { conf, conference, uid: record.uid, user: Arc::new(user), expires_ms, token: Some(hash) })
     }
 
     /// Whether a text is a token of our own or of a conference's (or any's) identity provider by its looks, and no password.
@@ -276,7 +279,7 @@ impl Accounts {
         }
         let user = reader.user(record.no, &known.uid)?.ok_or(Reason::SessionEnded)?;
         let (conf, uid, expires_ms) = (known.conf, known.uid.clone(), known.expires_ms);
-        Ok(Some(Identity { conf, conference, uid, user: Arc::new(user), expires_ms }))
+        Ok(Some(Identity { conf, conference, uid, user: Arc::new(user), expires_ms, token: None }))
     }
 
     /// A ticket for somebody, see [`tickets`].
@@ -290,11 +293,15 @@ impl Accounts {
     /// Whom a ticket was made for; it is used then.
     ///
     /// # Errors
-    /// [`Reason::BadTicket`] (also when their account changed meanwhile), [`Reason::TokenExpired`], and those of the store.
+    /// [`Reason::BadTicket`] (also when their account changed meanwhile, or the token that bought it was revoked), [`Reason::TokenExpired`], and those of the store.
     pub fn by_ticket(&self, reader: &Reader, ticket: &str) -> Result<Identity, Reject> {
         let identity = self.tickets.redeem(ticket, self.clock.elapsed())?;
         let user = reader.user(identity.conf, &identity.uid)?.ok_or(Reason::BadTicket)?;
-        if user.version != identity.user.version {
+        let is_revoked = match &identity.token {
+            Some(hash) => reader.token(hash)?.is_none(),
+            None => false,
+        };
+        if is_revoked || user.version != identity.user.version {
             return Err(Reason::BadTicket.into());
         }
         if identity.expires_ms <= self.clock.now_ms() {

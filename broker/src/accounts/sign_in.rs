@@ -9,7 +9,7 @@ use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::limits::MAX_NAME_BYTES;
-use crate::model::{Conference, Credentials, InviteHash, SignIn, UserRole};
+use crate::model::{Conference, Credentials, InviteHash, SignIn, TokenHash, UserRole};
 use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
 use crate::state::StateError;
@@ -145,10 +145,21 @@ pub async fn still_that_account(hub: &Hub, identity: &Identity, signed_in: &Sign
         return Ok(());
     }
     if let Some(hash) = tokens::hash(&signed_in.token) {
-        let revoked = hub.call(identity.conf, Actor::system(), Action::RevokeToken { hash }).await;
-        revoked.map(drop).or_else(|reject| if reject.reason == Reason::BadToken { Ok(()) } else { Err(reject) })?;
+        revoke(hub, identity.conf, hash).await?;
     }
     Err(Reason::BadCredentials.into())
+}
+
+/// Takes a token of our own back; one that is gone already is no error.
+///
+/// # Errors
+/// Those of the store.
+pub async fn revoke(hub: &Hub, conf: ConfNo, hash: TokenHash) -> Result<(), Reject> {
+    if hub.reader().token(&hash)?.is_none() {
+        return Ok(());
+    }
+    let revoked = hub.call(conf, Actor::system(), Action::RevokeToken { hash }).await;
+    revoked.map(drop).or_else(|reject| if reject.reason == Reason::BadToken { Ok(()) } else { Err(reject) })
 }
 
 /// The id of a conference.

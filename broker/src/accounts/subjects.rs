@@ -9,8 +9,8 @@ use super::names;
 use crate::clock;
 use crate::command::{Action, Actor};
 use crate::hub::Hub;
-use crate::ids::{MAX_ID_BYTES, Uid};
-use crate::model::{Conference, SignIn, SubjectHash};
+use crate::ids::{ConfNo, MAX_ID_BYTES, Uid};
+use crate::model::{Conference, SignIn, Subject, SubjectHash};
 use crate::reject::{Reason, Reject};
 
 /// Bytes of a uid that are left for what tells it from others.
@@ -39,13 +39,9 @@ pub fn hash(issuer: &str, subject: &str) -> SubjectHash {
 pub async fn admit(hub: &Hub, conference: &Conference, claims: &Claims, users_per_conference: u32) -> Result<Uid, Reject> {
     let (reader, conf) = (hub.reader(), conference.no);
     let subject = hash(&claims.issuer, &claims.subject);
-    if let Some(uid) = reader.subject(conf, &subject)? {
-        let user = reader.user(conf, &uid)?.ok_or(Reason::SessionEnded)?;
-        if claims.role.is_some_and(|role| role != user.role) {
-            let action = Action::AddSubject { subject, uid: uid.clone(), name: None, role: claims.role };
-            hub.call(conf, Actor::system(), action).await?;
-        }
-        return Ok(uid);
+    if let Some(known) = reader.subject(conf, &subject)? {
+        follow_role(hub, conf, subject, &known, claims).await?;
+        return Ok(known.uid);
     }
     if !matches!(conference.sign_in, SignIn::Token | SignIn::Open) {
         return Err(Reason::SignInClosed.into());
@@ -58,15 +54,28 @@ pub async fn admit(hub: &Hub, conference: &Conference, claims: &Claims, users_pe
         if names::is_reserved(uid.as_str()) || reader.user(conf, &uid)?.is_some() {
             continue;
         }
-        let action = Action::AddSubject { subject, uid, name: name.clone(), role: claims.role };
+        let action = Action::AddSubject { subject, uid, name: name.clone(), role: claims.role, issued_ms: claims.issued_ms };
         match hub.call(conf, Actor::system(), action).await {
             // By another of their connections, perhaps.
-            Ok(_) => return Ok(reader.subject(conf, &subject)?.ok_or(Reason::StoreError)?),
+            Ok(_) => return Ok(reader.subject(conf, &subject)?.ok_or(Reason::StoreError)?.uid),
             Err(reject) if reject.reason == Reason::Taken => {}
             Err(reject) => return Err(reject),
         }
     }
     Err(Reason::Taken.into())
+}
+
+/// Gives somebody the role that their token says, unless a newer one has said it.
+async fn follow_role(hub: &Hub, conf: ConfNo, subject: SubjectHash, known: &Subject, claims: &Claims) -> Result<(), Reject> {
+    let user = hub.reader().user(conf, &known.uid)?.ok_or(Reason::SessionEnded)?;
+    let Some(role) = claims.role.filter(|_| claims.issued_ms >= known.role_issued_ms) else { return Ok(()) };
+    if role == user.role && claims.issued_ms == known.role_issued_ms {
+        return Ok(());
+    }
+    let action = Action::AddSubject { subject, uid: known.uid.clone(), name: None, role: Some(role), issued_ms: claims.issued_ms };
+    let told = hub.call(conf, Actor::system(), action).await;
+    // A server that can store nothing still lets in who changes nothing.
+    if role == user.role { Ok(()) } else { told.map(drop) }
 }
 
 /// Uids to try, the nicest first.

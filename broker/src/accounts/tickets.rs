@@ -157,7 +157,8 @@ mod tests {
     fn identity(uid: &str) -> Identity {
         let user = User { name: "n".into(), role: UserRole::Attendee, about: "".into(), credentials: None, version: 0, erased: false };
         let conference = ConferenceId::parse("demo").unwrap();
-        Identity { conf: ConfNo(1), conference, uid: Uid::parse(uid).unwrap(), user: Arc::new(user), expires_ms: u64::MAX }
+        let uid = Uid::parse(uid).unwrap();
+        Identity { conf: ConfNo(1), conference, uid, user: Arc::new(user), expires_ms: u64::MAX, token: None }
     }
 
     fn at(s: u64) -> Duration {

@@ -8,7 +8,7 @@ use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::{MAX_STEP, MAX_TOKENS};
-use crate::model::{Body, Credentials, SubjectHash, Token, TokenHash, User, UserRole};
+use crate::model::{Body, Credentials, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
@@ -34,25 +34,33 @@ pub(super) fn add(
 }
 
 /// The account of somebody of an identity provider. Who they are there stays bound to its uid even when it is erased: whoever was put out does
-/// not come back under another name.
+/// not come back under another name. A role comes with when its token was made: only the newest token's word counts, and when that takes rights away,
+/// what was signed in with them ends.
 pub(super) fn add_subject(
     view: &mut View<'_>,
     ask: Ask<'_>,
     subject: &SubjectHash,
     uid: &Uid,
     name: Option<&str>,
-    role: Option<UserRole>,
+    said: Option<(UserRole, u64)>,
 ) -> Applied {
     let key = keys::subject(ask.conf, subject);
-    if let Some(known) = view.get::<Uid>(&key)? {
-        let user = view.user(ask.conf, &known)?.ok_or(Reason::SessionEnded)?;
-        if let Some(role) = role.filter(|role| *role != user.role) {
-            view.put_user(ask.conf, &known, User { role, ..(*user).clone() });
+    if let Some(Subject { uid, role_issued_ms }) = view.get(&key)? {
+        let user = view.user(ask.conf, &uid)?.ok_or(Reason::SessionEnded)?;
+        let Some((role, issued_ms)) = said.filter(|(_, issued_ms)| *issued_ms >= role_issued_ms) else { return Ok(Outcome::Done) };
+        if role != user.role {
+            let mut changed = User { role, ..(*user).clone() };
+            if !role.is_above(user.role) {
+                sign_out(view, ask.conf, &uid, &mut changed)?;
+            }
+            view.put_user(ask.conf, &uid, changed);
         }
+        view.put(key, &Subject { uid, role_issued_ms: issued_ms });
         return Ok(Outcome::Done);
     }
-    let done = add(view, ask, uid, name, role.unwrap_or(UserRole::Attendee), None)?;
-    view.put(key, uid);
+    let (role, role_issued_ms) = said.unwrap_or((UserRole::Attendee, 0));
+    let done = add(view, ask, uid, name, role, None)?;
+    view.put(key, &Subject { uid: uid.clone(), role_issued_ms });
     Ok(done)
 }
 

@@ -107,7 +107,9 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::DropItem { node, id } => items::drop_item(view, ask, node, id),
         Action::DropNode { node, keep } => items::drop_node(view, ask, node, *keep),
         Action::Store(publication) => stored::publish(view, ask, publication),
-        Action::AddSubject { subject, uid, name, role } => accounts::add_subject(view, ask, subject, uid, name.as_deref(), *role),
+        Action::AddSubject { subject, uid, name, role, issued_ms } => {
+            accounts::add_subject(view, ask, subject, uid, name.as_deref(), role.map(|role| (role, *issued_ms)))
+        }
         Action::Register { uid, name, credentials, invite } => invites::register(view, ask, uid, name.as_deref(), credentials, invite),
         Action::AddInvite { code, invite } => invites::add(view, ask, code, invite),
         Action::RemoveInvite { code } => invites::remove(view, ask, code),

@@ -149,8 +149,8 @@ impl<'a> Lines<'a> {
             self.line(&json!({"invite": id, "role": role, "used": invite.used, "uses": invite.uses, "expires_ms": invite.expires_ms}))?;
         }
         let mut after = None;
-        while let Some((subject, uid)) = self.reader.next_subject(self.conf, after.as_ref())? {
-            self.line(&json!({"user": uid, "subject_sha256": HEXLOWER.encode(&subject)}))?;
+        while let Some((subject, known)) = self.reader.next_subject(self.conf, after.as_ref())? {
+            self.line(&json!({"user": known.uid, "subject_sha256": HEXLOWER.encode(&subject)}))?;
             after = Some(subject);
         }
         Ok(())

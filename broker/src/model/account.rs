@@ -49,6 +49,16 @@ impl UserRole {
     pub fn is_staff(self) -> bool {
         matches!(self, Self::Staff | Self::Organiser)
     }
+
+    /// Whether it may all that `other` may, and more.
+    #[must_use]
+    pub fn is_above(self, other: Self) -> bool {
+        match self {
+            Self::Organiser => other != Self::Organiser,
+            Self::Staff => !other.is_staff(),
+            _ => false,
+        }
+    }
 }
 
 /// How people get accounts in a conference.
@@ -146,6 +156,15 @@ impl Token {
 
 /// The first 16 bytes of a token's SHA-256.
 pub type TokenHash = [u8; 16];
+
+/// Record: who somebody of an identity provider is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Their account.
+    pub uid: Uid,
+    /// When the newest token was made that said their role, Unix ms: what older ones say of it is no longer so. 0 before one did.
+    pub role_issued_ms: u64,
+}
 
 /// The SHA-256 of who somebody is at an identity provider.
 pub type SubjectHash = [u8; 32];

@@ -123,7 +123,7 @@ impl Task {
         }
         let deed = self.deed(&incoming.as_incoming());
         // Too fast: nothing more is read until it may be. Refusals count, too. JSON-RPC counts for itself.
-        if matches!(deed, Ok(Deed::Rpc)) || self.connection.sending.take(&self.edge.hub).is_err() {
+        if matches!(deed, Ok(Deed::Rpc)) || self.connection.sending.take(&self.edge.hub, &self.session.who).is_err() {
             return Ok(false);
         }
         match deed {
@@ -137,7 +137,7 @@ impl Task {
     async fn publish_slowly(&mut self, publish: &Publish<'_>) -> Result<(), End> {
         let Some(incoming) = self.admit(publish)? else { return Ok(()) };
         if !matches!(self.deed(&incoming.as_incoming()), Ok(Deed::Rpc)) {
-            self.connection.sending.wait(&self.edge.hub).await;
+            self.connection.sending.wait(&self.edge.hub, &self.session.who).await;
         }
         if let Some(rights) = self.connection.person.rights.clone().filter(|rights| rights.must_ask(&incoming.topic)) {
             // What it says is looked at below.

@@ -101,6 +101,7 @@ fn named(username: Option<&str>) -> (Option<&str>, Option<&str>) {
 fn anonymous(door: &Door) -> Result<SignedIn, Reject> {
     let conference = door.edge.options.conference.clone();
     let record = door.edge.hub.reader().conference(conference.as_str())?.ok_or(Reason::UnknownConference)?;
-    let who = Who { conf: record.no, conference, uid: Uid::anonymous(), name: Arc::default(), version: 0, expires_ms: u64::MAX };
+    let uid = Uid::anonymous();
+    let who = Who { conf: record.no, conference, uid, name: Arc::default(), version: 0, expires_ms: u64::MAX, token: None };
     Ok(SignedIn { who, role: UserRole::Attendee, proof: None })
 }

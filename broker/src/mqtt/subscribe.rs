@@ -36,7 +36,7 @@ const MAX_HISTORY: u64 = 500;
 impl Task {
     /// SUBSCRIBE.
     pub(super) async fn subscribe(&mut self, subscribe: &Subscribe<'_>) {
-        self.connection.sending.wait(&self.edge.hub).await;
+        self.connection.sending.wait(&self.edge.hub, &self.session.who).await;
         // What was published before with QoS 0 has no acknowledgement that anybody could have waited for.
         self.edge.hub.queue().settle().await;
         let (begin, given) = (begin(subscribe), self.session.cursor());
@@ -68,7 +68,7 @@ impl Task {
 
     /// UNSUBSCRIBE.
     pub(super) async fn unsubscribe(&mut self, unsubscribe: &Unsubscribe<'_>) {
-        self.connection.sending.wait(&self.edge.hub).await;
+        self.connection.sending.wait(&self.edge.hub, &self.session.who).await;
         let mut codes = Vec::with_capacity(unsubscribe.filters.len());
         let mut gone = Vec::new();
         for filter in &unsubscribe.filters {

@@ -70,7 +70,7 @@ impl Caller<'_> {
 
     /// Counts a request that changes something, or tells it to others, like a message.
     fn take_rate(&self) -> Result<(), Fault> {
-        Ok(self.sending.take(self.hub)?)
+        Ok(self.sending.take(self.hub, self.who)?)
     }
 
     /// How a session reads what it subscribes to: over Socket.IO, whose own events have other shapes, each gets a copy as notifications.
@@ -90,7 +90,8 @@ impl Caller<'_> {
     }
 }
 
-/// Carries out a message's text and appends the answer, nothing when there is none.
+/// Carries out a message's text and appends the answer, nothing when there is none. The answers of a batch are written as one, so that all are
+/// held until the last: what comes after [`answers_bytes`](hallway_broker::limits::Limits::answers_bytes) of them is not carried out.
 pub(crate) async fn message(caller: &Caller<'_>, text: &str, out: &mut Vec<u8>) {
     match rpc::parse(text) {
         Err((id, fault)) => rpc::write_error(out, &id, &fault),
@@ -99,6 +100,10 @@ pub(crate) async fn message(caller: &Caller<'_>, text: &str, out: &mut Vec<u8>) 
             let mut batch = Batch::new();
             let mut entries = entries.into_iter().peekable();
             while let Some(first) = entries.next() {
+                if batch.bytes() > caller.hub.limits().answers_bytes {
+                    batch.add(|out| put_off(first, out));
+                    continue;
+                }
                 // Messages in a row go to the log together; anything else sees what came before it.
                 let mut run: Vec<Call<'_>> = Vec::new();
                 match first {
@@ -117,6 +122,15 @@ pub(crate) async fn message(caller: &Caller<'_>, text: &str, out: &mut Vec<u8>) 
             }
             out.extend(batch.finish().unwrap_or_default());
         }
+    }
+}
+
+/// Answers that there is no room for the answer; notifications are dropped.
+fn put_off(entry: Entry<'_>, out: &mut Vec<u8>) {
+    match entry {
+        Ok(Call { id: Some(id), .. }) => rpc::write_error(out, &id, &Reason::Busy.into()),
+        Ok(Call { id: None, .. }) => {}
+        Err((id, fault)) => rpc::write_error(out, &id, &fault),
     }
 }
 
@@ -160,7 +174,7 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
     match method {
         M::SessionHello => caller.live().and(Err(Reason::AlreadySignedIn.into())),
         M::SessionList => sessions::list(caller),
-        M::SessionClose => sessions::close(caller, params),
+        M::SessionClose => sessions::close(caller, params).await,
         M::PresenceSet => sessions::set_presence(caller, params),
         M::MessageSend => send::send(caller, params).await,
         M::MessageEdit => send::edit(caller, params).await,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use hallway_broker::accounts;
 use hallway_broker::edges::SignIns;
 use hallway_broker::model::Via;
 use hallway_broker::reject::{Reason, Reject};
@@ -89,11 +90,19 @@ pub(super) fn list(caller: &Caller<'_>) -> Json {
     json(&Sessions { sessions: rows(caller, caller.hub.sessions().of(caller.who.conf, &caller.who.uid)) })
 }
 
-pub(super) fn close(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
-    let id = params::<CloseParams<'_>>(given)?.id()?;
-    let own = caller.hub.sessions().of(caller.who.conf, &caller.who.uid);
-    let live = own.iter().find(|live| live.id == id).ok_or(Reason::UnknownSession)?;
-    caller.hub.end_session(live, Ending::Closed);
+pub(super) async fn close(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted = params::<CloseParams<'_>>(given)?;
+    let (id, Who { conf, uid, .. }) = (wanted.id()?, caller.who);
+    let own = || caller.hub.sessions().of(*conf, uid);
+    let live = own().into_iter().find(|live| live.id == id).ok_or(Reason::UnknownSession)?;
+    match live.token.filter(|_| wanted.revoke) {
+        Some(hash) => {
+            accounts::revoke(caller.hub, *conf, hash).await?;
+            // Looked at after it: nobody comes in by it any more.
+            own().iter().filter(|other| other.token == Some(hash)).for_each(|other| caller.hub.end_session(other, Ending::Closed));
+        }
+        None => caller.hub.end_session(&live, Ending::Closed),
+    }
     json(&Empty {})
 }
 

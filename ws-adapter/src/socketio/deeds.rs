@@ -86,7 +86,7 @@ impl Speaker {
     async fn follow(&self, session: &Session, event: &Event<'_>) -> Result<(ConversationId, Option<Subscribed>), Fault> {
         let room = Room::parse(argument(event)?)?;
         let conversation = conversation_id(&room.conversation)?;
-        self.sending.take(&session.shard.hub)?;
+        self.sending.take(&session.shard.hub, &session.who)?;
         if conversation.partner(&session.who.uid).is_some() {
             // Direct messages come anyway.
             return Ok((conversation, None));
@@ -105,7 +105,7 @@ impl Speaker {
     /// Stops following a room; a member stays one.
     fn leave(&self, session: &Session, event: &Event<'_>) -> Result<(), Fault> {
         let conversation = conversation_id(&Room::parse(argument(event)?)?.conversation)?;
-        self.sending.take(&session.shard.hub)?;
+        self.sending.take(&session.shard.hub, &session.who)?;
         if conversation.partner(&session.who.uid).is_none() {
             session.unsubscribe(&conversation)?;
         }
@@ -122,7 +122,7 @@ impl Speaker {
     async fn rename(&self, session: &Session, event: &Event<'_>, id: Option<u64>) {
         let renamed = async {
             let name = super::arrival::display_name(argument(event)?)?;
-            self.sending.take(&session.shard.hub)?;
+            self.sending.take(&session.shard.hub, &session.who)?;
             session.call(Action::UpdateProfile { name: Some(name), about: None }).await?;
             Ok::<(), Fault>(())
         };

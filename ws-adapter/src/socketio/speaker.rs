@@ -63,7 +63,7 @@ pub(crate) enum Step {
 impl Speaker {
     pub fn new(edge: Arc<Edge>, version: Version) -> Self {
         let ids = edge.hub.reader().ids();
-        Self { edge, version, ids, conf: Cell::new(ConfNo(0)), sending: Sending::default(), waiting: RefCell::default() }
+        Self { edge, version, ids, conf: Cell::new(ConfNo(0)), sending: Sending::of_user(), waiting: RefCell::default() }
     }
 
     /// What was sent: `message` goes to the queue without a detour, and its answer comes through the shard's mailbox.

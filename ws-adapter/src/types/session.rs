@@ -173,6 +173,10 @@ pub struct CloseParams<'a> {
     /// The session to close.
     #[serde(borrow)]
     pub session: Cow<'a, str>,
+    /// Whether the token that signed it in is revoked, too: nobody signs in with it any more, and all that was signed in with it ends. Tokens of an
+    /// identity provider are its own to revoke.
+    #[serde(default)]
+    pub revoke: bool,
 }
 
 impl CloseParams<'_> {

@@ -134,7 +134,7 @@ impl People {
         let user = self.hub.reader().user(self.conf, &uid)?.filter(is_remote).ok_or(Reason::NotAllowed)?;
         self.note(&uid, &user.about);
         let (name, version) = (Arc::clone(&user.name), user.version);
-        Ok(Who { conf: self.conf, conference: self.conference.clone(), uid, name, version, expires_ms: u64::MAX })
+        Ok(Who { conf: self.conf, conference: self.conference.clone(), uid, name, version, expires_ms: u64::MAX, token: None })
     }
 
     /// The first that nobody has of: what they want to be called, the local part of their JID, the JID.

@@ -113,14 +113,14 @@ async fn room(task: &mut Task, id: &ConversationId) -> Result<(Found, bool), Ref
     let known = |hub: &hallway_broker::hub::Hub| hub.reader().conversation(conf, id).map_err(|error| by(&error.into()));
     let Some(found) = known(&hub)? else {
         let action = Action::Create { kind: Kind::Group, id: id.clone(), title: id.to_string(), members: Vec::new() };
-        task.connection.sending.take(&hub).map_err(|reject| by(&reject))?;
+        task.connection.sending.take(&hub, &task.session.who).map_err(|reject| by(&reject))?;
         task.session.call(action).await.map_err(|reject| by(&reject))?;
         let found = known(&hub)?.ok_or_else(|| by(&Reason::UnknownConversation.into()))?;
         return Ok((found, true));
     };
     let standing = hub.reader().standing(&found, &uid).map_err(|error| by(&error.into()))?;
     if !matches!(standing, Some(Standing::In(_))) {
-        task.connection.sending.take(&hub).map_err(|reject| by(&reject))?;
+        task.connection.sending.take(&hub, &task.session.who).map_err(|reject| by(&reject))?;
         task.session.call(Action::Join { conversation: id.clone() }).await.map_err(|reject| not_let_in(&reject))?;
     }
     Ok((found, false))

@@ -40,6 +40,7 @@ impl World {
             name: uid.into(),
             version: 0,
             expires_ms: u64::MAX,
+            token: None,
         }
     }
 

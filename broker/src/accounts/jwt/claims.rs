@@ -25,6 +25,8 @@ pub struct Claims {
     pub name: Option<String>,
     /// Their role, when the provider says it.
     pub role: Option<UserRole>,
+    /// When the token was made, Unix ms; 0 when it does not say it.
+    pub issued_ms: u64,
     /// Until when the token is good, Unix ms.
     pub expires_ms: u64,
 }
@@ -49,6 +51,8 @@ pub fn read(payload: &[u8], options: &ProviderOptions, now_ms: u64) -> Result<Cl
     if time_ms(&claims, "nbf")?.is_some_and(|from| from > now_ms.saturating_add(LEEWAY_S * 1000)) {
         return Err(Reason::BadToken);
     }
+    // No token was made later than now: one that says so is not newer than all that come.
+    let issued_ms = time_ms(&claims, "iat")?.unwrap_or(0).min(now_ms.saturating_add(LEEWAY_S * 1000));
     let issuer = match claims.get("iss") {
         None => "",
         Some(issuer) => issuer.as_str().ok_or(Reason::BadToken)?,
@@ -65,6 +69,7 @@ pub fn read(payload: &[u8], options: &ProviderOptions, now_ms: u64) -> Result<Cl
         handles: handles(&claims, name),
         name: name.and_then(display_name),
         role: options.roles_claim.as_deref().map(|claim| role(find(&claims, claim), options.role_max)),
+        issued_ms,
         expires_ms,
     })
 }
@@ -156,14 +161,9 @@ fn role(named: Option<&Value>, most: UserRole) -> UserRole {
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
-    let rank = |role: &UserRole| match role {
-        UserRole::Organiser => 2,
-        UserRole::Staff => 1,
-        _ => 0,
-    };
     let highest =
         [UserRole::Organiser, UserRole::Staff].into_iter().find(|role| words.contains(&role.word())).unwrap_or(UserRole::Attendee);
-    if rank(&highest) > rank(&most) { most } else { highest }
+    if highest.is_above(most) { most } else { highest }
 }
 
 #[cfg(test)]
@@ -221,6 +221,7 @@ mod tests {
             (json!({"nbf": NOW + LEEWAY_S}), None),
             (json!({"nbf": NOW + LEEWAY_S + 1}), Some(Reason::BadToken)),
             (json!({"nbf": "later"}), Some(Reason::BadToken)),
+            (json!({"iat": "once"}), Some(Reason::BadToken)),
         ] {
             assert_eq!(read_with(changes.clone(), &options()).err(), expected, "{changes}");
         }

@@ -176,6 +176,34 @@ async fn roles_follow_the_provider() {
 }
 
 #[tokio::test]
+async fn a_role_that_was_taken_away_ends_what_is_signed_in_and_no_older_token_gives_it_back() {
+    let with_roles = ProviderOptions { roles_claim: Some("roles".into()), ..shared() };
+    let story = begin(|_| ()).await.with(vec![("expo", with_roles)]);
+    let now = story.watch.now_ms() / 1000;
+    let token = |made: u64, roles: &str| story.token("x", json!({"iat": made, "roles": roles}));
+    let staff = story.bears(&token(now - 50, "staff")).await.unwrap();
+    let signed_in = issue(&story.hub, staff.conf, &staff.uid).await.unwrap();
+    let ticket = story.accounts.ticket(staff.clone()).unwrap();
+    let fallen = story.bears(&token(now - 40, "")).await.unwrap();
+    assert_eq!((fallen.user.role, fallen.user.version), (UserRole::Attendee, staff.user.version + 1));
+    assert_eq!(reason(story.accounts.by_token(story.hub.reader(), &signed_in.token)), Some(Reason::BadToken));
+    assert_eq!(reason(story.accounts.by_ticket(story.hub.reader(), &ticket)), Some(Reason::BadTicket));
+    for older in [token(now - 50, "staff"), token(now - 41, "staff"), story.token("x", json!({"roles": "staff"}))] {
+        assert_eq!(story.bears(&older).await.unwrap().user, fallen.user);
+    }
+    // A newer one gives it, and ends nothing; one that says the same is remembered as the newest, too.
+    let risen = story.bears(&token(now - 30, "staff")).await.unwrap();
+    assert_eq!((risen.user.role, risen.user.version), (UserRole::Staff, fallen.user.version));
+    assert_eq!(story.bears(&token(now - 10, "staff")).await.unwrap().user.role, UserRole::Staff);
+    assert_eq!(story.bears(&token(now - 20, "")).await.unwrap().user.role, UserRole::Staff);
+    // The future is not older than now.
+    assert_eq!(story.bears(&token(now + 1_000_000, "")).await.unwrap().user.role, UserRole::Attendee);
+    story.watch.advance(61_000);
+    assert_eq!(story.bears(&token(now + 61, "staff")).await.unwrap().user.role, UserRole::Staff);
+    story.hub.close();
+}
+
+#[tokio::test]
 async fn a_quota_holds_for_first_tokens_only() {
     let story = begin(|limits| limits.users_per_conference = 1).await.with(vec![("expo", shared())]);
     assert!(story.bears(&story.token("a", json!({}))).await.is_ok());

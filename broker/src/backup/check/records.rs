@@ -9,7 +9,7 @@ use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::keys;
 use crate::model::{
     Belongings, Conference, Conversation, Entry, File, FileId, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored,
-    StoredTotals, Token, Uploads, User,
+    StoredTotals, Subject, Token, Uploads, User,
 };
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
@@ -74,7 +74,7 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'h' => whole::<ConferenceHead>(value).is_some(),
         b'i' => whole::<Idempotency>(value).is_some(),
         b'I' => whole::<Invite>(value).is_some(),
-        b'j' => whole::<Uid>(value).is_some(),
+        b'j' => whole::<Subject>(value).is_some(),
         b'k' => whole::<Node>(value).is_some(),
         b'K' => whole::<Item>(value).is_some(),
         b'm' => whole::<Member>(value).is_some(),
@@ -167,7 +167,8 @@ impl Walk<'_> {
             b'k' => self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of))),
             b'K' => self.has_node_of(parts, None),
             b'o' => self.has_node_of(parts, whole::<String>(value)),
-            b'n' | b'j' => self.has_user(parts.conf, whole::<Uid>(value)),
+            b'n' => self.has_user(parts.conf, whole::<Uid>(value)),
+            b'j' => self.has_user(parts.conf, whole::<Subject>(value).map(|subject| subject.uid)),
             b'p' => self.has_conversation(parts.conf, parts.rest),
             b'u' => match parts.split_rest() {
                 Some((_, id)) => self.has_conversation(parts.conf, id),

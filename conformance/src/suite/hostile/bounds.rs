@@ -1,5 +1,7 @@
 //! Good requests with too much in them, up to bounds that have no key in the configuration.
 
+use std::time::Duration;
+
 use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
@@ -26,6 +28,7 @@ pub fn run(report: &mut Report) {
     });
     report.check("hostile: too many members at once", too_many_members);
     report.check("hostile: parameters over their bounds", parameters_over_bounds);
+    report.check("hostile: a batch whose answers are large", large_batch);
 }
 
 /// Does it again and again until it is refused for this reason.
@@ -88,4 +91,26 @@ fn parameters_over_bounds() -> Result<String> {
     }
     ensure!(load::history(&mut client, "lobby")?.is_empty(), "something of it was stored");
     Ok(format!("{count} requests"))
+}
+
+/// A hundred times everything that a topic stores, in one frame: what is held for the answer is bounded, and what no longer fits can be asked again.
+fn large_batch() -> Result<String> {
+    const MOST_BYTES: usize = 2_000_000;
+    let server = Server::start(Options::new().without_rates())?;
+    let mut client = load::join(&server, "alice")?;
+    let payload = "x".repeat(60_000);
+    for _ in 0..8 {
+        client.call_ok("topic.transmit", &json!({"topic": "full", "action": "put", "store": true, "payload": payload}))?;
+    }
+    let ask = |at| json!({"jsonrpc": "2.0", "id": format!("b{at}"), "method": "topic.subscribe", "params": {"topic": "full"}});
+    client.send_text(&json!((0..100).map(ask).collect::<Vec<_>>()).to_string())?;
+    let answers = client.unclaimed(Duration::from_secs(20))?;
+    let bytes = answers.to_string().len();
+    let answers = answers.as_array().ok_or_else(|| anyhow!("no array: {bytes} bytes"))?;
+    ensure!(answers.len() == 100 && bytes < MOST_BYTES, "{} answers in {bytes} bytes", answers.len());
+    let refused = answers.iter().filter(|answer| answer["error"]["data"]["reason"] == "busy").count();
+    let carried_out = answers.iter().filter(|answer| !answer["result"].is_null()).count();
+    ensure!(refused + carried_out == 100 && carried_out > 1, "{carried_out} carried out, {refused} refused");
+    client.call_ok("topic.subscribe", &json!({"topic": "full"}))?;
+    Ok(format!("{carried_out} answers, {} kB", bytes / 1000))
 }

@@ -130,6 +130,23 @@ fn roles(scene: &Scene) -> Result<String> {
         let hello = client.hello(&scene.p256.token("p", &claims_with("boss", &json!({"roles": roles}))))?;
         ensure!(hello["role"] == expected, "{roles} makes {}", hello["role"]);
     }
+    a_role_falls(scene)
+}
+
+/// What was opened with a role ends when a newer token takes the role away, and no older one gives it back.
+fn a_role_falls(scene: &Scene) -> Result<String> {
+    let token = |made, roles: &str| scene.p256.token("p", &claims_with("deposed", &json!({"iat": made, "roles": roles})));
+    let staff = token(now() - 50, "staff");
+    let mut open = Client::sign_in(scene.server.http(), &staff)?;
+    let (mut mqtt, _) = mqtt_session(&scene.server, Version::V5, &staff)?;
+    for token in [&token(now() - 40, ""), &staff] {
+        let hello = crate::client::Connect::new().open(scene.server.http())?.hello(token)?;
+        ensure!(hello["role"] == "attendee", "a token makes {}", hello["role"]);
+    }
+    let (code, _) = open.expect_close(Duration::from_secs(5))?;
+    ensure!(code == 4001, "closed with {code}");
+    let code = mqtt.expect_closed()?;
+    ensure!(code == Some(0x87), "MQTT 5 ends with {code:?}");
     Ok(String::new())
 }
 
