@@ -92,6 +92,18 @@ struct Kept {
     size: Option<Size>,
 }
 
+impl From<Malformed> for Reject {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Not(what) => {
+                tracing::debug!(what, "a file begins like an image or film and is none");
+                Reason::BrokenMedia.into()
+            }
+            Malformed::Io(error) => failed(&error),
+        }
+    }
+}
+
 fn failed(error: &io::Error) -> Reject {
     tracing::warn!(%error, "a file could not be taken in");
     if error.kind() == io::ErrorKind::StorageFull { Reason::DiskFull.into() } else { Reason::StoreError.into() }
@@ -144,7 +156,7 @@ impl Upload {
     /// It is whole: keeps it under this name. When it returns well, the file is there whatever happens.
     ///
     /// # Errors
-    /// `invalid_params` for nothing at all, `files_full`, and those of the store.
+    /// `invalid_params` for nothing at all, `broken_media`, `not_strippable`, `files_full`, and those of the store.
     pub async fn finish(mut self, name: &str) -> Result<Uploaded, Fault> {
         self.write().await?;
         if self.bytes == 0 {
@@ -156,7 +168,7 @@ impl Upload {
         let id = capability.id();
         let files = hub.files().clone();
         let Kept { media, bytes, crc, size } =
-            blocking(move || keep(&files, incoming, &capability).map_err(|error| failed(&error))).await?;
+            blocking(move || keep(&files, incoming, &capability)).await?;
         let name: Arc<str> = clean_name(name).into();
         let quota_bytes = hub.limits().files_bytes_per_user;
         let file = NewFile { name: Arc::clone(&name), media, bytes, crc, size, quota_bytes };
@@ -189,20 +201,29 @@ impl Drop for Upload {
 }
 
 /// Looks at a whole file, strips it and makes it durable.
-fn keep(files: &Files, incoming: Incoming, capability: &Capability) -> io::Result<Kept> {
+fn keep(files: &Files, incoming: Incoming, capability: &Capability) -> Result<Kept, Reject> {
     let mut head = Vec::with_capacity(SNIFFED_BYTES);
-    rewound(&incoming.file)?.take(SNIFFED_BYTES as u64).read_to_end(&mut head)?;
+    let file = rewound(&incoming.file).map_err(Malformed::Io)?;
+    file.take(SNIFFED_BYTES as u64).read_to_end(&mut head).map_err(Malformed::Io)?;
+    if media::is_opaque_image(&head) {
+        return Err(Reason::NotStrippable.into());
+    }
     let media = media::sniff(&head);
-    let (incoming, media, size) = match media::is_image(media) {
-        false => (incoming, media, None),
-        true => match without_metadata(files, &incoming, media)? {
-            Some((stripped, size)) => (stripped, media, Some(size)),
-            // It only begins like one.
-            None => (incoming, MediaType::Binary, None),
-        },
+    let (incoming, size) = if media::is_image(media) {
+        let (stripped, size) = without_metadata(files, &incoming, media)?;
+        (stripped, Some(size))
+    } else {
+        if media::is_film(&head) {
+            media::silence(&mut &*incoming.file)?;
+        }
+        (incoming, None)
     };
-    let (bytes, crc) = checksum(&mut rewound(&incoming.file)?)?;
-    files.keep(incoming, capability.conf(), capability.id())?;
+    let stored = || {
+        let sums = checksum(&mut rewound(&incoming.file)?)?;
+        files.keep(incoming, capability.conf(), capability.id())?;
+        Ok(sums)
+    };
+    let (bytes, crc) = stored().map_err(|error: io::Error| failed(&error))?;
     Ok(Kept { media, bytes, crc, size })
 }
 
@@ -211,20 +232,13 @@ fn rewound(mut file: &File) -> io::Result<&File> {
     Ok(file)
 }
 
-/// A copy of an image that does not say who made it; `None` when it is none after all.
-fn without_metadata(files: &Files, incoming: &Incoming, media: MediaType) -> io::Result<Option<(Incoming, Size)>> {
+/// A copy of an image that does not say who made it.
+fn without_metadata(files: &Files, incoming: &Incoming, media: MediaType) -> Result<(Incoming, Size), Malformed> {
     let stripped = files.begin()?;
     let mut into = BufWriter::with_capacity(CHUNK_BYTES, &*stripped.file);
     let mut from = BufReader::with_capacity(CHUNK_BYTES, rewound(&incoming.file)?);
-    let size = match media::strip(media, &mut from, &mut into) {
-        Ok(size) => size,
-        Err(Malformed::Not(what)) => {
-            tracing::debug!(what, "a file begins like an image and is none");
-            return Ok(None);
-        }
-        Err(Malformed::Io(error)) => return Err(error),
-    };
+    let size = media::strip(media, &mut from, &mut into)?;
     into.flush()?;
     drop(into);
-    Ok(Some((stripped, size)))
+    Ok((stripped, size))
 }
