@@ -20,7 +20,7 @@ use crate::rpc::Fault;
 use crate::types::file::Uploaded;
 
 /// Files that come in at the same time, of all users.
-const MAX_UPLOADS: u32 = 64;
+const MAX_UPLOADS: u32 = 512;
 /// Bytes that are gathered for one write.
 const CHUNK_BYTES: usize = 64 << 10;
 /// When one who was refused because of others may try again, in ms.
@@ -116,15 +116,17 @@ fn too_large() -> Fault {
 impl Upload {
     /// Begins one for `who`, of so many bytes if that is known.
     pub(crate) async fn begin(hub: &Arc<Hub>, uploads: &Uploads, who: Who, bytes: Option<u64>) -> Result<Self, Fault> {
-        hub.writable()?;
+        hub.takes_files()?;
         let limits = hub.limits();
         if bytes.is_some_and(|bytes| bytes > limits.file_bytes) {
             return Err(too_large());
         }
         let has = hub.reader().uploads(who.conf, &who.uid).map_err(Reject::from)?.bytes;
-        let quota = limits.files_bytes_per_user;
-        if quota > 0 && has.saturating_add(bytes.unwrap_or(1)) > quota {
-            return Err(Reason::FilesFull.into());
+        let all = hub.reader().uploads_of_all(who.conf).map_err(Reject::from)?.bytes;
+        for (has, quota) in [(has, limits.files_bytes_per_user), (all, limits.files_bytes_per_conference)] {
+            if quota > 0 && has.saturating_add(bytes.unwrap_or(1)) > quota {
+                return Err(Reason::FilesFull.into());
+            }
         }
         let slot = uploads.take((who.conf, who.uid.clone()), limits.uploads_per_user)?;
         let files = hub.files().clone();
@@ -146,7 +148,7 @@ impl Upload {
     }
 
     async fn write(&mut self) -> Result<(), Fault> {
-        self.hub.writable()?;
+        self.hub.takes_files()?;
         let Some(incoming) = &self.incoming else { return Ok(()) };
         let (file, gathered) = (Arc::clone(&incoming.file), std::mem::take(&mut self.gathered));
         blocking(move || (&*file).write_all(&gathered).map_err(|error| failed(&error))).await?;
@@ -167,11 +169,11 @@ impl Upload {
         let capability = Capability::new(conf, clock::random());
         let id = capability.id();
         let files = hub.files().clone();
-        let Kept { media, bytes, crc, size } =
-            blocking(move || keep(&files, incoming, &capability)).await?;
+        let Kept { media, bytes, crc, size } = blocking(move || keep(&files, incoming, &capability)).await?;
         let name: Arc<str> = clean_name(name).into();
-        let quota_bytes = hub.limits().files_bytes_per_user;
-        let file = NewFile { name: Arc::clone(&name), media, bytes, crc, size, quota_bytes };
+        let limits = hub.limits();
+        let (quota_bytes, conference_bytes) = (limits.files_bytes_per_user, limits.files_bytes_per_conference);
+        let file = NewFile { name: Arc::clone(&name), media, bytes, crc, size, quota_bytes, conference_bytes };
         let actor = Actor { uid: self.who.uid.clone(), via: Via::Http, session: 0 };
         let kept = hub.call(conf, actor, Action::KeepFile { id, file }).await;
         if let Err(reject) = kept {
@@ -241,4 +243,23 @@ fn without_metadata(files: &Files, incoming: &Incoming, media: MediaType) -> Res
     into.flush()?;
     drop(into);
     Ok((stripped, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_slow_people_do_not_hold_all_slots() {
+        let (uploads, most) = (Uploads::default(), 4);
+        let whose = |who: u32| (ConfNo(1), Uid::parse(&format!("user-{who}")).unwrap());
+        let mut held: Vec<Slot> =
+            (0..16).flat_map(|who| (0..most).map(move |_| who)).map(|who| uploads.take(whose(who), most).unwrap()).collect();
+        assert_eq!(uploads.take(whose(0), most).unwrap_err().reason, Reason::TooManyUploads);
+        held.push(uploads.take(whose(99), most).unwrap());
+        held.extend((1000..1000 + MAX_UPLOADS - 65).map(|who| uploads.take(whose(who), most).unwrap()));
+        assert_eq!(uploads.take(whose(5000), most).unwrap_err().reason, Reason::Busy);
+        held.clear();
+        assert!(uploads.0.lock().unwrap().by_user.is_empty() && uploads.take(whose(0), most).is_ok());
+    }
 }
