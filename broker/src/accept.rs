@@ -2,13 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, unix};
 
 /// How long to wait when the process has no file descriptor left for one more connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long what was sent may go without an acknowledgement, or without room for more. A peer whose network has gone says nothing, and edges that send a
+/// few bytes now and then would see the system take them for a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
+/// After so long without a byte either way the system asks whether the peer is there.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Where connections come from.
 pub trait Listener {
@@ -26,8 +32,23 @@ impl Listener for TcpListener {
     type Peer = SocketAddr;
 
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.poll_accept(context)
+        let (stream, peer) = ready!(self.poll_accept(context))?;
+        // One that has gone already is found out by its first read.
+        if let Err(error) = watch(&stream) {
+            tracing::debug!(%error, "a connection whose peer cannot be watched");
+        }
+        Poll::Ready(Ok((stream, peer)))
     }
+}
+
+/// Has the system end the connection when its peer is gone.
+fn watch(stream: &TcpStream) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX))?;
+    sockopt::set_tcp_keepidle(stream, QUIET)?;
+    sockopt::set_tcp_keepintvl(stream, UNACKNOWLEDGED / 4)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 impl Listener for UnixListener {
@@ -57,5 +78,21 @@ pub async fn accept<L: Listener>(listener: io::Result<L>, hand_over: impl Fn(L::
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn peers_that_go_are_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = std::future::poll_fn(|context| listener.poll_next(context)).await.unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), QUIET);
+        #[cfg(target_os = "linux")]
+        assert_eq!(u128::from(sockopt::tcp_user_timeout(&stream).unwrap()), UNACKNOWLEDGED.as_millis());
     }
 }

@@ -96,6 +96,8 @@ pub struct NewFile {
     pub size: Option<(u32, u32)>,
     /// Bytes that its owner may have in all; 0 for any number.
     pub quota_bytes: u64,
+    /// Bytes that all files of the conference may have; 0 for any number.
+    pub conference_bytes: u64,
 }
 
 /// What is asked.

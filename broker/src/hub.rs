@@ -107,6 +107,8 @@ pub enum OpenError {
 #[derive(Debug, Default)]
 struct Health {
     disk_full: AtomicBool,
+    /// There is less than files need, and still enough for messages.
+    disk_low: AtomicBool,
     failed: AtomicBool,
     draining: AtomicBool,
 }
@@ -353,6 +355,15 @@ impl Hub {
     /// Why not.
     pub fn writable(&self) -> Result<(), Reject> {
         Ok(self.health.check()?)
+    }
+
+    /// Whether files are taken now: they stop before the disk is full, so that messages go on.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn takes_files(&self) -> Result<(), Reject> {
+        self.writable()?;
+        if self.health.disk_low.load(Relaxed) { Err(Reason::DiskFull.into()) } else { Ok(()) }
     }
 
     /// Tells a signal to its topic's readers. Signals may be dropped.

@@ -14,7 +14,7 @@
 //! | `f` | conf, file id | [`File`](crate::model::File) |
 //! | `F` | conf, uid, `0`, file id | `()`: the file is theirs |
 //! | `g` | conf, Unix ms, file id | `()`: the file is in no message since then |
-//! | `G` | conf, uid | [`Uploads`](crate::model::Uploads) |
+//! | `G` | conf, uid, or nothing for all of the conference | [`Uploads`](crate::model::Uploads) |
 //! | `h` | conf | `ConferenceHead` |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
 //! | `I` | conf, hash of the code | [`Invite`](crate::model::Invite) |
@@ -52,7 +52,9 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::{InviteHash, SubjectHash, TokenHash};
 
-pub use files::{file, files, id_of_file, parts_of_file, parts_of_unused, unused_file, unused_files, uploads, user_file, user_files};
+pub use files::{
+    file, files, id_of_file, parts_of_file, parts_of_unused, unused_file, unused_files, uploads, uploads_of_all, user_file, user_files,
+};
 
 pub use topics::{
     all_stored_by, pos_of_stored, retained, retained_below, stored, stored_ages, stored_at, stored_by, stored_by_on, stored_of,

@@ -40,6 +40,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Bytes of all files of one user; 0 for any number.
     pub files_bytes_per_user: u64,
+    /// Bytes of all files of one conference; 0 for any number.
+    pub files_bytes_per_conference: u64,
     /// Files that one user brings at the same time.
     pub uploads_per_user: u32,
     /// Conversations and topics that one session follows.
@@ -54,7 +56,7 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Bytes of events waiting for all sessions.
     pub outboxes_bytes: usize,
-    /// Free bytes of disk below which nothing is stored any more; 10 % of a disk under ten times that.
+    /// Free bytes of disk below which nothing is stored any more, and with less than twice as many no files; 10 % of a disk under ten times that.
     pub disk_reserve_bytes: u64,
     /// Hours until a token expires.
     pub token_hours: u32,
@@ -75,6 +77,7 @@ impl Default for Limits {
             frame_bytes: 1_000_000,
             file_bytes: 10 << 20,
             files_bytes_per_user: 100 << 20,
+            files_bytes_per_conference: 10 << 30,
             uploads_per_user: 4,
             subscriptions_per_session: 1000,
             requests_per_session: 256,

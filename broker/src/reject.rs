@@ -92,7 +92,7 @@ reasons! {
     TooManyBlocked: TooLarge "too_many_blocked" "over the bound of blocked people",
     TooManyItems: TooLarge "too_many_items" "over the bound of kept items, nodes or bytes: remove some first",
     TooManyReactions: TooLarge "too_many_reactions" "the message has too many kinds of reactions",
-    FilesFull: TooLarge "files_full" "over limits.files_bytes_per_user: delete messages with files first",
+    FilesFull: TooLarge "files_full" "over limits.files_bytes_per_user or limits.files_bytes_per_conference: delete messages with files first",
     TooLarge: TooLarge "too_large" "over a bound of this server",
     MessageRate: RateLimited "message_rate" "too many messages: wait a little",
     LoginRate: RateLimited "login_rate" "too many failed logins from this address: wait a little",
@@ -105,6 +105,8 @@ reasons! {
     ProviderUnavailable: Unavailable "provider_unavailable" "the keys of the identity provider cannot be had: try again later",
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
+    BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
+    NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }
 
 /// A refusal.

@@ -67,7 +67,9 @@ impl Sessions {
         self.stripes[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session. Returns whether it is the user's first, and the one to close in its favour.
+    /// Adds a session. Returns whether it is the user's first, and the one to close in its favour: a stream of events has the place of the user's
+    /// oldest one in any case. Who reads such a stream says nothing on it, so that one that nobody reads any more looks like all others; and it goes on
+    /// elsewhere without loss.
     ///
     /// # Errors
     /// [`Reason::TooManySessions`].
@@ -78,8 +80,12 @@ impl Sessions {
         let present = stripe.entry(key).or_insert_with(fresh);
         // Who uses a plain broker without a name is many people.
         let full = limits.sessions_per_user > 0 && *uid != Uid::anonymous() && present.live.len() >= limits.sessions_per_user as usize;
+        let older = present.live.iter().position(|other| live.via == Via::Http && other.via == Via::Http);
         let oldest = match limits.session_policy {
-            SessionPolicy::Refuse if full => return Err(Reason::TooManySessions.into()),
+            SessionPolicy::Refuse if full => match older {
+                Some(older) => Some(present.live.remove(older)),
+                None => return Err(Reason::TooManySessions.into()),
+            },
             SessionPolicy::CloseOldest if full => Some(present.live.remove(0)),
             _ => None,
         };
@@ -189,6 +195,25 @@ mod tests {
 
     fn live(id: u64, via: Via) -> Live {
         Live { id, shard: 3, slot: 7, via, since_ms: 0, version: 0, token: None, device: None }
+    }
+
+    #[test]
+    fn a_stream_of_events_has_the_place_of_the_oldest_one() {
+        let (sessions, limits) = (Sessions::default(), Limits { sessions_per_user: 3, ..Limits::default() });
+        let add = |id, via| sessions.add(ConfNo(1), &uid("ada"), live(id, via), &limits);
+        let closed = |added: Result<(bool, Option<Live>), Reject>| added.map(|(_, closed)| closed.map(|live| live.id));
+        for (id, via) in [(1, Via::Ws), (2, Via::Http), (3, Via::Http)] {
+            assert_eq!(closed(add(id, via)), Ok(None));
+        }
+        assert_eq!(closed(add(4, Via::Http)), Ok(Some(2)));
+        assert_eq!(closed(add(5, Via::Ws)), Err(Reason::TooManySessions.into()));
+        assert_eq!(closed(add(6, Via::Http)), Ok(Some(3)));
+        let there: Vec<_> = sessions.of(ConfNo(1), &uid("ada")).iter().map(|live| live.id).collect();
+        assert_eq!(there, [1, 4, 6]);
+        for (who, via) in [("bob", Via::Ws), ("bob", Via::Mqtt), ("bob", Via::Xmpp)] {
+            sessions.add(ConfNo(1), &uid(who), live(9, via), &limits).unwrap();
+        }
+        assert!(sessions.add(ConfNo(1), &uid("bob"), live(10, Via::Http), &limits).is_err(), "a stream has nobody else's place");
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Venue {
         (&*incoming.file).write_all(bytes).unwrap();
         files.keep(incoming, ConfNo(1), capability.id()).unwrap();
         let (length, crc) = checksum(&mut &bytes[..]).unwrap();
-        let file = NewFile { name: "a.bin".into(), media: MediaType::Binary, bytes: length, crc, size: None, quota_bytes: 0 };
+        let file =
+            NewFile { name: "a.bin".into(), media: MediaType::Binary, bytes: length, crc, size: None, quota_bytes: 0, conference_bytes: 0 };
         let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Http, session: 0 };
         self.call(alice, Action::KeepFile { id: capability.id(), file });
         capability

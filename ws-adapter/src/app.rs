@@ -39,7 +39,7 @@ use crate::socketio::dialect;
 use crate::socketio::edge::Edge;
 use crate::socketio::exchange::{Answered, Ask};
 use crate::socketio::notify::{self, Notify};
-use crate::socketio::polling::{self, ReplyTo};
+use crate::socketio::polling::{self, Reply, ReplyTo};
 use crate::socketio::query::{BadRequest, Query};
 use crate::types::account::{Login, Register, SignedIn, Ticket};
 use crate::types::{Time, conversation_id};
@@ -227,8 +227,10 @@ impl App for Connection {
             None => polling::ask(&self.shard, &self.shared.socketio, ask, address, reply),
         }
         // A shard that there is not, or a session that ends, lets go of it.
-        let gone = |_| (Answered::Bad(BadRequest::Session), self.shared.sign_ins.peers.admit(address));
-        let (answered, guard) = answer.await.unwrap_or_else(gone);
+        let gone = |_| Reply { answered: Answered::Bad(BadRequest::Session), guard: None, is_in: false };
+        let Reply { answered, guard, is_in } = answer.await.unwrap_or_else(gone);
+        // Until somebody has signed in, a connection that waits for its next request is nobody's again.
+        let guard = if is_in { None } else { guard.or_else(|| self.shared.sign_ins.peers.admit(address)) };
         self.admitted.replace(guard);
         answered
     }
@@ -248,8 +250,11 @@ impl App for Connection {
         if self.shared.hub.writable() == Err(Reason::Draining.into()) {
             return Err(Reason::Draining.into());
         }
-        if self.admitted.borrow().is_none() {
-            let admitted = self.shared.sign_ins.peers.admit(client.address).ok_or(Reason::TooManySessions)?;
+        // Who comes in by Socket.IO may take minutes over a name: they are counted apart.
+        let counts_apart = socket == Socket::Socketio;
+        if counts_apart || self.admitted.borrow().is_none() {
+            let peers = if counts_apart { &self.shared.socketio.arrivals } else { &self.shared.sign_ins.peers };
+            let admitted = peers.admit(client.address).ok_or(Reason::TooManySessions)?;
             self.admitted.replace(Some(admitted));
         }
         match socket {

@@ -115,6 +115,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listener: TcpListener, options: 
         socketio: Arc::new(Edge {
             hub: Arc::clone(hub),
             sign_ins: sign_ins.clone(),
+            arrivals: Peers::new(hub.limits().unauthenticated_per_address),
             conference: options.conference,
             heartbeat: options.heartbeat,
         }),

@@ -2,8 +2,10 @@
 //! thumbnail of what was cut away. The pixels stay as they are: nothing is ever decompressed here, so a bomb is only a file.
 //!
 //! Each format is walked through block by block ([`jpeg`], [`png`], [`gif`], [`webp`]); blocks that are not known to be needed for showing it are left
-//! out, and whatever follows its end. What is not whole is [`Malformed`] and no image.
+//! out, and whatever follows its end. Of films ([`film`]) what tells is overwritten. What is not whole is [`Malformed`]: what cannot be walked through cannot
+//! be trusted to say nothing, so it is refused, as are images of formats that are not known here.
 
+mod film;
 mod gif;
 mod jpeg;
 mod png;
@@ -16,7 +18,8 @@ use std::io::{self, BufRead, Read, Seek, Write};
 
 use hallway_broker::model::MediaType;
 
-pub use sniff::{SNIFFED_BYTES, sniff};
+pub use film::{is_film, silence};
+pub use sniff::{SNIFFED_BYTES, is_opaque_image, sniff};
 
 /// Most pixels of an image: one that claims more would be a bomb for those who look at it.
 pub const MAX_PIXELS: u64 = 100_000_000;

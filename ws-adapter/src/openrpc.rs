@@ -44,7 +44,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
     ),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, TooManyUploads, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, ProviderUnavailable, Busy]),
-    ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams]),
+    ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams, BrokenMedia, NotStrippable]),
 ];
 
 /// The document, as JSON text; made once at start.

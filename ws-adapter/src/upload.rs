@@ -20,7 +20,7 @@ use crate::rpc::Fault;
 use crate::types::file::Uploaded;
 
 /// Files that come in at the same time, of all users.
-const MAX_UPLOADS: u32 = 64;
+const MAX_UPLOADS: u32 = 512;
 /// Bytes that are gathered for one write.
 const CHUNK_BYTES: usize = 64 << 10;
 /// When one who was refused because of others may try again, in ms.
@@ -92,6 +92,18 @@ struct Kept {
     size: Option<Size>,
 }
 
+impl From<Malformed> for Reject {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Not(what) => {
+                tracing::debug!(what, "a file begins like an image or film and is none");
+                Reason::BrokenMedia.into()
+            }
+            Malformed::Io(error) => failed(&error),
+        }
+    }
+}
+
 fn failed(error: &io::Error) -> Reject {
     tracing::warn!(%error, "a file could not be taken in");
     if error.kind() == io::ErrorKind::StorageFull { Reason::DiskFull.into() } else { Reason::StoreError.into() }
@@ -104,15 +116,17 @@ fn too_large() -> Fault {
 impl Upload {
     /// Begins one for `who`, of so many bytes if that is known.
     pub(crate) async fn begin(hub: &Arc<Hub>, uploads: &Uploads, who: Who, bytes: Option<u64>) -> Result<Self, Fault> {
-        hub.writable()?;
+        hub.takes_files()?;
         let limits = hub.limits();
         if bytes.is_some_and(|bytes| bytes > limits.file_bytes) {
             return Err(too_large());
         }
         let has = hub.reader().uploads(who.conf, &who.uid).map_err(Reject::from)?.bytes;
-        let quota = limits.files_bytes_per_user;
-        if quota > 0 && has.saturating_add(bytes.unwrap_or(1)) > quota {
-            return Err(Reason::FilesFull.into());
+        let all = hub.reader().uploads_of_all(who.conf).map_err(Reject::from)?.bytes;
+        for (has, quota) in [(has, limits.files_bytes_per_user), (all, limits.files_bytes_per_conference)] {
+            if quota > 0 && has.saturating_add(bytes.unwrap_or(1)) > quota {
+                return Err(Reason::FilesFull.into());
+            }
         }
         let slot = uploads.take((who.conf, who.uid.clone()), limits.uploads_per_user)?;
         let files = hub.files().clone();
@@ -134,7 +148,7 @@ impl Upload {
     }
 
     async fn write(&mut self) -> Result<(), Fault> {
-        self.hub.writable()?;
+        self.hub.takes_files()?;
         let Some(incoming) = &self.incoming else { return Ok(()) };
         let (file, gathered) = (Arc::clone(&incoming.file), std::mem::take(&mut self.gathered));
         blocking(move || (&*file).write_all(&gathered).map_err(|error| failed(&error))).await?;
@@ -144,7 +158,7 @@ impl Upload {
     /// It is whole: keeps it under this name. When it returns well, the file is there whatever happens.
     ///
     /// # Errors
-    /// `invalid_params` for nothing at all, `files_full`, and those of the store.
+    /// `invalid_params` for nothing at all, `broken_media`, `not_strippable`, `files_full`, and those of the store.
     pub async fn finish(mut self, name: &str) -> Result<Uploaded, Fault> {
         self.write().await?;
         if self.bytes == 0 {
@@ -155,11 +169,11 @@ impl Upload {
         let capability = Capability::new(conf, clock::random());
         let id = capability.id();
         let files = hub.files().clone();
-        let Kept { media, bytes, crc, size } =
-            blocking(move || keep(&files, incoming, &capability).map_err(|error| failed(&error))).await?;
+        let Kept { media, bytes, crc, size } = blocking(move || keep(&files, incoming, &capability)).await?;
         let name: Arc<str> = clean_name(name).into();
-        let quota_bytes = hub.limits().files_bytes_per_user;
-        let file = NewFile { name: Arc::clone(&name), media, bytes, crc, size, quota_bytes };
+        let limits = hub.limits();
+        let (quota_bytes, conference_bytes) = (limits.files_bytes_per_user, limits.files_bytes_per_conference);
+        let file = NewFile { name: Arc::clone(&name), media, bytes, crc, size, quota_bytes, conference_bytes };
         let actor = Actor { uid: self.who.uid.clone(), via: Via::Http, session: 0 };
         let kept = hub.call(conf, actor, Action::KeepFile { id, file }).await;
         if let Err(reject) = kept {
@@ -189,20 +203,29 @@ impl Drop for Upload {
 }
 
 /// Looks at a whole file, strips it and makes it durable.
-fn keep(files: &Files, incoming: Incoming, capability: &Capability) -> io::Result<Kept> {
+fn keep(files: &Files, incoming: Incoming, capability: &Capability) -> Result<Kept, Reject> {
     let mut head = Vec::with_capacity(SNIFFED_BYTES);
-    rewound(&incoming.file)?.take(SNIFFED_BYTES as u64).read_to_end(&mut head)?;
+    let file = rewound(&incoming.file).map_err(Malformed::Io)?;
+    file.take(SNIFFED_BYTES as u64).read_to_end(&mut head).map_err(Malformed::Io)?;
+    if media::is_opaque_image(&head) {
+        return Err(Reason::NotStrippable.into());
+    }
     let media = media::sniff(&head);
-    let (incoming, media, size) = match media::is_image(media) {
-        false => (incoming, media, None),
-        true => match without_metadata(files, &incoming, media)? {
-            Some((stripped, size)) => (stripped, media, Some(size)),
-            // It only begins like one.
-            None => (incoming, MediaType::Binary, None),
-        },
+    let (incoming, size) = if media::is_image(media) {
+        let (stripped, size) = without_metadata(files, &incoming, media)?;
+        (stripped, Some(size))
+    } else {
+        if media::is_film(&head) {
+            media::silence(&mut &*incoming.file)?;
+        }
+        (incoming, None)
     };
-    let (bytes, crc) = checksum(&mut rewound(&incoming.file)?)?;
-    files.keep(incoming, capability.conf(), capability.id())?;
+    let stored = || {
+        let sums = checksum(&mut rewound(&incoming.file)?)?;
+        files.keep(incoming, capability.conf(), capability.id())?;
+        Ok(sums)
+    };
+    let (bytes, crc) = stored().map_err(|error: io::Error| failed(&error))?;
     Ok(Kept { media, bytes, crc, size })
 }
 
@@ -211,20 +234,32 @@ fn rewound(mut file: &File) -> io::Result<&File> {
     Ok(file)
 }
 
-/// A copy of an image that does not say who made it; `None` when it is none after all.
-fn without_metadata(files: &Files, incoming: &Incoming, media: MediaType) -> io::Result<Option<(Incoming, Size)>> {
+/// A copy of an image that does not say who made it.
+fn without_metadata(files: &Files, incoming: &Incoming, media: MediaType) -> Result<(Incoming, Size), Malformed> {
     let stripped = files.begin()?;
     let mut into = BufWriter::with_capacity(CHUNK_BYTES, &*stripped.file);
     let mut from = BufReader::with_capacity(CHUNK_BYTES, rewound(&incoming.file)?);
-    let size = match media::strip(media, &mut from, &mut into) {
-        Ok(size) => size,
-        Err(Malformed::Not(what)) => {
-            tracing::debug!(what, "a file begins like an image and is none");
-            return Ok(None);
-        }
-        Err(Malformed::Io(error)) => return Err(error),
-    };
+    let size = media::strip(media, &mut from, &mut into)?;
     into.flush()?;
     drop(into);
-    Ok(Some((stripped, size)))
+    Ok((stripped, size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_slow_people_do_not_hold_all_slots() {
+        let (uploads, most) = (Uploads::default(), 4);
+        let whose = |who: u32| (ConfNo(1), Uid::parse(&format!("user-{who}")).unwrap());
+        let mut held: Vec<Slot> =
+            (0..16).flat_map(|who| (0..most).map(move |_| who)).map(|who| uploads.take(whose(who), most).unwrap()).collect();
+        assert_eq!(uploads.take(whose(0), most).unwrap_err().reason, Reason::TooManyUploads);
+        held.push(uploads.take(whose(99), most).unwrap());
+        held.extend((1000..1000 + MAX_UPLOADS - 65).map(|who| uploads.take(whose(who), most).unwrap()));
+        assert_eq!(uploads.take(whose(5000), most).unwrap_err().reason, Reason::Busy);
+        held.clear();
+        assert!(uploads.0.lock().unwrap().by_user.is_empty() && uploads.take(whose(0), most).is_ok());
+    }
 }

@@ -20,19 +20,29 @@ pub(super) fn keep(view: &mut View<'_>, ask: Ask<'_>, id: FileId, new: &NewFile)
     if view.has(&keys::file(ask.conf, id))? {
         return Err(Reason::Taken.into());
     }
-    let mut uploads: Uploads = view.get(&keys::uploads(ask.conf, owner))?.unwrap_or_default();
-    if uploads.files >= MAX_FILES || (new.quota_bytes > 0 && uploads.bytes.saturating_add(new.bytes) > new.quota_bytes) {
+    let is_over = |sum: Uploads, quota: u64| quota > 0 && sum.bytes.saturating_add(new.bytes) > quota;
+    let own: Uploads = view.get(&keys::uploads(ask.conf, owner))?.unwrap_or_default();
+    let all: Uploads = view.get(&keys::uploads_of_all(ask.conf))?.unwrap_or_default();
+    if own.files >= MAX_FILES || is_over(own, new.quota_bytes) || is_over(all, new.conference_bytes) {
         return Err(Reason::FilesFull.into());
     }
-    uploads = Uploads { files: uploads.files + 1, bytes: uploads.bytes + new.bytes };
+    for (key, sum) in [(keys::uploads(ask.conf, owner), own), (keys::uploads_of_all(ask.conf), all)] {
+        view.put(key, &Uploads { files: sum.files.saturating_add(1), bytes: sum.bytes + new.bytes });
+    }
     let NewFile { name, media, bytes, crc, size, .. } = new.clone();
     let (at_ms, unused_ms) = (ask.at_ms, ask.at_ms);
     let file = File { owner: owner.clone(), name, media, bytes, crc, size, at_ms, uses: 0, unused_ms };
     view.put(keys::file(ask.conf, id), &file);
     view.put(keys::user_file(ask.conf, owner, id), &());
     view.put(keys::unused_file(ask.conf, unused_ms, id), &());
-    view.put(keys::uploads(ask.conf, owner), &uploads);
     Ok(Outcome::Done)
+}
+
+/// A file goes out of one of the sums that it is in.
+fn take_out(view: &mut View<'_>, of: keys::Key, file: &File) -> Result<(), StateError> {
+    let sum: Uploads = view.get(&of)?.unwrap_or_default();
+    view.put(of, &Uploads { files: sum.files.saturating_sub(1), bytes: sum.bytes.saturating_sub(file.bytes) });
+    Ok(())
 }
 
 /// A file that a message has, and its URL as the server writes it.
@@ -96,9 +106,8 @@ pub(super) fn collect(view: &mut View<'_>, ask: Ask<'_>, before_ms: u64) -> Appl
     for (since_ms, id) in due {
         view.remove(keys::unused_file(ask.conf, since_ms, id));
         let Some(file) = view.get::<File>(&keys::file(ask.conf, id))? else { continue };
-        let of = keys::uploads(ask.conf, &file.owner);
-        let uploads: Uploads = view.get(&of)?.unwrap_or_default();
-        view.put(of, &Uploads { files: uploads.files.saturating_sub(1), bytes: uploads.bytes.saturating_sub(file.bytes) });
+        take_out(view, keys::uploads(ask.conf, &file.owner), &file)?;
+        take_out(view, keys::uploads_of_all(ask.conf), &file)?;
         view.remove(keys::user_file(ask.conf, &file.owner, id));
         view.remove(keys::file(ask.conf, id));
     }
@@ -115,8 +124,11 @@ pub(super) fn forget_some(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Resul
     }
     for key in found {
         if let Some(id) = keys::id_of_file(&key) {
-            if let Some(file) = view.get::<File>(&keys::file(conf, id))?.filter(|file| file.uses == 0) {
-                view.remove(keys::unused_file(conf, file.unused_ms, id));
+            if let Some(file) = view.get::<File>(&keys::file(conf, id))? {
+                take_out(view, keys::uploads_of_all(conf), &file)?;
+                if file.uses == 0 {
+                    view.remove(keys::unused_file(conf, file.unused_ms, id));
+                }
             }
             view.remove(keys::file(conf, id));
         }

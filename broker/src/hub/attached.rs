@@ -94,7 +94,8 @@ mod tests {
         let add = Action::AddUser { uid: alice.clone(), name: None, role: UserRole::Attendee, credentials: None };
         housekeeping::call(&hub, ConfNo(1), add).unwrap();
         let (known, unknown) = (bytes(&hub, 1), bytes(&hub, 2));
-        let file = NewFile { name: "a".into(), media: MediaType::Binary, bytes: 1, crc: 0, size: None, quota_bytes: 0 };
+        let file =
+            NewFile { name: "a".into(), media: MediaType::Binary, bytes: 1, crc: 0, size: None, quota_bytes: 0, conference_bytes: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let actor = Actor { uid: alice.clone(), via: Via::Http, session: 0 };
         runtime.block_on(hub.call(ConfNo(1), actor, Action::KeepFile { id: known.id(), file })).unwrap();

@@ -81,11 +81,19 @@ impl Due {
     }
 }
 
-/// Refuses writes while the disk has less free than the reserve.
+/// Free bytes below which no files are taken, in reserves.
+const RESERVES_FOR_FILES: u64 = 2;
+
+/// Refuses writes while the disk has less free than the reserve, and files already with less than [`RESERVES_FOR_FILES`] of it.
 pub(super) fn watch_disk(hub: &Hub) {
     let Ok(disk) = rustix::fs::statvfs(&hub.options.data_dir) else { return };
     let (total, free) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
-    let full = free < hub.options.limits.disk_reserve_bytes.min(total / 10);
+    let reserve = hub.options.limits.disk_reserve_bytes.min(total / 10);
+    let low = free < reserve * RESERVES_FOR_FILES;
+    if hub.health.disk_low.swap(low, Relaxed) != low {
+        tracing::warn!(free_bytes = free, "{}", if low { "the disk is nearly full: no files are taken" } else { "files are taken again" });
+    }
+    let full = free < reserve;
     if hub.health.disk_full.swap(full, Relaxed) != full {
         tracing::warn!(free_bytes = free, "{}", if full { "the disk is full: nothing is stored" } else { "the disk has room again" });
     }

@@ -69,3 +69,9 @@ pub fn parts_of_unused(key: &[u8]) -> Option<(u64, FileId)> {
 pub fn uploads(conf: ConfNo, uid: &Uid) -> Key {
     conf_key(b'G', conf, uid.as_str().as_bytes())
 }
+
+/// What all files of a conference come to.
+#[must_use]
+pub fn uploads_of_all(conf: ConfNo) -> Key {
+    conf_key(b'G', conf, b"")
+}

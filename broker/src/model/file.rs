@@ -92,7 +92,7 @@ pub struct File {
     pub unused_ms: u64,
 }
 
-/// Record: what a user's files come to.
+/// Record: what a user's files come to, or a conference's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Uploads {
     /// How many there are.

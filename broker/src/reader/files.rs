@@ -23,6 +23,14 @@ impl Reader {
         Ok(self.get(&keys::uploads(conf, uid))?.unwrap_or_default())
     }
 
+    /// What all files of a conference come to.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn uploads_of_all(&self, conf: ConfNo) -> Result<Uploads, StateError> {
+        Ok(self.get(&keys::uploads_of_all(conf))?.unwrap_or_default())
+    }
+
     /// A user's files by their ids, up to `limit` above `after`.
     ///
     /// # Errors

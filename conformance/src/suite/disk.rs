@@ -16,6 +16,7 @@ use super::edge::join;
 use super::load::{self, ack, draft};
 use crate::check::Ack;
 use crate::client::Client;
+use crate::http::Request;
 use crate::mqtt::Version;
 use crate::mqtt::packet::{PUBACK, Publish};
 use crate::mqtt::parse::Packet;
@@ -74,6 +75,7 @@ pub fn run(report: &mut Report) {
     for (name, story) in [
         ("disk: filled by others, and emptied again", filled_by_others as fn(&SmallDisk) -> Result<String>),
         ("disk: filled by messages", filled_by_messages),
+        ("disk: files stop before messages do", files_stop_first),
     ] {
         match SmallDisk::mount() {
             Ok(disk) => report.check(name, || story(&disk)),
@@ -184,6 +186,38 @@ fn mqtt_is_told(server: &Server) -> Result<()> {
     four.send(&message.bytes(Version::V4))?;
     four.expect_closed().context("on a full disk, MQTT 3.1.1")?;
     Ok(())
+}
+
+/// Between one reserve and two: no files, and messages as ever.
+fn files_stop_first(disk: &SmallDisk) -> Result<String> {
+    let server = start(disk)?;
+    let mut alice = Talker::new(&server)?;
+    let token = load::token(&server, "bob")?;
+    let bring = || {
+        let request = Request::new("POST", "/files?name=x").header("Authorization", &format!("Bearer {token}"));
+        request.body(b"a file".to_vec()).send(server.http())
+    };
+    ensure!(bring()?.status() == 201, "no file is taken while there is room");
+    let filler = disk.fill(DISK_BYTES / 20 * 3)?;
+    let noticed = Instant::now();
+    let refused = loop {
+        let answer = bring()?;
+        if answer.status() != 201 {
+            break answer;
+        }
+        ensure!(noticed.elapsed() < NOTICED_WITHIN, "files are still taken after {NOTICED_WITHIN:?}");
+        ensure!(alice.send(10)?, "messages stop first");
+    };
+    ensure!(refused.json()?["error"]["data"]["reason"] == "disk_full", "{}", refused.text());
+    for _ in 0..100 {
+        ensure!(alice.send(1000)?, "messages stop with the files");
+    }
+    std::fs::remove_file(filler)?;
+    while bring()?.status() != 201 {
+        ensure!(noticed.elapsed() < 2 * NOTICED_WITHIN, "no file is taken again");
+        ensure!(alice.send(10)?, "refused though there is room");
+    }
+    Ok(String::new())
 }
 
 fn filled_by_messages(disk: &SmallDisk) -> Result<String> {

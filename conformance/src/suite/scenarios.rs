@@ -61,13 +61,15 @@ mod tests {
     use crate::script::reasons::{CODES, METHODS};
 
     /// Reasons that other suites provoke.
-    const ELSEWHERE: [(&str, &str); 9] = [
+    const ELSEWHERE: [(&str, &str); 11] = [
         ("allowance_unknown", include_str!("hostile/compat/webhook.rs")),
         ("disk_full", include_str!("disk.rs")),
         ("too_deep", include_str!("hostile/input.rs")),
         ("batch_too_large", include_str!("hostile/input.rs")),
         ("too_large", include_str!("hostile/input.rs")),
         ("too_many_uploads", include_str!("hostile/files.rs")),
+        ("broken_media", include_str!("hostile/files.rs")),
+        ("not_strippable", include_str!("hostile/files.rs")),
         ("too_many_members", include_str!("hostile/bounds.rs")),
         ("too_many_edits", include_str!("hostile/bounds.rs")),
         ("too_many_reactions", include_str!("hostile/bounds.rs")),

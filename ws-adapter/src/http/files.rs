@@ -27,7 +27,10 @@ use crate::upload::Upload;
 
 /// In each such span of time, a body must bring at least so many bytes.
 const PACE: Duration = Duration::from_secs(10);
-const PACE_BYTES: usize = 32 << 10;
+const PACE_BYTES: u64 = 32 << 10;
+/// How long a body may take in any case, and bytes of it that earn it another second: it holds one of the places that all share.
+const GRACE: Duration = Duration::from_secs(60);
+const BYTES_PER_SECOND: u64 = 64 << 10;
 /// Bytes of a refused body that are read and forgotten, so that a client that is still sending sees the answer.
 const FORGOTTEN_BYTES: usize = 256 << 10;
 
@@ -61,29 +64,66 @@ pub async fn upload<A: App>(app: &A, request: Request<Incoming>) -> Answer {
 
 /// Reads the body to its end, as long as it comes at a pace.
 async fn bring(mut upload: Upload, body: &mut Incoming, name: &str) -> Result<Answer, Refusal> {
-    let (mut until, mut came) = (Instant::now() + PACE, 0);
+    let mut pace = Pace::new(Instant::now());
     loop {
-        match timeout_at(until, body.frame()).await {
+        match timeout_at(pace.due(), body.frame()).await {
             Ok(None) => break,
             Ok(Some(Ok(frame))) => {
                 let bytes = frame.into_data().unwrap_or_default();
-                came += bytes.len();
+                pace.came(bytes.len() as u64);
                 upload.take(&bytes).await.map_err(|fault| refused(&fault))?;
             }
             Ok(Some(Err(_))) => return Err(refused(&Fault::invalid_request("the body broke off")).into()),
             Err(_) => {}
         }
-        if Instant::now() >= until {
-            if came < PACE_BYTES {
-                return Err(refused_with(StatusCode::REQUEST_TIMEOUT, &Fault::invalid_request("the body did not come in time")).into());
-            }
-            (until, came) = (Instant::now() + PACE, 0);
+        if !pace.is_kept(Instant::now()) {
+            return Err(refused_with(StatusCode::REQUEST_TIMEOUT, &Fault::invalid_request("the body did not come in time")).into());
         }
     }
     Ok(match upload.finish(name).await {
         Ok(uploaded) => json(StatusCode::CREATED, &uploaded),
         Err(fault) => refused(&fault),
     })
+}
+
+/// How fast a body comes: never silent for long, and in the whole fast enough to leave its place to others.
+struct Pace {
+    start: Instant,
+    bytes: u64,
+    /// The end of the span of time that runs, and what came in it.
+    until: Instant,
+    in_span: u64,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { start: now, bytes: 0, until: now + PACE, in_span: 0 }
+    }
+
+    /// By when all must have come that has not earned more time yet.
+    fn end(&self) -> Instant {
+        self.start + GRACE + Duration::from_millis(self.bytes * 1000 / BYTES_PER_SECOND)
+    }
+
+    /// When to look again.
+    fn due(&self) -> Instant {
+        self.until.min(self.end())
+    }
+
+    fn came(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.in_span += bytes;
+    }
+
+    fn is_kept(&mut self, now: Instant) -> bool {
+        if now >= self.until {
+            if self.in_span < PACE_BYTES {
+                return false;
+            }
+            (self.until, self.in_span) = (now + PACE, 0);
+        }
+        now < self.end()
+    }
 }
 
 /// Gives a file out.
@@ -145,5 +185,33 @@ fn put(answer: &mut Answer, name: HeaderName, value: &str) {
     // Our own words, numbers and cleaned names: they hold no control characters.
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a body of 10 MiB holds its place that brings so many bytes each second, and whether it came to its end.
+    fn held(bytes_per_second: u64) -> (u64, bool) {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        for second in 1.. {
+            pace.came(bytes_per_second);
+            if pace.bytes >= 10 << 20 || !pace.is_kept(start + Duration::from_secs(second)) {
+                return (second, pace.bytes >= 10 << 20);
+            }
+        }
+        unreachable!()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_dawdles_is_given_up() {
+        assert_eq!(held(1), (10, false));
+        // A pace that is never silent, and would take an hour.
+        assert_eq!(held(4 << 10), (64, false));
+        assert_eq!(held(32 << 10), (120, false));
+        assert_eq!(held(BYTES_PER_SECOND), (160, true));
+        assert_eq!(held(1 << 20), (10, true));
     }
 }

@@ -25,6 +25,29 @@ pub fn sniff(head: &[u8]) -> MediaType {
     }
 }
 
+/// Images that tell of their makers as a JPEG does, and that are not taken apart here: HEIF and AVIF (ISO 23008-12), raw photos, TIFF, JPEG XL and
+/// JPEG 2000.
+#[must_use]
+pub fn is_opaque_image(head: &[u8]) -> bool {
+    let is_boxed = |kind: &[u8; 8]| head.starts_with(b"\0\0\0\x0C") && head.get(4..12) == Some(kind);
+    if head.starts_with(b"II*\0") || head.starts_with(b"MM\0*") || is_boxed(b"JXL \r\n\x87\n") || is_boxed(b"jP  \r\n\x87\n") {
+        return true;
+    }
+    if head.get(4..8) != Some(b"ftyp") {
+        return false;
+    }
+    // Its own brand, and those that it goes by, too; a film goes by none of these.
+    let bytes = head.first_chunk().map_or(0, |size| u32::from_be_bytes(*size) as usize);
+    head[..head.len().min(bytes.max(12))]
+        .get(8..)
+        .unwrap_or_default()
+        .chunks(4)
+        .any(|brand| STILL_BRANDS.iter().any(|still| brand == *still))
+}
+
+const STILL_BRANDS: [&[u8; 4]; 14] =
+    [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1", b"miaf", b"avif", b"avis", b"jpeg", b"crx "];
+
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }

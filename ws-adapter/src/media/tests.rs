@@ -176,3 +176,78 @@ proptest! {
         }
     }
 }
+
+fn atom(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
+}
+
+fn silenced(film: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut film = Cursor::new(film.to_vec());
+    silence(&mut film)?;
+    Ok(film.into_inner())
+}
+
+/// Boxes of a film, with what must go at each place where it is found; `quiet`: after it has gone.
+fn film(quiet: bool) -> Vec<u8> {
+    let tells = |kind: &[u8; 4], body: &[u8]| if quiet { atom(b"free", &vec![0; body.len()]) } else { atom(kind, body) };
+    let place = atom(b"\xA9xyz", SECRET);
+    let list = [&tells(b"udta", &place)[..], &tells(b"meta", SECRET), &tells(b"uuid", SECRET)].concat();
+    let media = atom(b"mdia", &[&atom(b"mdhd", &[1; 24])[..], &list, &atom(b"minf", &list)].concat());
+    let track = atom(b"trak", &[&atom(b"tkhd", &[1; 84])[..], &media, &list, &[0; 4]].concat());
+    let moov = atom(b"moov", &[&atom(b"mvhd", &[1; 100])[..], &track, &track, &list].concat());
+    // A long size, and one up to the end.
+    let frames = [&[0, 0, 0, 1][..], b"mdat", &26u64.to_be_bytes(), b"udta frame"].concat();
+    let part = atom(b"moof", &atom(b"traf", &list));
+    [&atom(b"ftyp", b"isom\0\0\0\0isom")[..], &list, &moov, &frames, &part, &[0, 0, 0, 0], b"mdat", b"meta"].concat()
+}
+
+#[test]
+fn a_film_does_not_say_where_it_was_taken_and_nothing_of_it_moves() {
+    let clean = silenced(&film(false)).unwrap();
+    assert_eq!(clean, film(true));
+    assert!(has(&film(false), SECRET) && !has(&clean, SECRET));
+    assert_eq!(silenced(&clean).unwrap(), clean);
+    let endless = [atom(b"ftyp", b"isom"), [0, 0, 0, 8, b'f', b'r', b'e', b'e'].repeat(30_000)].concat();
+    assert!(matches!(silenced(&endless), Err(Malformed::Not("too many boxes"))));
+    let beyond = [&atom(b"ftyp", b"isom")[..], &[0, 0, 0, 1], b"moov", &u64::MAX.to_be_bytes()].concat();
+    for cut in [&beyond[..], &film(false)[..200], b"\0\0\0\x04ftyp", b"\0\0\0\x01ftyp\0\0\0"] {
+        assert!(matches!(silenced(cut), Err(Malformed::Not("a box is cut off"))), "{}", cut.escape_ascii());
+    }
+}
+
+#[test]
+fn images_that_are_not_taken_apart_are_known() {
+    let heads: [(&[u8], bool); 10] = [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", true),
+        (b"\0\0\0\x18ftypXXXX\0\0\0\0XXXXavif", true),
+        (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", true),
+        (b"\0\0\0\x14ftypisom\0\0\0\0isomheic", false),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  \0\0", false),
+        (b"II*\0\x08\0\0\0", true),
+        (b"MM\0*\0\0\0\x08", true),
+        (b"\0\0\0\x0CJXL \r\n\x87\n", true),
+        (b"\0\0\0\x0CjP  \r\n\x87\n", true),
+        (b"", false),
+    ];
+    for (head, is_opaque) in heads {
+        assert_eq!(is_opaque_image(head), is_opaque, "{}", head.escape_ascii());
+    }
+    assert!(is_film(b"\0\0\0\x14ftypqt  ") && is_film(b"\0\0\0\x08wide\0\0") && !is_film(b"The wide world") && !is_film(b""));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_film_of_their_length_or_none(bytes: Vec<u8>, places in prop::collection::vec((0..400usize, any::<u8>()), 0..8)) {
+        let mut damaged = film(false);
+        for (at, byte) in places {
+            damaged[at] = byte;
+        }
+        for bytes in [bytes, damaged] {
+            if let Ok(clean) = silenced(&bytes) {
+                prop_assert_eq!(clean.len(), bytes.len());
+                prop_assert_eq!(silenced(&clean).unwrap(), clean);
+            }
+            let _ = is_opaque_image(&bytes) || is_film(&bytes);
+        }
+    }
+}

@@ -34,7 +34,7 @@ use super::speaker::Speaker;
 use crate::rpc::Fault;
 
 /// How long a client may take to connect, and to go when it was refused.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(45);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a guest may think about their name.
 const NAME_TIMEOUT: Duration = Duration::from_secs(600);
 /// Bytes of a name's slug, at most.

@@ -21,6 +21,7 @@ use super::engine::{self, Version};
 use super::packet;
 use super::polled_task::{Handover, Whose};
 use super::polling::Polled;
+use super::pulse::{Beat, Pulse};
 use super::query::Query;
 use super::sid::Sid;
 use super::speaker::{Speaker, Step};
@@ -183,8 +184,8 @@ fn looks(version: Version, beat: engine::Heartbeat) -> Heartbeat {
 /// Until there is a session.
 async fn arrive(entering: &mut Entering<'_, Spoken>, mut arrival: Arrival, first: Heard, mut out: Vec<u8>) -> Result<Session, Closing> {
     let speaker = Rc::clone(entering.dialect().speaker());
-    let every = entering.dialect().edge.heartbeat.interval;
-    let (mut heard, mut ping_at) = (first, Instant::now() + every);
+    let mut pulse = Pulse::new(speaker.version, entering.dialect().edge.heartbeat, Instant::now());
+    let mut heard = first;
     loop {
         if !out.is_empty() {
             entering.write(&out).await?;
@@ -195,15 +196,24 @@ async fn arrive(entering: &mut Entering<'_, Spoken>, mut arrival: Arrival, first
             Heard::End(word) => return Err(broken(word)),
             Heard::More => {}
         }
-        let until = arrival.until().min(ping_at);
+        // Nothing is asked for here: only signs of life count.
+        pulse.polled(Instant::now());
+        let until = arrival.until().min(pulse.next());
         heard = tokio::select! {
-            text = entering.next_text() => arrival.hear(&text?, &speaker, entering.peer(), &mut out).await,
+            text = entering.next_text() => {
+                pulse.heard(Instant::now());
+                arrival.hear(&text?, &speaker, entering.peer(), &mut out).await
+            }
             () = sleep_until(until) => {
-                if Instant::now() >= arrival.until() {
+                let now = Instant::now();
+                if now >= arrival.until() {
                     return Err(Closing { code: 1008, reason: "no_session" });
                 }
-                ping_at = Instant::now() + every;
-                speaker.ping(&mut out);
+                match pulse.beat(now) {
+                    Beat::Dead => return Err(Closing { code: 1001, reason: "ping_timeout" }),
+                    Beat::Ping => speaker.ping(&mut out),
+                    Beat::Nothing => {}
+                }
                 Heard::More
             }
         };

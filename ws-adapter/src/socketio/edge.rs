@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hallway_broker::edges::SignIns;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConfNo;
+use hallway_broker::peers::Peers;
 
 use super::crowd::Crowd;
 use super::engine::Heartbeat;
@@ -18,6 +19,9 @@ use super::sid::Sid;
 pub(crate) struct Edge {
     pub hub: Arc<Hub>,
     pub sign_ins: SignIns,
+    /// Who is coming in, of each address: polling sessions and guests without a name cost no connection that waits, so that they are counted apart, and
+    /// whoever opens many locks nobody out elsewhere.
+    pub arrivals: Peers,
     /// The conference of who names none.
     pub conference: String,
     pub heartbeat: Heartbeat,

@@ -32,23 +32,30 @@ use crate::rpc::Fault;
 /// Bytes of one polling answer, about: with so many the next have to wait for the next poll.
 const BODY_BYTES: usize = 128 * 1024;
 
-/// What counts the connection that a request came on as one that nobody has signed in on. It is let go of when somebody has, on the session: so
-/// many people at one address may poll at once.
+/// What counts the connection that a request came on as one that nobody has signed in on. A session that takes the request lets go of it, since it is
+/// counted itself, and has one GET and one POST at a time: so many people at one address may poll at once.
 pub(crate) type Guard = Option<Unauthenticated>;
 
-/// An answer, and the connection's guard if it is still needed.
-pub(crate) type Reply = (Answered, Guard);
+/// What came of a request.
+pub(crate) struct Reply {
+    pub answered: Answered,
+    /// The connection's guard, if nothing took the request.
+    pub guard: Guard,
+    /// Somebody has signed in on its session.
+    pub is_in: bool,
+}
 
 /// Where the answer goes: to the request's own shard.
 pub(crate) struct ReplyTo {
     to: oneshot::Sender<Reply>,
     guard: Guard,
+    is_in: bool,
 }
 
 impl ReplyTo {
     /// To `to`, of a connection with this guard.
     pub fn new(to: oneshot::Sender<Reply>, guard: Guard) -> Self {
-        Self { to, guard }
+        Self { to, guard, is_in: false }
     }
 
     fn send(self, answered: Answered) {
@@ -57,7 +64,8 @@ impl ReplyTo {
 
     /// Whether somebody is there to be answered.
     fn try_send(self, answered: Answered) -> bool {
-        self.to.send((answered, self.guard)).is_ok()
+        let Self { to, guard, is_in } = self;
+        to.send(Reply { answered, guard, is_in }).is_ok()
     }
 
     fn is_closed(&self) -> bool {
@@ -158,7 +166,7 @@ pub(crate) fn ask(shard: &Rc<Shard>, edge: &Arc<Edge>, ask: Ask, address: IpAddr
 /// Opens a session, and answers with what tells the client its id.
 fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr) -> Answered {
     use hallway_broker::reject::Reason;
-    let refusal = match (edge.hub.writable(), edge.sign_ins.peers.admit(address)) {
+    let refusal = match (edge.hub.writable(), edge.arrivals.admit(address)) {
         (Err(reject), _) => Err(reject.into()),
         (Ok(()), None) => Err(Fault::from(Reason::TooManySessions)),
         (Ok(()), Some(admitted)) => Ok(admitted),
@@ -195,9 +203,9 @@ fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr) -> A
 }
 
 impl Polled {
-    /// What answers a request of this session: its connection is nobody's only until somebody has signed in.
+    /// What answers a request of this session, which counts in its connection's place.
     fn ours(&self, reply: ReplyTo) -> ReplyTo {
-        if self.is_in.get() { ReplyTo { guard: None, ..reply } } else { reply }
+        ReplyTo { guard: None, is_in: self.is_in.get(), ..reply }
     }
 
     fn get(&self, reply: ReplyTo) {

@@ -21,7 +21,8 @@ fn url(which: u8) -> Arc<str> {
 }
 
 fn bring(which: u8, bytes: u64) -> Action {
-    let file = NewFile { name: "a.png".into(), media: MediaType::Png, bytes, crc: 1, size: Some((3, 2)), quota_bytes: 100 };
+    let file =
+        NewFile { name: "a.png".into(), media: MediaType::Png, bytes, crc: 1, size: Some((3, 2)), quota_bytes: 100, conference_bytes: 150 };
     Action::KeepFile { id: id(which), file }
 }
 
@@ -101,6 +102,9 @@ fn only_files_of_the_conference_are_attached_and_only_so_many_are_kept() {
     assert_eq!(world.by("alice", bring(2, 41)), Err(Reason::FilesFull));
     world.by("alice", bring(2, 40)).unwrap();
     world.by("bob", bring(3, 41)).unwrap();
+    assert_eq!(world.by("bob", bring(4, 10)), Err(Reason::FilesFull), "the conference has as much as it may");
+    assert_eq!(world.reader().uploads_of_all(CONF).unwrap(), Uploads { files: 3, bytes: 141 });
+    world.by("bob", bring(4, 9)).unwrap();
     let elsewhere: Arc<str> = path(&Capability::new(ConfNo(2), [1; 16]), "a.png").into();
     for bad in ["https://evil.example/a.png", "", "/files/x/y", "javascript:alert(1)", &elsewhere, &url(9)] {
         assert_eq!(world.by("bob", send(&[url(1), bad.into()])), Err(Reason::UnknownFile), "{bad}");
@@ -108,7 +112,8 @@ fn only_files_of_the_conference_are_attached_and_only_so_many_are_kept() {
     assert_eq!(world.uses(1), Some(0), "a refused message leaves no trace");
     let mut many = World::new();
     for which in 0..MAX_FILES {
-        let file = NewFile { name: "a".into(), media: MediaType::Binary, bytes: 1, crc: 0, size: None, quota_bytes: 0 };
+        let file =
+            NewFile { name: "a".into(), media: MediaType::Binary, bytes: 1, crc: 0, size: None, quota_bytes: 0, conference_bytes: 0 };
         let id = Capability::new(CONF, u128::from(which).to_be_bytes()).id();
         let answer = many.by("alice", Action::KeepFile { id, file });
         assert_eq!(answer, Ok(Outcome::Done));
@@ -128,7 +133,8 @@ fn an_erased_person_leaves_no_files() {
     world.seq("alice", send(&[url(2), url(3)]));
     while let Outcome::Continue(_) = world.batch(vec![(Actor::system(), Action::Erase { uid: uid("alice") })]).pop().unwrap().unwrap() {}
     assert_eq!([1, 2, 3].map(|which| world.uses(which)), [None, None, Some(0)], "what bob brought is bob's");
-    assert_eq!((world.count(b"fFg"), world.count(b"G")), (3, 1));
+    assert_eq!((world.count(b"fFg"), world.count(b"G")), (3, 2));
+    assert_eq!(world.reader().uploads_of_all(CONF).unwrap(), world.uploads("bob"));
     assert!(crate::backup::check::checked(&*world.state).is_good());
 }
 
@@ -189,6 +195,7 @@ proptest! {
             prop_assert_eq!(world.uses(which), shelf.files.get(&which).map(|(_, messages)| messages.len() as u32));
         }
         let bytes = shelf.files.values().map(|(bytes, _)| bytes).sum();
+        prop_assert_eq!(world.reader().uploads_of_all(CONF).unwrap(), world.uploads("alice"));
         prop_assert_eq!(world.uploads("alice"), Uploads { files: shelf.files.len() as u32, bytes });
         prop_assert_eq!(world.count(b"g"), shelf.files.values().filter(|(_, messages)| messages.is_empty()).count());
         let report = crate::backup::check::checked(&*world.state);

@@ -160,6 +160,8 @@ impl Walk<'_> {
                 Some((blocker, blocked)) => Ok(self.has_user(parts.conf, uid(blocker))? && self.has_user(parts.conf, uid(blocked))?),
                 None => Ok(false),
             },
+            // What all files of the conference come to.
+            b'G' if parts.rest.is_empty() => Ok(true),
             b'B' | b'G' | b'V' => self.has_user(parts.conf, uid(parts.rest)),
             b'f' => self.check_file(parts, value),
             b'F' => self.has_file(parts.conf, parts.rest),

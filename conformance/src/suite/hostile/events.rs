@@ -19,6 +19,9 @@ const WITHIN: Duration = Duration::from_secs(20);
 const UNREAD: usize = 50;
 /// What all of them may cost: a pipe of 64 KiB, an outbox of 256 KiB and some of the system's for each.
 const EXTRA_BYTES: u64 = 64 << 20;
+/// `limits.sessions_per_user` of the server, and streams that one user opens.
+const PER_USER: usize = 64;
+const STREAMS: usize = PER_USER + 8;
 /// Messages that are said meanwhile.
 const MESSAGES: usize = 4000;
 
@@ -31,7 +34,7 @@ pub fn run(server: &Server, token: &str, report: &mut Report) {
     report.check("hostile: events, cursors that are none", || bad_cursors(server, token));
     report.check("hostile: events, requests for streams of others", || others_streams(server, token));
     report.check("hostile: events, streams that nobody reads", || unread(server));
-    report.check("hostile: events, more streams than sessions", || too_many(server));
+    report.check("hostile: events, more streams than sessions: the oldest goes", || too_many(server));
     report.check("hostile: events, kills in mid-stream", kills);
 }
 
@@ -127,21 +130,28 @@ fn unread(server: &Server) -> Result<String> {
     Ok(format!("{UNREAD} streams, {MESSAGES} messages, memory from {} to {}", mib(before), mib(peak)))
 }
 
+/// Streams that nobody reads lock nobody out: a new one has the place of the oldest.
 fn too_many(server: &Server) -> Result<String> {
     let token = load::token(server, "hoarder")?;
     let mut open = Vec::new();
-    loop {
+    for _ in 0..STREAMS {
         let stream = EventStream::open(server.http(), &format!("accessToken={token}"), &[], None)?;
-        if stream.head.status != 200 {
-            ensure!(stream.head.status == 429, "status {}", stream.head.status);
-            break;
-        }
+        ensure!(stream.head.status == 200, "stream {} is refused: {}", open.len(), stream.head.status);
         open.push(stream);
-        ensure!(open.len() <= 64, "more than limits.sessions_per_user");
     }
-    let count = open.len();
-    drop(open);
-    Ok(format!("refused after {count}"))
+    open.last_mut().ok_or_else(|| anyhow!("none"))?.expect("hello", WITHIN)?;
+    let (gone, there) = open.split_at_mut(STREAMS - PER_USER);
+    for stream in gone {
+        stream.expect("hello", WITHIN)?;
+        let notice = stream.expect("notice", WITHIN)?;
+        ensure!(notice.data["reason"] == "session_closed", "it ended by {}", notice.data);
+        ensure!(stream.next(WITHIN)?.is_none(), "it goes on");
+    }
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "session.list", "params": {}});
+    let listed = Request::new("POST", "/rpc").header("Authorization", &format!("Bearer {token}")).json(&call).send(server.http())?;
+    let count = listed.json()?["result"]["sessions"].as_array().map_or(0, Vec::len);
+    ensure!(count == there.len(), "{count} sessions: {}", listed.text());
+    Ok(format!("{count} of {STREAMS} are there"))
 }
 
 /// Whatever a reader had when the server was killed: by its last event it gets the rest, once and in order.

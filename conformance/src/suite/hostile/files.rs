@@ -71,9 +71,24 @@ fn png(width: u32, height: u32, extra: &[u8]) -> Vec<u8> {
     [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &header), extra, &chunk(b"IDAT", &[1; 40]), &chunk(b"IEND", b"")].concat()
 }
 
-/// A name, the bytes, and the type that they are of.
+/// Where a photo or film was taken.
+const PLACE: &[u8] = b"+52.5200+013.4050+034.000/";
+
+fn atom(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len() + 8).unwrap_or(0).to_be_bytes()[..], kind, body].concat()
+}
+
+/// A photo that says where it was taken, without its end.
+fn half_a_photo() -> Vec<u8> {
+    let exif = [&b"\xFF\xE1\0\x22Exif\0\0"[..], PLACE].concat();
+    [&b"\xFF\xD8"[..], &exif, b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0", &[1; 50]].concat()
+}
+
+/// A name, the bytes, and the type that they are of, or the reason that they are refused by.
 fn harmful() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let binary = "application/octet-stream";
+    let (binary, broken, opaque) = ("application/octet-stream", "broken_media", "not_strippable");
+    let place = atom(b"udta", &atom(b"\xA9xyz", PLACE));
+    let film = |brand: &[u8], head: &[u8]| [&atom(b"ftyp", brand)[..], &atom(b"moov", head), &atom(b"mdat", &[7; 40])].concat();
     let bomb = {
         // A zip whose one entry claims 4 GiB out of a few bytes.
         let mut zip = b"PK\x03\x04\x14\0\0\0\x08\0".to_vec();
@@ -93,17 +108,41 @@ fn harmful() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("a picture with a script in a text", png(8, 8, &chunk(b"tEXt", SCRIPT)), "image/png"),
         ("a picture with a page behind it", [png(8, 8, b""), SCRIPT.to_vec()].concat(), "image/png"),
         ("a picture with an archive behind it", [png(8, 8, b""), b"PK\x03\x04".to_vec(), SCRIPT.to_vec()].concat(), "image/png"),
-        ("a picture of 10^18 pixels", png(1 << 30, 1 << 30, b""), binary),
-        ("a picture whose chunk claims 2 GiB", [&b"\x89PNG\r\n\x1a\n"[..], &[0x7F, 0xFF, 0xFF, 0xFF], b"IHDR"].concat(), binary),
-        ("a script that begins like a picture", b"GIF89a/*\0\0*/=alert(1);//".to_vec(), binary),
-        ("a JPEG that is cut off", b"\xFF\xD8\xFF\xE0\0\x10JFIF\0".to_vec(), binary),
-        ("a JPEG of segments without length", b"\xFF\xD8\xFF\xE1\0\0\xFF\xE1\0\0".to_vec(), binary),
-        ("a WebP that claims 4 GiB", b"RIFF\xFF\xFF\xFF\xFFWEBPVP8 \xFF\xFF\xFF\xFF".to_vec(), binary),
+        ("a picture of 10^18 pixels", png(1 << 30, 1 << 30, b""), broken),
+        ("a picture whose chunk claims 2 GiB", [&b"\x89PNG\r\n\x1a\n"[..], &[0x7F, 0xFF, 0xFF, 0xFF], b"IHDR"].concat(), broken),
+        ("a script that begins like a picture", b"GIF89a/*\0\0*/=alert(1);//".to_vec(), broken),
+        ("a JPEG that is cut off", b"\xFF\xD8\xFF\xE0\0\x10JFIF\0".to_vec(), broken),
+        ("a JPEG of segments without length", b"\xFF\xD8\xFF\xE1\0\0\xFF\xE1\0\0".to_vec(), broken),
+        ("a WebP that claims 4 GiB", b"RIFF\xFF\xFF\xFF\xFFWEBPVP8 \xFF\xFF\xFF\xFF".to_vec(), broken),
+        ("a photo that is cut off", half_a_photo(), broken),
+        ("a photo of a format that is not taken apart", film(b"heic\0\0\0\0mif1heic", &place), opaque),
+        ("a film that says where it was taken", film(b"isom\0\0\0\0isom", &[&atom(b"mvhd", &[0; 100])[..], &place].concat()), "video/mp4"),
+        (
+            "a film of a camera's own format",
+            film(b"qt  \0\0\0\0qt  ", &[&atom(b"mvhd", &[0; 100])[..], &atom(b"meta", PLACE)].concat()),
+            binary,
+        ),
+        (
+            "a film that is cut off",
+            atom(b"ftyp", b"isom\0\0\0\0isom").into_iter().chain(*b"\0\0\x10\0moov").chain(place.clone()).collect(),
+            broken,
+        ),
         ("PDF", b"%PDF-1.7\n1 0 obj<</OpenAction<</S/JavaScript/JS(app.alert(1))>>>>".to_vec(), "application/pdf"),
     ]
 }
 
 fn does_nothing(server: &Server, token: &str, bytes: &[u8], expected: &str) -> Result<String> {
+    if !expected.contains('/') {
+        let refused = bring(server, token, "x.html", bytes)?;
+        ensure!(
+            refused.status() == 400 && refused.json()?["error"]["data"]["reason"] == expected,
+            "{}: {}",
+            refused.status(),
+            refused.text()
+        );
+        nothing_is_left(server)?;
+        return Ok(String::new());
+    }
     let answer = brought(server, token, "x.html", bytes)?;
     ensure!(answer["type"] == expected, "it is {answer}");
     let file = http::get(server.http(), url(&answer)?)?;
@@ -112,10 +151,15 @@ fn does_nothing(server: &Server, token: &str, bytes: &[u8], expected: &str) -> R
     ensure!(header("x-content-type-options") == "nosniff", "it may be sniffed: {:?}", file.head);
     let policy = header("content-security-policy");
     ensure!(policy.contains("sandbox") && policy.contains("default-src 'none'"), "the policy is {policy}");
-    let how = if expected.starts_with("image/") { "inline;" } else { "attachment;" };
+    let is_shown = expected.starts_with("image/") || expected.starts_with("video/");
+    let how = if is_shown { "inline;" } else { "attachment;" };
     ensure!(header("content-disposition").starts_with(how), "the disposition is {}", header("content-disposition"));
+    let has = |part: &[u8]| file.body.windows(part.len()).any(|window| window == part);
+    ensure!(!has(PLACE), "it says where it was taken");
     if expected.starts_with("image/") {
-        ensure!(!file.body.windows(SCRIPT.len()).any(|window| window == SCRIPT), "the script is still in it");
+        ensure!(!has(SCRIPT), "the script is still in it");
+    } else if bytes.windows(PLACE.len()).any(|window| window == PLACE) {
+        ensure!(file.body.len() == bytes.len() && file.body.ends_with(&[7; 40]), "its frames are elsewhere");
     } else {
         ensure!(file.body == bytes, "it is not what was brought");
     }

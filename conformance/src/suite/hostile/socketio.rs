@@ -57,6 +57,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     report.check("hostile Socket.IO: a client that never polls", || never_polls(&server, &token));
     report.check("hostile Socket.IO: answers that nobody fetches", || unread(&server, &token));
     report.check("hostile Socket.IO: what only a service may tell", || notify(&server, &token));
+    report.check("hostile Socket.IO: a guest who neither says a name nor answers", || silent_guest(&server));
     report.check("hostile Socket.IO: a flood of handshakes", || flood(&server, &token));
     report.check("hostile Socket.IO: the others did not notice", || {
         let latency = pair.stop()?;
@@ -450,7 +451,17 @@ fn unread(server: &Server, token: &str) -> Result<String> {
     Ok(format!("memory from {} to {}", mib(before), mib(after)))
 }
 
-/// Sessions that nobody signs in on are bounded for each address, and go by themselves; who is signed in does not mind.
+/// A guest without a name, over WebSocket, who does not answer a ping.
+fn silent_guest(server: &Server) -> Result<String> {
+    let start = Instant::now();
+    let mut client = websocket(server, "EIO=4&transport=websocket&conference=demo")?;
+    client.send_text("40")?;
+    ends(&client)?;
+    ensure!(start.elapsed() >= HEARTBEAT, "it ended after {:?}", start.elapsed());
+    Ok(format!("ended after {:.1} s", start.elapsed().as_secs_f64()))
+}
+
+/// Sessions that nobody signs in on are bounded for each address, and go by themselves; who is signed in or comes in by other ways does not mind.
 fn flood(server: &Server, token: &str) -> Result<String> {
     let mut signed_in = Client::sign_in(server.http(), token)?;
     let (mut opened, mut refusals) = (0, 0);
@@ -461,7 +472,8 @@ fn flood(server: &Server, token: &str) -> Result<String> {
         }
     }
     // While they come, some of the first have gone.
-    ensure!(opened > 0, "none was opened");
+    ensure!(opened > 0 && refusals > 0, "{opened} opened, {refusals} refused");
+    Client::sign_in(server.http(), token).context("nobody of the address gets in by other ways")?.close()?;
     signed_in.call_ok("session.list", &json!({})).context("one who is signed in is locked out")?;
     let deadline = Instant::now() + GONE_WITHIN;
     while Poller::sign_in(server.http(), token).is_err() {
