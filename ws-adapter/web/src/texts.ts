@@ -29,6 +29,16 @@ export const t = {
     demo: "A demo: pick any name and password, nothing leaves this machine.",
     ended: "You are signed out.",
     endedElsewhere: "This session was closed from another device.",
+    offered: {
+      title: "Sign in by this link?",
+      as: (name: string) => `Continue as ${name}?`,
+      other: "Sign in as somebody else?",
+      asking: "Looking up whose link this is…",
+      whose: (name: string, user: string) => `The link signs you in as ${name} (@${user}). Go on only if that is you: what you write will be theirs.`,
+      now: (name: string, user: string) => `You are signed in as ${name} (@${user}).`,
+      yes: (name: string) => `Continue as ${name}`,
+      yesUnknown: "Continue",
+    },
   },
 
   nav: { label: "Main", chats: "Chats", people: "People", search: "Search", you: "You" },
