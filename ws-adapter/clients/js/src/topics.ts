@@ -79,13 +79,18 @@ export class Topic extends Store<TopicSnapshot> {
    * the promise learns of a failure from the client's `warning`.
    *
    * With `store` it is kept for who comes later, and the promise resolves when the server has it. When an answer is lost with its
-   * connection, it is sent again and may be stored twice: such messages have no id. Without, it resolves when it is on its way, and is lost
-   * with a connection that breaks just then.
+   * connection, it is sent again and may be stored twice: such messages have no id. Without, it resolves when it is on its way, and rejects with
+   * a connection that breaks just then: whether it arrived is not known.
    *
-   * @throws HallwayError by the promise: `outbox_full`, `signed_out`, `offline` (the client was closed), or the server's reason
+   * @throws HallwayError by the promise: `outbox_full`, `signed_out`, `offline` (the client was closed), `disconnected`, or the server's reason
    */
   send(action: string, payload: unknown, store = false): Promise<void> {
     return this.socket.send({ store, action, topic: this.name, payload });
+  }
+
+  /** @internal Subscribed, or refused. */
+  get isAnswered(): boolean {
+    return this.now.connected || this.now.error !== undefined;
   }
 
   /** @internal */
@@ -219,12 +224,13 @@ class TopicSocket {
     while (!this.storing && !this.pauseTimer && this.client.state.status === "online") {
       const [next] = this.waiting;
       if (!next) return;
-      // Over the session it is answered. What is not stored goes where the topic is listened to, so that one hears oneself.
-      if (next.frame.store || !this.topics.has(next.frame.topic)) return void this.transmit(next);
-      if (!this.ready) return;
+      const { frame } = next;
+      const held = this.topics.get(frame.topic)?.topic;
+      if (frame.store || !held) return void this.transmit(next);
+      // One hears oneself, and so waits until one listens. All goes over the session, so that the order holds.
+      if (!held.isAnswered) return;
       this.waiting.shift();
-      this.socket?.send(JSON.stringify(next.frame));
-      next.resolve();
+      this.client.call("topic.transmit", frame).then(() => next.resolve(), next.reject);
     }
   }
 
@@ -313,12 +319,12 @@ class TopicSocket {
     this.ready = true;
     this.attempt = 0;
     for (const topic of this.topics.keys()) this.say("subscribe", topic);
-    this.pump();
   }
 
   private receive(text: string): void {
     const message = JSON.parse(text) as TopicMessage;
     this.topics.get(message.topic)?.topic.take(message, text);
+    this.pump();
   }
 
   private lost(error?: HallwayError): void {
