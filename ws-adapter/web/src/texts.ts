@@ -237,7 +237,7 @@ export const t = {
     appearance: "Appearance",
     theme: { system: "As the system", light: "Light", dark: "Dark" },
     sessions: "Your sessions",
-    sessionsHint: "Everywhere that you are signed in now.",
+    sessionsHint: "Everywhere that you are signed in now. Where you close a session, you have to sign in again.",
     thisOne: "this one",
     since: (when: string) => `since ${when}`,
     close: "Close",
