@@ -72,13 +72,59 @@ export async function search(ann) {
 
 /** What organisers send to people: a link with a token, or with an invitation. */
 export async function links(server, browser) {
-  await check("a link with a token signs in, and the token leaves the address", async () => {
-    const { token } = await server.post("/api/login", { conference: "demo", uid: "bob", password: "bob-secret-1" });
+  const tokenOf = async (uid) => (await server.post("/api/login", { conference: "demo", uid, password: `${uid}-secret-1` })).token;
+  const isSomebody = (page, initials) => until(async () => (await page.locator(".rail-you .avatar").textContent()) === initials, `it is ${initials}`);
+
+  await check("a link with a token says as whom, signs in when that is agreed to, and the token leaves the address at once", async () => {
+    const token = await tokenOf("bob");
     const page = await browser.person("by token");
     await page.goto(`${server.url}/#token=${token}`);
-    await page.getByRole("link", { name: /^Lobby/ }).waitFor();
+    const asked = page.getByRole("dialog", { name: /^Continue as Bob/ });
+    await asked.waitFor();
     assert(!page.url().includes(token), `the address is ${page.url()}`);
-    await until(async () => (await page.locator(".rail-you .avatar").textContent()) === "BB", "it is bob");
+    await asked.getByText("(@bob)").waitFor();
+    await axe(page, "the question");
+    equal(await page.evaluate(() => localStorage.getItem("hallway-account")), null, "what is kept before anybody agreed");
+    await page.keyboard.press("Escape");
+    await asked.waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Sign in", exact: true }).waitFor();
+    // The app is open already: this loads no page.
+    await page.goto(`${server.url}/#token=${token}`);
+    await asked.waitFor();
+    assert(!page.url().includes(token), `the address is ${page.url()}`);
+    await asked.getByRole("button", { name: /^Continue as Bob/ }).click();
+    await page.getByRole("link", { name: /^Lobby/ }).waitFor();
+    await isSomebody(page, "BB");
+    await page.reload();
+    await isSomebody(page, "BB");
+    await page.context().close();
+  });
+
+  await check("a link with somebody else's token changes nothing unless that is agreed to", async () => {
+    const [mine, theirs] = [await tokenOf("ann"), await tokenOf("bob")];
+    const page = await browser.person("signed in already");
+    await logIn(page, server.url, "ann");
+    const before = await page.evaluate(() => localStorage.getItem("hallway-account"));
+    await page.goto(`${server.url}/#token=${theirs}`);
+    const asked = page.getByRole("dialog", { name: "Sign in as somebody else?" });
+    await asked.getByText("(@bob)").waitFor();
+    await asked.getByText(/You are signed in as .*\(@ann\)/).waitFor();
+    assert(!page.url().includes(theirs), `the address is ${page.url()}`);
+    await axe(page, "the question to who is signed in");
+    await asked.getByRole("button", { name: "Cancel" }).click();
+    await asked.waitFor({ state: "detached" });
+    equal(await page.evaluate(() => localStorage.getItem("hallway-account")), before, "who is signed in");
+    await page.reload();
+    await isSomebody(page, "AA");
+    await page.goto(`${server.url}/#token=hw_wrong`);
+    await asked.getByText("This link or token is not valid (any more).").waitFor();
+    await asked.getByRole("button", { name: "Close" }).click();
+    await isSomebody(page, "AA");
+    await page.goto(`${server.url}/#token=${mine}`);
+    await until(async () => (await page.evaluate(() => localStorage.getItem("hallway-account"))).includes(mine), "one's own is taken without a question");
+    await page.goto(`${server.url}/#token=${theirs}`);
+    await asked.getByRole("button", { name: /^Continue as Bob/ }).click();
+    await isSomebody(page, "BB");
     await page.context().close();
   });
 

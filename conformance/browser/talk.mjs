@@ -93,11 +93,19 @@ export async function talk(server, browser, ann, bob) {
     await badge.waitFor();
     await chatRow(bob, "Lobby").getByLabel("you were mentioned").waitFor();
     await until(async () => (await bob.title()).startsWith("(2)"), "the title tells");
+    await bob.reload();
+    await badge.waitFor();
+    await chatRow(bob, "Lobby").getByLabel("you were mentioned").waitFor();
     await open(bob, "Lobby");
     await bob.locator(".new-line").waitFor();
     await bob.locator(".messages").evaluate((list) => list.scrollTo(0, list.scrollHeight));
     await bob.getByRole("link", { name: "Back to chats" }).click();
     await badge.waitFor({ state: "detached" });
+    // What was read is not told again at the next load.
+    const token = await bob.evaluate(() => JSON.parse(localStorage.getItem("hallway-account")).token);
+    const ask = async (method, params) => (await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token)).result;
+    const newest = (await ask("conversation.history", { conversation: "inbox", limit: 1 })).events[0].seq;
+    await until(async () => (await ask("conversation.read", { conversation: "inbox", seq: 0 })).seq >= newest, "the notice is seen");
   });
 
   await check("direct chat – opened from the people, with presence and read receipts", async () => {

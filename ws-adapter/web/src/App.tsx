@@ -1,6 +1,6 @@
 // The app: signing in, or the three panes (where one is, a list, what is open) around the chat.
 import { Component, useEffect, useMemo, useState, type ReactNode } from "react";
-import { account, fromFragment } from "./chat/account";
+import { account, fromFragment, offer } from "./chat/account";
 import { Chat } from "./chat/chat";
 import { learnAbout, learnFeatures } from "./chat/server";
 import { useSignal, useStore } from "./chat/signal";
@@ -15,6 +15,7 @@ import { ChatsPane, inOrder } from "./views/ChatsPane";
 import { ConversationPlace } from "./views/ConversationView";
 import { Jump } from "./views/Jump";
 import { useKeys } from "./views/keys";
+import { Offered } from "./views/Offered";
 import { PeoplePane } from "./views/PeoplePane";
 import { PersonView } from "./views/Person";
 import { SearchPane } from "./views/SearchPane";
@@ -24,12 +25,23 @@ import { You } from "./views/You";
 
 export function App() {
   const signedIn = useSignal(account);
-  const [brought] = useState(fromFragment);
+  const offered = useSignal(offer);
+  const [brought, setBrought] = useState(fromFragment);
   const [unreachable, setUnreachable] = useState(false);
   useEffect(() => void learnAbout(() => setUnreachable(true)), []);
+  // A link that is followed where the app is open already loads no page.
+  useEffect(() => {
+    const look = () => {
+      const found = fromFragment();
+      if (found.invite) setBrought(found);
+    };
+    addEventListener("hashchange", look);
+    return () => removeEventListener("hashchange", look);
+  }, []);
   return (
     <Fallback>
-      {signedIn ? <SignedIn key={signedIn.token} /> : <SignIn invite={brought.invite} conference={brought.conference} unreachable={unreachable} />}
+      {signedIn ? <SignedIn key={signedIn.token} /> : <SignIn key={brought.invite} invite={brought.invite} conference={brought.conference} unreachable={unreachable} />}
+      {offered && <Offered key={offered.token} offered={offered} />}
       <Toaster />
     </Fallback>
   );

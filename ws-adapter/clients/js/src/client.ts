@@ -172,9 +172,10 @@ export class Hallway extends Emitter<ClientEvents> {
     clearTimeout(this.#readTimer);
     this.#connection.stop({ status: "idle" });
   }
-  /** Ends the connection and forgets what is kept of this user here, unsent messages included. */
+  /** Ends the session, its token too when the server can be reached at once, and forgets what is kept of this user here, unsent messages included. */
   async signOut(): Promise<void> {
-    this.#connection.stop({ status: "signedOut", reason: "signed_out" });
+    this.#outbox.stop();
+    await this.#connection.signOut();
     this.#reset();
     this.conversations.clear();
     this.people.clear();
@@ -274,8 +275,9 @@ export class Hallway extends Emitter<ClientEvents> {
   async sessions(): Promise<Session[]> {
     return (await this.call("session.list", {})).sessions;
   }
-  async closeSession(session: string): Promise<void> {
-    await this.call("session.close", { session });
+  /** Closes one of one's own sessions; with `revoke` its token is good for nothing any more, and the device has to sign in again. */
+  closeSession(session: string, { revoke = false } = {}): Promise<void> {
+    return this.#connection.closeSession(session, revoke);
   }
 
   /** Uploads a file; its `url` goes into `attachments` of a message. */

@@ -48,10 +48,14 @@ export const HEARTBEAT_MS = 25_000;
 export const ANSWER_MS = 20_000;
 /** Opening a link and signing in. */
 export const OPEN_MS = 20_000;
+/** Signing out waits no longer for the server than this. */
+export const SIGN_OUT_MS = 2_000;
 /** After so many links in a row that did not open, every second one is tried by SSE. */
 export const WEBSOCKET_TRIES = 3;
 /** `session.close` from another session. */
 const CLOSED_BY_USER = 4001;
+const SIGNED_OUT: State = { status: "signedOut", reason: "signed_out" };
+const INVALID_PARAMS = -32602;
 /** Whether a refused sign-in stays refused however often it is tried. */
 const isFinal = ({ code, reason }: HallwayError): boolean => code === 1001 || code === 1003 || reason === "unknown_conference";
 
@@ -69,6 +73,8 @@ export class Connection extends Emitter<Events> {
   #seen = 0;
   #askedToWaitMs = 0;
   #refreshed = false;
+  /** Signing out: however the connection ends now, that is why. */
+  #leaving = false;
   /** Grows with every dial and stop, so that what was under way for an earlier one is recognised. */
   #era = 0;
 
@@ -92,8 +98,29 @@ export class Connection extends Emitter<Events> {
 
   /** Ends the connection and stays so. */
   stop(state: State): void {
-    this.#drop(new HallwayError(state.status === "signedOut" ? "signed_out" : "offline"));
-    this.#become(state);
+    const now = this.#leaving ? SIGNED_OUT : state;
+    this.#leaving = false;
+    this.#drop(new HallwayError(now.status === "signedOut" ? "signed_out" : "offline"));
+    this.#become(now);
+  }
+
+  /** Ends the session at the server, its token with it, as far as there is a connection; stays ended in any case. */
+  async signOut(): Promise<void> {
+    if (this.online && this.hello) {
+      this.#leaving = true;
+      await this.closeSession(this.hello.session, true, SIGN_OUT_MS).catch(() => {});
+      if (!this.#leaving) return;
+    }
+    this.stop(SIGNED_OUT);
+  }
+
+  /** Closes one of one's own sessions. `revoke`: its token is good for nothing any more; servers that do not know that only close it. */
+  async closeSession(session: string, revoke: boolean, answerMs = ANSWER_MS): Promise<void> {
+    const only = { session };
+    await this.call("session.close", revoke ? { session, revoke } : only, answerMs).catch((error: HallwayError) => {
+      if (error.code !== INVALID_PARAMS) throw error;
+      return this.call("session.close", only, answerMs);
+    });
   }
 
   /** Calls a method of the server. */
@@ -180,18 +207,18 @@ export class Connection extends Emitter<Events> {
 
   /** Signing in did not go well. */
   #refused(error: HallwayError): void {
-    if (error.code === 1001 && !this.#refreshed) {
+    if (error.code === 1001 && !this.#refreshed && !this.#leaving) {
       // The token may have run out: `getToken` is asked for a fresh one, once.
       this.#refreshed = true;
       void this.#dial();
-    } else if (isFinal(error)) {
+    } else if (isFinal(error) || this.#leaving) {
       this.#refreshed = false;
       this.stop({ status: "signedOut", reason: error.reason });
     } else this.#wait(error);
   }
 
   #closed({ code, error }: Closed): void {
-    if (code === CLOSED_BY_USER) this.stop({ status: "signedOut", reason: "session_closed" });
+    if (code === CLOSED_BY_USER || this.#leaving) this.stop({ status: "signedOut", reason: "session_closed" });
     else if (error) this.#refused(error);
     else this.#wait(new HallwayError("disconnected", "the connection broke"));
   }

@@ -67,6 +67,8 @@ export class Outbox extends Emitter<Events> {
   #lastAt = 0;
   #refusals = 0;
   #loaded: Promise<void> = Promise.resolve();
+  /** Older messages may still come out of the storage: newer ones must not overtake them. */
+  #loading = false;
 
   constructor(
     private readonly storage: HallwayStorage,
@@ -83,7 +85,15 @@ export class Outbox extends Emitter<Events> {
       for (const message of [...this.#messages.values()]) this.#forget(message, new HallwayError("signed_out"));
     this.#prefix = prefix;
     for (const message of this.#messages.values()) this.#keep(message);
-    return (this.#loaded = this.#load(prefix).catch(this.warn));
+    this.#loading = true;
+    const loaded = this.#load(prefix)
+      .catch(this.warn)
+      .then(() => {
+        if (this.#loaded !== loaded) return;
+        this.#loading = false;
+        this.#pumpAll();
+      });
+    return (this.#loaded = loaded);
   }
 
   async #load(prefix: string): Promise<void> {
@@ -97,7 +107,6 @@ export class Outbox extends Emitter<Events> {
       this.#lastAt = Math.max(this.#lastAt, message.at);
       this.#messages.set(message.id, message);
       this.emit("change", { message });
-      this.#pump(message.conversation);
     }
   }
 
@@ -141,7 +150,7 @@ export class Outbox extends Emitter<Events> {
   start(): void {
     this.#open = true;
     this.#refusals = 0;
-    void this.#loaded.then(() => new Set(this.list().map(({ conversation }) => conversation)).forEach((id) => this.#pump(id)));
+    this.#pumpAll();
   }
 
   /** Sends nothing until the next `start`. */
@@ -157,9 +166,13 @@ export class Outbox extends Emitter<Events> {
     if (this.#prefix) for (const key of await this.storage.keys(this.#prefix)) await this.storage.remove(key);
   }
 
+  #pumpAll(): void {
+    new Set(this.list().map(({ conversation }) => conversation)).forEach((id) => this.#pump(id));
+  }
+
   /** One message after the other, until there is none or one has to wait. */
   #pump(conversation: string): void {
-    if (!this.#open || this.#busy.has(conversation) || this.#timers.has(conversation)) return;
+    if (!this.#open || this.#loading || this.#busy.has(conversation) || this.#timers.has(conversation)) return;
     const message = this.list(conversation).find(({ state }) => state !== "failed");
     if (!message) return;
     this.#busy.add(conversation);

@@ -185,7 +185,7 @@ type Of = { conversation: string };
 export interface Methods {
   "session.hello": [{ token?: string; ticket?: string; conference?: string; device?: string }, Hello];
   "session.list": [Nothing, { sessions: Session[] }];
-  "session.close": [{ session: string }, Nothing];
+  "session.close": [{ session: string; revoke?: boolean }, Nothing];
   "message.send": [Of & { id: string; text: string; reply_to?: number; mentions?: string[]; attachments?: string[] }, Placed];
   "message.edit": [Of & { seq: number; text: string }, Placed];
   "message.delete": [Of & { seq: number }, Placed];

@@ -132,10 +132,10 @@ export interface WebSocketSubscription {
   connectionId: string | undefined;
   connected: boolean;
   error: string | undefined;
-  /** Sends to all subscribers, and keeps it for who comes later. */
-  storeMessage: (action: string, payload: unknown) => void;
+  /** Sends to all subscribers, and keeps it for who comes later: resolves when the server has it, rejects with the reason. */
+  storeMessage: (action: string, payload: unknown) => Promise<void>;
   /** Sends to all subscribers. */
-  sendMessage: (action: string, payload: unknown) => void;
+  sendMessage: (action: string, payload: unknown) => Promise<void>;
 }
 
 /** Subscribes to a topic while it is mounted; `callback` gets each message, stored ones first. */

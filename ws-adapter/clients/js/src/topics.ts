@@ -52,8 +52,9 @@ const NOTHING: TopicSnapshot = {
   connected: false,
   error: undefined,
 };
-/** Frames that wait for a connection, per socket. */
-const MAX_WAITING = 100;
+/** Messages that wait for a connection or for their turn, per client. */
+export const MAX_WAITING = 100;
+const GIVEN_UP = new Set<string>(["offline", "signed_out"]);
 /** Stored messages that are known again when another connection is told them once more. */
 const MAX_KNOWN = 1_000;
 
@@ -73,9 +74,23 @@ export class Topic extends Store<TopicSnapshot> {
     super();
   }
 
-  /** Sends to all subscribers, oneself included. */
-  send(action: string, payload: unknown, store = false): void {
-    this.socket.send({ store, action, topic: this.name, payload });
+  /**
+   * Sends to all subscribers, oneself included; in the order of the calls, over pauses and broken connections. Who goes without looking at
+   * the promise learns of a failure from the client's `warning`.
+   *
+   * With `store` it is kept for who comes later, and the promise resolves when the server has it. When an answer is lost with its
+   * connection, it is sent again and may be stored twice: such messages have no id. Without, it resolves when it is on its way, and rejects with
+   * a connection that breaks just then: whether it arrived is not known.
+   *
+   * @throws HallwayError by the promise: `outbox_full`, `signed_out`, `offline` (the client was closed), `disconnected`, or the server's reason
+   */
+  send(action: string, payload: unknown, store = false): Promise<void> {
+    return this.socket.send({ store, action, topic: this.name, payload });
+  }
+
+  /** @internal Subscribed, or refused. */
+  get isAnswered(): boolean {
+    return this.now.connected || this.now.error !== undefined;
   }
 
   /** @internal */
@@ -139,21 +154,35 @@ interface Frame {
   payload: unknown;
 }
 
+interface Waiting {
+  frame: Frame;
+  resolve(): void;
+  reject(error: HallwayError): void;
+}
+
 class TopicSocket {
   private readonly topics = new Map<string, { topic: Topic; uses: number }>();
   private socket: WebSocketLike | undefined;
   /** There is a socket, or one is being opened. */
   private opening = false;
   private ready = false;
-  private waiting: Frame[] = [];
+  private waiting: Waiting[] = [];
+  /** A message is being stored, and what came after it waits. */
+  private storing = false;
+  private pauseTimer: ReturnType<typeof setTimeout> | undefined;
+  private refusals = 0;
   private attempt = 0;
   private era = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly client: Hallway) {
     client.on("state", ({ status }) => {
-      if (status === "online") this.start();
-      else if (status === "idle" || status === "paused" || status === "signedOut") this.close();
+      if (status === "online") {
+        this.start();
+        this.pump();
+      } else if (status === "idle" || status === "paused" || status === "signedOut") this.close();
+      if (status === "idle") this.giveUp("offline");
+      if (status === "signedOut") this.giveUp("signed_out");
     });
   }
 
@@ -166,7 +195,7 @@ class TopicSocket {
     let used = this.topics.get(topic.name);
     if (!used) {
       this.topics.set(topic.name, (used = { topic, uses: 0 }));
-      if (this.ready) this.send({ store: false, action: "subscribe", topic: topic.name, payload: null });
+      if (this.ready) this.say("subscribe", topic.name);
       else this.start();
     }
     const { topic: shared } = used;
@@ -179,17 +208,76 @@ class TopicSocket {
     };
   }
 
-  send(frame: Frame): void {
-    if (this.ready) this.socket?.send(JSON.stringify(frame));
-    else if (this.waiting.length < MAX_WAITING) this.waiting.push(frame);
-    else throw new HallwayError("outbox_full", "too many messages wait for a connection");
+  send(frame: Frame): Promise<void> {
+    const sent = new Promise<void>((resolve, reject) => {
+      if (this.waiting.length < MAX_WAITING) this.waiting.push({ frame, resolve, reject });
+      else reject(new HallwayError("outbox_full", "too many messages wait for a connection"));
+    });
+    // What ends with the client is told by its state.
+    sent.catch((error: HallwayError) => GIVEN_UP.has(error.reason) || this.client.emit("warning", error));
+    this.pump();
+    return sent;
+  }
+
+  /** Sends what waits, in order, as far as there is a connection for it. */
+  private pump(): void {
+    while (!this.storing && !this.pauseTimer && this.client.state.status === "online") {
+      const [next] = this.waiting;
+      if (!next) return;
+      const { frame } = next;
+      const held = this.topics.get(frame.topic)?.topic;
+      if (frame.store || !held) return void this.transmit(next);
+      // One hears oneself, and so waits until one listens. All goes over the session, so that the order holds.
+      if (!held.isAnswered) return;
+      this.waiting.shift();
+      this.client.call("topic.transmit", frame).then(() => next.resolve(), next.reject);
+    }
+  }
+
+  private async transmit(next: Waiting): Promise<void> {
+    this.storing = true;
+    const done = (): void => void (this.waiting[0] === next && this.waiting.shift());
+    try {
+      await this.client.call("topic.transmit", next.frame);
+      this.refusals = 0;
+      done();
+      next.resolve();
+    } catch (reason) {
+      const error = reason as HallwayError;
+      if (!error.passing && error.code !== 1001) {
+        done();
+        next.reject(error);
+      } else if (this.client.state.status === "online") this.later(error);
+      // Otherwise the connection broke, and it goes out again with the next one.
+    }
+    this.storing = false;
+    this.pump();
+  }
+
+  private later({ retryAfterMs }: HallwayError): void {
+    this.pauseTimer = setTimeout(
+      () => {
+        this.pauseTimer = undefined;
+        this.pump();
+      },
+      backoff(this.refusals++, retryAfterMs),
+    );
+  }
+
+  private giveUp(reason: string): void {
+    for (const { reject } of this.waiting.splice(0)) reject(new HallwayError(reason));
+  }
+
+  private say(action: "subscribe" | "unsubscribe", topic: string): void {
+    this.socket?.send(JSON.stringify({ store: false, action, topic, payload: null }));
   }
 
   private leave(topic: Topic): void {
     this.topics.delete(topic.name);
-    if (this.ready) this.send({ store: false, action: "unsubscribe", topic: topic.name, payload: null });
+    if (this.ready) this.say("unsubscribe", topic.name);
     topic.lost();
     if (!this.topics.size) this.close();
+    this.pump();
   }
 
   private close(): void {
@@ -197,7 +285,6 @@ class TopicSocket {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.ready = false;
-    this.waiting = [];
     if (this.socket) this.socket.onclose = null;
     this.socket?.close();
     this.socket = undefined;
@@ -231,13 +318,13 @@ class TopicSocket {
   private opened(): void {
     this.ready = true;
     this.attempt = 0;
-    for (const topic of this.topics.keys()) this.send({ store: false, action: "subscribe", topic, payload: null });
-    for (const frame of this.waiting.splice(0)) this.send(frame);
+    for (const topic of this.topics.keys()) this.say("subscribe", topic);
   }
 
   private receive(text: string): void {
     const message = JSON.parse(text) as TopicMessage;
     this.topics.get(message.topic)?.topic.take(message, text);
+    this.pump();
   }
 
   private lost(error?: HallwayError): void {

@@ -138,6 +138,32 @@ test("a reload finds what waited, in order, and failures as failures", async () 
   expect(await storage.keys("")).toHaveLength(1);
 });
 
+test("what is said while older messages are still being read from a slow storage goes out after them", async () => {
+  const storage = memoryStorage();
+  const before = setUp(storage);
+  await before.outbox.identify("me|");
+  for (let number = 0; number < 3; number += 1) before.outbox.add("a", { text: `older ${number}` });
+  await settle();
+
+  const slow: HallwayStorage = {
+    ...storage,
+    get: async (key) => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return storage.get(key);
+    },
+  };
+  const { outbox, texts } = setUp(slow);
+  const loaded = outbox.identify("me|");
+  outbox.start();
+  await settle(150);
+  outbox.add("a", { text: "newer" });
+  await settle(50);
+  expect(texts()).toEqual([]);
+  await settle(1_000);
+  await loaded;
+  expect(texts()).toEqual(["older 0", "older 1", "older 2", "newer"]);
+});
+
 test("what is too old to be known to the server by its id waits for somebody to decide", async () => {
   const storage = memoryStorage();
   const before = setUp(storage);

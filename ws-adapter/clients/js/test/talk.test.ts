@@ -1,7 +1,10 @@
 /** Two people and what they see of each other. */
 
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { login, type Hallway, type MessageItem } from "hallway-client";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import WebSocket from "ws";
+import { HallwayError, login, type Hallway, type MessageItem, type WebSocketClass } from "hallway-client";
+import { Connection, SIGN_OUT_MS } from "../src/connection.js";
+import { Proxy } from "./proxy.js";
 import { PASSWORD, Server } from "./server.js";
 import { until } from "./until.js";
 
@@ -211,4 +214,52 @@ test("a session closed from another one is signed out", async () => {
   await erin.closeSession(session).catch(() => {});
   await until("it is signed out", () => erin.state.status === "signedOut");
   expect(erin.state).toMatchObject({ reason: "session_closed" });
+});
+
+test("signing out ends the session at the server, and is no session closed from elsewhere", async () => {
+  const account = await server.account("wanda");
+  const calls: string[] = [];
+  class Watched extends WebSocket {
+    override send(data: string): void {
+      calls.push(data);
+      super.send(data);
+    }
+  }
+  const [here, elsewhere] = [
+    server.client(account, { WebSocket: Watched as unknown as WebSocketClass }).connect(),
+    server.client(await login({ url: server.url, conference: "demo", uid: "wanda", password: PASSWORD })).connect(),
+  ];
+  await Promise.all([here.whenSynced(), elsewhere.whenSynced()]);
+  const states: unknown[] = [];
+  here.on("state", (state) => states.push(state));
+  const session = here.me?.session;
+  await here.signOut();
+  expect(states).toEqual([{ status: "signedOut", reason: "signed_out" }]);
+  expect(JSON.parse(calls.at(-1) ?? "")).toMatchObject({ method: "session.close", params: { session, revoke: true } });
+  await until("only the other session is left", async () => (await elsewhere.sessions()).every(({ current }) => current));
+  expect(elsewhere.state.status).toBe("online");
+});
+
+test("signing out waits for a server that does not answer only so long", async () => {
+  const proxy = await Proxy.start(server.port);
+  const client = server.client(await server.account("xenia"), proxy.through).connect();
+  await client.whenSynced();
+  proxy.freeze();
+  const began = Date.now();
+  await client.signOut();
+  expect(Date.now() - began).toBeLessThan(SIGN_OUT_MS + 1_000);
+  expect(client.state).toEqual({ status: "signedOut", reason: "signed_out" });
+  proxy.stop();
+});
+
+test("a server that does not know how to revoke closes the session all the same", async () => {
+  const yves = await server.person("yves");
+  const other = server.client(await login({ url: server.url, conference: "demo", uid: "yves", password: PASSWORD })).connect();
+  await other.whenSynced();
+  const refusing = vi.spyOn(Connection.prototype, "call");
+  refusing.mockImplementationOnce(async () => Promise.reject(new HallwayError("invalid_params", "unknown field", -32602)));
+  await yves.closeSession(other.me?.session ?? "", { revoke: true });
+  await until("the other one is signed out", () => other.state.status === "signedOut");
+  expect(refusing.mock.calls.map(([method, params]) => [method, Object.keys(params)])).toContainEqual(["session.close", ["session"]]);
+  refusing.mockRestore();
 });

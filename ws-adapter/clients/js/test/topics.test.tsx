@@ -5,7 +5,8 @@ import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { useState, type ReactNode } from "react";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { HallwayProvider, useWebSocketSubscribe } from "hallway-client/react";
-import { topicOf, useTopic, type TopicMessage, type TopicSnapshot } from "hallway-client/topics";
+import { HallwayError, type Hallway } from "hallway-client";
+import { MAX_WAITING, topicOf, useTopic, type Topic, type TopicMessage, type TopicSnapshot } from "hallway-client/topics";
 import { Proxy } from "./proxy.js";
 import { Server } from "./server.js";
 import { eventually } from "./page.js";
@@ -105,5 +106,58 @@ test("a topic is subscribed again after its connection broke, and tells what was
   cara.resume();
   await until("it is back with the client", () => topic.getSnapshot().connected);
   expect(heard).toHaveLength(2);
+  proxy.stop();
+});
+
+/** Somebody who sends over a line that can be cut, and somebody who hears it by another. */
+async function pair(uid: string, name: string): Promise<{ proxy: Proxy; client: Hallway; topic: Topic; heard: string[] }> {
+  const proxy = await Proxy.start(server.port);
+  const client = server.client(await server.account(uid), proxy.through).connect();
+  const other = await server.person(`${uid}-hears`);
+  await client.whenSynced();
+  const heard: string[] = [];
+  const there = topicOf(other, name);
+  useTopic(other, there, ({ payload }) => heard.push(String(payload)));
+  await until("the other one is there", () => there.getSnapshot().connected);
+  return { proxy, client, topic: topicOf(client, name), heard };
+}
+
+test("what is sent while the client is paused goes out in order when it is back, stored or not", async () => {
+  const { proxy, client, topic, heard } = await pair("dora", "exchange/board:paused");
+  useTopic(client, topic, () => {});
+  await until("it is connected", () => topic.getSnapshot().connected);
+  client.pause();
+  const sent = [1, 2, 3, 4].map((number) => topic.send("draw", `line ${number}`, number % 2 === 1));
+  client.resume();
+  await Promise.all(sent);
+  await until("all are heard", () => heard.length === 4);
+  expect(heard).toEqual(["line 1", "line 2", "line 3", "line 4"]);
+  proxy.stop();
+});
+
+test("a stored message that was written to a dead connection is sent again", async () => {
+  const { proxy, client, topic, heard } = await pair("emil", "exchange/board:dead");
+  proxy.freeze();
+  const states: string[] = [];
+  client.on("state", ({ status }) => states.push(status));
+  const stored = Promise.all([topic.send("draw", "one", true), topic.send("draw", "two", true)]);
+  proxy.cut();
+  await stored;
+  expect(states).toContain("waiting");
+  await until("both are heard", () => heard.length === 2);
+  expect(heard).toEqual(["one", "two"]);
+  proxy.stop();
+});
+
+test("what is refused, too much or given up is told by the promise", async () => {
+  const { proxy, client, topic, heard } = await pair("fred", "exchange/board:refused");
+  await expect(topic.send("draw", "x".repeat(100_000), true)).rejects.toBeInstanceOf(HallwayError);
+  await topic.send("draw", "small", true);
+  await until("the next one is heard", () => heard.length === 1);
+  client.pause();
+  const waiting = Array.from({ length: MAX_WAITING }, (_, number) => topic.send("draw", number, true));
+  await expect(topic.send("draw", "too many", true)).rejects.toMatchObject({ reason: "outbox_full" });
+  await client.signOut();
+  for (const one of waiting) await expect(one).rejects.toMatchObject({ reason: "signed_out" });
   proxy.stop();
 });

@@ -1,5 +1,5 @@
 // Who is signed in here, kept over reloads.
-import { HallwayError, login, register, type SignedIn } from "hallway-client";
+import { createClient, HallwayError, login, memoryStorage, register, type SignedIn } from "hallway-client";
 import { forgetDrafts } from "./drafts";
 import { Signal } from "./signal";
 
@@ -61,13 +61,44 @@ export async function makeAccount(wanted: Wanted): Promise<void> {
   enter(await register({ ...here, ...wanted }));
 }
 
+/** A token that a link brought. Anybody can send such a link: it signs in once somebody has seen as whom and agreed. */
+export type Offer = Pick<SignedIn, "token"> & Partial<Pick<SignedIn, "conference">>;
+export type Who = Pick<SignedIn, "user" | "name" | "conference">;
+
+export const offer = new Signal<Offer | null>(null);
+
+/** Who is signed in here, as far as is known. */
+export const signedIn = (): Account | null => account.get() && (kept() ?? account.get());
+
+/** Asks the server whose token it is, and keeps nothing of it; answers how to stop asking. */
+export function learnWhose({ token, conference }: Offer, known: (who: Who) => void, refused: (reason: string) => void): () => void {
+  const client = createClient({ ...here, token, ...(conference && { conference }), storage: memoryStorage(), follow: "opened" });
+  client.on("hello", ({ user, name, conference }) => {
+    client.close();
+    known({ user, name, conference });
+  });
+  client.on("state", (state) => state.status === "signedOut" && refused(state.reason));
+  client.connect();
+  return () => client.close();
+}
+
+/** Signs in by a link's token. */
+export function accept({ token }: Offer, who: Who): void {
+  const before = signedIn();
+  if (before && !isSame(before, who)) forgetDrafts();
+  offer.set(null);
+  enter({ token, ...who });
+}
+
+export const isSame = (one: Account | null, { user, conference }: Who): boolean => one?.user === user && one.conference === conference;
+
 /** What a link's fragment brings: `#token=…`, or `#invite=…&conference=…`. Taken out of the address at once, so that it is not passed on. */
 export function fromFragment(): { invite?: string; conference?: string } {
   const given = new URLSearchParams(location.hash.replace(/^#\/?\??/, ""));
   const [token, invite, conference] = ["token", "invite", "conference"].map((name) => given.get(name) ?? undefined);
   if (!token && !invite) return {};
   history.replaceState(null, "", location.pathname);
-  if (token) enter({ token, ...(conference && { conference }) });
+  if (token) offer.set({ token, ...(conference && { conference }) });
   return { ...(invite && { invite }), ...(conference && { conference }) };
 }
 

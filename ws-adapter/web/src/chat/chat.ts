@@ -8,6 +8,8 @@ const PARTNERS = 50;
 /** So many of the messages of so long are read out. */
 const HEARD = 3;
 const HEAR_MS = 300;
+/** What was seen of the notices is told at most once in so long. */
+const SEEN_MS = 500;
 
 export class Chat {
   readonly client: Hallway;
@@ -21,6 +23,9 @@ export class Chat {
   /** What others lately wrote where one looks: for screen readers. */
   readonly heard = new Signal<readonly ChatMessage[]>([]);
   private hearing: ChatMessage[] | null = null;
+  /** The newest notice, how far they were said to be seen, and the first mention in each conversation where it is still to be read. */
+  private readonly notices = { newest: 0, seen: 0, mentions: new Map<string, number>() };
+  private telling: ReturnType<typeof setTimeout> | undefined;
   /** The server said that it restarts. */
   readonly draining = new Signal(false);
   private looking: { conversation: string; atEnd: boolean } | null = null;
@@ -47,11 +52,25 @@ export class Chat {
         this.me.set({ user, name, role });
         complete({ user, name, conference });
       }),
-      client.on("synced", () => void this.refresh()),
+      client.on("synced", () => {
+        this.clearMentions();
+        this.tellSeen();
+        void this.refresh();
+      }),
+      client.on("resync", () => {
+        Object.assign(this.notices, { newest: 0, seen: 0 });
+        this.notices.mentions.clear();
+      }),
       client.on("outgoing", () => this.countWaiting()),
-      client.on("notice", ({ reason, conversation }) => {
+      client.on("notice", ({ reason, conversation, seq = 0 }) => {
         if (reason === "draining") this.draining.set(true);
-        if (reason === "mention" && conversation) this.mark(conversation, true);
+        const { notices } = this;
+        notices.newest = Math.max(notices.newest, seq);
+        if (reason === "mention" && conversation) {
+          if (!notices.mentions.has(conversation)) notices.mentions.set(conversation, seq);
+          this.mark(conversation, true);
+        }
+        this.tellSeen();
       }),
       client.on("message", (message) => {
         if (message.from !== this.me.get().user && this.looking?.conversation === message.conversation) this.hear(message);
@@ -103,6 +122,7 @@ export class Chat {
 
   close(): void {
     for (const off of this.offs) off();
+    clearTimeout(this.telling);
     this.client.close();
   }
 
@@ -122,7 +142,32 @@ export class Chat {
   }
 
   private clearMentions(): void {
-    for (const conversation of this.mentioned.get()) if (!this.client.conversations.get(conversation)?.unread) this.mark(conversation, false);
+    const { conversations } = this.client;
+    if (!conversations.getSnapshot().ready) return;
+    for (const conversation of this.mentioned.get()) {
+      if (conversations.get(conversation)?.unread) continue;
+      this.mark(conversation, false);
+      this.notices.mentions.delete(conversation);
+      this.tellSeen();
+    }
+  }
+
+  /** Notices that need nothing more are not told again at the next load: all before the first mention or invitation that is still open. */
+  private tellSeen(): void {
+    this.telling ??= setTimeout(() => {
+      this.telling = undefined;
+      const { client, notices } = this;
+      if (this.state.get().status !== "online" || !client.conversations.getSnapshot().ready) return;
+      const open = [...notices.mentions.values(), ...client.conversations.getSnapshot().invitations.flatMap(({ seq }) => seq ?? [])];
+      const seen = Math.min(notices.newest, ...open.map((seq) => seq - 1));
+      if (seen <= notices.seen) return;
+      const before = notices.seen;
+      notices.seen = seen;
+      client.noticesSeen(seen).catch(() => {
+        // The next connecting tells it.
+        if (notices.seen === seen) notices.seen = before;
+      });
+    }, SEEN_MS);
   }
 
   /** After each connecting: presence is told when it changes, and changes were missed. */

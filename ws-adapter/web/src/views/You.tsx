@@ -155,7 +155,7 @@ function Sessions() {
               <span className="name">{device ?? protocol} {current && <span className="tag">{t.you.thisOne}</span>}</span>
               <span className="faint">{protocol} · {t.you.since(shortTime(since, now))}</span>
             </span>
-            {!current && <button className="button" aria-label={t.you.closeNamed(device ?? protocol)} onClick={() => client.closeSession(session).then(load, complain)}>{t.you.close}</button>}
+            {!current && <button className="button" aria-label={t.you.closeNamed(device ?? protocol)} onClick={() => client.closeSession(session, { revoke: true }).then(load, complain)}>{t.you.close}</button>}
           </li>
         ))}
       </ul>
