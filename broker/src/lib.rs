@@ -5,7 +5,7 @@
 //! 1. the words: [`ids`], [`model`], [`command`] (what can be asked), [`reject`] (why it is refused), [`limits`], [`policy`];
 //! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
 //! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`], [`tree`], [`shares`];
-//! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`sessions`], [`reader`] (queries),
+//! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`rates`], [`sessions`], [`reader`] (queries),
 //!    [`gatherings`] (who is at a topic);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`],

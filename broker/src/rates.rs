@@ -9,15 +9,18 @@ use crate::ids::{ConfNo, Uid};
 /// Users whose rate is remembered without a connection that uses it.
 const REMEMBERED: usize = 10_000;
 
+/// By user.
+type Remembered = Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>;
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Rates {
-    of: Mutex<Generations<(ConfNo, Uid), Arc<Mutex<Rate>>>>,
+    of: Mutex<Remembered>,
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { of: Mutex::new(Generations::new(REMEMBERED)) }
+        Self { of: Mutex::new(Remembered::new(REMEMBERED)) }
     }
 }
 

@@ -308,8 +308,9 @@ fn websocket(server: &Server, query: &str) -> Result<Client> {
 fn ends(client: &Client) -> Result<()> {
     let mut stream = client.stream();
     stream.set_read_timeout(Some(GONE_WITHIN))?;
-    let mut chunk = [0; 4096];
+    let (mut chunk, start) = ([0; 4096], Instant::now());
     loop {
+        ensure!(start.elapsed() < GONE_WITHIN, "it goes on after {GONE_WITHIN:?}");
         match stream.read(&mut chunk) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
