@@ -13,7 +13,7 @@ use crate::apply::apply;
 use crate::command::{Action, Command};
 use crate::keys;
 use crate::log::{Log, LogError, Lsn};
-use crate::model::Body;
+use crate::model::Event;
 use crate::queue::{Answer, BATCH_COMMANDS, ReplyTo, Submission};
 use crate::reader::Reader;
 use crate::recent::{Published, Recent};
@@ -330,31 +330,15 @@ impl ApplyStage {
         Ok(Committed { answers, events, made })
     }
 
-    /// Puts the new events among the recent ones, and tombstones in the place of what was taken back.
+    /// Puts the new events among the recent ones, and what the store has now in the place of what was taken back.
     fn remember(&self, made: &mut Made) -> Vec<Arc<Published>> {
         let events: Vec<_> = made.events.drain(..).map(Published::new).collect();
         for event in &events {
             self.recent.push(Arc::clone(event));
         }
-        for (conf, pos) in &made.tombstones {
-            self.recent.replace(*conf, *pos, tombstone);
+        for (conf, entry) in made.tombstones.drain(..) {
+            self.recent.replace(conf, entry.pos, |before| Published::new(Event { entry, ..(*before.event).clone() }));
         }
         events
     }
-}
-
-/// The event without its text.
-fn tombstone(event: &Published) -> Option<Arc<Published>> {
-    let mut event = (*event.event).clone();
-    match &mut event.entry.body {
-        Body::Message(message) => {
-            message.text = "".into();
-            message.mentions.clear();
-            message.attachments.clear();
-            message.deleted.get_or_insert(0);
-        }
-        Body::Edit { text, .. } => *text = "".into(),
-        _ => return None,
-    }
-    Some(Published::new(event))
 }

@@ -134,15 +134,14 @@ impl Recent {
     }
 
     /// Replaces the event at `pos` by what it has become, so that a text that was taken back is not told again.
-    pub fn replace(&self, conf: ConfNo, pos: u64, with: impl FnOnce(&Published) -> Option<Arc<Published>>) {
+    pub fn replace(&self, conf: ConfNo, pos: u64, with: impl FnOnce(&Published) -> Arc<Published>) {
         let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
         let Some(line) = lines.get_mut(&conf) else { return };
         let Some(first) = line.events.front().map(|event| event.pos()) else { return };
         let index = pos.checked_sub(first).and_then(|index| usize::try_from(index).ok());
         let Some(slot) = index.and_then(|index| line.events.get_mut(index)) else { return };
-        if let Some(event) = with(slot) {
-            line.bytes = line.bytes + event.bytes() - slot.bytes();
-            *slot = event;
-        }
+        let event = with(slot);
+        line.bytes = line.bytes + event.bytes() - slot.bytes();
+        *slot = event;
     }
 }

@@ -118,8 +118,8 @@ pub struct Made {
     pub signals: Vec<Telling>,
     /// Accounts whose sessions must look again whether they are still good.
     pub revoked: Vec<(ConfNo, Uid)>,
-    /// Deleted messages and edited-away texts: their copies in memory must go.
-    pub tombstones: Vec<(ConfNo, u64)>,
+    /// What deleted messages, their edits and the words of the erased have become: their copies in memory, too.
+    pub tombstones: Vec<(ConfNo, Entry)>,
 }
 
 /// The state as the commands of one batch see it.

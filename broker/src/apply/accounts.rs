@@ -273,7 +273,7 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
                     Body::Publication(publication) | Body::Stored(publication) => *publication = topics::buried(publication),
                     _ => {}
                 }
-                view.made.tombstones.push((conf, entry.pos));
+                view.made.tombstones.push((conf, entry.clone()));
                 view.put_entry(&found, seq, &entry);
             }
         }

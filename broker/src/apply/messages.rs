@@ -287,11 +287,11 @@ pub(super) fn bury(view: &mut View<'_>, ask: Ask<'_>, found: &Found, seq: u64, m
             if let Body::Edit { text, .. } = &mut edited.body {
                 *text = "".into();
             }
-            view.made.tombstones.push((found.conf, edited.pos));
+            view.made.tombstones.push((found.conf, edited.clone()));
             view.put_entry(found, edit, &edited);
         }
     }
-    view.made.tombstones.push((found.conf, entry.pos));
+    view.made.tombstones.push((found.conf, entry.clone()));
     view.put_entry(found, seq, &entry);
     Ok(())
 }

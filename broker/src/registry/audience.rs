@@ -147,7 +147,7 @@ mod tests {
         let reader = Reader::new(Arc::new(MemoryStore::new().open().unwrap()), Arc::default(), [0; 16]);
         let slot = add(&mut registry, 1);
         let conference = ConferenceId::parse("demo").unwrap();
-        let who = Who { conf: ConfNo(1), conference, uid: uid("ann"), name: "N".into(), version: 0, expires_ms: u64::MAX };
+        let who = Who { conf: ConfNo(1), conference, uid: uid("ann"), name: "N".into(), version: 0, expires_ms: u64::MAX, token: None };
         registry.set_rights(slot, Arc::new(TopicRights::of(&[], reader, who, UserRole::Attendee, None)));
         for (name, stays) in [("conf/demo/topic/game", true), ("conf/demo/topic/exchange/text:nowhere", false)] {
             let (name, topic): (Arc<str>, _) = (name.into(), Topic::Gathering(ConfNo(1), name.into()));

@@ -109,8 +109,8 @@ impl Truth {
         for event in &made.events {
             self.add(lsn, event);
         }
-        for (conf, pos) in &made.tombstones {
-            let (conv, seq) = self.line[&conf.0][usize::try_from(*pos).unwrap() - 1];
+        for (conf, buried) in &made.tombstones {
+            let (conv, seq) = self.line[&conf.0][usize::try_from(buried.pos).unwrap() - 1];
             let said = self.said_mut(conf.0, conv, seq);
             if matches!(said.event.entry.body, Body::Message(_) | Body::Edit { .. }) {
                 said.versions.push((lsn, String::new()));

@@ -80,7 +80,7 @@ async fn webhook(said: Arc<Said>, clock: Arc<dyn Clock>, options: WebhookOptions
 fn rights(webhook: Arc<Webhook>) -> TopicRights {
     let reader = Reader::new(Arc::new(MemoryStore::new().open().unwrap()), Arc::default(), [0; 16]);
     let (conference, uid) = (ConferenceId::parse("demo").unwrap(), Uid::parse("ann").unwrap());
-    let who = Who { conf: ConfNo(1), conference, uid, name: "N".into(), version: 0, expires_ms: u64::MAX };
+    let who = Who { conf: ConfNo(1), conference, uid, name: "N".into(), version: 0, expires_ms: u64::MAX, token: None };
     TopicRights::of(&[], reader, who, UserRole::Attendee, Some(webhook))
 }
 
