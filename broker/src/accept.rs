@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -32,17 +32,15 @@ impl Listener for TcpListener {
     type Peer = SocketAddr;
 
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let (stream, peer) = ready!(self.poll_accept(context))?;
-        // One that has gone already is found out by its first read.
-        if let Err(error) = watch(&stream) {
-            tracing::debug!(%error, "a connection whose peer cannot be watched");
-        }
-        Poll::Ready(Ok((stream, peer)))
+        self.poll_accept(context)
     }
 }
 
-/// Has the system end the connection when its peer is gone.
-fn watch(stream: &TcpStream) -> io::Result<()> {
+/// Has the system end a connection when its peer is gone. Not for edges whose clients may sleep for as long as they have agreed to.
+///
+/// # Errors
+/// The system's; one that has gone already is found out by its first read, too.
+pub fn watch(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     sockopt::set_tcp_user_timeout(stream, u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX))?;
     sockopt::set_tcp_keepidle(stream, QUIET)?;
@@ -90,6 +88,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = std::future::poll_fn(|context| listener.poll_next(context)).await.unwrap();
+        watch(&stream).unwrap();
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), QUIET);
         #[cfg(target_os = "linux")]
