@@ -354,6 +354,7 @@ fn tombstone(event: &Published) -> Option<Arc<Published>> {
             message.deleted.get_or_insert(0);
         }
         Body::Edit { text, .. } => *text = "".into(),
+        Body::Publication(publication) | Body::Stored(publication) => *publication = Arc::new(publication.buried()),
         _ => return None,
     }
     Some(Published::new(event))
