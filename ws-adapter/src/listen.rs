@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hallway_broker::accept::accept;
+use hallway_broker::accept::{accept, watch};
 use hallway_broker::edges::{InWebSocket, SignIns};
 use hallway_broker::hub::Hub;
 use hallway_broker::peers::Peers;
@@ -148,6 +148,7 @@ fn hand_over(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> io::R
         return Ok(());
     }
     stream.set_nodelay(true)?;
+    watch(&stream)?;
     let stream = stream.into_std()?;
     let shared = Arc::clone(shared);
     let hub = Arc::clone(&shared.hub);

@@ -1,5 +1,5 @@
-//! Topics that the webhook let somebody subscribe to: what comes there is theirs until they leave. A yes is no longer good than its answer: it is
-//! asked about again, and ends with a no, or when nothing has been answered for a while.
+//! Topics that the webhook let somebody subscribe to: what comes there is theirs until they leave. A yes is
+//! asked about again when its answer is not good any more, and ends with a no, or when nothing has been answered for a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, files, items, messages, stored, topics};
+use super::{Applied, Ask, Stop, files, items, messages, stored};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
@@ -270,7 +270,7 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
             body => {
                 match body {
                     Body::Edit { text, .. } => *text = "".into(),
-                    Body::Publication(publication) | Body::Stored(publication) => *publication = topics::buried(publication),
+                    Body::Publication(publication) | Body::Stored(publication) => *publication = Arc::new(publication.buried()),
                     _ => {}
                 }
                 view.made.tombstones.push((conf, entry.clone()));

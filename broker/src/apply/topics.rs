@@ -4,7 +4,6 @@
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use super::{Applied, Ask, Author, Idempotency, Stop, added, packet_hash};
@@ -90,13 +89,6 @@ pub(super) fn topics(view: &mut View<'_>, ask: Ask<'_>) -> Result<Found, Stop> {
         Some(found) => Ok(found),
         None => Ok(view.add_conversation(ask.conf, &id, Kind::Topics, String::new())?),
     }
-}
-
-/// What is left of a publication whose author is erased: of no use to anybody from now on, so that it is not given.
-pub(super) fn buried(publication: &Publication) -> Arc<Publication> {
-    let Publication { realm, topic, qos, .. } = publication;
-    let (realm, topic, qos) = (*realm, Arc::clone(topic), *qos);
-    Arc::new(Publication { realm, topic, payload: Bytes::new(), qos, retain: false, expires_ms: 0, properties: None })
 }
 
 /// One bounded step of forgetting what is older than sessions may come back to. The last one stays, since the log goes on from it.

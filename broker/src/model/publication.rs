@@ -62,6 +62,14 @@ impl Publication {
         self.expires_ms <= now_ms
     }
 
+    /// What is left of it when its author is erased: of no use to anybody from then on, so that it is not given.
+    #[must_use]
+    pub fn buried(&self) -> Self {
+        let Self { realm, topic, qos, .. } = self;
+        let topic = Arc::clone(topic);
+        Self { realm: *realm, topic, payload: Bytes::new(), qos: *qos, retain: false, expires_ms: 0, properties: None }
+    }
+
     /// Bytes that it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -316,6 +316,8 @@ export const t = {
       bad_ticket: "This link is not valid (any more).",
       files_full: "You have stored as much as you may. Delete messages with files first.",
       too_many_uploads: "Too many files at once. Try again in a moment.",
+      broken_media: "That picture or film is not whole. Try to export it again.",
+      not_strippable: "Pictures of this kind tell where they were taken. Send it as JPEG, PNG or WebP.",
       unknown_file: "This file is no longer there.",
     } as Record<string, string>,
   },

@@ -28,6 +28,7 @@ pub fn run(report: &mut Report) {
     report.check("sessions: shares of members that die", || story_with(Options::new().without_rates(), dead_members));
     report.check("sessions: presence by name and by wildcard", || story(presence));
     report.check("sessions: expired while away", || story(expired));
+    report.check("sessions: what an erased person said on a topic", || story(erased));
     report.check("sessions: topic aliases towards the client", || story(aliases));
 }
 
@@ -307,4 +308,23 @@ fn presence(server: &Server) -> Result<String> {
     let ids = heard[0].properties.iter().filter(|(id, _)| *id == SUBSCRIPTION_ID).count();
     ensure!(ids == 2, "{ids} identifiers in {heard:?}");
     Ok("once, with both identifiers".into())
+}
+
+/// What somebody said on a topic before they were erased is not given to a session that comes back.
+fn erased(server: &Server) -> Result<String> {
+    load::token(server, "bob")?;
+    let kept = hello(Version::V5, "bob", "device", true);
+    let (mut bob, _) = connect(server, &kept)?;
+    bob.subscribe("conf/demo/topic/#", 1)?;
+    bob.leave(0, &Vec::new())?;
+    let (mut yara, mut alice) = (load::join(server, "yara")?, load::join(server, "alice")?);
+    yara.call_ok("topic.transmit", &json!({"topic": "game", "action": "say", "payload": "what yara said", "store": true}))?;
+    yara.call_ok("people.erase", &json!({}))?;
+    alice.call_ok("topic.transmit", &json!({"topic": "game", "action": "say", "payload": "what alice said", "store": true}))?;
+    let (mut bob, present) = connect(server, &kept)?;
+    ensure!(present, "the kept session is gone");
+    let message = bob.receive()?;
+    let payload = String::from_utf8_lossy(&message.payload).into_owned();
+    ensure!(payload.contains("what alice said"), "first came {payload}");
+    Ok("only what others said".into())
 }
