@@ -49,7 +49,8 @@ impl Hub {
             return Ok(());
         }
         let Some(user) = self.reader.user(conf, uid)? else { return Ok(()) };
-        let who = Who { conf, conference, uid: uid.clone(), name: Arc::clone(&user.name), version: user.version, expires_ms: 0, token: None };
+        let who =
+            Who { conf, conference, uid: uid.clone(), name: Arc::clone(&user.name), version: user.version, expires_ms: 0, token: None };
         // A rule may let them stay.
         if !self.topic_rights(&who, user.role).may_read(&topic) {
             self.gatherings.put_out(conf, &topic, uid);
