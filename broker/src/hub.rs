@@ -5,6 +5,8 @@ mod attached;
 mod housekeeping;
 mod kept;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod topics;
 
