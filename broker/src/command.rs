@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::model::{
-    Access, Credentials, FileId, Invite, InviteHash, KeptSession, KeptSubscription, Kind, MediaType, MemberRole, NodeSettings, Publication,
-    SignIn, SubjectHash, TokenHash, UserRole, Via,
+    Access, Attendee, Attention, BadgeCode, ContactDeed, Credentials, FileId, Invite, InviteHash, KeptSession, KeptSubscription, Kind,
+    LeadNotes, MediaType, MemberRole, Mode, NodeSettings, Publication, PushCursor, PushRow, PushSettings, ReaderSettings, Scanned, SignIn,
+    SubjectHash, Tap, Target, TargetId, TokenHash, UserRole, Via,
 };
 
 /// Who asks. Taken from the session, never from a payload.
@@ -188,6 +189,36 @@ pub enum Action {
     KeepFile { id: FileId, file: NewFile },
     /// Let go of files that no message has had since then: a bounded step each time.
     CollectFiles { before_ms: u64 },
+    /// Push the asker there when they are away.
+    RegisterTarget { target: Box<Target> },
+    /// Push nothing there any more; `since_ms`: only what was registered then (a gateway said that the target is gone).
+    ForgetTarget { uid: Uid, target: TargetId, since_ms: Option<u64> },
+    /// Say what of everything the asker wants to be pushed.
+    SetPush { settings: PushSettings },
+    /// Say what of a conversation the asker wants to be pushed.
+    SetAttention { conversation: ConversationId, attention: Attention },
+    /// The push worker's: how far it is, rows that are done, by when they were due, and rows that are to be tried at a time.
+    PushProgress { cursor: Option<PushCursor>, done: Vec<(u64, PushRow)>, due: Vec<(u64, PushRow)>, dead: Vec<PushRow> },
+    /// Try dead letters again, all or those of these numbers: a bounded step each time.
+    ReplayPushes { letters: Option<Vec<u64>> },
+    /// Give somebody a badge.
+    AssignBadge { code: BadgeCode, shown: Arc<str>, user: Uid },
+    /// Make a badge worth nothing, or take that back.
+    RevokeBadge { code: BadgeCode, on: bool },
+    /// Say what a reader scans for; `None`: it is none any more.
+    SetReader { reader: Uid, settings: Option<Box<ReaderSettings>> },
+    /// Badges were held to the reader that asks, or scanned by the person who asks, for what `mode` says or else their settings.
+    Scan { mode: Option<Mode>, conversation: Option<ConversationId>, taps: Vec<Tap>, raw: Option<Arc<Publication>> },
+    /// Ask somebody to become acquainted, or answer.
+    Contact { user: Uid, deed: ContactDeed },
+    /// Write something to a lead of the asker's, or of `owner` when the asker scans for them.
+    NoteLead { owner: Option<Uid>, user: Uid, notes: LeadNotes },
+    /// Let a lead go: its owner's, or (the attendee) withdrawn from `owner`.
+    DropLead { owner: Uid, user: Uid },
+    /// Take a check-in back.
+    UndoCheckin { user: Uid },
+    /// Make an attendee of the ticket shop's, or bring what is known of them up to date.
+    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)> },
 }
 
 /// A command, as the log keeps it.
@@ -232,4 +263,6 @@ pub enum Outcome {
     Continue(Vec<u8>),
     /// Done, nothing to tell.
     Done,
+    /// What scans came to, one for each tap.
+    Scanned(Vec<Scanned>),
 }

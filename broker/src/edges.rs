@@ -12,7 +12,7 @@ use crate::accounts::jwt::Providers;
 use crate::accounts::{Accounts, Identity, Wish};
 use crate::hub::Hub;
 use crate::ids::{ConferenceId, Uid};
-use crate::model::SignIn;
+use crate::model::{SignIn, Tap};
 use crate::peers::{Peers, Unauthenticated};
 use crate::reject::{Reason, Reject};
 use crate::sending::Sending;
@@ -124,6 +124,31 @@ pub trait JsonRpc: Send + Sync {
     /// Carries out a message (a request or a batch) of a live session, at the rate of `sending`, which counts all that the connection does.
     /// `session.hello`, `conversation.subscribe` and `conversation.unsubscribe` are refused: how a session begins and what it follows are its own edge's.
     fn call<'a>(&'a self, session: &'a Session, sending: &'a Sending, text: &'a str) -> RpcAnswer<'a>;
+}
+
+/// What a reader's message comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// Badges were held to it.
+    Taps(Vec<Tap>),
+    /// It says how it is.
+    Health {
+        /// Working, or gone.
+        online: bool,
+        /// In its words.
+        detail: Arc<str>,
+    },
+    /// Nothing that concerns anybody: a status, a heartbeat.
+    Nothing,
+}
+
+/// How badge readers' own payloads are understood, as the edge that knows them offers it to the one that they come over. Pure.
+pub trait BadgeFormats: Send + Sync {
+    /// What a payload means; `format` is that of the reader's settings.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidParams`] for what is not a scan.
+    fn read(&self, format: &str, payload: &[u8]) -> Result<Reading, Reject>;
 }
 
 /// A WebSocket that was opened for another edge.

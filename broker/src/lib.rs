@@ -46,6 +46,7 @@ pub mod outbox;
 pub mod outward;
 pub mod peers;
 pub mod policy;
+pub mod push;
 pub mod queue;
 pub mod rates;
 pub mod reader;

@@ -2,9 +2,11 @@
 //! added together with a new schema version (`view::SCHEMA`).
 
 mod account;
+mod badge;
 mod belongings;
 mod file;
 mod publication;
+mod push;
 
 use std::sync::Arc;
 
@@ -13,9 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
 pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, Subject, SubjectHash, Token, TokenHash, User, UserRole};
+pub use badge::{
+    Acquaintance, Attendee, Badge, BadgeCode, ContactDeed, Direction, LeadNotes, Mode, ReaderSettings, ScanReason, Scanned, Tap,
+};
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};
+pub use push::{Attention, Level, Provider, PushCursor, PushRow, PushSettings, Target, TargetId};
 
 /// The protocol an event came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -115,6 +115,21 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::RemoveInvite { code } => invites::remove(view, ask, code),
         Action::KeepFile { id, file } => files::keep(view, ask, *id, file),
         Action::CollectFiles { before_ms } => files::collect(view, ask, *before_ms),
+        Action::RegisterTarget { .. }
+        | Action::ForgetTarget { .. }
+        | Action::SetPush { .. }
+        | Action::SetAttention { .. }
+        | Action::PushProgress { .. }
+        | Action::ReplayPushes { .. } => Err(Reason::NotAllowed.into()),
+        Action::AssignBadge { .. }
+        | Action::RevokeBadge { .. }
+        | Action::SetReader { .. }
+        | Action::Scan { .. }
+        | Action::Contact { .. }
+        | Action::NoteLead { .. }
+        | Action::DropLead { .. }
+        | Action::UndoCheckin { .. }
+        | Action::ImportAttendee { .. } => Err(Reason::NotAllowed.into()),
     }
 }
 

@@ -1,0 +1,86 @@
+//! What the push worker and those who deliver say to each other. Gateways live where other systems are joined; the binary hands them over.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::{ConferenceId, ConversationId, Uid};
+use crate::model::{Kind, Provider, Target};
+use crate::reject::Reject;
+
+/// What somebody who is away is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// The conference.
+    pub conference: ConferenceId,
+    /// Who is told.
+    pub user: Uid,
+    /// The conversation that the message is in.
+    pub conversation: ConversationId,
+    /// Its kind.
+    pub kind: Kind,
+    /// The message's number there.
+    pub seq: u64,
+    /// The message's public id.
+    pub id: Arc<str>,
+    /// The author's uid; empty when the user wants no content.
+    pub from: Arc<str>,
+    /// What the push is headed with: the author's name, in a channel or group with the conversation's title; a general word without content.
+    pub title: Arc<str>,
+    /// The text, cut to what fits; a general sentence without content.
+    pub text: Arc<str>,
+    /// Messages of the conversation that the user has not read.
+    pub unread: u64,
+    /// The same in all conversations: the number on the app's icon.
+    pub badge: u64,
+    /// One for all pushes of the conversation to this user: a later one replaces an earlier one. 32 characters of base64url at most (RFC 8030 §5.4).
+    pub collapse: Arc<str>,
+    /// The user is named in it.
+    pub mentions: bool,
+    /// The message's time, Unix ms.
+    pub ts_ms: u64,
+    /// How long it is of use.
+    pub time_to_live: Duration,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// The provider has it.
+    Accepted,
+    /// There is no such device any more: the target is to be forgotten.
+    Gone,
+    /// It will never be taken (a bad request, wrong credentials): for people to look at.
+    Refused(String),
+    /// Not now: again after this time, or after a time that grows.
+    Later {
+        /// What the provider asked for (`Retry-After`).
+        after: Option<Duration>,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A gateway's answer, when it comes.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
+
+/// Who delivers for one provider.
+pub trait Gateway: Send + Sync {
+    /// For which.
+    fn provider(&self) -> Provider;
+
+    /// Whether a target could be delivered to: looked at before it is registered. Never goes out.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check(&self, target: &Target) -> Result<(), Reject>;
+
+    /// Delivers. Bounded in time by itself; dropping it gives up.
+    fn send<'a>(&'a self, target: &'a Target, push: &'a Push) -> Sending<'a>;
+
+    /// What clients need to know to register, Web Push's public key for example; empty when nothing.
+    fn public_key(&self) -> String {
+        String::new()
+    }
+}
