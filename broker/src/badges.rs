@@ -1,0 +1,3 @@
+//! What is on badges: the codes that they are found by, and what else is printed around these.
+
+pub mod contents;
