@@ -1,4 +1,4 @@
-//! Badges: what a badge is known by however a reader writes it, what else is printed around its code, what somebody's own code is, and the way of a
+//! Badges: what a badge is known by, however a reader writes it, what else is printed around its code, what somebody's own code is, and the way of a
 //! scan from a reader to the hub and back.
 
 mod code;
