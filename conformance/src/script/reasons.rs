@@ -64,7 +64,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 35] = [
+pub const METHODS: &[&str] = &[
     "session.hello",
     "session.list",
     "session.close",
@@ -95,6 +95,30 @@ pub const METHODS: [&str; 35] = [
     "people.export",
     "people.erase",
     "presence.set",
+    "badge.assign",
+    "badge.revoke",
+    "badge.list",
+    "badge.mine",
+    "badge.scan",
+    "reader.set",
+    "reader.remove",
+    "reader.list",
+    "checkin.list",
+    "checkin.count",
+    "checkin.undo",
+    "attendance.list",
+    "contact.list",
+    "contact.ask",
+    "contact.accept",
+    "contact.decline",
+    "contact.remove",
+    "lead.list",
+    "lead.update",
+    "lead.remove",
+    "lead.export",
+    "lead.holders",
+    "lead.withdraw",
+    "attendee.import",
     // Not methods, but paths that a scenario must have used.
     "/api/register",
     "/api/login",

@@ -174,7 +174,9 @@ fn whose(server: &Server) -> Result<String> {
 
 fn no_scan(server: &Server) -> Result<String> {
     let (mut gate, mut cases) = (reader(server, Version::V5)?, 0);
-    for payload in ["", " ", r#"{"uid":"#, r#"{"data":{"idHex":"#, "{}", "[]", "[1,2", r#"{"temperature":21.5}"#, "\u{0}\u{1}"] {
+    for payload in
+        [r#"{"uid":"#, r#"{"data":{"idHex":"#, "{}", "[]", "[1,2", r#"{"temperature":21.5}"#, r#"{"data":{"idHex":null},"timestamp":""}"#]
+    {
         let code = publish(&mut gate, Version::V5, SCAN, payload)?;
         ensure!(code == MALFORMED, "{payload:?} was acknowledged with 0x{code:02X}");
         expect(&result(&mut gate)?, false, "malformed")?;
@@ -271,10 +273,10 @@ fn health(server: &Server) -> Result<String> {
     staff.call_ok("reader.set", &json!({"reader": "gate", "mode": "checkin"}))?;
     seen(&mut staff, false)?;
     let mut greeting = hello(Version::V4, "gate", "gate-device", false);
-    let will = json!({"online": false, "detail": "power lost"}).to_string();
+    let will = json!({"status": "offline", "detail": "power lost"}).to_string();
     greeting.will = Some(Will { topic: SCAN.into(), payload: will.into(), qos: 1, ..Will::default() });
     let (mut gate, _) = connect(server, &greeting)?;
-    publish(&mut gate, Version::V4, SCAN, r#"{"online":true,"detail":"battery 80 %"}"#)?;
+    publish(&mut gate, Version::V4, SCAN, r#"{"status":"online","detail":"battery 80 %"}"#)?;
     let well = seen(&mut staff, true)?;
     ensure!(well["detail"] == "battery 80 %" && well["since"].is_string(), "{well}");
     gate.drop_line();
