@@ -3,6 +3,7 @@
 
 mod code;
 pub mod contents;
+pub mod leads;
 mod own;
 
 pub use code::{CANDIDATES_MAX, CODE_BYTES_MAX};
