@@ -9,7 +9,7 @@
 //!    [`gatherings`] (who is at a topic), [`badges`] (the way of a scan);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`],
-//!    [`outward`] (requests to other servers).
+//!    [`outward`] (requests to other servers), [`badges`].
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
