@@ -23,7 +23,8 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
         let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-        let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default() };
+        let options =
+            HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         let world = Self { hub, runtime: Builder::new_current_thread().build().unwrap(), _dir: dir };
         let id = ConferenceId::parse("demo").unwrap();
