@@ -112,8 +112,7 @@ fn nobody_gets_the_ticket_of_another() {
     assert_eq!(world.import("id,name,uid\nT1,Ada Lovelace,\n"), (1, 0, 0, vec![]));
     assert_eq!(world.everybody(), pairs(&[("ada-lovelace", ""), ("ada-lovelace-2", "T1"), ("gate-1", "")]));
     let bad = world.import("id,name,uid,badge\nT2,Byron,,s2\nT3,Gate,gate-1,\nT4,Ada,ada-lovelace-2,\nT5,Grace,grace,s2\n");
-    let expected =
-        ["3 the user is a device or a service".to_owned(), "4 the user, or whose badge it is, has another ticket".to_owned()];
+    let expected = ["3 the user is a device or a service".to_owned(), "4 the user, or whose badge it is, has another ticket".to_owned()];
     // Row 5 of the same file has a badge of row 2: the sheet told so.
     assert_eq!((bad.0, bad.1, &bad.3[..2]), (0, 1, &expected[..]));
     assert_eq!(world.everybody(), pairs(&[("ada-lovelace", "T2"), ("ada-lovelace-2", "T1"), ("gate-1", "")]));
