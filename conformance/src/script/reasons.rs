@@ -24,7 +24,20 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "allowance_unknown",
         ],
     ),
-    (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_file", "unknown_session"]),
+    (
+        1004,
+        &[
+            "unknown_conversation",
+            "unknown_conference",
+            "unknown_user",
+            "unknown_message",
+            "unknown_badge",
+            "unknown_reader",
+            "unknown_lead",
+            "unknown_file",
+            "unknown_session",
+        ],
+    ),
     (
         1009,
         &[
@@ -37,6 +50,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "not_reacted",
             "follows_all",
             "last_owner",
+            "not_asked",
             "own_role",
         ],
     ),
@@ -47,6 +61,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "too_many_subscriptions",
             "too_many_members",
             "too_many_blocked",
+            "too_many_badges",
             "too_many_edits",
             "too_many_reactions",
             "files_full",
