@@ -13,7 +13,7 @@ use crate::types::conversation::{
     At, ConversationRow, CreateParams, History, HistoryParams, InviteParams, ListParams, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
-use crate::types::lead::{Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, WithdrawParams};
+use crate::types::lead::{Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, TableParams, WithdrawParams};
 use crate::types::message::{DeleteParams, EditParams, Found, Placed, ReactParams, SearchParams, SendParams};
 use crate::types::people::{BlockParams, Blocking, Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
 use crate::types::reader::{ReaderName, ReaderParams, Readers};
@@ -130,7 +130,7 @@ methods! {
     LeadList "lead.list" User LeadsParams<'_> => Leads, "Lists leads.";
     LeadUpdate "lead.update" User LeadParams<'_> => LeadRow, "Writes something to a lead.";
     LeadRemove "lead.remove" User LeadName<'_> => Empty, "Lets a lead go.";
-    LeadExport "lead.export" User LeadsParams<'_> => LeadsCsv, "Gives leads as a table.";
+    LeadExport "lead.export" User TableParams<'_> => LeadsCsv, "Gives leads as a table.";
     LeadHolders "lead.holders" User PageParams => Holders, "Lists who has one's data as a lead.";
     LeadWithdraw "lead.withdraw" User WithdrawParams<'_> => Empty, "Takes one's data back from somebody.";
     AttendeeImport "attendee.import" User ImportParams<'_> => Imported, "Brings a ticket shop's attendees in.";

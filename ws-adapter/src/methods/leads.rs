@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{Caller, Json, contacts, json};
 use crate::rpc::Fault;
 use crate::types::badge::PageParams;
-use crate::types::lead::{HolderRow, Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, WithdrawParams};
+use crate::types::lead::{HolderRow, Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, TableParams, WithdrawParams};
 use crate::types::{DEFAULT_PAGE, Empty, Time, after_user, page_limit, params, user_id};
 
 /// Whose leads are meant, when the caller may have to do with them.
@@ -84,7 +84,7 @@ pub(super) async fn remove(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
 }
 
 pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
-    let wanted: LeadsParams<'_> = params(given)?;
+    let wanted: TableParams<'_> = params(given)?;
     let after = after_user(wanted.after.as_deref())?;
     let owner = owner(caller, wanted.owner.as_deref())?;
     caller.take_rate()?;

@@ -11,7 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use super::contact::Card;
 
-/// Parameters of `lead.list` and `lead.export`.
+/// Parameters of `lead.export`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct TableParams<'a> {
+    /// Whose leads: one's own, or of somebody whom one scans for; anybody's for staff.
+    #[serde(borrow)]
+    pub owner: Option<Cow<'a, str>>,
+    /// Uids above this one, without a heading.
+    #[serde(borrow)]
+    pub after: Option<Cow<'a, str>>,
+}
+
+/// Parameters of `lead.list`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct LeadsParams<'a> {
     /// Whose leads: one's own, or of somebody whom one scans for; anybody's for staff.
