@@ -1,8 +1,9 @@
 //! The authorization matrix: `conformance/matrix.txt`, every cell really run, in a conversation of its own.
 //!
 //! - [`table`]: the file.
-//! - [`world`]: people and conversations as a cell wants them.
+//! - [`world`]: people and conversations as a cell wants them; [`badges`]: the calls about badges.
 
+mod badges;
 mod table;
 mod world;
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use super::badges;
 use super::table::{Cell, ROLES};
 use crate::client::{Client, Outcome};
 use crate::http::{self, display_name};
@@ -214,6 +215,7 @@ impl<'s> World<'s> {
             "conversation.subscribe" => ("conversation.subscribe", about(json!({"after": 0}))),
             "conversation.history" => ("conversation.history", about(json!({}))),
             "conversation.read" => ("conversation.read", about(json!({"seq": seq}))),
+            "attendance.list" => ("attendance.list", about(json!({}))),
             "conversation.typing" => ("conversation.typing", about(json!({"on": true}))),
             section => self.call_about_people(section, cell)?,
         })
@@ -240,7 +242,7 @@ impl<'s> World<'s> {
                 let session = if is_foreign { &self.alien_session } else { &self.guest_session };
                 ("session.close", json!({"session": session}))
             }
-            other => return Err(anyhow!("nobody knows how to call [{other}]")),
+            other => badges::call(other, &id, user).with_context(|| format!("nobody knows how to call [{other}]"))?,
         })
     }
 }
