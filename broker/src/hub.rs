@@ -4,6 +4,7 @@
 mod attached;
 mod housekeeping;
 mod kept;
+mod push;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::mailbox::{Job, Mailbox};
 use crate::metrics::{Gauges, Metrics};
 use crate::model::Signal;
 use crate::outbox::Budget;
+use crate::push::gateway::Gateway;
 use crate::queue::{Queue, ReplyTo, Submission};
 use crate::rates::Rates;
 use crate::recent::Recent;
@@ -157,6 +159,8 @@ pub struct Hub {
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     audience: OnceLock<Arc<dyn Audience>>,
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
+    /// Who delivers pushes.
+    gateways: OnceLock<Vec<Arc<dyn Gateway>>>,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -209,6 +213,7 @@ impl Hub {
             mailboxes: OnceLock::new(),
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
+            gateways: OnceLock::new(),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),

@@ -2,3 +2,29 @@
 //! hands each push to the gateway of its target.
 
 pub mod gateway;
+
+use std::time::Duration;
+
+/// How people are pushed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushOptions {
+    /// How long after a message it is decided who is away: who comes back or reads it elsewhere by then is not pushed to.
+    pub grace: Duration,
+    /// Who did something so long before a message, and is still there, is not away.
+    pub active: Duration,
+    /// Pushes that are on their way to one gateway at the same time.
+    pub per_gateway: usize,
+    /// How long a push is of use: it is not tried any more after that.
+    pub time_to_live: Duration,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(3),
+            active: Duration::from_secs(60),
+            per_gateway: 32,
+            time_to_live: Duration::from_secs(24 * 3600),
+        }
+    }
+}
