@@ -161,6 +161,7 @@ pub struct Hub {
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
     /// Who delivers pushes.
     gateways: OnceLock<Vec<Arc<dyn Gateway>>>,
+    push: push::Thread,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -214,6 +215,7 @@ impl Hub {
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
             gateways: OnceLock::new(),
+            push: push::Thread::default(),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),
@@ -536,6 +538,7 @@ impl Hub {
     /// Takes no more commands, answers those that were taken, tells every session to come back later, and waits a little for them to go.
     /// Then closes the store.
     pub fn drain(&self) {
+        self.stop_push();
         self.health.draining.store(true, Relaxed);
         self.finish_commands();
         for mailbox in self.mailboxes.get().into_iter().flatten() {
@@ -563,6 +566,7 @@ impl Hub {
 
     /// Stops after what was taken is applied, and makes it durable in the state. When the state fails, what the log has is applied at the next start.
     pub fn close(&self) {
+        self.stop_push();
         self.health.draining.store(true, Relaxed);
         self.finish_commands();
         self.stopped.store(true, Relaxed);

@@ -1,7 +1,24 @@
 //! Push: who is away still learns of a message, once. The worker reads what happens with a cursor of its own, decides member by member, and
 //! hands each push to the gateway of its target.
+//!
+//! In reading order: [`worker`] (the spine), [`tail`] and [`catch_up`] (what is undecided), [`expand`] (whom it may concern), [`person`] and
+//! [`decide`] (whether they are pushed), [`compose`] (what they are told), [`gateway`] and [`lanes`] (who delivers, and how much at a time), [`retry`],
+//! [`desk`] (what of a conference is written down).
 
+mod catch_up;
+mod compose;
+mod decide;
+mod desk;
+mod expand;
 pub mod gateway;
+mod lanes;
+mod person;
+mod retry;
+mod tail;
+pub(crate) mod worker;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -27,4 +44,9 @@ impl Default for PushOptions {
             time_to_live: Duration::from_secs(24 * 3600),
         }
     }
+}
+
+/// A duration in ms, as times of the store are.
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

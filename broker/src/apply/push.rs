@@ -2,7 +2,7 @@
 
 use super::{Applied, Ask, Stop};
 use crate::command::Outcome;
-use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::keys;
 use crate::limits::{
     MAX_DEAD_LETTERS, MAX_STEP, MAX_TARGET_BYTES, MAX_TARGET_NAME_BYTES, MAX_TARGET_OPTIONS_BYTES, MAX_TARGET_SECRET_BYTES, MAX_TARGETS,
@@ -158,7 +158,11 @@ pub(super) fn progress(
     due: &[(u64, PushRow)],
     dead: &[PushRow],
 ) -> Applied {
-    by_the_server(ask)?;
+    if !ask.actor.is_system() {
+        return Err(Reason::NotAllowed.into());
+    }
+    // It was removed meanwhile: nothing is left behind.
+    view.get::<ConferenceId>(&keys::conference_id(ask.conf))?.ok_or(Reason::UnknownConference)?;
     if done.len() + due.len() + dead.len() > 2 * MAX_STEP || cursor.is_some_and(|cursor| cursor.under_way.len() > MAX_UNDER_WAY) {
         return Err(Reason::TooLarge.into());
     }
@@ -175,10 +179,6 @@ pub(super) fn progress(
     view.put(keys::push_state(ask.conf), &state);
     bury(view, ask.conf, dead)?;
     Ok(Outcome::Done)
-}
-
-fn by_the_server(ask: Ask<'_>) -> Result<(), Reason> {
-    if ask.actor.is_system() { Ok(()) } else { Err(Reason::NotAllowed) }
 }
 
 /// A row is done, unless a newer message has taken its place.

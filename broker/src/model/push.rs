@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use ring::digest;
 
-use crate::ids::{ConvNo, ConversationId};
+use crate::ids::ConversationId;
 
 /// Who delivers to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -180,7 +180,7 @@ pub struct PushCursor {
     /// Everything up to this pos.
     pub pos: u64,
     /// In the middle of conversations with many members: seq, and the uid up to which it is done.
-    pub under_way: Vec<(ConvNo, u64, Arc<str>)>,
+    pub under_way: Vec<(ConversationId, u64, Arc<str>)>,
 }
 
 /// Record: how far push is in a conference.

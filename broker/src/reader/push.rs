@@ -1,10 +1,13 @@
 //! Push: where people are reached, what they want, what waits and what was given up.
 
+use std::sync::Arc;
+
 use super::Reader;
-use crate::ids::{ConfNo, ConvNo, Uid};
+use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::MAX_TARGETS;
-use crate::model::{Attention, Kind, Member, Provider, PushRow, PushSettings, PushState, Target, TargetId};
+use crate::model::{Attention, Body, Event, Kind, Provider, PushRow, PushSettings, PushState, Target, TargetId};
+use crate::recent::Published;
 use crate::state::{Direction, StateError};
 use crate::view::{Found, decode};
 
@@ -121,14 +124,6 @@ impl Reader {
         self.get(&keys::push_state(conf))
     }
 
-    /// Somebody's membership, present or past.
-    ///
-    /// # Errors
-    /// The state's.
-    pub fn membership(&self, found: &Found, uid: &Uid) -> Result<Option<Member>, StateError> {
-        self.get(&keys::member(found.conf, found.record.no, uid))
-    }
-
     /// The uids of a conversation's members, present and past, up to `limit` above `after`: a page of memberships that is decided one by one.
     ///
     /// # Errors
@@ -168,17 +163,43 @@ impl Reader {
         Ok(rows)
     }
 
-    /// When the next push to a provider is due.
+    /// When the push of a row's conversation to its target is due that waits already.
     ///
     /// # Errors
     /// The state's.
-    pub fn next_push_row(&self, conf: ConfNo, provider: Provider) -> Result<Option<u64>, StateError> {
-        let mut next = None;
-        self.visit(&keys::push_rows(conf, provider), Direction::Ascending, |key, _| {
-            next = keys::due_of_row(key);
-            Ok(false)
+    pub fn push_row_due(&self, conf: ConfNo, row: &PushRow) -> Result<Option<u64>, StateError> {
+        self.get(&keys::push_row_of(conf, &row.user, &row.target, &row.conversation))
+    }
+
+    /// A message of a conversation, as it is now.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn message(&self, found: &Found, seq: u64) -> Result<Option<Event>, StateError> {
+        let entry = self.entry(found, seq)?.filter(|entry| matches!(entry.body, Body::Message(_)));
+        Ok(entry.map(|entry| super::history::event(found, seq, entry)))
+    }
+
+    /// Up to `limit` of the newest events of a conference above `after` that are wanted, and the pos that they go up to; `None` when memory does
+    /// not go back so far.
+    #[must_use]
+    pub fn lately(&self, conf: ConfNo, after: u64, limit: usize, wanted: impl Fn(&Event) -> bool) -> Option<(Vec<Arc<Published>>, u64)> {
+        self.recent.after(conf, after, limit, wanted)
+    }
+
+    /// Conversations of a conference by id, up to `limit` above `after`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn conversation_ids(&self, conf: ConfNo, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StateError> {
+        let prefix = keys::conversations(conf);
+        let from = after.map_or(prefix.clone(), |after| [&keys::conversation(conf, after)[..], &[0]].concat());
+        let mut ids = Vec::new();
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
+            ids.extend(key.get(prefix.len()..).and_then(|id| std::str::from_utf8(id).ok()).map(ConversationId::stored));
+            Ok(ids.len() < limit)
         })?;
-        Ok(next)
+        Ok(ids)
     }
 
     /// Pushes that were given up, newest first, up to `limit` below number `before`.
@@ -208,7 +229,7 @@ impl Reader {
             };
             let (head, mark) = (self.head(&found)?, self.read_mark(&found, uid)?);
             if head.n <= mark.n
-                || self.membership(&found, uid)?.is_none_or(|member| member.standing.role().is_none())
+                || self.standing(&found, uid)?.is_none_or(|standing| standing.role().is_none())
                 || self.attention(conf, found.record.no, uid)?.is_muted(now_ms)
             {
                 continue;
