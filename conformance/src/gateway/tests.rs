@@ -103,10 +103,7 @@ fn a_browser_opens_what_is_rightly_sealed_and_signed() {
             ("a long topic", good.clone().header("topic", &"c".repeat(33)).body(sealed())),
             ("another topic", good.clone().header("topic", "c0ffe0").body(sealed())),
             ("a wrong urgency", good.clone().header("urgency", "urgent").body(sealed())),
-            (
-                "another's keys",
-                Letter { 0: Request { path: Letter::to(&other.address, &gateways).0.path, ..good.clone().body(sealed()).0 } },
-            ),
+            ("another's keys", Letter(Request { path: Letter::to(&other.address, &gateways).0.path, ..good.clone().body(sealed()).0 })),
             ("too long", good.clone().body([sealed(), vec![0; 4096]].concat())),
             ("not all is told", good.clone().body(device.subscription.seal(b"{\"seq\":1}").expect("sealed"))),
         ],

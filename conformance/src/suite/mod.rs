@@ -11,6 +11,7 @@
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.
+//! - [`push`]: who is pushed what, gateways that fail, SIGKILL, on fake gateways.
 //! - [`interop`]: the edges with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
@@ -29,6 +30,7 @@ pub mod interop;
 pub(crate) mod load;
 pub mod matrix;
 pub mod mqtt;
+pub mod push;
 pub mod scenarios;
 pub mod stall;
 pub mod xmpp;

@@ -1,0 +1,27 @@
+//! Push, from a message to the gateway: what is pushed to whom, how gateways that fail are lived with, and what survives SIGKILL. The gateways are
+//! fakes that take nothing that is not strictly valid ([`crate::gateway`]).
+//!
+//! - [`stage`]: server, gateways, people, and how it is seen that nothing came.
+//! - [`away`]: the story of each provider. [`whom`]: channels, mentions, groups, settings, sessions, protocols.
+//! - [`answers`]: gone, refused, later, down. [`crowd`]: announcements to thousands, and long queues.
+//! - [`crash`]: SIGKILL at random moments. [`hostile`]: registrations and receivers that mean harm.
+
+mod answers;
+mod away;
+mod crash;
+mod crowd;
+mod hostile;
+mod stage;
+mod whom;
+
+use super::Report;
+
+/// All of it; the server is killed so many times; `long`: with thousands more.
+pub fn run(kills: usize, seed: u64, long: bool, report: &mut Report) {
+    away::run(report);
+    whom::run(report);
+    answers::run(report);
+    crowd::run(long, report);
+    hostile::run(report);
+    crash::run(kills, seed, report);
+}
