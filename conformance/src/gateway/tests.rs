@@ -274,3 +274,39 @@ fn what_nobody_may_ask_for_is_a_violation() {
     let error = gateways.book().wait("a push", Duration::ZERO, |_| None::<()>).expect_err("nothing came");
     assert!(error.to_string().contains("nobody is there"), "{error}");
 }
+
+/// Connects with what `ca.pem` says, and asks for one protocol; what was agreed on.
+fn connect(gateways: &Gateways, protocol: &[u8]) -> Result<Option<Vec<u8>>> {
+    use rustls::pki_types::pem::PemObject as _;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(gateways.files.path().join("ca.pem"))?)?;
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let address = gateways.world.origin.strip_prefix("https://").context("an origin")?;
+    let mut stream = std::net::TcpStream::connect(address)?;
+    let mut session = rustls::ClientConnection::new(Arc::new(config), "127.0.0.1".try_into()?)?;
+    session.complete_io(&mut stream)?;
+    Ok(session.alpn_protocol().map(<[u8]>::to_vec))
+}
+
+#[test]
+fn gateways_listen_with_their_certificate_until_they_are_down() {
+    let gateways = Gateways::start().expect("gateways");
+    for protocol in [&b"h2"[..], b"http/1.1"] {
+        assert_eq!(connect(&gateways, protocol).expect("connected").as_deref(), Some(protocol));
+    }
+    assert_eq!(gateways.connections(), 2);
+    let becomes = |is_up: bool| {
+        gateways.set_up(is_up).expect("listening");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while connect(&gateways, b"h2").is_ok() != is_up {
+            assert!(std::time::Instant::now() < deadline, "not {is_up}");
+            std::thread::yield_now();
+        }
+    };
+    becomes(false);
+    becomes(true);
+}
