@@ -12,6 +12,7 @@
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.
 //! - [`push`]: who is pushed what, gateways that fail, SIGKILL, on fake gateways.
+//! - [`venue`]: a conference's badge readers, at its own broker and at Hallway's.
 //! - [`interop`]: the edges with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
@@ -33,6 +34,7 @@ pub mod mqtt;
 pub mod push;
 pub mod scenarios;
 pub mod stall;
+pub mod venue;
 pub mod xmpp;
 
 use std::time::Instant;
