@@ -182,7 +182,7 @@ fn google_gives_a_token_for_a_good_assertion_and_takes_messages_with_it() {
     let asking = Letter::to(fcm::TOKEN_PATH, &gateways).header("content-type", "application/x-www-form-urlencoded");
     let (status, given) = asking.clone().body(assertion(&json!({"aud": audience}))).post(&gateways);
     assert_eq!((status, given["token_type"].as_str()), (200, Some("Bearer")));
-    let data = json!({"conference": "demo", "conversation": "lobby", "seq": "7", "id": "m7", "unread": "2"});
+    let data = json!({"conference": "demo", "conversation": "lobby", "seq": "7", "id": "m7", "sender": "alice", "unread": "2"});
     let android = json!({"collapse_key": "c0ffee", "priority": "HIGH", "ttl": "60s", "notification": {"tag": "c0ffee"}});
     let message = |data: &Value, android: &Value| {
         let notification = json!({"title": "Alice", "body": "hi"});

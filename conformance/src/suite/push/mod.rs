@@ -2,7 +2,8 @@
 //! fakes that take nothing that is not strictly valid ([`crate::gateway`]).
 //!
 //! - [`stage`]: server, gateways, people, and how it is seen that nothing came.
-//! - [`away`]: the story of each provider. [`whom`]: channels, mentions, groups, settings, sessions, protocols.
+//! - [`away`]: the story of each provider. [`whom`]: channels, mentions, groups, settings, sessions, protocols. [`jabber`]: registered
+//!   by a Jabber client itself.
 //! - [`answers`]: gone, refused, later, down. [`crowd`]: announcements to thousands, and long queues.
 //! - [`crash`]: SIGKILL at random moments. [`hostile`]: registrations and receivers that mean harm.
 
@@ -11,6 +12,7 @@ mod away;
 mod crash;
 mod crowd;
 mod hostile;
+mod jabber;
 mod stage;
 mod whom;
 
@@ -20,6 +22,7 @@ use super::Report;
 pub fn run(kills: usize, seed: u64, long: bool, report: &mut Report) {
     away::run(report);
     whom::run(report);
+    jabber::run(report);
     answers::run(report);
     crowd::run(long, report);
     hostile::run(report);
