@@ -30,6 +30,7 @@ fn story(provider: Provider) -> Result<String> {
     reads_elsewhere(&stage, &alice, &bob, &phone, &direct)?;
     is_muted(&stage, &alice, &bob, &phone, &direct)?;
     wants_no_content(&stage, &alice, &bob, &phone, &direct)?;
+    says_too_much(&stage, &alice, &phone, &direct)?;
     stage.end()?;
     Ok(String::new())
 }
@@ -129,4 +130,18 @@ fn wants_no_content(stage: &Stage, alice: &Person, bob: &Person, phone: &Device,
     }
     stage.does(bob, "push.settings", &json!({"content": true}))?;
     stage.nothing(mark + 1, bob, phone)
+}
+
+/// The longest text there is, of characters of all lengths: its beginning is told, within the provider's bounds.
+fn says_too_much(stage: &Stage, alice: &Person, phone: &Device, direct: &str) -> Result<()> {
+    stage.rest();
+    let mark = stage.mark();
+    let text = "a\"\\é…\n🎉".repeat(65_536 / 16);
+    stage.say(alice, direct, &text)?;
+    let arrived = stage.gateways.book().wait("push of a long text", super::stage::PATIENCE, |all| {
+        all.iter().skip(mark).find(|arrived| arrived.device == phone.name).cloned()
+    })?;
+    let told = arrived.text.trim_end_matches('…');
+    ensure!(told.len() > 200 && text.starts_with(told), "a long text is told as {:?}", arrived.text);
+    Ok(())
 }
