@@ -199,14 +199,14 @@ fn wait_for_tries(stage: &Stage, device: &Device, said: &Said, count: usize) -> 
 
 fn replaced() -> Result<String> {
     let stage = Stage::set()?;
-    let (person, device, first) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(4))], "bob")?;
+    let (_, device, first) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(4))], "bob")?;
     let alice = stage.person("alice")?;
     let mark = stage.mark();
     let second = stage.say(&alice, &first.conversation, "the newer one")?;
     let told = stage.pushed(&device, &second)?;
     ensure!(told.unread == 2, "{} unread", told.unread);
     std::thread::sleep(Duration::from_secs(5));
-    let since = stage.since(mark, &person, &device)?;
+    let since = stage.since(mark, &device)?;
     ensure!(since.iter().all(|arrived| arrived.seq == second.seq), "the older one came after the newer: {since:#?}");
     stage.end()?;
     Ok(String::new())
@@ -218,19 +218,19 @@ fn read_while_waiting() -> Result<String> {
     let mark = stage.mark();
     stage.does(&person, "conversation.read", &json!({"conversation": said.conversation, "seq": said.seq}))?;
     std::thread::sleep(Duration::from_secs(3));
-    stage.nothing(mark, &person, &device)?;
+    stage.nothing(mark, &device)?;
     stage.end()?;
     Ok(String::new())
 }
 
 fn expired() -> Result<String> {
     let stage = Stage::with(&format!("{}\ntime_to_live_s = 2", times()))?;
-    let (person, device, said) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(4))], "bob")?;
+    let (_, device, said) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(4))], "bob")?;
     let first = tries(&stage, &device, &said);
     ensure!(first[0].time_to_live_s.is_some_and(|left| left <= 2), "the gateway is told {:?} s", first[0].time_to_live_s);
     let mark = stage.mark();
     std::thread::sleep(Duration::from_secs(6));
-    stage.nothing(mark, &person, &device)?;
+    stage.nothing(mark, &device)?;
     stage.end()?;
     Ok(String::new())
 }

@@ -24,7 +24,7 @@ fn story(provider: Provider) -> Result<String> {
     let alice = stage.person("alice")?;
     let (bob, phone) = stage.reachable("bob", provider)?;
     let direct = stage.direct(&alice, &bob)?;
-    let first = pushed_once(&stage, &alice, &bob, &phone, &direct)?;
+    let first = pushed_once(&stage, &alice, &phone, &direct)?;
     one_by_one(&stage, &alice, &bob, &phone, &direct, &first)?;
     comes_back(&stage, &alice, &bob, &phone, &direct)?;
     reads_elsewhere(&stage, &alice, &bob, &phone, &direct)?;
@@ -36,13 +36,13 @@ fn story(provider: Provider) -> Result<String> {
 }
 
 /// Away: exactly one push, after the grace, that says what there is to say.
-fn pushed_once(stage: &Stage, alice: &Person, bob: &Person, phone: &Device, direct: &str) -> Result<Arrived> {
+fn pushed_once(stage: &Stage, alice: &Person, phone: &Device, direct: &str) -> Result<Arrived> {
     stage.rest();
     let mark = stage.mark();
     let said = stage.say(alice, direct, "Are you coming? 🎉")?;
     let arrived = stage.pushed(phone, &said)?;
     ensure!(arrived.at >= said.at + GRACE, "it came {:?} before the grace was over", said.at + GRACE - arrived.at);
-    stage.one(mark, bob, phone)?;
+    stage.one(mark, phone)?;
     is_whole(&arrived, &said, 1)?;
     Ok(arrived)
 }
@@ -82,7 +82,7 @@ fn comes_back(stage: &Stage, alice: &Person, bob: &Person, phone: &Device, direc
     let mark = stage.mark();
     stage.say(alice, direct, "You are back, are you?")?;
     let laptop = Client::sign_in(stage.server.http(), &bob.token)?;
-    stage.nothing(mark, bob, phone).context("back before the grace was over")?;
+    stage.nothing(mark, phone).context("back before the grace was over")?;
     laptop.close()?;
     Ok(())
 }
@@ -92,7 +92,7 @@ fn reads_elsewhere(stage: &Stage, alice: &Person, bob: &Person, phone: &Device, 
     let mark = stage.mark();
     let said = stage.say(alice, direct, "Read this at your desk")?;
     stage.does(bob, "conversation.read", &json!({"conversation": direct, "seq": said.seq}))?;
-    stage.nothing(mark, bob, phone).context("read elsewhere")?;
+    stage.nothing(mark, phone).context("read elsewhere")?;
     stage.rest();
     let next = stage.pushed(phone, &stage.say(alice, direct, "And this")?)?;
     ensure!(next.unread == 1, "{} unread after reading all", next.unread);
@@ -105,7 +105,7 @@ fn is_muted(stage: &Stage, alice: &Person, bob: &Person, phone: &Device, direct:
     stage.rest();
     let mark = stage.mark();
     stage.say(alice, direct, "Nobody hears this")?;
-    stage.nothing(mark, bob, phone).context("muted")?;
+    stage.nothing(mark, phone).context("muted")?;
     let set = stage.does(bob, "conversation.notify", &json!({"conversation": direct, "level": "default"}))?;
     ensure!(set["muted"] == false, "conversation.notify answers {set}");
     Ok(())
@@ -129,7 +129,7 @@ fn wants_no_content(stage: &Stage, alice: &Person, bob: &Person, phone: &Device,
         ensure!(!arrived.title.is_empty() && !arrived.text.is_empty(), "nothing to show: {arrived:?}");
     }
     stage.does(bob, "push.settings", &json!({"content": true}))?;
-    stage.nothing(mark + 1, bob, phone)
+    stage.nothing(mark + 1, phone)
 }
 
 /// The longest text there is, of characters of all lengths: its beginning is told, within the provider's bounds.
