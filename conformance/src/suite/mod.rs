@@ -37,9 +37,24 @@ pub mod stall;
 pub mod venue;
 pub mod xmpp;
 
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+
+/// One of several checks ([`Report::check_together`]).
+pub struct Check<'a> {
+    name: String,
+    run: Box<dyn FnOnce() -> Result<String> + Send + 'a>,
+}
+
+impl<'a> Check<'a> {
+    /// A check of this name; what it returns on success is printed behind it.
+    pub fn new(name: impl Into<String>, run: impl FnOnce() -> Result<String> + Send + 'a) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
+    }
+}
 
 /// Counts and prints what passed and failed.
 #[derive(Debug, Default)]
@@ -64,14 +79,47 @@ impl Report {
             return;
         }
         let start = Instant::now();
-        match check() {
+        let outcome = check();
+        self.tell(name, outcome, start.elapsed());
+    }
+
+    /// Runs checks that mostly wait, so many at once, and tells of them in their order.
+    pub fn check_together(&mut self, at_once: usize, checks: Vec<Check<'_>>) {
+        let is_wanted = |check: &Check<'_>| self.only.as_ref().is_none_or(|only| check.name.contains(only.as_str()));
+        let checks: Vec<Check<'_>> = checks.into_iter().filter(is_wanted).collect();
+        let names: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
+        let queue = Mutex::new(checks.into_iter().enumerate());
+        let outcomes: Vec<Mutex<Option<(Result<String>, Duration)>>> = names.iter().map(|_| Mutex::new(None)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..at_once {
+                scope.spawn(|| {
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let Some((at, check)) = next else { return };
+                        let start = Instant::now();
+                        // One that panics fails, and the others go on.
+                        let outcome = catch_unwind(AssertUnwindSafe(check.run)).unwrap_or_else(|_| Err(anyhow!("it panicked")));
+                        *outcomes[at].lock().unwrap_or_else(PoisonError::into_inner) = Some((outcome, start.elapsed()));
+                    }
+                });
+            }
+        });
+        for (name, outcome) in names.iter().zip(outcomes) {
+            if let Some((outcome, took)) = outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                self.tell(name, outcome, took);
+            }
+        }
+    }
+
+    fn tell(&mut self, name: &str, outcome: Result<String>, took: Duration) {
+        match outcome {
             Ok(detail) => {
                 self.passed += 1;
-                println!("ok    {name} ({:.1} s) {detail}", start.elapsed().as_secs_f64());
+                println!("ok    {name} ({:.1} s) {detail}", took.as_secs_f64());
             }
             Err(error) => {
                 self.failed += 1;
-                println!("FAIL  {name} ({:.1} s)\n{}", start.elapsed().as_secs_f64(), indent(&format!("{error:#}")));
+                println!("FAIL  {name} ({:.1} s)\n{}", took.as_secs_f64(), indent(&format!("{error:#}")));
             }
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::stage::{PATIENCE, Person, Said, Stage, times};
 use crate::gateway::book::{Answer, Arrived, Device, Provider};
-use crate::suite::Report;
+use crate::suite::Check;
 
 /// Retries without a wish of the gateway's come after seconds.
 const RETRIED_WITHIN: Duration = Duration::from_secs(20);
@@ -20,24 +20,28 @@ const OUTAGE: Duration = Duration::from_secs(20);
 const WAITING: usize = 60;
 
 /// All stories.
-pub fn run(report: &mut Report) {
-    for provider in Provider::HTTPS {
-        report.check(&format!("push: what {} answers", provider.word()), || answers_of(provider));
-    }
-    report.check("push: an XMPP push service that knows the node no more", || {
-        let mut stage = Stage::set()?;
-        stage.serve_xmpp()?;
-        gone(&stage, Provider::Xmpp, &[Answer::Gone], "bob")?;
-        stage.end()?;
-        Ok(String::new())
-    });
-    report.check("push: dead letters are seen and sent again", dead_letters);
-    report.check("push: a newer message takes the place of one that waits", replaced);
-    report.check("push: read while it waits", read_while_waiting);
-    report.check("push: no longer of use", expired);
-    report.check("push: what waits comes in the order in which it is due", due_order);
-    report.check("push: gateways that are down and come back", outage);
-    report.check("push: an answer that fails opens the breaker", breaker);
+pub fn stories() -> Vec<Check<'static>> {
+    let of_all =
+        Provider::HTTPS.map(|provider| Check::new(format!("push: what {} answers", provider.word()), move || answers_of(provider)));
+    let others = [
+        Check::new("push: an XMPP push service that knows the node no more", node_is_gone),
+        Check::new("push: dead letters are seen and sent again", dead_letters),
+        Check::new("push: a newer message takes the place of one that waits", replaced),
+        Check::new("push: read while it waits", read_while_waiting),
+        Check::new("push: no longer of use", expired),
+        Check::new("push: what waits comes in the order in which it is due", due_order),
+        Check::new("push: gateways that are down and come back", outage),
+        Check::new("push: an answer that fails opens the breaker", breaker),
+    ];
+    of_all.into_iter().chain(others).collect()
+}
+
+fn node_is_gone() -> Result<String> {
+    let mut stage = Stage::set()?;
+    stage.serve_xmpp()?;
+    gone(&stage, Provider::Xmpp, &[Answer::Gone], "bob")?;
+    stage.end()?;
+    Ok(String::new())
 }
 
 fn answers_of(provider: Provider) -> Result<String> {

@@ -6,14 +6,13 @@ use serde_json::json;
 use super::stage::{GRACE, Person, Said, Stage};
 use crate::client::Client;
 use crate::gateway::book::{Arrived, Device, Provider};
-use crate::suite::Report;
+use crate::suite::Check;
 
 /// All providers.
-pub fn run(report: &mut Report) {
+pub fn stories() -> Vec<Check<'static>> {
     let all = Provider::HTTPS.into_iter().chain([Provider::Xmpp]);
-    for provider in all {
-        report.check(&format!("push: away, back, read, muted, without content: {}", provider.word()), || story(provider));
-    }
+    all.map(|provider| Check::new(format!("push: away, back, read, muted, without content: {}", provider.word()), move || story(provider)))
+        .collect()
 }
 
 fn story(provider: Provider) -> Result<String> {

@@ -9,8 +9,8 @@ use super::stage::{PATIENCE, Person, Stage, times};
 use crate::gateway::book::{Answer, Provider};
 use crate::gateway::sealed::Subscription;
 use crate::gateway::{TOPIC, text_of};
-use crate::suite::Report;
 use crate::suite::load::{MemoryWatch, mib};
+use crate::suite::{Check, Report};
 
 /// Targets of a user.
 const MOST_TARGETS: usize = 16;
@@ -21,11 +21,17 @@ const BAD_RECEIVERS: usize = 24;
 /// How long somebody else's push may take meanwhile.
 const OTHERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// All stories.
+/// Registrations.
+pub fn stories() -> Vec<Check<'static>> {
+    vec![
+        Check::new("hostile: registrations for push that mean nothing", bad_registrations),
+        Check::new("hostile: push to private addresses where they are not allowed", private_addresses),
+        Check::new("hostile: more targets than a user may have", many_targets),
+    ]
+}
+
+/// Receivers: others' times and the server's memory are measured, so that each runs alone.
 pub fn run(report: &mut Report) {
-    report.check("hostile: registrations for push that mean nothing", bad_registrations);
-    report.check("hostile: push to private addresses where they are not allowed", private_addresses);
-    report.check("hostile: more targets than a user may have", many_targets);
     for (what, answer) in [
         ("never answer", Answer::Silence),
         ("answer ten megabytes", Answer::Endless),

@@ -9,7 +9,7 @@ use super::stage::{PATIENCE, Stage};
 use crate::gateway::book::Provider;
 use crate::gateway::service::JID;
 use crate::script::password;
-use crate::suite::Report;
+use crate::suite::Check;
 use crate::xmpp::client::{Client, Over};
 use crate::xmpp::element::escape;
 
@@ -18,14 +18,14 @@ const OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 const SECRET: &str = "a secret of the app's server";
 
 /// The story.
-pub fn run(report: &mut Report) {
-    report.check("push: a Jabber client enables and disables it", || {
+pub fn stories() -> Vec<Check<'static>> {
+    vec![Check::new("push: a Jabber client enables and disables it", || {
         let mut stage = Stage::set()?;
         stage.serve_xmpp()?;
         enables(&stage)?;
         stage.end()?;
         Ok(String::new())
-    });
+    })]
 }
 
 fn enables(stage: &Stage) -> Result<()> {

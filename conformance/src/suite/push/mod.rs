@@ -16,15 +16,16 @@ mod jabber;
 mod stage;
 mod whom;
 
-use super::Report;
+use super::{Check, Report};
+
+/// Stories at once, each with a server of its own: they mostly wait.
+const AT_ONCE: usize = 5;
 
 /// All of it; the server is killed so many times; `long`: with thousands more.
 pub fn run(kills: usize, seed: u64, long: bool, report: &mut Report) {
-    away::run(report);
-    whom::run(report);
-    jabber::run(report);
-    answers::run(report);
-    crowd::run(long, report);
+    let stories: [Vec<Check<'static>>; 5] = [away::stories(), whom::stories(), jabber::stories(), answers::stories(), hostile::stories()];
+    report.check_together(AT_ONCE, stories.into_iter().flatten().collect());
     hostile::run(report);
+    crowd::run(long, report);
     crash::run(kills, seed, report);
 }

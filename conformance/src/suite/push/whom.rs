@@ -13,13 +13,13 @@ use crate::gateway::book::{Device, Provider};
 use crate::mqtt::Version;
 use crate::mqtt::packet::Publish;
 use crate::script::password;
-use crate::suite::{Report, edge};
+use crate::suite::{Check, edge};
 use crate::xmpp::client::{Client as XmppClient, Over};
 
 type Story = fn(&Cast) -> Result<()>;
 
 /// All stories.
-pub fn run(report: &mut Report) {
+pub fn stories() -> Vec<Check<'static>> {
     let stories: [(&str, Story); 14] = [
         ("a channel only when one is named, or wants all of it", in_a_channel),
         ("staff names everybody", everybody_is_named),
@@ -36,17 +36,17 @@ pub fn run(report: &mut Report) {
         ("every device of a user, and none that is not theirs any more", devices),
         ("unread counts and the newest message", unread),
     ];
-    for (name, story) in stories {
-        report.check(&format!("push: {name}"), || {
-            let stage = Stage::set()?;
-            let (bob, phone) = stage.reachable("bob", Provider::WebPush)?;
-            let (alice, sam) = (stage.person("alice")?, stage.staff("sam")?);
-            let cast = Cast { stage, alice, bob, sam, phone };
-            story(&cast)?;
-            cast.stage.end()?;
-            Ok(String::new())
-        });
-    }
+    stories.into_iter().map(|(name, story)| Check::new(format!("push: {name}"), move || told(story))).collect()
+}
+
+fn told(story: Story) -> Result<String> {
+    let stage = Stage::set()?;
+    let (bob, phone) = stage.reachable("bob", Provider::WebPush)?;
+    let (alice, sam) = (stage.person("alice")?, stage.staff("sam")?);
+    let cast = Cast { stage, alice, bob, sam, phone };
+    story(&cast)?;
+    cast.stage.end()?;
+    Ok(String::new())
 }
 
 /// Alice talks, Bob is away with his phone, Sam is of the staff.
