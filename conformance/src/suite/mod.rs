@@ -38,6 +38,7 @@ pub mod venue;
 pub mod xmpp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -83,32 +84,30 @@ impl Report {
         self.tell(name, outcome, start.elapsed());
     }
 
-    /// Runs checks that mostly wait, so many at once, and tells of them in their order.
+    /// Runs checks that mostly wait, so many at once; each is told of when it ends.
     pub fn check_together(&mut self, at_once: usize, checks: Vec<Check<'_>>) {
         let is_wanted = |check: &Check<'_>| self.only.as_ref().is_none_or(|only| check.name.contains(only.as_str()));
-        let checks: Vec<Check<'_>> = checks.into_iter().filter(is_wanted).collect();
-        let names: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
-        let queue = Mutex::new(checks.into_iter().enumerate());
-        let outcomes: Vec<Mutex<Option<(Result<String>, Duration)>>> = names.iter().map(|_| Mutex::new(None)).collect();
+        let queue = Mutex::new(checks.into_iter().filter(is_wanted).collect::<Vec<_>>().into_iter());
+        let (ended, outcomes) = sync_channel(at_once);
         std::thread::scope(|scope| {
             for _ in 0..at_once {
-                scope.spawn(|| {
+                let (queue, ended) = (&queue, ended.clone());
+                scope.spawn(move || {
                     loop {
                         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                        let Some((at, check)) = next else { return };
+                        let Some(Check { name, run }) = next else { return };
                         let start = Instant::now();
                         // One that panics fails, and the others go on.
-                        let outcome = catch_unwind(AssertUnwindSafe(check.run)).unwrap_or_else(|_| Err(anyhow!("it panicked")));
-                        *outcomes[at].lock().unwrap_or_else(PoisonError::into_inner) = Some((outcome, start.elapsed()));
+                        let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(anyhow!("it panicked")));
+                        ended.send((name, outcome, start.elapsed())).ok();
                     }
                 });
             }
-        });
-        for (name, outcome) in names.iter().zip(outcomes) {
-            if let Some((outcome, took)) = outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                self.tell(name, outcome, took);
+            drop(ended);
+            for (name, outcome, took) in outcomes {
+                self.tell(&name, outcome, took);
             }
-        }
+        });
     }
 
     fn tell(&mut self, name: &str, outcome: Result<String>, took: Duration) {
