@@ -143,3 +143,21 @@ impl Report {
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("      {line}\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_side_by_side_are_all_told_of_whatever_becomes_of_them() {
+        let mut report = Report::of(Some("push".into()));
+        let check = |name: &str, passes: bool| Check::new(name, move || if passes { Ok(String::new()) } else { Err(anyhow!("no")) });
+        let panics = Check::new("push: panics", || panic!("on purpose"));
+        report.check_together(
+            2,
+            vec![check("push: one", true), check("push: two", false), check("another", false), panics, check("push: three", true)],
+        );
+        assert_eq!((report.passed, report.failed), (2, 2));
+        assert!(!report.finish());
+    }
+}
