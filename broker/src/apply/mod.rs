@@ -5,6 +5,7 @@
 //! Each handler decides first and changes afterwards, so that a refused command leaves no trace.
 
 mod accounts;
+mod badges;
 mod blocks;
 mod conferences;
 mod conversations;
@@ -129,7 +130,7 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         | Action::NoteLead { .. }
         | Action::DropLead { .. }
         | Action::UndoCheckin { .. }
-        | Action::ImportAttendee { .. } => Err(Reason::NotAllowed.into()),
+        | Action::ImportAttendee { .. } => badges::handle(view, ask, &command.action),
     }
 }
 
