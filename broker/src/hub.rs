@@ -2,6 +2,7 @@
 //! and the control socket talk to.
 
 mod attached;
+mod badges;
 mod housekeeping;
 mod kept;
 mod sweep;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::allowances::{TopicRule, Webhook};
 use crate::backbone::{self, BackboneGone, Publisher, Subscription};
 use crate::backup::{self, BackupError, Snapshots};
+use crate::badges::{BadgeOptions, Badges};
 use crate::clock::{self, Clock};
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
@@ -86,6 +88,8 @@ pub struct HubOptions {
     pub demo: bool,
     /// The rules over applications' topics, by conference.
     pub topic_rules: HashMap<String, Vec<TopicRule>>,
+    /// What is done about badges.
+    pub badges: BadgeOptions,
 }
 
 /// Why a hub did not open.
@@ -157,6 +161,7 @@ pub struct Hub {
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     audience: OnceLock<Arc<dyn Audience>>,
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
+    badges: Badges,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -209,6 +214,7 @@ impl Hub {
             mailboxes: OnceLock::new(),
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
+            badges: Badges::new(&options.badges),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),

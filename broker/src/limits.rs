@@ -170,7 +170,7 @@ pub const MAX_TAPS: usize = 100;
 /// Codes that one tap may mean.
 pub const MAX_TAP_CODES: usize = 16;
 /// Longest text of what a reader read, or says of itself, and longest id that it gives a tap, in bytes.
-pub const MAX_SHOWN_BYTES: usize = 512;
+pub const MAX_SHOWN_BYTES: usize = 4096;
 /// How far back a reader's own time counts, in ms.
 pub const TAP_PAST_MS: u64 = 7 * 24 * 3600 * 1000;
 /// How far ahead a reader's own time counts, in ms.

@@ -134,6 +134,14 @@ impl Reader {
         Ok(self.get::<User>(&keys::user(conf, uid))?.filter(|user| !user.erased))
     }
 
+    /// Whether there is or was an account: nobody becomes who was erased.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn had_user(&self, conf: ConfNo, uid: &Uid) -> Result<bool, StateError> {
+        Ok(self.get::<User>(&keys::user(conf, uid))?.is_some())
+    }
+
     /// A token by its hash.
     ///
     /// # Errors
@@ -236,6 +244,9 @@ impl Reader {
     /// Why not.
     pub fn may_post(&self, conf: ConfNo, uid: &Uid, id: &ConversationId) -> Result<(), Reject> {
         if let Some(partner) = id.partner(uid) {
+            if !self.role(conf, uid)?.takes_part() {
+                return Err(Reason::NotAllowed.into());
+            }
             self.user(conf, &partner)?.ok_or(Reason::UnknownUser)?;
             return self.block_between(conf, uid, &partner)?.map_or(Ok(()), |reason| Err(reason.into()));
         }

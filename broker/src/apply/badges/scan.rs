@@ -8,11 +8,10 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use super::super::{Applied, Ask, Author, Stop, packet_hash, topics};
 use super::{announce, checkin, counts, lead, meet, session};
-use crate::badges::{PURPOSE, result_publication, whose};
+use crate::badges::{PURPOSE, likely_time, result_publication, whose};
 use crate::command::{Outcome, Reuse};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid, key_for};
 use crate::keys;
-use crate::limits::{TAP_FUTURE_MS, TAP_PAST_MS};
 use crate::model::{Badge, BadgeCode, Body, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
 use crate::reject::Reason;
 use crate::state::StateError;
@@ -115,7 +114,7 @@ fn introducing() -> ReaderSettings {
 }
 
 fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Result<Scanned, Stop> {
-    let at_ms = time_of(tap, desk.ask.at_ms);
+    let at_ms = likely_time(tap, desk.ask.at_ms);
     let repeated = identity(view, desk.ask, tap, arrival, index);
     let mut scanned = Scanned {
         accepted: false,
@@ -172,12 +171,6 @@ fn again(view: &mut View<'_>, desk: &Desk<'_>, scanned: Scanned, known: KnownSca
     Ok(Scanned { accepted, reason: ScanReason::Duplicate, user, name, scan, at_ms, conversation, ..scanned })
 }
 
-/// A reader's own time, when it can be right.
-fn time_of(tap: &Tap, now_ms: u64) -> u64 {
-    let is_likely = tap.at_ms >= now_ms.saturating_sub(TAP_PAST_MS) && tap.at_ms <= now_ms + TAP_FUTURE_MS;
-    if is_likely { tap.at_ms } else { now_ms }
-}
-
 /// What tells a tap from others, so that it counts once however often it is uploaded.
 struct Identity {
     key: keys::Key,
@@ -200,7 +193,7 @@ fn identity(view: &View<'_>, ask: Ask<'_>, tap: &Tap, arrival: &Arrival<'_>, ind
     if !tap.id.is_empty() {
         hasher.write_u8(1);
         hasher.write(tap.id.as_bytes());
-    } else if tap.at_ms > 0 && time_of(tap, ask.at_ms) == tap.at_ms {
+    } else if tap.at_ms > 0 && likely_time(tap, ask.at_ms) == tap.at_ms {
         hasher.write_u8(2);
         hasher.write_u64(tap.at_ms);
     } else {
