@@ -6,8 +6,12 @@
 //! ([`expo`]); services of XMPP ([`xmpp`]).
 
 pub mod answer;
+pub mod apns;
 pub mod ece;
+pub mod expo;
+pub mod fcm;
 pub mod fit;
+pub mod oauth;
 pub mod options;
 pub mod payload;
 pub mod place;
@@ -29,6 +33,9 @@ use hallway_broker::push::gateway::Gateway;
 
 pub use options::{ApnsOptions, ExpoOptions, FcmOptions, GatewayError, Options, WebPushOptions};
 
+use apns::Apns;
+use expo::Expo;
+use fcm::Fcm;
 use vapid::Vapid;
 use webhook::Webhook;
 use webpush::WebPush;
@@ -47,6 +54,14 @@ pub fn gateways(options: &Options) -> Result<Vec<Arc<dyn Gateway>>, GatewayError
         gateways.push(Arc::new(WebPush::new(provider, of_users(), Arc::clone(&vapid), may, Arc::clone(&options.clock))));
     }
     gateways.push(Arc::new(Webhook::new(of_users(), may, Arc::clone(&options.clock))));
+    // Services that are configured may be in a private network.
+    if let Some(apns) = Apns::open(&options.apns, Outward::http2(true, &trust), &options.clock)? {
+        gateways.push(Arc::new(apns));
+    }
+    if let Some(fcm) = Fcm::open(&options.fcm, Outward::keeping(true, &trust), &options.clock)? {
+        gateways.push(Arc::new(fcm));
+    }
+    gateways.push(Arc::new(Expo::new(options.expo.clone(), Outward::keeping(true, &trust), Arc::clone(&options.clock))));
     Ok(gateways)
 }
 
