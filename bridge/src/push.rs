@@ -40,7 +40,7 @@ use vapid::Vapid;
 use webhook::Webhook;
 use webpush::WebPush;
 
-/// The gateways that there are with these options: Web Push, `UnifiedPush`, webhooks and Expo always; APNs and FCM with their keys, XMPP with its edge.
+/// The gateways that there are with these options: Web Push, `UnifiedPush`, webhooks and Expo always; APNs and FCM with their keys.
 ///
 /// # Errors
 /// What cannot be used.

@@ -221,6 +221,23 @@ pub enum Action {
     ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)> },
 }
 
+impl Action {
+    /// Whether somebody does it, and is there: not what a client does by itself when it comes or goes.
+    #[must_use]
+    pub fn is_deed(&self) -> bool {
+        !matches!(
+            self,
+            Self::KeepSession { .. }
+                | Self::KeepSubscriptions { .. }
+                | Self::ForgetSession { .. }
+                | Self::RegisterTarget { .. }
+                | Self::ForgetTarget { .. }
+                | Self::Publish(..)
+                | Self::Store(..)
+        )
+    }
+}
+
 /// A command, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
@@ -265,4 +282,6 @@ pub enum Outcome {
     Done,
     /// What scans came to, one for each tap.
     Scanned(Vec<Scanned>),
+    /// So many dead letters are tried again; whether that was a step of more.
+    Replayed(u32, bool),
 }

@@ -4,6 +4,7 @@
 mod attached;
 mod housekeeping;
 mod kept;
+mod push;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::mailbox::{Job, Mailbox};
 use crate::metrics::{Gauges, Metrics};
 use crate::model::Signal;
 use crate::outbox::Budget;
+use crate::push::gateway::Gateway;
 use crate::queue::{Queue, ReplyTo, Submission};
 use crate::rates::Rates;
 use crate::recent::Recent;
@@ -157,6 +159,9 @@ pub struct Hub {
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     audience: OnceLock<Arc<dyn Audience>>,
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
+    /// Who delivers pushes.
+    gateways: OnceLock<Vec<Arc<dyn Gateway>>>,
+    push: push::Thread,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -209,6 +214,8 @@ impl Hub {
             mailboxes: OnceLock::new(),
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
+            gateways: OnceLock::new(),
+            push: push::Thread::default(),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),
@@ -531,6 +538,7 @@ impl Hub {
     /// Takes no more commands, answers those that were taken, tells every session to come back later, and waits a little for them to go.
     /// Then closes the store.
     pub fn drain(&self) {
+        self.stop_push();
         self.health.draining.store(true, Relaxed);
         self.finish_commands();
         for mailbox in self.mailboxes.get().into_iter().flatten() {
@@ -558,6 +566,7 @@ impl Hub {
 
     /// Stops after what was taken is applied, and makes it durable in the state. When the state fails, what the log has is applied at the next start.
     pub fn close(&self) {
+        self.stop_push();
         self.health.draining.store(true, Relaxed);
         self.finish_commands();
         self.stopped.store(true, Relaxed);

@@ -28,10 +28,15 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
             BadInvite,
             PlaintextLogin,
             NotAllowed,
+            NoGateway,
             AllowanceUnknown,
         ],
     ),
-    ("not_found", codes::NOT_FOUND, &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownFile, UnknownSession]),
+    (
+        "not_found",
+        codes::NOT_FOUND,
+        &[UnknownConversation, UnknownConference, UnknownUser, UnknownMessage, UnknownTarget, UnknownFile, UnknownSession],
+    ),
     (
         "conflict",
         codes::CONFLICT,
@@ -44,7 +49,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
     ),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, TooManyUploads, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, ProviderUnavailable, Busy]),
-    ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams, BrokenMedia, NotStrippable]),
+    ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams, BadTarget, BrokenMedia, NotStrippable]),
 ];
 
 /// The document, as JSON text; made once at start.

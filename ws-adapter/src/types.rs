@@ -9,6 +9,7 @@ pub mod event;
 pub mod file;
 pub mod message;
 pub mod people;
+pub mod push;
 pub mod session;
 pub mod topic;
 
