@@ -172,10 +172,11 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     }
     let outward = Arc::new(Outward::new(true));
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
-    let gateways = push::gateways(&gateway_options(hub, config))?;
+    let mut gateways = push::gateways(&gateway_options(hub, config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
     let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
+    gateways.extend(edges.xmpp.as_ref().map(push::of_xmpp));
     hub.start_push(gateways, config.push.options())?;
     say(&ready);
     let Edges { http, mqtt, xmpp } = edges;
