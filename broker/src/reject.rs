@@ -67,12 +67,14 @@ reasons! {
     PlaintextLogin: Forbidden "plaintext_login" "sign in over TLS",
     NotAllowed: Forbidden "not_allowed" "this is not allowed here",
     PrivateUrl: Forbidden "private_url" "a URL of a push target must be https and lead to a public address",
+    NoGateway: Forbidden "no_gateway" "this server delivers nothing over this push provider",
     AllowanceUnknown: Forbidden "allowance_unknown" "whoever decides about this topic does not answer: try again later",
     UnknownConversation: NotFound "unknown_conversation" "there is no such conversation",
     UnknownConference: NotFound "unknown_conference" "there is no such conference",
     UnknownUser: NotFound "unknown_user" "there is no such user",
     UnknownMessage: NotFound "unknown_message" "there is no message with this seq",
     UnknownItem: NotFound "unknown_item" "there is no such item",
+    UnknownTarget: NotFound "unknown_target" "there is no such push target",
     UnknownFile: NotFound "unknown_file" "there is no such file here: bring it by POST /files",
     UnknownBadge: NotFound "unknown_badge" "nobody has this badge",
     UnknownReader: NotFound "unknown_reader" "nothing was said of what this reader scans for",
@@ -112,7 +114,6 @@ reasons! {
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
     BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
-    BadTarget: Invalid "bad_target" "the address or key of a push target is not of its provider's form",
     NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }
 
