@@ -114,6 +114,7 @@ pub fn open(config: &Config) -> Result<Arc<Hub>, OpenError> {
         shards: config.server.shards,
         demo: config.server.mode == Mode::Demo,
         topic_rules: config.conference.iter().filter_map(|(id, conference)| Some((id.clone(), conference.topics.clone()?))).collect(),
+        badges: config.badges.clone(),
     };
     Hub::open(options, Arc::new(SystemClock::start()))
 }
