@@ -66,6 +66,7 @@ reasons! {
     BadInvite: Forbidden "bad_invite" "an invitation is needed that is neither used up nor expired",
     PlaintextLogin: Forbidden "plaintext_login" "sign in over TLS",
     NotAllowed: Forbidden "not_allowed" "this is not allowed here",
+    PrivateUrl: Forbidden "private_url" "a URL of a push target must be https and lead to a public address",
     NoGateway: Forbidden "no_gateway" "this server delivers nothing over this push provider",
     AllowanceUnknown: Forbidden "allowance_unknown" "whoever decides about this topic does not answer: try again later",
     UnknownConversation: NotFound "unknown_conversation" "there is no such conversation",
@@ -112,8 +113,8 @@ reasons! {
     ProviderUnavailable: Unavailable "provider_unavailable" "the keys of the identity provider cannot be had: try again later",
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
-    BadTarget: Invalid "bad_target" "the address or keys are not ones that can be pushed to",
     BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
+    BadTarget: Invalid "bad_target" "the address or key of a push target is not of its provider's form",
     NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }
 

@@ -1,7 +1,9 @@
-//! `[push]`.
+//! `[push]`: the push worker's settings, and those of the gateways that deliver.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use hallway_bridge::push::{ApnsOptions, ExpoOptions, FcmOptions, WebPushOptions};
 use hallway_broker::push::PushOptions;
 use serde::{Deserialize, Serialize};
 
@@ -19,11 +21,32 @@ pub struct Push {
     pub time_to_live_s: u64,
     /// URLs that users bring may point into private networks; by default only while everything is served on loopback.
     pub allow_private_urls: Option<bool>,
+    /// Roots that gateways trust besides the machine's, PEM: for services of one's own.
+    pub ca_file: Option<PathBuf>,
+    /// Apple's service.
+    pub apns: ApnsOptions,
+    /// Google's service.
+    pub fcm: FcmOptions,
+    /// Expo's service.
+    pub expo: ExpoOptions,
+    /// The services of browsers, and `UnifiedPush`.
+    pub webpush: WebPushOptions,
 }
 
 impl Default for Push {
     fn default() -> Self {
-        Self { grace_ms: 3000, active_ms: 60_000, per_gateway: 32, time_to_live_s: 24 * 3600, allow_private_urls: None }
+        Self {
+            grace_ms: 3000,
+            active_ms: 60_000,
+            per_gateway: 32,
+            time_to_live_s: 24 * 3600,
+            allow_private_urls: None,
+            ca_file: None,
+            apns: ApnsOptions::default(),
+            fcm: FcmOptions::default(),
+            expo: ExpoOptions::default(),
+            webpush: WebPushOptions::default(),
+        }
     }
 }
 

@@ -183,8 +183,8 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what badges led to, what waits to be pushed
-/// to it, and its texts, conversation by conversation, with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
+/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what waits to be pushed to it, what badges led to, and
+/// its texts, conversation by conversation, with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
@@ -210,8 +210,8 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             Ok(Outcome::Continue(job))
         }
         Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
-        Some(_) if files::forget_some(view, ask.conf, uid)? || badges::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
-        Some(_) if push::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if files::forget_some(view, ask.conf, uid)? || push::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if badges::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(progress) => match erase_texts(view, ask, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);
