@@ -5,6 +5,7 @@ mod event;
 mod notification;
 mod number;
 mod scan;
+mod time;
 mod topic;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use notification::{
 };
 pub use number::{write_number, write_time};
 pub use scan::{names, write_scanned};
+pub use time::parse_time;
 pub use topic::{MAX_ACTION_BYTES, Said, Welcome, is_action, write_publication, write_topic_error, write_topic_event, write_topic_signal};
 
 /// Appends `text` as a JSON string (RFC 8259 §7).

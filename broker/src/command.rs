@@ -218,8 +218,8 @@ pub enum Action {
     DropLead { owner: Uid, user: Uid },
     /// Take a check-in back.
     UndoCheckin { user: Uid },
-    /// Make an attendee of the ticket shop's, or bring what is known of them up to date.
-    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)> },
+    /// Make an attendee of the ticket shop's, or bring what is known of them up to date; `takes_account`: of an account that is there already, too.
+    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)>, takes_account: bool },
 }
 
 /// A command, as the log keeps it.

@@ -153,7 +153,7 @@ pub trait BadgeFormats: Send + Sync {
     /// Whether a format is one, before it is set for a reader.
     ///
     /// # Errors
-    /// [`Reason::InvalidParams`], with what is wrong with it.
+    /// [`Reason::InvalidParams`]
     fn check(&self, format: &str) -> Result<(), Reject>;
 }
 

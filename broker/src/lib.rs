@@ -8,8 +8,8 @@
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`rates`], [`sessions`], [`reader`] (queries),
 //!    [`gatherings`] (who is at a topic), [`badges`] (the way of a scan);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
-//! 6. around it: [`accounts`], [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`],
-//!    [`outward`] (requests to other servers), [`badges`].
+//! 6. around it: [`accounts`], [`attendees`] (what a ticket shop knows of people), [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is),
+//!    [`generations`], [`outward`] (requests to other servers).
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
@@ -20,6 +20,7 @@ pub mod accounts;
 pub mod admit;
 pub mod allowances;
 pub mod apply;
+pub mod attendees;
 pub mod backbone;
 pub mod backup;
 pub mod badges;

@@ -134,6 +134,14 @@ impl Reader {
         Ok(self.get::<User>(&keys::user(conf, uid))?.filter(|user| !user.erased))
     }
 
+    /// Whether there is or was an account: nobody becomes who was erased.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn had_user(&self, conf: ConfNo, uid: &Uid) -> Result<bool, StateError> {
+        Ok(self.get::<User>(&keys::user(conf, uid))?.is_some())
+    }
+
     /// A token by its hash.
     ///
     /// # Errors

@@ -6,13 +6,15 @@
 //! ([`BadgeCode::candidates`]): the number itself, and what every other way of writing that number would have been kept by.
 //!
 //! What is kept is always the text as it is, never turned round or guessed at; guesses come last among the candidates. Numbers below
-//! 65,536 are not guessed at at all: they are the running numbers of tickets, and 274 would be 0x112, another's.
+//! 65,536 are not guessed at at all: they are the running numbers of tickets, and 274 would be 0x112, another's. A decimal number does not tell
+//! how many zero bytes the chip's began with; one is reckoned with.
 
 use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::digest;
 
+use super::contents;
 use crate::model::BadgeCode;
 
 /// Longest content of a code in bytes: what fits into a QR code.
@@ -35,24 +37,26 @@ impl BadgeCode {
     #[must_use]
     pub fn given(text: &str) -> Option<Self> {
         let text = trimmed(text)?;
-        Some(kept(text, Writing::of(text)))
+        let card = contents::codes(text);
+        let code = card.first().and_then(|code| trimmed(code)).unwrap_or(text);
+        Some(kept(code, Writing::of(code)))
     }
 
-    /// What a text that a reader sent may mean, likeliest first. [`BadgeCode::given`] of the same text is always the first.
+    /// What a text that a reader sent may mean, likeliest first. [`BadgeCode::given`] of the same text is always the first. Of a business
+    /// card: the code in it, then the whole.
     #[must_use]
     pub fn candidates(text: &str) -> Vec<Self> {
         let Some(text) = trimmed(text) else { return Vec::new() };
-        let writing = Writing::of(text);
-        let mut found = Found(vec![kept(text, writing.clone())]);
-        match writing {
-            Writing::Number(bytes) => found.chip(&bytes),
-            Writing::Digits => found.digits(text),
-            Writing::Hex(bytes) => {
-                found.chip(&bytes);
-                found.base64(text);
-            }
-            Writing::Base64(bytes) => found.chip(&bytes),
-            Writing::Text => {}
+        let card = contents::codes(text);
+        let mut found = Found(Vec::new());
+        let inside = card.iter().filter_map(|code| trimmed(code));
+        inside.clone().for_each(|code| found.add(kept(code, Writing::of(code))));
+        inside.for_each(|code| found.meanings(code));
+        if card.is_empty() {
+            found.meanings(text);
+        } else {
+            found.0.truncate(CANDIDATES_MAX - 1);
+            found.add(BadgeCode::text(text));
         }
         found.0.truncate(CANDIDATES_MAX);
         found.0
@@ -218,6 +222,21 @@ impl Found {
         }
     }
 
+    /// All that a text may mean, what it is kept by first.
+    fn meanings(&mut self, text: &str) {
+        let writing = Writing::of(text);
+        self.add(kept(text, writing.clone()));
+        match writing {
+            Writing::Base64(bytes) => self.chip(&bytes),
+            Writing::Digits => self.digits(text),
+            Writing::Number(bytes) | Writing::Hex(bytes) => {
+                self.chip(&bytes);
+                self.base64(text);
+            }
+            Writing::Text => {}
+        }
+    }
+
     /// What the writings of a number of these bytes are kept by.
     fn chip(&mut self, bytes: &[u8]) {
         self.add(BadgeCode::bytes(bytes));
@@ -240,9 +259,11 @@ impl Found {
         }
         self.add(BadgeCode::number(&decimal(bytes)));
         // Some base64 looks like something else.
-        let encoded = BASE64_NOPAD.encode(bytes);
-        if !matches!(Writing::of(&encoded), Writing::Base64(_)) {
-            self.add(kept(&encoded, Writing::of(&encoded)));
+        for coding in [BASE64_NOPAD, BASE64URL_NOPAD] {
+            let encoded = coding.encode(bytes);
+            if !matches!(Writing::of(&encoded), Writing::Base64(_)) {
+                self.add(kept(&encoded, Writing::of(&encoded)));
+            }
         }
     }
 
@@ -261,7 +282,9 @@ impl Found {
         }
         if let Some(bytes) = decimal {
             // The chip's number may have begun with a zero byte, which ends it the other way round.
-            self.reversed(&[&[0], bytes].concat());
+            let longer = [&[0], bytes].concat();
+            self.reversed(&longer);
+            self.writings(&longer);
         }
         self.base64(text);
     }

@@ -24,7 +24,20 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "allowance_unknown",
         ],
     ),
-    (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_file", "unknown_session"]),
+    (
+        1004,
+        &[
+            "unknown_conversation",
+            "unknown_conference",
+            "unknown_user",
+            "unknown_message",
+            "unknown_file",
+            "unknown_session",
+            "unknown_badge",
+            "unknown_reader",
+            "unknown_lead",
+        ],
+    ),
     (
         1009,
         &[
@@ -38,6 +51,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "follows_all",
             "last_owner",
             "own_role",
+            "not_asked",
         ],
     ),
     (
@@ -49,6 +63,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "too_many_blocked",
             "too_many_edits",
             "too_many_reactions",
+            "too_many_badges",
             "files_full",
             "too_large",
         ],
@@ -64,7 +79,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 35] = [
+pub const METHODS: [&str; 59] = [
     "session.hello",
     "session.list",
     "session.close",
@@ -94,6 +109,30 @@ pub const METHODS: [&str; 35] = [
     "people.block",
     "people.export",
     "people.erase",
+    "badge.assign",
+    "badge.revoke",
+    "badge.list",
+    "badge.mine",
+    "badge.scan",
+    "reader.set",
+    "reader.remove",
+    "reader.list",
+    "checkin.list",
+    "checkin.count",
+    "checkin.undo",
+    "attendance.list",
+    "contact.list",
+    "contact.ask",
+    "contact.accept",
+    "contact.decline",
+    "contact.remove",
+    "lead.list",
+    "lead.update",
+    "lead.remove",
+    "lead.export",
+    "lead.holders",
+    "lead.withdraw",
+    "attendee.import",
     "presence.set",
     // Not methods, but paths that a scenario must have used.
     "/api/register",

@@ -1,10 +1,10 @@
-//! Times as XMPP writes them (XEP-0082): `2026-11-20T18:00:00.123Z`, or with an offset.
+//! Times as RFC 3339 and XMPP (XEP-0082) write them: `2026-11-20T18:00:00.123Z`, or with an offset. The way back from `write_time`.
 
 const MS_OF_DAY: i64 = 86_400_000;
 
 /// The Unix time in ms; `None` when it is no time, or one before 1970.
 #[must_use]
-pub fn parse(text: &str) -> Option<u64> {
+pub fn parse_time(text: &str) -> Option<u64> {
     let (date, rest) = text.trim().split_once('T')?;
     let mut parts = date.splitn(3, '-');
     let (year, month, day) = (number(parts.next()?, 4)?, number(parts.next()?, 2)?, number(parts.next()?, 2)?);
@@ -50,19 +50,19 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use hallway_broker::canonical;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::canonical::write_time;
 
     #[test]
     fn the_forms_of_a_time() {
         for text in ["2026-11-20T18:00:00Z", "2026-11-20T18:00:00.000Z", "2026-11-20T19:30:00+01:30", "2026-11-20T13:00:00-05:00"] {
-            assert_eq!(parse(text), Some(1_795_197_600_000), "{text}");
+            assert_eq!(parse_time(text), Some(1_795_197_600_000), "{text}");
         }
         for text in ["", "T", "2026-11-20", "2026-13-20T18:00:00Z", "2026-11-20T18:00Z", "2026-11-20T18:00:00", "1950-01-01T00:00:00Z", "é"]
         {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(parse_time(text), None, "{text}");
         }
     }
 
@@ -70,13 +70,13 @@ mod tests {
         #[test]
         fn what_is_written_is_read(ms in 0u64..4_102_444_800_000) {
             let mut out = Vec::new();
-            canonical::write_time(ms, &mut out);
-            prop_assert_eq!(parse(std::str::from_utf8(&out).unwrap().trim_matches('"')), Some(ms));
+            write_time(ms, &mut out);
+            prop_assert_eq!(parse_time(std::str::from_utf8(&out).unwrap().trim_matches('"')), Some(ms));
         }
 
         #[test]
         fn nothing_panics(text in "\\PC*") {
-            let _ = parse(&text);
+            let _ = parse_time(&text);
         }
     }
 }
