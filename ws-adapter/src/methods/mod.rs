@@ -8,6 +8,7 @@ mod conversations;
 mod leads;
 mod people;
 mod readers;
+mod scanned;
 mod search;
 pub(crate) mod send;
 mod sessions;
