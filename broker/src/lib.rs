@@ -9,7 +9,7 @@
 //!    [`gatherings`] (who is at a topic), [`badges`] (the way of a scan);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`attendees`] (what a ticket shop knows of people), [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is),
-//!    [`generations`], [`outward`] (requests to other servers), [`badges`].
+//!    [`generations`], [`outward`] (requests to other servers).
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!

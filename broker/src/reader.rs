@@ -244,6 +244,9 @@ impl Reader {
     /// Why not.
     pub fn may_post(&self, conf: ConfNo, uid: &Uid, id: &ConversationId) -> Result<(), Reject> {
         if let Some(partner) = id.partner(uid) {
+            if !self.role(conf, uid)?.takes_part() {
+                return Err(Reason::NotAllowed.into());
+            }
             self.user(conf, &partner)?.ok_or(Reason::UnknownUser)?;
             return self.block_between(conf, uid, &partner)?.map_or(Ok(()), |reason| Err(reason.into()));
         }

@@ -12,7 +12,7 @@ use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
 use conformance::suite::{
-    Report, browser, component, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, scenarios, stall, xmpp,
+    Report, browser, component, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, scenarios, stall, venue, xmpp,
 };
 use conformance::xmpp::script::prosody;
 use conformance::xmpp::script::world::Kind;
@@ -77,6 +77,15 @@ enum Suite {
     },
     /// One message over all protocols: seen by all, in the same order, and in every history.
     Everywhere,
+    /// Badge readers of all kinds at a venue's own broker and at Hallway's.
+    Venue {
+        /// 5,000 attendees and two minutes instead of 1,000 and 20 s.
+        #[arg(long)]
+        full: bool,
+        /// Where everything random comes from; a new one when not given.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// The clients that people use: of MQTT paho, MQTT.js, mosquitto's programs, rumqttc, of XMPP six others.
     Interop,
     /// Hallway as a component of Prosody: rooms and chats, restarts, a link that is cut.
@@ -96,7 +105,7 @@ enum Suite {
     Mqtt(Mqtt),
     /// All of them.
     All {
-        /// 200 kills instead of 20, and a stall of 30 s instead of 5.
+        /// 200 kills instead of 20, a stall of 30 s instead of 5, and the whole venue.
         #[arg(long)]
         long: bool,
     },
@@ -204,6 +213,10 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             Ok(())
         }
         Suite::Everywhere => everywhere::run(report),
+        Suite::Venue { full, seed } => {
+            venue::run(*full, seed.unwrap_or_else(rand::random), report);
+            Ok(())
+        }
         Suite::Interop => {
             interop::run(report);
             Ok(())
@@ -253,6 +266,7 @@ fn all(long: bool, report: &mut Report) {
     disk::run(report);
     damage::run(report);
     stall::run(Duration::from_secs(if long { 30 } else { 5 }), report);
+    venue::run(long, rand::random(), report);
     interop::run(report);
     edge::run(if long { 100 } else { 10 }, rand::random(), report);
     crash::run(if long { 200 } else { 20 }, rand::random(), report);

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{Applied, Ask, Stop, badges, files, items, messages, stored};
+use crate::canonical::names;
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::{MAX_STEP, MAX_TOKENS};
-use crate::model::{Body, Credentials, Subject, SubjectHash, Token, TokenHash, User, UserRole};
+use crate::model::{Body, Credentials, Realm, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
@@ -262,8 +263,12 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
     let after = after.max(keys::seq_of_entry(&first).saturating_sub(1));
     let end = last.min(after + MAX_STEP as u64);
     for seq in after + 1..=end {
-        let Some(mut entry) = view.entry(&found, seq)?.filter(|entry| entry.from == *uid) else { continue };
-        entry.name = "".into();
+        let Some(mut entry) = view.entry(&found, seq)? else { continue };
+        if entry.from == *uid {
+            entry.name = "".into();
+        } else if !is_told(&entry.body, uid) {
+            continue;
+        }
         match &mut entry.body {
             Body::Message(message) => {
                 message.deleted.get_or_insert(seq);
@@ -281,6 +286,14 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
         }
     }
     Ok((end < last).then_some(end))
+}
+
+/// Whether it is what a badge reader was told about somebody.
+fn is_told(body: &Body, uid: &Uid) -> bool {
+    match body {
+        Body::Publication(publication) if publication.realm == Realm::Badges => names(&publication.payload, uid),
+        _ => false,
+    }
 }
 
 /// The erasures that are under way in a conference.

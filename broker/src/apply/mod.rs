@@ -22,7 +22,7 @@ mod topics;
 mod tests;
 
 pub use accounts::erasures;
-pub use conferences::is_expired;
+pub use conferences::{is_expired, swept_after};
 pub use conversations::ReadMark;
 pub use messages::{Idempotency, answer_of, body_hash, draft_hash, idempotency_hash, packet_hash};
 

@@ -1,6 +1,7 @@
 //! What a scan came to, as its reader is told (DESIGN, "Badges").
 
 use super::Object;
+use crate::ids::Uid;
 use crate::model::Scanned;
 
 /// Appends what a scan came to.
@@ -22,4 +23,11 @@ pub fn write_scanned(scanned: &Scanned, out: &mut Vec<u8>) {
     }
     object.time("ts", scanned.at_ms);
     object.end();
+}
+
+/// Whether the result of a scan, as it is written above, is about somebody. In a string each quotation mark is escaped, so that nothing else looks so.
+#[must_use]
+pub fn names(result: &[u8], uid: &Uid) -> bool {
+    let member = format!(",\"user\":\"{uid}\",");
+    result.windows(member.len()).any(|window| window == member.as_bytes())
 }

@@ -11,6 +11,7 @@
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.
+//! - [`venue`]: a conference's badge readers, at its own broker and at Hallway's.
 //! - [`interop`]: the edges with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
 //! - [`mqtt`]: the normative statements of MQTT, on any broker.
@@ -31,6 +32,7 @@ pub mod matrix;
 pub mod mqtt;
 pub mod scenarios;
 pub mod stall;
+pub mod venue;
 pub mod xmpp;
 
 use std::time::Instant;

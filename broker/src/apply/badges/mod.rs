@@ -17,11 +17,11 @@ use std::sync::Arc;
 
 use super::{Applied, Ask, Author, Stop};
 use crate::badges::looks_own;
-use crate::command::{Action, Outcome};
+use crate::command::{Action, Actor, Outcome};
 use crate::ids::{ConfNo, Uid};
 use crate::keys;
 use crate::limits::{MAX_BADGES, MAX_SHOWN_BYTES};
-use crate::model::{Badge, BadgeCode};
+use crate::model::{Badge, BadgeCode, Via};
 use crate::reject::Reason;
 use crate::view::View;
 
@@ -32,6 +32,9 @@ pub(super) fn handle(view: &mut View<'_>, ask: Ask<'_>, action: &Action) -> Appl
         Action::RevokeBadge { code, on } => revoke(view, ask, code, *on),
         Action::SetReader { reader, settings } => readers::set(view, ask, reader, settings.as_deref()),
         Action::Scan { mode, conversation, taps, raw, packet } => {
+            // What comes of it comes from a reader, whatever it speaks.
+            let via = if ask.actor.is_system() { Via::System } else { Via::Badge };
+            let ask = Ask { actor: &Actor { via, ..ask.actor.clone() }, ..ask };
             scan::scan(view, ask, *mode, conversation.as_ref(), taps, &scan::Arrival { raw: raw.as_ref(), packet: *packet })
         }
         Action::Contact { user, deed } => contacts::contact(view, ask, user, *deed),
