@@ -1,4 +1,5 @@
-//! What joins other systems to the hub: XMPP, badge readers; a venue's own MQTT broker and push gateways to come.
+//! What joins other systems to the hub: XMPP, badge readers and a venue's own MQTT broker, push gateways.
 
 pub mod badge;
+pub mod push;
 pub mod xmpp;

@@ -2,11 +2,14 @@
 //! due everywhere: a URL's host is resolved once and the connection goes to that very address, which must be a public one unless private ones
 //! are allowed; redirects are answers like others and are not followed; time and size are bounded, and how many requests are under way.
 //!
-//! HTTP/1.1 with a connection for each request: what is asked for here is asked for rarely.
+//! What is asked for rarely is asked over HTTP/1.1, with a connection for each request. Who sends much to the same few ([`Outward::keeping`],
+//! [`Outward::http2`]) keeps its connections ([`kept`]) and speaks HTTP/2 where the other does. Whom TLS trusts is in [`trust`].
 
 mod address;
+mod kept;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,21 +18,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper::http::uri::{PathAndQuery, Scheme};
-use hyper::{Uri, body};
 use hyper_util::rt::TokioIo;
-use rustls::crypto::ring;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use kept::Kept;
 
 pub use address::is_public;
-pub use hyper::{Method, Request, Response, StatusCode};
+pub use hyper::{Method, Request, Response, StatusCode, Uri};
+pub use trust::Trust;
 
 /// Requests under way at once; more wait, within their time.
 const MAX_UNDER_WAY: usize = 64;
@@ -82,10 +88,25 @@ pub enum Failure {
     Timeout,
 }
 
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    /// 1.1.
+    Http1,
+    /// 2 where the other does, too; without TLS 1.1.
+    Either,
+    /// 2 alone; without TLS by prior knowledge (RFC 9113 §3.3).
+    Http2,
+}
+
 /// See the module's text.
 pub struct Outward {
     allow_private: bool,
     under_way: Semaphore,
+    speaks: Speaks,
+    /// Connections that stay, of who sends much.
+    kept: Option<Kept>,
+    trust: Arc<Trust>,
     /// Made when TLS is first spoken: the roots take memory.
     tls: OnceLock<Arc<ClientConfig>>,
 }
@@ -94,10 +115,28 @@ impl Outward {
     /// A client; `allow_private`: it may go to loopback and private addresses, too. For URLs that users bring it may not.
     #[must_use]
     pub fn new(allow_private: bool) -> Self {
-        Self { allow_private, under_way: Semaphore::new(MAX_UNDER_WAY), tls: OnceLock::new() }
+        Self::with(allow_private, Speaks::Http1, Arc::default())
     }
 
-    /// Sends a request to its absolute URL and waits for the whole answer, whatever its status.
+    /// A client that keeps its connections.
+    #[must_use]
+    pub fn keeping(allow_private: bool, trust: &Arc<Trust>) -> Self {
+        Self::with(allow_private, Speaks::Either, Arc::clone(trust))
+    }
+
+    /// A client of a service that speaks HTTP/2 alone: one connection for all requests to it.
+    #[must_use]
+    pub fn http2(allow_private: bool, trust: &Arc<Trust>) -> Self {
+        Self::with(allow_private, Speaks::Http2, Arc::clone(trust))
+    }
+
+    fn with(allow_private: bool, speaks: Speaks, trust: Arc<Trust>) -> Self {
+        let kept = (speaks != Speaks::Http1).then(Kept::default);
+        Self { allow_private, under_way: Semaphore::new(MAX_UNDER_WAY), speaks, kept, trust, tls: OnceLock::new() }
+    }
+
+    /// Sends a request to its absolute URL and waits for the whole answer, whatever its status. With kept connections it may be sent twice, when the
+    /// other closes a connection without an answer.
     ///
     /// # Errors
     /// Why there is none.
@@ -110,14 +149,21 @@ impl Outward {
         // The semaphore is never closed.
         let _under_way = self.under_way.acquire().await.map_err(|_| Failure::Timeout)?;
         let target = Target::of(request.uri())?;
-        let request = target.request(request)?;
+        if let Some(kept) = &self.kept {
+            return kept.exchange(self, &target, &request, body_bytes).await;
+        }
+        let request = target.request_once(request)?;
         let stream = connect(&self.resolve(&target).await?).await.map_err(Failure::Connect)?;
         if !target.is_secure {
             return talk(stream, request, body_bytes).await;
         }
-        let name = ServerName::try_from(target.host).map_err(|_| Failure::Url("its host is no name or address"))?;
+        talk(self.secure(&target, stream).await?, request, body_bytes).await
+    }
+
+    async fn secure(&self, target: &Target, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = ServerName::try_from(target.host.clone()).map_err(|_| Failure::Url("its host is no name or address"))?;
         let tls = TlsConnector::from(Arc::clone(self.tls()?));
-        talk(tls.connect(name, stream).await.map_err(Failure::Tls)?, request, body_bytes).await
+        tls.connect(name, stream).await.map_err(Failure::Tls)
     }
 
     /// The addresses to try: looked up once, so that what was checked is what is connected to.
@@ -132,29 +178,19 @@ impl Outward {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let made = trusting(roots()).map_err(|error| Failure::Tls(io::Error::other(error)))?;
-        Ok(self.tls.get_or_init(|| made))
+        let mut config = self.trust.config().map_err(|error| Failure::Tls(io::Error::other(error)))?.clone();
+        let protocols: &[&[u8]] = match self.speaks {
+            Speaks::Http1 => &[b"http/1.1"],
+            Speaks::Either => &[b"h2", b"http/1.1"],
+            Speaks::Http2 => &[b"h2"],
+        };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(self.tls.get_or_init(|| Arc::new(config)))
     }
-}
-
-/// The machine's roots (`SSL_CERT_FILE` names others), or Mozilla's where there are none, as in a bare container.
-fn roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
-}
-
-fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 /// Where a URL leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Target {
     host: String,
     port: u16,
@@ -177,14 +213,20 @@ impl Target {
         if host.is_empty() { Err(Failure::Url("it has no host")) } else { Ok(Self { host, port, is_secure }) }
     }
 
-    /// The request as it goes over the wire.
+    /// The request as it goes over a connection of its own.
+    fn request_once(&self, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = self.request(request)?;
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        Ok(request)
+    }
+
+    /// The request as it goes over the wire in HTTP/1.1.
     fn request(&self, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
         let (mut parts, body) = request.into_parts();
         let authority = parts.uri.authority().map_or(self.host.as_str(), |authority| authority.as_str());
         let host = HeaderValue::from_str(authority).map_err(|_| Failure::Url("its host is no name or address"))?;
         let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         parts.headers.insert(HOST, host);
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         parts.headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
         parts.uri = Uri::from(path);
         Ok(Request::from_parts(parts, Full::new(body)))

@@ -66,6 +66,7 @@ reasons! {
     BadInvite: Forbidden "bad_invite" "an invitation is needed that is neither used up nor expired",
     PlaintextLogin: Forbidden "plaintext_login" "sign in over TLS",
     NotAllowed: Forbidden "not_allowed" "this is not allowed here",
+    PrivateUrl: Forbidden "private_url" "a URL of a push target must be https and lead to a public address",
     AllowanceUnknown: Forbidden "allowance_unknown" "whoever decides about this topic does not answer: try again later",
     UnknownConversation: NotFound "unknown_conversation" "there is no such conversation",
     UnknownConference: NotFound "unknown_conference" "there is no such conference",
@@ -111,6 +112,7 @@ reasons! {
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
     BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
+    BadTarget: Invalid "bad_target" "the address or key of a push target is not of its provider's form",
     NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }
 

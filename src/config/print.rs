@@ -6,7 +6,7 @@ use super::keys::flatten;
 use super::{Config, Loaded};
 
 /// Keys whose values are not shown.
-const SECRETS: &[&str] = &["hs256_secret", "secret"];
+const SECRETS: &[&str] = &["access_token", "hs256_secret", "secret"];
 
 impl Loaded {
     /// All values, one line each.

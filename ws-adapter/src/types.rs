@@ -14,6 +14,7 @@ pub mod lead;
 pub mod message;
 pub mod people;
 pub mod reader;
+pub mod scanned;
 pub mod session;
 pub mod topic;
 

@@ -4,6 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use rustls::crypto::ring;
+
 use super::*;
 
 const SOON: Bounds = Bounds { timeout: Duration::from_secs(5), body_bytes: 1000 };
@@ -139,10 +141,7 @@ async fn tls_is_only_spoken_with_whom_the_roots_know() {
     });
     let stranger = Outward::new(true).send(get(&format!("https://localhost:{port}/")), SOON).await;
     assert!(matches!(stranger, Err(Failure::Tls(_))), "{stranger:?}");
-    let friend = Outward::new(true);
-    let mut roots = RootCertStore::empty();
-    roots.add(certified.cert.der().clone()).unwrap();
-    friend.tls.set(trusting(roots).unwrap()).unwrap();
+    let friend = Outward::with(true, Speaks::Http1, Arc::new(Trust::with(certified.cert.pem().as_bytes()).unwrap()));
     let answer = friend.send(get(&format!("https://localhost:{port}/")), SOON).await.unwrap();
     assert_eq!(&answer.body()[..], b"hi");
     let other_name = friend.send(get(&format!("https://127.0.0.1:{port}/")), SOON).await;

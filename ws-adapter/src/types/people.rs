@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::conversation::ConversationRow;
 use super::event::EventShape;
 use super::file::OwnFile;
+use super::scanned::OwnScanned;
 use super::session::SessionRow;
 use super::topic::TopicFrameShape;
 use super::{at_most, user_id};
@@ -218,6 +219,8 @@ pub struct Export {
     pub topics: Vec<Box<RawValue>>,
     /// Files that they brought; where they are, the messages that have them say.
     pub files: Vec<OwnFile>,
+    /// What is kept of them because of badges.
+    pub scanned: OwnScanned,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }
