@@ -126,7 +126,8 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
         let blocked = reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0;
         let topics = stored(&reader, conf, &whose)?;
         let scanned = scanned::of(&reader, conf, &whose)?;
-        Ok((blocked, kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?, own_push(&reader, conf, &whose)?, topics, scanned))
+        let (items, files) = (kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?);
+        Ok((blocked, items, files, own_push(&reader, conf, &whose)?, topics, scanned))
     })
     .await?;
     let (ids, now_ms) = (caller.ids(), caller.hub.clock().now_ms());

@@ -229,10 +229,10 @@ pub struct Export {
     pub topics: Vec<Box<RawValue>>,
     /// Files that they brought; where they are, the messages that have them say.
     pub files: Vec<OwnFile>,
-    /// Where they are pushed to, and what they want.
-    pub push: OwnPush,
     /// What is kept of them because of badges.
     pub scanned: OwnScanned,
+    /// Where they are pushed to, and what they want.
+    pub push: OwnPush,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }
