@@ -1,9 +1,8 @@
 //! The authorization matrix: `conformance/matrix.txt`, every cell really run, in a conversation of its own.
 //!
 //! - [`table`]: the file.
-//! - [`world`]: people and conversations as a cell wants them; [`badges`]: the calls about badges.
+//! - [`world`]: people and conversations as a cell wants them.
 
-mod badges;
 mod table;
 mod world;
 
