@@ -13,6 +13,7 @@ use super::conversation::ConversationRow;
 use super::event::EventShape;
 use super::file::OwnFile;
 use super::push::{Settings, TargetRow};
+use super::scanned::OwnScanned;
 use super::session::SessionRow;
 use super::topic::TopicFrameShape;
 use super::{at_most, user_id};
@@ -230,6 +231,8 @@ pub struct Export {
     pub files: Vec<OwnFile>,
     /// Where they are pushed to, and what they want.
     pub push: OwnPush,
+    /// What is kept of them because of badges.
+    pub scanned: OwnScanned,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }
