@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hallway_bridge::badge;
 use hallway_bridge::push::{self, GatewayError};
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
@@ -118,6 +119,7 @@ pub fn open(config: &Config) -> Result<Arc<Hub>, OpenError> {
         shards: config.server.shards,
         demo: config.server.mode == Mode::Demo,
         topic_rules: config.conference.iter().filter_map(|(id, conference)| Some((id.clone(), conference.topics.clone()?))).collect(),
+        badges: config.badges.clone(),
     };
     Hub::open(options, Arc::new(SystemClock::start()))
 }
@@ -172,6 +174,7 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     }
     let outward = Arc::new(Outward::new(true));
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
+    hub.set_badge_formats(badge::formats());
     let mut gateways = push::gateways(&gateway_options(hub, config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);

@@ -228,6 +228,10 @@ impl TopicRights {
             return Judge::Rule(*right);
         }
         let Some(name) = topic.strip_prefix(&*self.prefix) else { return Judge::Everybody };
+        // A badge reader has what a rule gives it, and nothing else.
+        if !self.role.takes_part() {
+            return Judge::Nobody;
+        }
         match name.strip_prefix(OF_CONVERSATION) {
             Some(id) => ConversationId::parse(id).map_or(Judge::Nobody, Judge::Conversation),
             None if self.webhook.is_some() => Judge::Webhook,
@@ -281,6 +285,7 @@ mod tests {
         let organiser = rights(&rules, "olga", UserRole::Organiser);
         assert!(organiser.may_read("conf/demo/topic/own/bob") && !organiser.may_publish("conf/demo/topic/own/bob"));
         assert!(rights(&rules, "gate", UserRole::Device).may_publish("conf/demo/topic/sensors/1/value"));
+        assert!(!rights(&rules, "gate", UserRole::Device).may_publish("conf/demo/topic/else"), "a device needs a rule");
         assert!(rights(&rules, "bob", UserRole::Attendee).may_publish("conf/demo/topic/sensors/1/value"));
         let staff = rule("x", Some(&["staff", "user:eve"]), None);
         assert_eq!(toml_like(&staff), r#"{"filter":"x","publish":["staff","user:eve"]}"#);

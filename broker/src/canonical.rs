@@ -4,6 +4,7 @@
 mod event;
 mod notification;
 mod number;
+mod scan;
 mod time;
 mod topic;
 
@@ -16,7 +17,8 @@ pub use notification::{
     write_session_notice_params, write_signal, write_signal_notification,
 };
 pub use number::{write_number, write_time};
-pub use time::read_time;
+pub use scan::{names, write_scanned};
+pub use time::parse_time;
 pub use topic::{MAX_ACTION_BYTES, Said, Welcome, is_action, write_publication, write_topic_error, write_topic_event, write_topic_signal};
 
 /// Appends `text` as a JSON string (RFC 8259 §7).

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::model::{
-    Access, Attendee, Attention, BadgeCode, ContactDeed, Credentials, FileId, Invite, InviteHash, KeptSession, KeptSubscription, Kind,
-    LeadNotes, MediaType, MemberRole, Mode, NodeSettings, Publication, PushCursor, PushRow, PushSettings, ReaderSettings, Scanned, SignIn,
-    SubjectHash, Tap, Target, TargetId, TokenHash, UserRole, Via,
+    Access, Attendee, Attention, BadgeCode, ContactDeed, Credentials, FileId, Imported, Invite, InviteHash, KeptSession, KeptSubscription,
+    Kind, LeadNotes, MediaType, MemberRole, Mode, NodeSettings, Publication, PushCursor, PushRow, PushSettings, ReaderSettings, Scanned,
+    SignIn, SubjectHash, Tap, Target, TargetId, TokenHash, UserRole, Via,
 };
 
 /// Who asks. Taken from the session, never from a payload.
@@ -207,8 +207,9 @@ pub enum Action {
     RevokeBadge { code: BadgeCode, on: bool },
     /// Say what a reader scans for; `None`: it is none any more.
     SetReader { reader: Uid, settings: Option<Box<ReaderSettings>> },
-    /// Badges were held to the reader that asks, or scanned by the person who asks, for what `mode` says or else their settings.
-    Scan { mode: Option<Mode>, conversation: Option<ConversationId>, taps: Vec<Tap>, raw: Option<Arc<Publication>> },
+    /// Badges were held to the reader that asks, or scanned by the person who asks, for what `mode` says or else their settings. Taps that have
+    /// neither an id nor a time of their own are told from repetitions by the packet that they came in.
+    Scan { mode: Option<Mode>, conversation: Option<ConversationId>, taps: Vec<Tap>, raw: Option<Arc<Publication>>, packet: Reuse },
     /// Ask somebody to become acquainted, or answer.
     Contact { user: Uid, deed: ContactDeed },
     /// Write something to a lead of the asker's, or of `owner` when the asker scans for them.
@@ -217,8 +218,8 @@ pub enum Action {
     DropLead { owner: Uid, user: Uid },
     /// Take a check-in back.
     UndoCheckin { user: Uid },
-    /// Make an attendee of the ticket shop's, or bring what is known of them up to date.
-    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)> },
+    /// Make an attendee of the ticket shop's, or bring what is known of them up to date; `takes_account`: of an account that is there already, too.
+    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)>, takes_account: bool },
 }
 
 impl Action {
@@ -282,6 +283,13 @@ pub enum Outcome {
     Done,
     /// What scans came to, one for each tap.
     Scanned(Vec<Scanned>),
+    /// What an import did.
+    Imported {
+        /// Whose account it is.
+        uid: Uid,
+        /// What was done.
+        change: Imported,
+    },
     /// So many dead letters are tried again; whether that was a step of more.
     Replayed(u32, bool),
 }

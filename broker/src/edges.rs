@@ -149,6 +149,12 @@ pub trait BadgeFormats: Send + Sync {
     /// # Errors
     /// [`Reason::InvalidParams`] for what is not a scan.
     fn read(&self, format: &str, payload: &[u8]) -> Result<Reading, Reject>;
+
+    /// Whether a format is one, before it is set for a reader.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidParams`]
+    fn check(&self, format: &str) -> Result<(), Reject>;
 }
 
 /// A WebSocket that was opened for another edge.

@@ -2,6 +2,7 @@
 //! and the control socket talk to.
 
 mod attached;
+mod badges;
 mod housekeeping;
 mod kept;
 mod push;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use crate::allowances::{TopicRule, Webhook};
 use crate::backbone::{self, BackboneGone, Publisher, Subscription};
 use crate::backup::{self, BackupError, Snapshots};
+use crate::badges::{BadgeOptions, Badges};
 use crate::clock::{self, Clock};
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
@@ -88,6 +90,8 @@ pub struct HubOptions {
     pub demo: bool,
     /// The rules over applications' topics, by conference.
     pub topic_rules: HashMap<String, Vec<TopicRule>>,
+    /// What is done about badges.
+    pub badges: BadgeOptions,
 }
 
 /// Why a hub did not open.
@@ -159,6 +163,7 @@ pub struct Hub {
     mailboxes: OnceLock<Vec<Arc<Mailbox>>>,
     audience: OnceLock<Arc<dyn Audience>>,
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
+    badges: Badges,
     /// Who delivers pushes.
     gateways: OnceLock<Vec<Arc<dyn Gateway>>>,
     push: push::Thread,
@@ -214,6 +219,7 @@ impl Hub {
             mailboxes: OnceLock::new(),
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
+            badges: Badges::new(&options.badges),
             gateways: OnceLock::new(),
             push: push::Thread::default(),
             next_shard: AtomicUsize::new(0),

@@ -184,6 +184,15 @@ pub struct ConfNo(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConvNo(pub u32);
 
+/// A key of a store for one purpose, from which neither the store's own secret nor another purpose's key follows.
+#[must_use]
+pub fn key_for(secret: &[u8; 16], purpose: &str) -> [u8; 16] {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(b"key\0");
+    hasher.write(purpose.as_bytes());
+    hasher.finish128().as_bytes()
+}
+
 /// Makes and reads public event ids: the pos and a keyed MAC (`SipHash`-2-4-128 over conference and pos, cut to 64 bits), base32.
 /// They need no index and cannot be guessed. A restore leaves a gap in the pos, so that no id is ever given twice.
 #[derive(Clone, Copy)]

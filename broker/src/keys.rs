@@ -3,11 +3,20 @@
 //!
 //! | prefix | key | record |
 //! | --- | --- | --- |
+//! | `1` | conf, hash of what tells a scan from others | [`KnownScan`](crate::model::KnownScan) |
+//! | `2` | conf, uid of a reader | [`Waiting`](crate::model::Waiting) |
+//! | `3` | conf, conv | [`Occupancy`](crate::model::Occupancy) |
+//! | `4` | conf, uid | [`Attendee`](crate::model::Attendee) |
+//! | `5` | conf, hash of the ticket shop's id | uid |
+//! | `6` | conf, uid | [`Bearer`](crate::model::Bearer) |
+//! | `7` | conf | [`BadgeTotals`](crate::model::BadgeTotals) |
 //! | `a` | – | applied lsn, schema, secret (`StoreHead`) |
+//! | `A` | conf, code of a badge | [`Badge`](crate::model::Badge) |
 //! | `b` | conf, blocker, `0`, blocked | `()` |
 //! | `B` | conf, uid | [`Belongings`](crate::model::Belongings) |
 //! | `c` | conf, conversation id | [`Conversation`](crate::model::Conversation) |
 //! | `C` | conference id | [`Conference`](crate::model::Conference) |
+//! | `d` | conf, uid of a reader | [`ReaderSettings`](crate::model::ReaderSettings) |
 //! | `D` | conf | conference id |
 //! | `e` | conf, conv, seq | [`Entry`](crate::model::Entry) |
 //! | `E` | conf, uid | where an erasure goes on |
@@ -16,14 +25,20 @@
 //! | `g` | conf, Unix ms, file id | `()`: the file is in no message since then |
 //! | `G` | conf, uid, or nothing for all of the conference | [`Uploads`](crate::model::Uploads) |
 //! | `h` | conf | `ConferenceHead` |
+//! | `H` | conf, uid | [`Checkin`](crate::model::Checkin) |
 //! | `i` | conf, conv, hash of (uid, client id) | `Idempotency` |
 //! | `I` | conf, hash of the code | [`Invite`](crate::model::Invite) |
 //! | `j` | conf, hash of (issuer, subject) | [`Subject`](crate::model::Subject) |
+//! | `J` | conf, uid, `0`, code of a badge | `()`: the badge is theirs |
 //! | `k` | conf, uid, `0`, node | [`Node`](crate::model::Node) |
 //! | `K` | conf, uid, `0`, node, `0`, item id | [`Item`](crate::model::Item) |
+//! | `L` | conf, owner, `0`, uid | [`Lead`](crate::model::Lead) |
 //! | `m` | conf, conv, uid | [`Member`](crate::model::Member) |
+//! | `M` | conf, uid, `0`, owner | `()`: they are a lead of the owner's |
 //! | `n` | conf, name in lower case | uid |
+//! | `N` | conf, conv, uid | [`Attendance`](crate::model::Attendance) |
 //! | `o` | conf, uid, `0`, node, `0`, order | item id |
+//! | `O` | conf, uid, `0`, other | [`Contact`](crate::model::Contact) |
 //! | `p` | conf, conversation id | `()`: the conversation is open to all |
 //! | `q` | conf, hash of the topic, pos | [`Stored`](crate::model::Stored) |
 //! | `Q` | conf, hash of the topic or nothing | [`StoredTotals`](crate::model::StoredTotals) |
@@ -50,6 +65,7 @@
 //! | `8` | conf, uid | `()`: they want a push of everything |
 //! | `9` | conf, target id | uid: whose target it is |
 
+mod badges;
 mod files;
 mod push;
 mod topics;
@@ -60,6 +76,12 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::model::{InviteHash, SubjectHash, TokenHash};
+
+pub use badges::{
+    KNOWN_SCANS, all_attendances, attendance, attendances, attendee, badge, badge_totals, badges, bearer, bearers, checkin, checkins,
+    code_of_badge, contact, contacts, holder, holders, known_scan, lead, leads, occupancy, reader, readers, ticket, user_badge,
+    user_badges, waiting_tap,
+};
 
 pub use files::{
     file, files, id_of_file, parts_of_file, parts_of_unused, unused_file, unused_files, uploads, uploads_of_all, user_file, user_files,
@@ -85,7 +107,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UbBceEfFgGhiIjkKlmnopPqQrRsStuvVwWxXyYzZ89";
+const OF_CONFERENCE: &[u8] = b"UAbBcdeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStuvVwWxXyYzZ123456789";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -124,6 +146,12 @@ fn node_key(prefix: u8, conf: ConfNo, uid: &Uid, node: &str) -> Key {
     key.extend_from_slice(node.as_bytes());
     key.push(0);
     key
+}
+
+/// The uid that ends a key.
+#[must_use]
+pub fn uid_at(key: &[u8], at: usize) -> Option<Uid> {
+    Uid::parse(std::str::from_utf8(key.get(at..)?).ok()?).ok()
 }
 
 /// The first key after all those that start with `prefix`.

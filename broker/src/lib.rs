@@ -6,10 +6,10 @@
 //! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
 //! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`], [`tree`], [`shares`];
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`rates`], [`sessions`], [`reader`] (queries),
-//!    [`gatherings`] (who is at a topic);
+//!    [`gatherings`] (who is at a topic), [`badges`] (the way of a scan);
 //! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
-//! 6. around it: [`accounts`], [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is), [`generations`],
-//!    [`outward`] (requests to other servers).
+//! 6. around it: [`accounts`], [`attendees`] (what a ticket shop knows of people), [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is),
+//!    [`generations`], [`outward`] (requests to other servers).
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
@@ -20,8 +20,10 @@ pub mod accounts;
 pub mod admit;
 pub mod allowances;
 pub mod apply;
+pub mod attendees;
 pub mod backbone;
 pub mod backup;
+pub mod badges;
 pub mod canonical;
 pub mod clock;
 pub mod command;

@@ -163,6 +163,32 @@ pub const MAX_ITEMS_BYTES: u32 = 1 << 20;
 pub const MAX_INVITES: usize = 1000;
 /// Most tokens of one account.
 pub const MAX_TOKENS: usize = 64;
+/// Badges of one user.
+pub const MAX_BADGES: u32 = 16;
+/// Taps in one message of a reader.
+pub const MAX_TAPS: usize = 100;
+/// Codes that one tap may mean.
+pub const MAX_TAP_CODES: usize = 16;
+/// Longest text of what a reader read, or says of itself, and longest id that it gives a tap, in bytes.
+pub const MAX_SHOWN_BYTES: usize = 4096;
+/// How far back a reader's own time counts, in ms.
+pub const TAP_PAST_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How far ahead a reader's own time counts, in ms.
+pub const TAP_FUTURE_MS: u64 = 5 * 60 * 1000;
+/// Between the taps of two people who meet, in ms.
+pub const MEET_WINDOW_MS: u64 = 10_000;
+/// How long the result of a scan is of use to its reader, in ms.
+pub const RESULT_USE_MS: u64 = 10 * 60 * 1000;
+/// Longest text that a reader announces, name of a format and each of an attendee's particulars, in bytes.
+pub const MAX_PARTICULAR_BYTES: usize = 1024;
+/// Longest note to a lead, in bytes.
+pub const MAX_LEAD_NOTE_BYTES: usize = 4096;
+/// Tags of one lead.
+pub const MAX_LEAD_TAGS: usize = 16;
+/// Longest of them, in bytes.
+pub const MAX_LEAD_TAG_BYTES: usize = 64;
+/// Best rating of a lead.
+pub const MAX_LEAD_RATING: u8 = 5;
 /// Most targets of one user that they are pushed at: with one more the one goes that was registered longest ago.
 pub const MAX_TARGETS: usize = 16;
 /// Longest address of a target, in bytes.

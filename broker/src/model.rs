@@ -16,7 +16,8 @@ use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
 pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 pub use badge::{
-    Acquaintance, Attendee, Badge, BadgeCode, ContactDeed, Direction, LeadNotes, Mode, ReaderSettings, ScanReason, Scanned, Tap,
+    Acquaintance, Attendance, Attendee, Badge, BadgeCode, BadgeTotals, Bearer, Checkin, Contact, ContactDeed, Direction, Imported,
+    KnownScan, Lead, LeadNotes, Mode, Occupancy, ReaderSettings, ScanReason, Scanned, Tap, Waiting,
 };
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};
@@ -264,6 +265,18 @@ pub enum Notice {
         /// The refusal's stable word.
         why: Arc<str>,
     },
+    /// Somebody wants to become acquainted with the owner, or is from now on.
+    Contact {
+        /// Who.
+        user: Uid,
+        /// Where the owner stands with them.
+        state: Acquaintance,
+    },
+    /// An exhibitor was given the owner's contact.
+    Lead {
+        /// Who.
+        owner: Uid,
+    },
 }
 
 impl Notice {
@@ -275,6 +288,8 @@ impl Notice {
             Self::Mention { .. } => "mention",
             Self::Removed { .. } => "removed",
             Self::Refused { .. } => "refused",
+            Self::Contact { .. } => "contact",
+            Self::Lead { .. } => "lead",
         }
     }
 }

@@ -74,6 +74,10 @@ impl Asker<'_> {
     /// # Errors
     /// The reason why not.
     pub fn may_read(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
+        // A reader of badges reads what it is told, not what people say.
+        if !self.role.takes_part() && !matches!(kind, Kind::Inbox | Kind::Topics) {
+            return Err(Reason::NotAllowed);
+        }
         match kind {
             Kind::Inbox => (id.inbox_owner().as_ref() == Some(self.uid)).then_some(()).ok_or(Reason::UnknownConversation),
             // Who reads which of them, the MQTT edge knows: they are not read by the name of a conversation.
@@ -81,7 +85,6 @@ impl Asker<'_> {
             Kind::Direct => id.partner(self.uid).map(|_| ()).ok_or(Reason::UnknownConversation),
             Kind::Group => self.member_role().map(|_| ()).ok_or(self.outside()),
             Kind::Channel | Kind::Announcements if self.standing == Some(Standing::Banned) => Err(Reason::Banned),
-            Kind::Channel | Kind::Announcements if self.role == UserRole::Device => Err(Reason::NotAllowed),
             Kind::Channel | Kind::Announcements => Ok(()),
         }
     }
@@ -153,7 +156,7 @@ impl Asker<'_> {
     pub fn may_join(&self, kind: Kind, id: &ConversationId) -> Result<(), Reason> {
         match kind {
             Kind::Direct | Kind::Inbox | Kind::Topics => self.may_read(kind, id).and(Err(Reason::NotAllowed)),
-            Kind::Group if self.standing == Some(Standing::Invited) => Ok(()),
+            Kind::Group if self.standing == Some(Standing::Invited) && self.role.takes_part() => Ok(()),
             Kind::Group | Kind::Channel | Kind::Announcements => self.may_read(kind, id),
         }
     }

@@ -2,6 +2,7 @@
 //! ones through [`tokio::task::spawn_blocking`].
 
 mod archive;
+mod badges;
 mod belongings;
 mod conversations;
 mod files;
@@ -13,10 +14,7 @@ mod search;
 mod stored;
 mod topics;
 
-use std::hash::Hasher as _;
 use std::sync::Arc;
-
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::apply::{Idempotency, answer_of, draft_hash};
 use crate::command::Draft;
@@ -34,6 +32,8 @@ use crate::state::{Direction, State, StateError};
 use crate::view::{ConferenceHead, Found, decode, read_head};
 
 pub use archive::Span;
+pub(crate) use badges::scans_for;
+pub use badges::{Attended, Named, ReaderFound};
 pub use conversations::{Listed, Membership, UnreadDirect};
 pub use history::{Page, Toward};
 pub use people::Person;
@@ -63,10 +63,7 @@ impl Reader {
     /// A secret key of this store for one purpose, from which neither the store's own nor another purpose's follows.
     #[must_use]
     pub fn key_for(&self, purpose: &str) -> [u8; 16] {
-        let mut hasher = SipHasher24::new_with_key(&self.secret);
-        hasher.write(b"key\0");
-        hasher.write(purpose.as_bytes());
-        hasher.finish128().as_bytes()
+        crate::ids::key_for(&self.secret, purpose)
     }
 
     /// The state itself, for backups and exports.
@@ -136,6 +133,14 @@ impl Reader {
     /// The state's.
     pub fn user(&self, conf: ConfNo, uid: &Uid) -> Result<Option<User>, StateError> {
         Ok(self.get::<User>(&keys::user(conf, uid))?.filter(|user| !user.erased))
+    }
+
+    /// Whether there is or was an account: nobody becomes who was erased.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn had_user(&self, conf: ConfNo, uid: &Uid) -> Result<bool, StateError> {
+        Ok(self.get::<User>(&keys::user(conf, uid))?.is_some())
     }
 
     /// A token by its hash.
@@ -240,6 +245,9 @@ impl Reader {
     /// Why not.
     pub fn may_post(&self, conf: ConfNo, uid: &Uid, id: &ConversationId) -> Result<(), Reject> {
         if let Some(partner) = id.partner(uid) {
+            if !self.role(conf, uid)?.takes_part() {
+                return Err(Reason::NotAllowed.into());
+            }
             self.user(conf, &partner)?.ok_or(Reason::UnknownUser)?;
             return self.block_between(conf, uid, &partner)?.map_or(Ok(()), |reason| Err(reason.into()));
         }

@@ -402,7 +402,11 @@ impl Session {
         if self.retired.replace(true) {
             return;
         }
-        if self.shard.hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
+        let hub = &self.shard.hub;
+        if self.via == Via::Mqtt {
+            hub.badges().health.gone(self.who.conf, &self.who.uid, hub.clock().now_ms());
+        }
+        if hub.sessions().remove(self.who.conf, &self.who.uid, self.id) {
             self.tell_presence();
         } else {
             self.tell_companions();

@@ -8,11 +8,13 @@
 //! - [`script`]: the language of `scenarios/*.txt`, and its interpreter.
 //! - [`mqtt`]: MQTT packets and a blocking client, both versions.
 //! - [`xmpp`]: XML streams, a blocking client, and the language of `xmpp/*.txt`. [`tls`]: for whoever needs it.
+//! - [`gateway`]: strict fakes of those who deliver pushes.
 //! - [`suite`]: what `cargo run -p conformance -- <suite>` runs.
 #![allow(clippy::disallowed_methods, reason = "a measuring program: it reads the real clock, and blocks in threads of its own")]
 
 pub mod check;
 pub mod client;
+pub mod gateway;
 pub mod http;
 pub mod jwt;
 pub mod mqtt;

@@ -189,6 +189,16 @@ impl Server {
         })
     }
 
+    /// Writes a `hallway.toml` that could not be known before: from the next start on it counts.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&mut self, toml: &str) -> Result<()> {
+        std::fs::write(self.scratch().join("hallway.toml"), toml)?;
+        self.options.config = Some(toml.to_owned());
+        Ok(())
+    }
+
     /// Starts the process again on the same data; kills it first when it runs. The address changes.
     ///
     /// # Errors

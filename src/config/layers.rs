@@ -14,7 +14,8 @@ const ENVIRONMENT_PREFIX: &str = "HALLWAY_";
 /// What stands between the levels of a key in a variable's name.
 const LEVEL: &str = "__";
 /// Sections, for recognising variables with one underscore too few.
-const SECTIONS: &[&str] = &["conference", "http", "limits", "listen", "mqtt", "push", "server", "socketio", "store", "tls", "xmpp"];
+const SECTIONS: &[&str] =
+    &["badges", "conference", "http", "limits", "listen", "mqtt", "push", "server", "socketio", "store", "tls", "xmpp"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

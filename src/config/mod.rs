@@ -23,6 +23,7 @@ mod xmpp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hallway_broker::badges::BadgeOptions;
 use hallway_broker::limits::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub socketio: Socketio,
     /// The hub's bounds.
     pub limits: Limits,
+    /// What is done about badges.
+    pub badges: BadgeOptions,
     /// Push.
     pub push: Push,
     /// Conferences by id.

@@ -2,11 +2,10 @@
 //! public ids. History shows the present: a message has its text of today; the changes to it are in the archive, too, for clients that
 //! only fetch what is new to them.
 
-pub(super) mod time;
-
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hallway_broker::canonical::parse_time;
 use hallway_broker::ids::{ConversationId, EventIds};
 use hallway_broker::model::Event;
 use hallway_broker::reader::{Reader, Span};
@@ -131,8 +130,8 @@ fn read(connection: &Connection, payload: &Element, is_room: bool) -> Result<Que
             let Some(value) = values.first().map(String::as_str).filter(|value| !value.is_empty()) else { continue };
             let bad_time = || refused(Condition::BadRequest, "a time is not one of XEP-0082");
             match field.attr("var").unwrap_or_default() {
-                "start" => span.start_ms = time::parse(value).ok_or_else(bad_time)?,
-                "end" => span.end_ms = time::parse(value).ok_or_else(bad_time)?,
+                "start" => span.start_ms = parse_time(value).ok_or_else(bad_time)?,
+                "end" => span.end_ms = parse_time(value).ok_or_else(bad_time)?,
                 "after-id" => span.after = span.after.max(pos(value)?),
                 "before-id" => span.before = span.before.min(pos(value)?),
                 "ids" if values.len() <= MAX_IDS => ids = values.iter().map(|id| pos(id)).collect::<Result<_, _>>()?,

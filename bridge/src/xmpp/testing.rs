@@ -43,6 +43,7 @@ impl Story {
             shards: 2,
             demo: true,
             topic_rules: Default::default(),
+            badges: Default::default(),
         };
         let hub = Hub::open(options, clock).unwrap();
         let id = ConferenceId::parse("demo").unwrap();

@@ -88,7 +88,7 @@ fn candidates(handles: &[String]) -> Vec<Uid> {
 }
 
 /// A text as a uid: accents and case go, what is left over becomes a dash.
-fn slug(text: &str) -> Option<String> {
+pub(crate) fn slug(text: &str) -> Option<String> {
     let mut slug = String::new();
     for c in text.nfkd().flat_map(char::to_lowercase) {
         match c {

@@ -54,6 +54,7 @@ fn options(dir: &Path, limits: Limits) -> HubOptions {
         shards: 1,
         demo: false,
         topic_rules: Default::default(),
+        badges: Default::default(),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, files, items, messages, push, stored};
+use super::{Applied, Ask, Stop, badges, files, items, messages, push, stored};
+use crate::canonical::names;
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::{MAX_STEP, MAX_TOKENS};
-use crate::model::{Body, Credentials, Subject, SubjectHash, Token, TokenHash, User, UserRole};
+use crate::model::{Body, Credentials, Realm, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
@@ -182,8 +183,8 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what waits to be pushed to it, and its texts, conversation by conversation,
-/// with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
+/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what waits to be pushed to it, what badges led to, and
+/// its texts, conversation by conversation, with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
@@ -210,12 +211,14 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
         }
         Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(_) if files::forget_some(view, ask.conf, uid)? || push::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if badges::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(progress) => match erase_texts(view, ask, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);
                 Ok(Outcome::Continue(job))
             }
             None => {
+                badges::forget_last(view, ask.conf, uid)?;
                 view.remove(keys::user_conversation(ask.conf, uid, &ConversationId::topics()));
                 view.remove(job);
                 Ok(Outcome::Done)
@@ -254,6 +257,7 @@ fn erase_texts(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, progress: Erasure) 
 fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, after: u64) -> Result<Option<u64>, Stop> {
     let conf = ask.conf;
     let Some(found) = view.conversation(conf, id)? else { return Ok(None) };
+    badges::forget_attendance(view, &found, uid)?;
     view.remove(keys::attention(conf, found.record.no, uid));
     let last = view.head(&found)?.seq;
     let first = keys::entry(conf, found.record.no, after + 1);
@@ -263,8 +267,12 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
     let after = after.max(keys::seq_of_entry(&first).saturating_sub(1));
     let end = last.min(after + MAX_STEP as u64);
     for seq in after + 1..=end {
-        let Some(mut entry) = view.entry(&found, seq)?.filter(|entry| entry.from == *uid) else { continue };
-        entry.name = "".into();
+        let Some(mut entry) = view.entry(&found, seq)? else { continue };
+        if entry.from == *uid {
+            entry.name = "".into();
+        } else if !is_told(&entry.body, uid) {
+            continue;
+        }
         match &mut entry.body {
             Body::Message(message) => {
                 message.deleted.get_or_insert(seq);
@@ -282,6 +290,14 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
         }
     }
     Ok((end < last).then_some(end))
+}
+
+/// Whether it is what a badge reader was told about somebody.
+fn is_told(body: &Body, uid: &Uid) -> bool {
+    match body {
+        Body::Publication(publication) if publication.realm == Realm::Badges => names(&publication.payload, uid),
+        _ => false,
+    }
 }
 
 /// The erasures that are under way in a conference.

@@ -5,7 +5,7 @@ use crate::command::Outcome;
 use crate::ids::{ConfNo, ConferenceId};
 use crate::keys;
 use crate::limits::MAX_STEP;
-use crate::model::{Conference, SignIn, Token};
+use crate::model::{Conference, KnownScan, SignIn, Token};
 use crate::reject::Reason;
 use crate::state::StateError;
 use crate::view::{View, decode};
@@ -65,25 +65,38 @@ pub(super) fn remove(view: &mut View<'_>, ask: Ask<'_>) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// Whether a record is an idempotency key or token that has expired.
+/// Prefixes of what expires, in the order in which a sweep looks at them.
+const EXPIRING: [u8; 3] = [keys::IDEMPOTENCY, keys::TOKENS, keys::KNOWN_SCANS];
+
+/// Where a sweep begins, and where it goes on that has no more of `prefix`.
+pub fn swept_after(prefix: Option<u8>) -> Option<keys::Key> {
+    let next = prefix.map_or(Some(0), |prefix| EXPIRING.iter().position(|other| *other == prefix).map(|at| at + 1))?;
+    EXPIRING.get(next).map(|prefix| vec![*prefix])
+}
+
+/// Whether a record is an idempotency key, a token or a known scan that has expired.
 pub fn is_expired(key: &[u8], record: &[u8], now_ms: u64) -> Result<bool, StateError> {
     match key.first() {
         Some(&keys::TOKENS) => Ok(decode::<Token>(record)?.is_expired(now_ms)),
         Some(&keys::IDEMPOTENCY) => Ok(decode::<Idempotency>(record)?.is_expired(now_ms)),
+        Some(&keys::KNOWN_SCANS) => Ok(decode::<KnownScan>(record)?.is_expired(now_ms)),
         _ => Ok(false),
     }
 }
 
-/// One bounded step of forgetting what has expired: idempotency keys and tokens, in key order.
+/// One bounded step of forgetting what has expired: idempotency keys, tokens and known scans, in key order.
 pub(super) fn sweep(view: &mut View<'_>, ask: Ask<'_>, from: &[u8]) -> Applied {
-    let prefix = if from.first() == Some(&keys::TOKENS) { [keys::TOKENS] } else { [keys::IDEMPOTENCY] };
-    let from = if from.is_empty() { &prefix[..] } else { from };
-    let found = view.keys_from(from, &prefix, MAX_STEP)?;
+    let prefix = from.first().copied().filter(|prefix| EXPIRING.contains(prefix)).unwrap_or(EXPIRING[0]);
+    let from = if from.is_empty() { &[prefix][..] } else { from };
+    let found = view.keys_from(from, &[prefix], MAX_STEP)?;
     for key in &found {
-        let expired = if prefix == [keys::TOKENS] {
-            view.get::<Token>(key)?.filter(|token| token.is_expired(ask.at_ms)).map(|token| keys::user_tokens(token.conf, &token.uid))
-        } else {
-            view.get::<Idempotency>(key)?.filter(|known| known.is_expired(ask.at_ms)).map(|_| Vec::new())
+        let expired = match prefix {
+            keys::TOKENS => {
+                let token = view.get::<Token>(key)?.filter(|token| token.is_expired(ask.at_ms));
+                token.map(|token| keys::user_tokens(token.conf, &token.uid))
+            }
+            keys::KNOWN_SCANS => view.get::<KnownScan>(key)?.filter(|known| known.is_expired(ask.at_ms)).map(|_| Vec::new()),
+            _ => view.get::<Idempotency>(key)?.filter(|known| known.is_expired(ask.at_ms)).map(|_| Vec::new()),
         };
         let Some(mut of_user) = expired else { continue };
         if !of_user.is_empty() {
@@ -92,12 +105,12 @@ pub(super) fn sweep(view: &mut View<'_>, ask: Ask<'_>, from: &[u8]) -> Applied {
         }
         view.remove(key.clone());
     }
-    match found.into_iter().next_back() {
+    let next = match found.into_iter().next_back() {
         Some(mut last) => {
             last.push(0);
-            Ok(Outcome::Continue(last))
+            Some(last)
         }
-        None if prefix == [keys::IDEMPOTENCY] => Ok(Outcome::Continue(vec![keys::TOKENS])),
-        None => Ok(Outcome::Done),
-    }
+        None => swept_after(Some(prefix)),
+    };
+    Ok(next.map_or(Outcome::Done, Outcome::Continue))
 }

@@ -42,6 +42,9 @@ pub(super) fn add_direct(view: &mut View<'_>, ask: Ask<'_>, author: &Author, id:
 
 pub(super) fn open(view: &mut View<'_>, ask: Ask<'_>, with: &Uid) -> Applied {
     let author = ask.author(view)?;
+    if !author.role.takes_part() {
+        return Err(Reason::NotAllowed.into());
+    }
     let id = ConversationId::direct(&ask.actor.uid, with).ok_or(Reason::InvalidParams)?;
     let (found, fresh) = match view.conversation(ask.conf, &id)? {
         // What was said before a block stays to be read.
@@ -68,6 +71,7 @@ pub(super) fn create(view: &mut View<'_>, ask: Ask<'_>, kind: Kind, id: &Convers
     match kind {
         Kind::Direct | Kind::Inbox => return Err(Reason::InvalidParams.into()),
         Kind::Channel | Kind::Announcements if !author.role.is_staff() => return Err(Reason::StaffOnly.into()),
+        _ if !author.role.takes_part() => return Err(Reason::NotAllowed.into()),
         _ => {}
     }
     // Those are made by what they are for, and who may read them is told from the id.

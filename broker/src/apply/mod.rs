@@ -5,6 +5,7 @@
 //! Each handler decides first and changes afterwards, so that a refused command leaves no trace.
 
 mod accounts;
+mod badges;
 mod blocks;
 mod conferences;
 mod conversations;
@@ -22,7 +23,7 @@ mod topics;
 mod tests;
 
 pub use accounts::erasures;
-pub use conferences::is_expired;
+pub use conferences::{is_expired, swept_after};
 pub use conversations::ReadMark;
 pub use messages::{Idempotency, answer_of, body_hash, draft_hash, idempotency_hash, packet_hash};
 
@@ -130,7 +131,7 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         | Action::NoteLead { .. }
         | Action::DropLead { .. }
         | Action::UndoCheckin { .. }
-        | Action::ImportAttendee { .. } => Err(Reason::NotAllowed.into()),
+        | Action::ImportAttendee { .. } => badges::handle(view, ask, &command.action),
     }
 }
 

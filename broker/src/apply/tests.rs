@@ -1,5 +1,7 @@
 //! Blocks and kept items, command by command on a state in memory.
 
+mod badges;
+
 mod files;
 
 mod stored;

@@ -4,6 +4,7 @@
 //! In two walks: by conversation (`conversations`: entries and members), then over all keys (`records`: everything is of its kind and belongs
 //! to something). In memory are a bit for each conversation of the store and one for each event of the conference under way.
 
+mod badges;
 mod bits;
 mod conversations;
 mod records;
@@ -184,6 +185,7 @@ impl Walk<'_> {
         self.conferences(head.conferences)?;
         for conf in self.conferences.keys().copied().collect::<Vec<_>>() {
             self.check_conversations(conf)?;
+            self.check_badge_counts(conf)?;
         }
         self.check_records(head.conferences)?;
         self.check_users();

@@ -270,6 +270,8 @@ fn body_fields(body: &Body) -> Value {
         Body::Notice(notice) => match notice {
             Notice::Mention { conversation, target } => json!({"reason": notice.word(), "about": conversation, "target": target}),
             Notice::Refused { topic, why } => json!({"reason": notice.word(), "topic": topic, "why": why}),
+            Notice::Contact { user, state } => json!({"reason": notice.word(), "user": user, "state": state.word()}),
+            Notice::Lead { owner } => json!({"reason": notice.word(), "owner": owner}),
             Notice::Invited { conversation } | Notice::Removed { conversation } => json!({"reason": notice.word(), "about": conversation}),
         },
     }

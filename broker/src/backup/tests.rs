@@ -191,7 +191,15 @@ fn every_damaged_byte_and_every_cut_shows() {
 fn open(dir: &Path) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
     let store = StoreOptions { segment_bytes: 256 << 10, ..StoreOptions::default() };
-    let options = HubOptions { data_dir: dir.to_owned(), store, limits, shards: 1, demo: false, topic_rules: Default::default() };
+    let options = HubOptions {
+        data_dir: dir.to_owned(),
+        store,
+        limits,
+        shards: 1,
+        demo: false,
+        topic_rules: Default::default(),
+        badges: Default::default(),
+    };
     Hub::open(options, Arc::new(SystemClock::start())).unwrap()
 }
 

@@ -180,5 +180,10 @@ fn notice_members(object: &mut Object<'_>, event: &Event, notice: &Notice, id: &
             object.string("topic", topic);
             object.word("why", why);
         }
+        Notice::Contact { user, state } => {
+            object.word("user", user.as_str());
+            object.word("state", state.word());
+        }
+        Notice::Lead { owner } => object.word("owner", owner.as_str()),
     }
 }

@@ -23,6 +23,7 @@ fn open(data_dir: &Path) -> Arc<Hub> {
         shards: 1,
         demo: false,
         topic_rules: Default::default(),
+        badges: Default::default(),
     };
     Hub::open(options, Arc::new(SystemClock::start())).unwrap()
 }

@@ -86,7 +86,8 @@ mod tests {
         let clock = Arc::new(Ahead(AtomicU64::new(0)));
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
         let (store, data_dir) = (StoreOptions::default(), dir.path().to_owned());
-        let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default() };
+        let options =
+            HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
         let hub = Hub::open(options, Arc::clone(&clock) as _).unwrap();
         let alice = Uid::parse("alice").unwrap();
         let demo = ConferenceId::parse("demo").unwrap();

@@ -1,10 +1,10 @@
-//! Forgetting what has expired: idempotency keys and tokens. Looking for it is only reading; what is found is forgotten by a command, so that every
+//! Forgetting what has expired: idempotency keys, tokens, scans that may be uploaded again. Looking for it is only reading; what is found is forgotten by a command, so that every
 //! copy of the state forgets the same.
 
 use std::ops::ControlFlow;
 
 use super::{Hub, housekeeping};
-use crate::apply::is_expired;
+use crate::apply::{is_expired, swept_after};
 use crate::command::{Action, Outcome};
 use crate::ids::ConfNo;
 use crate::keys::{self, Key};
@@ -35,7 +35,7 @@ enum Look {
 impl Sweep {
     /// Begins anew, unless one is under way.
     pub(super) fn begin(&mut self) {
-        self.from.get_or_insert_with(|| vec![keys::IDEMPOTENCY]);
+        self.from = self.from.take().or_else(|| swept_after(None));
     }
 
     /// A bounded part of it.
@@ -81,5 +81,5 @@ fn look(hub: &Hub, from: &[u8]) -> Result<Look, StateError> {
         };
         ControlFlow::Break(())
     })?;
-    Ok(found?.unwrap_or(if prefix == [keys::IDEMPOTENCY] { Look::On(vec![keys::TOKENS]) } else { Look::Done }))
+    Ok(found?.unwrap_or_else(|| swept_after(Some(prefix[0])).map_or(Look::Done, Look::On)))
 }

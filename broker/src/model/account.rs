@@ -50,6 +50,12 @@ impl UserRole {
         matches!(self, Self::Staff | Self::Organiser)
     }
 
+    /// Whether they take part in conversations, see who is there and look people up. A badge reader only scans.
+    #[must_use]
+    pub fn takes_part(self) -> bool {
+        self != Self::Device
+    }
+
     /// Whether it may all that `other` may, and more.
     #[must_use]
     pub fn is_above(self, other: Self) -> bool {

@@ -104,6 +104,23 @@ pub enum Direction {
     Exit,
 }
 
+impl Direction {
+    /// The word in requests.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enter => "enter",
+            Self::Exit => "exit",
+        }
+    }
+
+    /// The direction named by `word`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Enter, Self::Exit].into_iter().find(|direction| direction.word() == word)
+    }
+}
+
 /// A badge held to a reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tap {
@@ -191,6 +208,18 @@ pub enum Acquaintance {
     Met,
 }
 
+impl Acquaintance {
+    /// The word in results and notices.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::WasAsked => "was_asked",
+            Self::Met => "met",
+        }
+    }
+}
+
 /// What is done about an acquaintance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContactDeed {
@@ -233,5 +262,140 @@ pub struct Attendee {
 impl std::fmt::Debug for Attendee {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Attendee(…)")
+    }
+}
+
+/// What an import did about an attendee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// Made an account.
+    Added,
+    /// Brought what is known of somebody up to date.
+    Changed,
+    /// Nothing: all of it was known.
+    Unchanged,
+}
+
+/// Record: what somebody is counted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bearer {
+    /// Their badges, revoked ones too.
+    pub badges: u32,
+    /// There is an [`Attendee`].
+    pub has_ticket: bool,
+    /// There is a [`Checkin`].
+    pub is_checked_in: bool,
+}
+
+impl Bearer {
+    /// Whether they are expected: they have a badge or a ticket, or came without.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.badges > 0 || self.has_ticket || self.is_checked_in
+    }
+}
+
+/// Record: what a conference's badges come to, so that nobody has to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BadgeTotals {
+    /// Scans so far: the last one's number.
+    pub scans: u64,
+    /// People who are checked in.
+    pub checked_in: u32,
+    /// People who are expected.
+    pub attendees: u32,
+}
+
+/// Record: somebody has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkin {
+    /// When, Unix ms.
+    pub at_ms: u64,
+    /// The reader, or who scanned.
+    pub by: Uid,
+    /// The scan's number.
+    pub scan: u64,
+}
+
+/// Record: somebody's coming to and going from a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Attendance {
+    /// Since when they are inside, Unix ms; `None` when they are not.
+    pub inside_since_ms: Option<u64>,
+    /// How often they came in.
+    pub enters: u32,
+    /// How long they were inside, as far as they went out again, in ms.
+    pub total_ms: u64,
+    /// When they first came, Unix ms.
+    pub first_ms: u64,
+    /// When they were last scanned, Unix ms.
+    pub last_ms: u64,
+}
+
+/// Record: who is inside a session, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Occupancy {
+    /// People inside.
+    pub inside: u32,
+    /// People who were inside at some time.
+    pub people: u32,
+    /// How many it takes; 0 for any number.
+    pub capacity: u32,
+}
+
+/// Record: where somebody stands with somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// Where.
+    pub state: Acquaintance,
+    /// Since when, Unix ms.
+    pub since_ms: u64,
+}
+
+/// Record: an exhibitor was given somebody's contact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lead {
+    /// First scan, Unix ms.
+    pub since_ms: u64,
+    /// Last scan, Unix ms.
+    pub last_ms: u64,
+    /// How often they were scanned.
+    pub scans: u32,
+    /// Who scanned them last.
+    pub by: Uid,
+    /// What was written to it.
+    pub notes: LeadNotes,
+}
+
+/// Record: the tap at a reader that waits for a second one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Whose.
+    pub user: Uid,
+    /// When it was, Unix ms.
+    pub at_ms: u64,
+}
+
+/// Record: what a scan came to that may be uploaded again. Holds neither a name nor a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownScan {
+    /// When the command came, Unix ms: it is forgotten [`IDEMPOTENCY_MS`](crate::limits::IDEMPOTENCY_MS) later.
+    pub came_ms: u64,
+    /// The scan's number.
+    pub scan: u64,
+    /// Whether the bearer might pass.
+    pub accepted: bool,
+    /// Whose badge it was.
+    pub user: Option<Uid>,
+    /// When it was, Unix ms.
+    pub at_ms: u64,
+    /// Where it led.
+    pub conversation: Option<ConversationId>,
+}
+
+impl KnownScan {
+    /// Whether it is to be forgotten.
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.came_ms) > crate::limits::IDEMPOTENCY_MS
     }
 }

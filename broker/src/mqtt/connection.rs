@@ -12,6 +12,7 @@ use super::delivery::Delivery;
 use super::refusal;
 use super::wire::wire_of;
 use crate::allowances::TopicRights;
+use crate::badges::Held;
 use crate::clock::Clock;
 use crate::ids::ConversationId;
 use crate::model::{Body, Event, Publication, Realm, UserRole};
@@ -133,6 +134,9 @@ impl Connection {
     fn refused(&self, tag: u32, reason: Reason) {
         let acks = self.acks.borrow();
         let Some(slot) = acks.get(tag) else { return };
+        if let About::Scan(_, held) = &slot.about {
+            held.forget();
+        }
         if self.version == Version::V5 && slot.qos != Qos::AtMostOnce {
             return;
         }
@@ -219,6 +223,8 @@ pub(super) enum About {
     Conversation(Arc<str>, ConversationId),
     /// An application's topic.
     Publication(Arc<Publication>),
+    /// A badge reader's topic.
+    Scan(Arc<str>, Held),
     /// Another topic.
     Topic(Arc<str>),
     /// No message, but a ping.
@@ -230,7 +236,7 @@ impl About {
         match self {
             Self::Conversation(conference, id) => format!("conf/{conference}/chat/{id}").into(),
             Self::Publication(publication) => Arc::clone(&publication.topic),
-            Self::Topic(topic) => Arc::clone(topic),
+            Self::Scan(topic, _) | Self::Topic(topic) => Arc::clone(topic),
             Self::Ping => Arc::default(),
         }
     }

@@ -8,6 +8,7 @@ use super::delivery::Received;
 use super::publish::{Deed, Incoming, Publisher};
 use super::session::{End, Task};
 use crate::allowances::Use;
+use crate::badges::{self, Arrival};
 use crate::command::{Action, Reuse};
 use crate::model::Signal;
 use crate::reject::{Reason, Reject};
@@ -225,6 +226,20 @@ impl Task {
                 self.answer_now(publish, About::Topic(Arc::clone(topic)), Ok(()));
             }
             Deed::Rpc => {}
+            Deed::Scan(packet) => self.scan(publish, topic, packet),
+        }
+    }
+
+    /// What a badge reader scanned: acknowledged when it is durable. What it is told comes on its result topic.
+    fn scan(&mut self, publish: &Publish<'_>, topic: &Arc<str>, packet: Reuse) {
+        let (hub, who) = (&self.edge.hub, &self.session.who);
+        let arrival = hub.writable().and_then(|()| badges::arrive(hub, who, publish.payload, packet, false));
+        match arrival {
+            Ok(Arrival { action: Some(action), held, .. }) => {
+                let tag = self.connection.acks.borrow_mut().push(publish.packet_id, publish.qos, About::Scan(Arc::clone(topic), held));
+                self.submissions.push(self.session.submission(tag, action));
+            }
+            arrival => self.answer_now(publish, About::Topic(Arc::clone(topic)), arrival.map(drop)),
         }
     }
 

@@ -203,6 +203,10 @@ impl Task {
             return Selection { plain: selection.plain, ..Selection::default() };
         }
         let role = self.connection.person.role;
+        if !role.takes_part() {
+            // What it is told, and nothing of what people say.
+            (selection.chats, selection.presence) = (None, None);
+        }
         if !role.is_staff() {
             selection.sys = false;
             selection.badge_scans = None;

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::clients::{Key, Verdict};
 use super::codec::Will;
 use super::listen::Edge;
 use super::publish::{Deed, Incoming, Publisher};
+use crate::badges;
 use crate::command::{Action, Actor, Reuse};
 use crate::ids::ConfNo;
 use crate::model::{Publication, Signal};
 use crate::reject::{Reason, Reject};
-use crate::session::Session;
+use crate::session::{Session, Who};
 use crate::topic::Telling;
 
 /// A will that its client has left.
@@ -25,6 +28,8 @@ pub(super) struct LastWill {
 enum What {
     Ask(Action),
     Publication(Arc<Publication>, bool),
+    /// A badge reader's message: how it is, when it is gone.
+    Reader(Box<Who>, Bytes),
 }
 
 impl LastWill {
@@ -36,6 +41,7 @@ impl LastWill {
         let what = match publisher.deed(&Incoming::of_will(will))? {
             Deed::Ask(Action::Publish(publication, _)) => What::Publication(publication, true),
             Deed::Ask(action @ Action::Send(_)) => What::Ask(action),
+            Deed::Scan(_) => What::Reader(Box::new(publisher.who.clone()), Bytes::copy_from_slice(will.payload)),
             Deed::Tell(Signal::Published { publication, .. }) => What::Publication(publication, false),
             _ => return Err(Reason::NotAllowed.into()),
         };
@@ -69,6 +75,12 @@ impl LastWill {
         let expires_ms = self.expiry_s.map_or(u64::MAX, |left_s| edge.hub.clock().now_ms() + u64::from(left_s) * 1000);
         let action = match self.what {
             What::Ask(action) => action,
+            What::Reader(who, payload) => {
+                if let Err(reject) = badges::take(&edge.hub, &who, &payload, Reuse::NewMessage, false).await {
+                    tracing::debug!(%reject, "a badge reader's will is not taken");
+                }
+                return;
+            }
             What::Publication(publication, is_kept) => {
                 let publication = Arc::new(Publication { expires_ms, ..(*publication).clone() });
                 if !is_kept {

@@ -35,6 +35,9 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "unknown_target",
             "unknown_file",
             "unknown_session",
+            "unknown_badge",
+            "unknown_reader",
+            "unknown_lead",
         ],
     ),
     (
@@ -50,6 +53,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "follows_all",
             "last_owner",
             "own_role",
+            "not_asked",
         ],
     ),
     (
@@ -61,6 +65,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "too_many_blocked",
             "too_many_edits",
             "too_many_reactions",
+            "too_many_badges",
             "files_full",
             "too_large",
         ],
@@ -76,7 +81,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 35] = [
+pub const METHODS: &[&str] = &[
     "session.hello",
     "session.list",
     "session.close",
@@ -106,6 +111,30 @@ pub const METHODS: [&str; 35] = [
     "people.block",
     "people.export",
     "people.erase",
+    "badge.assign",
+    "badge.revoke",
+    "badge.list",
+    "badge.mine",
+    "badge.scan",
+    "reader.set",
+    "reader.remove",
+    "reader.list",
+    "checkin.list",
+    "checkin.count",
+    "checkin.undo",
+    "attendance.list",
+    "contact.list",
+    "contact.ask",
+    "contact.accept",
+    "contact.decline",
+    "contact.remove",
+    "lead.list",
+    "lead.update",
+    "lead.remove",
+    "lead.export",
+    "lead.holders",
+    "lead.withdraw",
+    "attendee.import",
     "presence.set",
     // Not methods, but paths that a scenario must have used.
     "/api/register",

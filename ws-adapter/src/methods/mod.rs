@@ -1,9 +1,14 @@
 //! The methods' handlers: from parameters to the hub and back to a result. What a method is called and takes is in
 //! [`crate::table`]; what it means is in `PROTOCOL.md`.
 
+mod attendees;
+mod badges;
+mod contacts;
 mod conversations;
+mod leads;
 mod people;
 mod push;
+mod readers;
 mod search;
 pub(crate) mod send;
 mod sessions;
@@ -14,7 +19,7 @@ use std::sync::Arc;
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::EventIds;
-use hallway_broker::model::{Conference, UserRole, Via};
+use hallway_broker::model::{Conference, ContactDeed, UserRole, Via};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
@@ -67,6 +72,12 @@ impl Caller<'_> {
     fn role(&self) -> Result<UserRole, Fault> {
         let user = self.hub.reader().user(self.who.conf, &self.who.uid).map_err(Reject::from)?;
         Ok(user.ok_or(Reason::SessionEnded)?.role)
+    }
+
+    /// # Errors
+    /// `staff_only`.
+    fn staff(&self) -> Result<(), Fault> {
+        if self.role()?.is_staff() { Ok(()) } else { Err(Reason::StaffOnly.into()) }
     }
 
     /// Counts a request that changes something, or tells it to others, like a message.
@@ -224,5 +235,29 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::PeopleBlock => people::block(caller, params).await,
         M::PeopleExport => people::export(caller, params).await,
         M::PeopleErase => people::erase(caller, params).await,
+        M::BadgeAssign => badges::assign(caller, params).await,
+        M::BadgeRevoke => badges::revoke(caller, params).await,
+        M::BadgeList => badges::list(caller, params).await,
+        M::BadgeMine => badges::mine(caller),
+        M::BadgeScan => badges::scan(caller, params).await,
+        M::ReaderSet => readers::set(caller, params).await,
+        M::ReaderRemove => readers::remove(caller, params).await,
+        M::ReaderList => readers::list(caller, params).await,
+        M::CheckinList => badges::checkins(caller, params).await,
+        M::CheckinCount => badges::checkin_count(caller),
+        M::CheckinUndo => badges::undo_checkin(caller, params).await,
+        M::AttendanceList => badges::attendance(caller, params).await,
+        M::ContactList => contacts::list(caller, params).await,
+        M::ContactAsk => contacts::deed(caller, params, ContactDeed::Ask).await,
+        M::ContactAccept => contacts::deed(caller, params, ContactDeed::Accept).await,
+        M::ContactDecline => contacts::deed(caller, params, ContactDeed::Decline).await,
+        M::ContactRemove => contacts::deed(caller, params, ContactDeed::Remove).await,
+        M::LeadList => leads::list(caller, params).await,
+        M::LeadUpdate => leads::update(caller, params).await,
+        M::LeadRemove => leads::remove(caller, params).await,
+        M::LeadExport => leads::export(caller, params).await,
+        M::LeadHolders => leads::holders(caller, params).await,
+        M::LeadWithdraw => leads::withdraw(caller, params).await,
+        M::AttendeeImport => attendees::import(caller, params).await,
     }
 }

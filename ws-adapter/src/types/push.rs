@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
-use hallway_broker::canonical::read_time;
+use hallway_broker::canonical::parse_time;
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::limits::{MAX_TARGET_BYTES, MAX_TARGET_NAME_BYTES, MAX_TARGET_SECRET_BYTES};
 use hallway_broker::model::{Attention, Level, Provider, PushSettings, Target, TargetId};
@@ -366,7 +366,7 @@ impl NotifyParams<'_> {
         attention.level = self.level.map_or(attention.level, Level::from);
         match &self.until {
             Some(Some(until)) => {
-                attention.silent_until_ms = read_time(until).ok_or_else(|| Fault::invalid_params("until is not a time of RFC 3339"))?;
+                attention.silent_until_ms = parse_time(until).ok_or_else(|| Fault::invalid_params("until is not a time of RFC 3339"))?;
             }
             Some(None) => attention.silent_until_ms = 0,
             None => {}

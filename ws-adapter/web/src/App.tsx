@@ -1,15 +1,15 @@
 // The app: signing in, or the three panes (where one is, a list, what is open) around the chat.
-import { Component, useEffect, useMemo, useState, type ReactNode } from "react";
+import { Component, lazy, Suspense, useEffect, useMemo, useState, type ReactNode } from "react";
 import { account, fromFragment, offer } from "./chat/account";
 import { Chat } from "./chat/chat";
 import { learnAbout, learnFeatures } from "./chat/server";
 import { useSignal, useStore } from "./chat/signal";
-import { titleOf } from "./format/names";
+import { directWith, titleOf } from "./format/names";
 import { t } from "./texts";
 import { Avatar } from "./ui/Avatar";
-import { ChatProvider, NARROW, Toaster, useChat, useDirectory, useMe, useMedia } from "./ui/context";
+import { ChatProvider, NARROW, say, Toaster, useChat, useDirectory, useMe, useMedia } from "./ui/context";
 import * as Icon from "./ui/icons";
-import { to, useRoute, type Area, type Route } from "./ui/route";
+import { go, to, useRoute, type Area, type Page, type Route } from "./ui/route";
 import { Banner } from "./views/Banner";
 import { ChatsPane, inOrder } from "./views/ChatsPane";
 import { ConversationPlace } from "./views/ConversationView";
@@ -22,6 +22,9 @@ import { SearchPane } from "./views/SearchPane";
 import { Shortcuts } from "./views/Shortcuts";
 import { SignIn } from "./views/SignIn";
 import { You } from "./views/You";
+
+/** What has to do with badges is loaded when somebody goes there. */
+const BadgePage = lazy(() => import("./badge/BadgePage"));
 
 export function App() {
   const signedIn = useSignal(account);
@@ -76,7 +79,8 @@ function Main() {
   const ordered = useMemo(() => inOrder(rows), [rows]);
   useKeys({ rows: ordered, open: route.conversation, jump: () => setOver("jump"), shortcuts: () => setOver("shortcuts") });
   const row = rows.find(({ conversation }) => conversation === route.conversation);
-  const title = row ? titleOf(row, me.user, known) : t.nav[route.area];
+  const title = row ? titleOf(row, me.user, known) : route.page ? t.badge.pages[route.page] : t.nav[route.area];
+  useMeetings(route.page);
   useEffect(() => {
     document.title = `${unread ? `(${unread}) ` : ""}${title} – ${t.app}`;
     if (unread) navigator.setAppBadge?.(unread).catch(() => undefined);
@@ -108,6 +112,7 @@ function Main() {
 }
 
 function Open({ route, onShortcuts }: { route: Route; onShortcuts: () => void }) {
+  if (route.page) return <Suspense fallback={<div className="empty-state" role="status"><span className="spinner" />{t.common.loading}</div>}><BadgePage page={route.page} /></Suspense>;
   if (route.area === "you") return <You onShortcuts={onShortcuts} />;
   if (route.conversation !== undefined) {
     return <ConversationPlace id={route.conversation} at={route.at} back={route.area === "search" ? to.search(route.query, route.within) : to.chats} />;
@@ -124,8 +129,28 @@ function Open({ route, onShortcuts }: { route: Route; onShortcuts: () => void })
   );
 }
 
+/** Whoever is met while one is about to meet people: their chat opens. Elsewhere it is said. */
+function useMeetings(page: Page | undefined): void {
+  const chat = useChat();
+  const me = useMe();
+  const met = useSignal(chat.acquaintances.met);
+  const asking = useSignal(chat.acquaintances.asking);
+  useEffect(() => {
+    if (!met) return;
+    chat.acquaintances.met.set(null);
+    say(t.contacts.nowMet(met.name));
+    if (page === "badge" || page === "scan" || page === "contacts") go(to.conversation(directWith(met.user, me.user)));
+  }, [chat, met, me.user, page]);
+  useEffect(() => {
+    if (!asking) return;
+    chat.acquaintances.asking.set(null);
+    say(t.contacts.asks(asking.name));
+  }, [chat, asking]);
+}
+
 function Rail({ area, unread }: { area: Area; unread: number }) {
   const me = useMe();
+  const asks = useSignal(useChat().acquaintances.list)?.filter(({ state }) => state === "was_asked").length ?? 0;
   const places: [Area, string, ReactNode][] = [
     ["chats", to.chats, <Icon.Chats key="i" size={24} />],
     ["people", to.people, <Icon.People key="i" size={24} />],
@@ -140,6 +165,7 @@ function Rail({ area, unread }: { area: Area; unread: number }) {
           <span className="rail-sign">
             {sign}
             {name === "chats" && unread > 0 && <span className="badge"><span aria-hidden="true">{unread > 99 ? "99+" : unread}</span><span className="hidden">{t.chats.unread(unread)}</span></span>}
+            {name === "you" && asks > 0 && <span className="badge"><span aria-hidden="true">{asks}</span><span className="hidden">{t.contacts.requests(asks)}</span></span>}
           </span>
           <span className="rail-label">{t.nav[name]}</span>
         </a>

@@ -1,13 +1,16 @@
-// Keeps the app itself, so that it opens without a network: its files, never what people wrote.
+// Keeps the app itself, so that it opens without a network: its files, never what people wrote. And shows what is pushed (sw.push.ts).
+import { watchPush } from "./sw.push";
+
 /** Filled in by the build: the files, and a word that changes with them. */
 declare const __SHELL__: { files: string[]; version: string };
 
-export {};
 const worker = self as unknown as ServiceWorkerGlobalScope;
 const SHELL = __SHELL__;
 const CACHE = `hallway-${SHELL.version}`;
 /** After this the kept page does. */
 const PATIENCE_MS = 3000;
+
+watchPush(worker);
 
 worker.addEventListener("install", (event) => {
   event.waitUntil(

@@ -83,7 +83,7 @@ impl History {
     fn of(x: &Element) -> Self {
         let Some(history) = x.get_child("history", MUC) else { return Self::default() };
         let number = |name| history.attr(name).and_then(|number| number.parse::<u64>().ok());
-        let since = history.attr("since").and_then(crate::xmpp::archive::time::parse);
+        let since = history.attr("since").and_then(hallway_broker::canonical::parse_time);
         let bounded = number("maxstanzas").or(since.or(number("seconds")).map(|_| MAX_HISTORY as u64));
         let stanzas = bounded.map_or(HISTORY, |most| usize::try_from(most).unwrap_or(MAX_HISTORY).min(MAX_HISTORY));
         let chars = number("maxchars").map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));

@@ -6,7 +6,7 @@ pub mod claims;
 pub mod compact;
 pub mod keyring;
 pub mod keys;
-mod spki;
+pub(crate) mod spki;
 #[cfg(test)]
 pub(in crate::accounts) mod testing;
 #[cfg(test)]

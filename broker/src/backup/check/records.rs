@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Walk, shown, whole};
+use super::{Walk, badges, shown, whole};
 use crate::apply::{Idempotency, ReadMark};
 use crate::backup::snapshot::END_OF_KEYS;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
@@ -15,19 +15,19 @@ use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"bBcDeEfFgGhiIjkKlmnopPqQrRsStuUvVwWxXyYzZ89";
+const OF_CONFERENCE: &[u8] = b"AbBcdDeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStuUvVwWxXyYzZ123456789";
 /// Those whose keys then go on with a conversation's number.
-const OF_CONVERSATION: &[u8] = b"eilmrx";
+const OF_CONVERSATION: &[u8] = b"eilmNrx3";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
 const CHUNK_RECORDS: usize = 1024;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// A key, taken apart.
-struct Parts<'a> {
-    kind: u8,
-    conf: ConfNo,
+pub(super) struct Parts<'a> {
+    pub kind: u8,
+    pub conf: ConfNo,
     conv: Option<u32>,
-    rest: &'a [u8],
+    pub rest: &'a [u8],
 }
 
 fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -48,13 +48,13 @@ impl<'a> Parts<'a> {
     }
 
     /// The text up to a zero byte, and what follows it.
-    fn split_rest(&self) -> Option<(&'a [u8], &'a [u8])> {
+    pub fn split_rest(&self) -> Option<(&'a [u8], &'a [u8])> {
         let zero = self.rest.iter().position(|byte| *byte == 0)?;
         Some((&self.rest[..zero], &self.rest[zero + 1..]))
     }
 }
 
-fn uid(bytes: &[u8]) -> Option<Uid> {
+pub(super) fn uid(bytes: &[u8]) -> Option<Uid> {
     Uid::parse(std::str::from_utf8(bytes).ok()?).ok()
 }
 
@@ -98,7 +98,7 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'Z' => whole::<PushState>(value).is_some(),
         b'9' => whole::<Uid>(value).is_some(),
         b'8' | b'b' | b'F' | b'g' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
-        _ => return None,
+        _ => return badges::is_of_kind(kind, value),
     })
 }
 
@@ -207,7 +207,7 @@ impl Walk<'_> {
             b'Y' => Ok(whole::<PushRow>(value).is_some_and(|row| parts.rest.first() == row.target.first())
                 && self.is_found_row(parts.conf, value)?),
             b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
-            _ => Ok(true),
+            _ => self.badge_belongs(parts, value),
         }
     }
 
@@ -259,11 +259,11 @@ impl Walk<'_> {
         keys::id_of_file(rest).map_or(Ok(false), |id| self.has(&keys::file(conf, id)))
     }
 
-    fn has(&self, key: &[u8]) -> Result<bool, StateError> {
+    pub(super) fn has(&self, key: &[u8]) -> Result<bool, StateError> {
         Ok(self.state.get(key)?.is_some())
     }
 
-    fn has_user(&self, conf: ConfNo, uid: Option<Uid>) -> Result<bool, StateError> {
+    pub(super) fn has_user(&self, conf: ConfNo, uid: Option<Uid>) -> Result<bool, StateError> {
         uid.map_or(Ok(false), |uid| self.has(&keys::user(conf, &uid)))
     }
 

@@ -31,6 +31,14 @@ pub fn run(report: &mut Report) {
     apps::run(report);
 }
 
+/// The venue's own broker, for who runs it.
+///
+/// # Errors
+/// It is not there and cannot be installed.
+pub(crate) fn set_up_broker() -> Result<()> {
+    Kit::new("mqtt", "").set_up_parts(&["broker"])
+}
+
 /// A program and what `setup` must have made for it.
 struct Program {
     name: &'static str,
@@ -52,8 +60,12 @@ impl Kit {
     }
 
     fn set_up(&self, program: &Program) -> Result<()> {
+        self.set_up_parts(program.parts)
+    }
+
+    fn set_up_parts(&self, parts: &[&str]) -> Result<()> {
         let setup = self.programs.join("setup");
-        let output = Command::new("bash").arg(setup).arg(&self.libraries).args(program.parts).output().context("cannot run bash")?;
+        let output = Command::new("bash").arg(setup).arg(&self.libraries).args(parts).output().context("cannot run bash")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim_end());
         Ok(())
     }

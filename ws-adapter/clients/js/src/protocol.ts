@@ -97,6 +97,12 @@ export interface Notice {
   topic?: string;
   why?: string;
   retry_after_ms?: number;
+  /** `contact`: who asked, or was met. */
+  user?: string;
+  /** `contact`: where one stands with them now. */
+  state?: Acquaintance;
+  /** `lead`: who took one's contact. */
+  owner?: string;
 }
 
 export interface Limits {
@@ -178,8 +184,113 @@ export interface Found {
   complete: boolean;
 }
 
+/** What of a conversation is pushed: by its kind, everything, what names one, nothing. */
+export type AttentionLevel = "default" | "all" | "mentions" | "none";
+export interface Attention {
+  level: AttentionLevel;
+  /** Silenced until then, RFC 3339. */
+  until?: string | null;
+  muted: boolean;
+}
+export interface PushSettings {
+  level: AttentionLevel;
+  /** Whether names and texts are in a push. */
+  content: boolean;
+  /** Hours and minutes of the day, by one's own clock. */
+  quiet?: { from: string; to: string } | null;
+  utc_offset_minutes: number;
+}
+export interface PushTarget {
+  target: string;
+  provider: string;
+  device?: string;
+  since: string;
+}
+export interface PushRegistration {
+  provider: "webpush" | "unifiedpush" | "apns" | "fcm" | "expo" | "webhook" | "xmpp";
+  token?: string;
+  endpoint?: string;
+  url?: string;
+  jid?: string;
+  /** Web Push and UnifiedPush, base64url. */
+  keys?: { p256dh: string; auth: string };
+  secret?: string;
+  topic?: string;
+  sandbox?: boolean;
+  device?: string;
+}
+
+export type ScanMode = "checkin" | "session" | "meet" | "lead" | "announce";
+export type ScanReason = "ok" | "already_checked_in" | "unknown_badge" | "revoked" | "not_allowed" | "full" | "duplicate" | "malformed";
+/** What a scan came to. */
+export interface Scanned {
+  accepted: boolean;
+  reason: ScanReason | (string & {});
+  badge: string;
+  user?: string | null;
+  name?: string | null;
+  mode: ScanMode;
+  /** Its number in the conference. */
+  scan?: number | null;
+  ts: string;
+  /** What it opened or led into; of `meet` only when both want it. */
+  conversation?: string | null;
+}
+export type Acquaintance = "asked" | "was_asked" | "met";
+export interface Contact {
+  user: string;
+  name: string;
+  state: Acquaintance;
+  since: string;
+  /** Only of who was met. */
+  company?: string;
+  email?: string;
+  job?: string;
+}
+export interface Lead {
+  user: string;
+  name: string;
+  since: string;
+  last?: string;
+  scans?: number;
+  /** Who, or which reader, scanned. */
+  by?: string;
+  company?: string;
+  email?: string;
+  job?: string;
+  /** 1 to 5. */
+  rating?: number;
+  note?: string;
+  tags?: string[];
+}
+export interface LeadHolder {
+  owner: string;
+  name: string;
+  since: string;
+  scans: number;
+}
+export interface Reader {
+  reader: string;
+  name: string;
+  mode: ScanMode;
+  conversation?: string | null;
+  online: boolean;
+  since?: string | null;
+  detail?: string | null;
+  last_scan?: Scanned | null;
+}
+export interface Checkin {
+  user: string;
+  name: string;
+  ts: string;
+  /** The reader, or who scanned. */
+  by: string;
+  scan: number;
+}
+
 type Nothing = Record<string, never>;
 type Of = { conversation: string };
+type Page = { after?: string; limit?: number };
 
 /** Method → parameters and result. */
 export interface Methods {
@@ -221,6 +332,28 @@ export interface Methods {
   "people.block": [{ user: string; on?: boolean }, { user: string; on: boolean }];
   "people.export": [{ user?: string }, Record<string, unknown>];
   "people.erase": [{ user?: string }, { erased: true }];
+  "push.register": [PushRegistration, { target: string; provider: string }];
+  "push.unregister": [{ target?: string; provider?: string; token?: string; endpoint?: string; url?: string }, Nothing];
+  "push.list": [Nothing, { targets: PushTarget[] }];
+  "push.key": [Nothing, { webpush?: string }];
+  "push.settings": [Partial<PushSettings>, PushSettings];
+  "conversation.notify": [Of & { level?: AttentionLevel; until?: string | null }, Attention];
+  "badge.mine": [Nothing, { code: string; badges: string[] }];
+  "badge.scan": [{ code: string; mode?: ScanMode; conversation?: string; id?: string; at?: string; direction?: "enter" | "exit" }, Scanned];
+  "contact.list": [Page, { contacts: Contact[]; complete: boolean }];
+  "contact.ask": [{ user: string }, unknown];
+  "contact.accept": [{ user: string }, unknown];
+  "contact.decline": [{ user: string }, unknown];
+  "contact.remove": [{ user: string }, unknown];
+  "lead.list": [Page & { owner?: string }, { leads: Lead[]; complete: boolean }];
+  "lead.update": [{ user: string; owner?: string; rating?: number; note?: string; tags?: string[] }, unknown];
+  "lead.remove": [{ user: string; owner?: string }, unknown];
+  "lead.export": [Page & { owner?: string }, { csv: string; complete: boolean }];
+  "lead.holders": [Page, { holders: LeadHolder[]; complete: boolean }];
+  "lead.withdraw": [{ owner: string }, unknown];
+  "checkin.count": [Nothing, { checked_in: number; attendees: number }];
+  "checkin.list": [Page, { people: Checkin[]; complete: boolean }];
+  "reader.list": [Page, { readers: Reader[]; complete: boolean }];
   "presence.set": [{ status: Exclude<Status, "offline">; text?: string }, Nothing];
 }
 export type Method = keyof Methods;

@@ -1,6 +1,8 @@
 // Who is signed in here, kept over reloads.
 import { createClient, HallwayError, login, memoryStorage, register, type SignedIn } from "hallway-client";
+import { forgetBadge } from "./badge";
 import { forgetDrafts } from "./drafts";
+import { endPush } from "./push";
 import { Signal } from "./signal";
 
 /** The user is not known yet after signing in by a token alone. */
@@ -40,7 +42,11 @@ export function complete(known: Partial<SignedIn>): void {
 
 export function leave(reason: string | null): void {
   localStorage.removeItem(KEY);
-  if (reason === "signed_out") forgetDrafts();
+  if (reason === "signed_out") {
+    forgetDrafts();
+    forgetBadge();
+  }
+  endPush(reason === "signed_out");
   ended.set(reason);
   account.set(null);
 }

@@ -1,6 +1,12 @@
 // One signed-in person's chat: the SDK's client, and what the app needs besides.
 import { createClient, partnerOf, type ChatMessage, type Hallway, type Outgoing, type State } from "hallway-client";
+import type { Told } from "../sw.push";
+import { go, to } from "../ui/route";
 import { complete, leave, type Account } from "./account";
+import { Acquaintances } from "./acquaintances";
+import { closeRead, deviceName, renew, turnOff } from "./push";
+import { Scans } from "./scans";
+import { features } from "./server";
 import { Signal } from "./signal";
 
 /** Whose presence is asked for after connecting: the newest direct conversations'. */
@@ -10,6 +16,10 @@ const HEARD = 3;
 const HEAR_MS = 300;
 /** What was seen of the notices is told at most once in so long. */
 const SEEN_MS = 500;
+/** Notifications of what was read are closed at most once in so long. */
+const CLOSE_MS = 500;
+/** Signing out waits so long for the server to forget where one is pushed. */
+const UNREGISTER_MS = 2000;
 
 export class Chat {
   readonly client: Hallway;
@@ -22,6 +32,10 @@ export class Chat {
   readonly blocked = new Signal<ReadonlySet<string>>(new Set());
   /** What others lately wrote where one looks: for screen readers. */
   readonly heard = new Signal<readonly ChatMessage[]>([]);
+  /** Whom one has met, and who asks. */
+  readonly acquaintances: Acquaintances;
+  /** Badges held to this device. */
+  readonly scans: Scans;
   private hearing: ChatMessage[] | null = null;
   /** The newest notice, how far they were said to be seen, and the first mention in each conversation where it is still to be read. */
   private readonly notices = { newest: 0, seen: 0, mentions: new Map<string, number>() };
@@ -29,6 +43,7 @@ export class Chat {
   /** The server said that it restarts. */
   readonly draining = new Signal(false);
   private looking: { conversation: string; atEnd: boolean } | null = null;
+  private closing: ReturnType<typeof setTimeout> | undefined;
   private readonly offs: (() => void)[] = [];
 
   constructor(account: Account) {
@@ -36,6 +51,8 @@ export class Chat {
     this.client = createClient({ url: location.origin, token, device: deviceName(), ...(user && { user }), ...(name && { name }), ...(conference && { conference }) });
     this.state = new Signal(this.client.state);
     this.me = new Signal({ user: user ?? "", name: name ?? user ?? "", role: "attendee" });
+    this.acquaintances = new Acquaintances(this.client);
+    this.scans = new Scans(this.client);
     this.listen();
     this.client.connect();
   }
@@ -57,12 +74,14 @@ export class Chat {
         this.tellSeen();
         void this.refresh();
       }),
+      features.watch(() => this.begin()),
       client.on("resync", () => {
         Object.assign(this.notices, { newest: 0, seen: 0 });
         this.notices.mentions.clear();
       }),
       client.on("outgoing", () => this.countWaiting()),
-      client.on("notice", ({ reason, conversation, seq = 0 }) => {
+      client.on("notice", (notice) => {
+        const { reason, conversation, seq = 0 } = notice;
         if (reason === "draining") this.draining.set(true);
         const { notices } = this;
         notices.newest = Math.max(notices.newest, seq);
@@ -70,14 +89,19 @@ export class Chat {
           if (!notices.mentions.has(conversation)) notices.mentions.set(conversation, seq);
           this.mark(conversation, true);
         }
+        if (reason === "contact") void this.acquaintances.noticed(notice);
         this.tellSeen();
       }),
       client.on("message", (message) => {
         if (message.from !== this.me.get().user && this.looking?.conversation === message.conversation) this.hear(message);
       }),
-      client.conversations.subscribe(() => this.clearMentions()),
+      client.conversations.subscribe(() => {
+        this.clearMentions();
+        this.closeRead();
+      }),
       on(document, "visibilitychange", () => this.readWhatIsSeen()),
       on(window, "focus", () => this.readWhatIsSeen()),
+      ..."serviceWorker" in navigator ? [on(navigator.serviceWorker, "message", (event) => this.told(event as MessageEvent<Told>))] : [],
     );
     this.countWaiting();
   }
@@ -116,6 +140,9 @@ export class Chat {
 
   async signOut(): Promise<void> {
     const { session } = this.client.me ?? {};
+    const late = new Promise((resolve) => setTimeout(resolve, UNREGISTER_MS));
+    if (features.get().push) await Promise.race([turnOff(this.client).catch(() => undefined), late]);
+    await this.scans.forget();
     await this.client.signOut();
     if (session) leave("signed_out");
   }
@@ -123,7 +150,34 @@ export class Chat {
   close(): void {
     for (const off of this.offs) off();
     clearTimeout(this.telling);
+    clearTimeout(this.closing);
     this.client.close();
+  }
+
+  /** What is known only of a server that can: asked when it is clear that it can, and at each connecting after that. */
+  private begin(): void {
+    const { push, badges } = features.get();
+    if (this.state.get().status !== "online") return;
+    if (push) renew(this.client).catch(() => undefined);
+    if (badges) {
+      void this.acquaintances.load();
+      void this.scans.send();
+    }
+  }
+
+  /** What the service worker says, or asks. */
+  private told({ data, ports }: MessageEvent<Told>): void {
+    if (data.kind === "looking") ports[0]?.postMessage(document.hasFocus() ? (this.looking?.conversation ?? null) : null);
+    else if (data.kind === "open") go(to.conversation(data.conversation, data.seq));
+    else if (features.get().push) renew(this.client).catch(() => undefined);
+  }
+
+  private closeRead(): void {
+    if (!features.get().push) return;
+    this.closing ??= setTimeout(() => {
+      this.closing = undefined;
+      closeRead((conversation) => this.client.conversations.get(conversation)).catch(() => undefined);
+    }, CLOSE_MS);
   }
 
   private readWhatIsSeen(): void {
@@ -185,15 +239,7 @@ export class Chat {
   }
 }
 
-function on(target: EventTarget, event: string, listener: () => void): () => void {
+function on(target: EventTarget, event: string, listener: (event: Event) => void): () => void {
   target.addEventListener(event, listener);
   return () => target.removeEventListener(event, listener);
-}
-
-/** What the list of sessions calls this one: "Chrome on Android". */
-function deviceName(): string {
-  const agent = navigator.userAgent;
-  const browser = /Firefox/.test(agent) ? "Firefox" : /Edg\//.test(agent) ? "Edge" : /Chrome|CriOS/.test(agent) ? "Chrome" : /Safari/.test(agent) ? "Safari" : "Browser";
-  const system = /Android/.test(agent) ? "Android" : /iPhone|iPad/.test(agent) ? "iOS" : /Windows/.test(agent) ? "Windows" : /Mac/.test(agent) ? "macOS" : "Linux";
-  return `${browser} on ${system}`;
 }

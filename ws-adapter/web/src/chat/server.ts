@@ -18,9 +18,24 @@ export const about = new Signal<About | null>(null);
 export interface Features {
   search: boolean;
   files: boolean;
+  push: boolean;
+  /** Badges, and with them contacts and leads. */
+  badges: boolean;
 }
 
-export const features = new Signal<Features>({ search: false, files: false });
+const KEY = "hallway-features";
+
+/** As it was when the server was reached last: without a network, too, one has a badge to show. */
+function kept(): Features {
+  const none = { search: false, files: false, push: false, badges: false };
+  try {
+    return { ...none, ...(JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Features>) };
+  } catch {
+    return none;
+  }
+}
+
+export const features = new Signal<Features>(kept());
 
 const RETRY_MS = 3000;
 
@@ -45,7 +60,13 @@ export async function learnAbout(unreachable: () => void): Promise<void> {
 
 export async function learnFeatures(): Promise<void> {
   const { methods } = await json<{ methods: { name: string }[] }>("/openrpc.json");
-  const search = methods.some(({ name }) => name === "message.search");
-  // The two came together.
-  features.set({ search, files: search });
+  const has = (method: string) => methods.some(({ name }) => name === method);
+  const search = has("message.search");
+  // Search and files came together, as did the methods of badges.
+  features.set({ search, files: search, push: has("push.register"), badges: has("badge.scan") });
+  try {
+    localStorage.setItem(KEY, JSON.stringify(features.get()));
+  } catch {
+    // Then it is asked again before it is offered.
+  }
 }

@@ -20,6 +20,9 @@ export function colourOf(id: string, colours: number): number {
 
 export const nameOf = (user: string, known: Directory): string => known.get(user)?.name ?? user;
 
+/** The direct conversation of two people. */
+export const directWith = (user: string, me: string): string => `dm~${[user, me].sort().join("~")}`;
+
 /** A conversation's title; a direct one is called as the other person. */
 export function titleOf(row: Pick<ConversationRow, "conversation" | "title">, me: string, known: Directory): string {
   const partner = partnerOf(row.conversation, me);

@@ -43,3 +43,10 @@ export function dayName(ts: string, now: number): string {
   if (days === 1) return t.common.yesterday;
   return (new Date(then).getFullYear() === new Date(now).getFullYear() ? longDay : longDayWithYear).format(then);
 }
+
+/** A time to come: "14:05", "Sat 08:00", "12 Nov 08:00". */
+export function shortMoment(ts: string, now: number): string {
+  const then = Date.parse(ts);
+  const days = daysBetween(now, then);
+  return days <= 0 ? clock.format(then) : `${(days < 7 ? weekday : date).format(then)} ${clock.format(then)}`;
+}

@@ -17,6 +17,7 @@ export function useChat(): Chat {
 }
 
 export const useMe = () => useSignal(useChat().me);
+export const useStaff = (): boolean => ["staff", "organiser"].includes(useMe().role);
 export const useDirectory = (): Directory => useStore(useChat().client.people).people;
 
 /** A person, asked for when not known. */

@@ -43,6 +43,20 @@ export const Door = icon(<path d="M14 4.5H6.5a1.5 1.5 0 0 0-1.5 1.5v12a1.5 1.5 0
 export const Eye = icon(<><path d="M2.5 12c2.2-4.2 5.5-6.3 9.5-6.3s7.3 2.1 9.5 6.3c-2.2 4.2-5.5 6.3-9.5 6.3S4.7 16.2 2.5 12z" /><circle cx="12" cy="12" r="3" /></>);
 export const Keyboard = icon(<><rect x="2.5" y="6" width="19" height="12" rx="2" /><path d="M6.5 10h.1M10.2 10h.1M13.8 10h.1M17.5 10h.1M8 14.3h8" /></>);
 export const Link = icon(<path d="M10 14a4.5 4.5 0 0 0 6.4 0l3.3-3.3a4.5 4.5 0 0 0-6.4-6.4L12 5.6M14 10a4.5 4.5 0 0 0-6.4 0l-3.3 3.3a4.5 4.5 0 0 0 6.4 6.4l1.3-1.3" />);
+export const Bell = icon(<path d="M6 16.5V11a6 6 0 0 1 12 0v5.5l1.5 2h-15l1.5-2zM10 21h4" />);
+export const BellOff = icon(<path d="M8.2 6.4A6 6 0 0 1 18 11v4M6 9.5V16.5l-1.5 2H17M10 21h4M3.5 3.5l17 17" />);
+export const Code = icon(<path d="M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h2.5v2.5H14zM18 18h2v2M20 14v1M14 20h1" />);
+export const Camera = icon(<><path d="M4 8V5.5A1.5 1.5 0 0 1 5.5 4H8M16 4h2.5A1.5 1.5 0 0 1 20 5.5V8M20 16v2.5a1.5 1.5 0 0 1-1.5 1.5H16M8 20H5.5A1.5 1.5 0 0 1 4 18.5V16" /><path d="M4 12h16" /></>);
+export const Torch = icon(<path d="M7 3h10v3.5l-2.5 3.5V21h-5V10L7 6.5V3zM7 6.5h10M12 13v2" />);
+export const Flip = icon(<path d="M4 11a8 8 0 0 1 14-4l2 2M20 4v5h-5M20 13a8 8 0 0 1-14 4l-2-2M4 20v-5h5" />);
+export const Handshake = icon(<><circle cx="7" cy="7.5" r="3" /><circle cx="17" cy="7.5" r="3" /><path d="M2.5 19c0-3 1.8-5 4.5-5s3.5 1.5 5 1.5 2.3-1.5 5-1.5 4.5 2 4.5 5" /></>);
+export const List = icon(<path d="M9 6h11.5M9 12h11.5M9 18h11.5M4 6h.1M4 12h.1M4 18h.1" />);
+export const Desk = icon(<path d="M3 10h18M5 10v10M19 10v10M8.5 10V5.5h7V10M9 14.5l2 2 4-3.5" />);
+export const Star = ({ size = 22, full }: { size?: number; full: boolean }) => (
+  <svg className="icon" width={size} height={size} viewBox="0 0 24 24" fill={full ? "currentColor" : "none"} stroke="currentColor" strokeWidth="1.75" strokeLinejoin="round" aria-hidden="true" focusable="false">
+    <path d="m12 3.5 2.6 5.400 5.900.8-4.300 4.100 1 5.900-5.200-2.8-5.200 2.8 1-5.900L3.5 9.700l5.900-.8L12 3.5z" />
+  </svg>
+);
 export const Logo = ({ size = 32 }: { size?: number }) => (
   <svg width={size} height={size} viewBox="0 0 512 512" aria-hidden="true" focusable="false">
     <rect width="512" height="512" rx="116" className="logo-ground" />

@@ -3,8 +3,13 @@ import { useSyncExternalStore } from "react";
 
 export type Area = "chats" | "people" | "search" | "you";
 
+/** What is one's own beyond the settings, and what is done with badges. */
+export const PAGES = ["badge", "scan", "contacts", "leads", "desk"] as const;
+export type Page = (typeof PAGES)[number];
+
 export interface Route {
   area: Area;
+  page?: Page | undefined;
   conversation?: string | undefined;
   /** A message to show: its seq. */
   at?: number | undefined;
@@ -24,6 +29,8 @@ export function parse(hash: string): Route {
   if (first === "c") return { area: "chats", conversation: decoded, at, query };
   if (first === "people") return { area: "people", person: decoded, query };
   if (first === "search") return { area: "search", conversation: decoded, at, query, within: given.get("in") ?? undefined };
+  const page = PAGES.find((page) => page === first);
+  if (page) return { area: "you", page, query };
   if (first === "you") return { area: "you", query };
   return { area: "chats", query };
 }
@@ -51,6 +58,7 @@ export const to = {
   found: (query: string, within: string | undefined, conversation: string, at: number) =>
     withParams(`#/search/${enc(conversation)}`, { q: query, in: within, at }),
   you: "#/you",
+  page: (page: Page) => `#/${page}`,
 };
 
 export function go(hash: string, replace = false): void {

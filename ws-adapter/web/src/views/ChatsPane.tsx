@@ -87,8 +87,9 @@ const ChatRow = memo(function ChatRow({ row, now, open, stop }: RowProps) {
         </span>
         <span className="row-bottom">
           <Preview row={row} open={open} />
+          {row.muted && <span className="muted-sign" role="img" aria-label={t.chats.muted} title={t.chats.muted}><Icon.BellOff size={16} /></span>}
           {mentioned && <span className="badge at" aria-label={t.chats.mentioned}>@</span>}
-          {row.unread > 0 && <span className="badge" aria-label={t.chats.unread(row.unread)}>{row.unread > 99 ? "99+" : row.unread}</span>}
+          {row.unread > 0 && <span className={row.muted ? "badge quiet" : "badge"} aria-label={t.chats.unread(row.unread)}>{row.unread > 99 ? "99+" : row.unread}</span>}
         </span>
       </span>
     </a>

@@ -9,6 +9,7 @@ import * as Icon from "../ui/icons";
 import { Confirm, Dialog, Menu, type MenuItem } from "../ui/Popup";
 import { roving } from "../ui/roving";
 import { go, to } from "../ui/route";
+import { Attention } from "./Attention";
 import { PeoplePicker } from "./PeoplePicker";
 import { PersonCard } from "./Person";
 
@@ -40,7 +41,12 @@ export function Details({ row, conversation, title, moderates, onClose }: Props)
         <button className="icon-button" aria-label={t.details.close} onClick={onClose}><Icon.Close /></button>
       </header>
       <div className="pane-body">
-        {partner ? <PersonCard user={partner} here /> : (
+        {partner ? (
+          <>
+            <PersonCard user={partner} here />
+            <Attention row={row} />
+          </>
+        ) : (
           <>
             <div className="details-title">
               <Avatar id={row.conversation} name={title} kind={row.kind} size="large" />
@@ -52,6 +58,7 @@ export function Details({ row, conversation, title, moderates, onClose }: Props)
               {row.member && <button className="button bad" onClick={() => setOver({ kind: "leave" })}><Icon.Door size={18} />{t.details.leave}</button>}
               {!row.member && row.kind === "channel" && <button className="button primary" onClick={() => client.join(row.conversation).catch(complain)}>{t.conversation.join}</button>}
             </div>
+            {row.member && <Attention row={row} />}
             <Members conversation={conversation} row={row} manages={moderates} onManage={(member, at) => setOver({ kind: "manage", member, at })} />
           </>
         )}

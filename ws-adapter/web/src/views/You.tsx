@@ -1,15 +1,19 @@
 // Oneself: profile, presence, looks, sessions, data.
 import type { Session, Status } from "hallway-client";
 import { useCallback, useEffect, useState } from "react";
+import { features } from "../chat/server";
 import { useSignal } from "../chat/signal";
 import { shortTime } from "../format/time";
 import { t } from "../texts";
 import { Avatar } from "../ui/Avatar";
-import { complain, say, useChat, useMe, useNow, usePerson } from "../ui/context";
+import { complain, say, useChat, useMe, useNow, usePerson, useStaff } from "../ui/context";
+import { download } from "../ui/download";
 import * as Icon from "../ui/icons";
 import { Confirm } from "../ui/Popup";
+import { PAGES, to } from "../ui/route";
 import { show, theme, THEMES } from "../ui/theme";
 import { installer } from "./install";
+import { Notifications } from "./Notifications";
 
 export function You({ onShortcuts }: { onShortcuts: () => void }) {
   const chat = useChat();
@@ -17,7 +21,8 @@ export function You({ onShortcuts }: { onShortcuts: () => void }) {
   const person = usePerson(me.user);
   const install = useSignal(installer);
   const [asking, setAsking] = useState<"out" | "erase" | null>(null);
-  const waiting = useSignal(chat.waiting).length;
+  const can = useSignal(features);
+  const waiting = useSignal(chat.waiting).length + useSignal(chat.scans.waiting);
   useEffect(() => void chat.client.people.fetch(me.user).catch(() => undefined), [chat, me.user]);
   const signOut = () => void chat.signOut();
   return (
@@ -29,8 +34,10 @@ export function You({ onShortcuts }: { onShortcuts: () => void }) {
           <p className="faint">@{me.user} · {t.people.role[me.role] ?? me.role}</p>
         </div>
       </header>
+      {can.badges && <Pages />}
       {person && <Profile key={person.user} name={person.name} about={person.about ?? ""} />}
       <PresencePart />
+      {can.push && <Notifications />}
       <Appearance />
       <Sessions />
       <div className="buttons">
@@ -41,7 +48,7 @@ export function You({ onShortcuts }: { onShortcuts: () => void }) {
       <section className="part" aria-labelledby="data-title">
         <h2 id="data-title">{t.you.data}</h2>
         <div className="buttons">
-          <button className="button" onClick={() => chat.client.call("people.export", {}).then((data) => download(data, me.user), complain)}>{t.you.export}</button>
+          <button className="button" onClick={() => chat.client.call("people.export", {}).then((data) => download(JSON.stringify(data, null, 2), "application/json", `hallway-${me.user}.json`), complain)}>{t.you.export}</button>
           <button className="button bad" onClick={() => setAsking("erase")}>{t.you.erase}</button>
         </div>
       </section>
@@ -53,12 +60,26 @@ export function You({ onShortcuts }: { onShortcuts: () => void }) {
   );
 }
 
-function download(data: unknown, user: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }));
-  link.download = `hallway-${user}.json`;
-  link.click();
-  URL.revokeObjectURL(link.href);
+const PAGE_SIGNS = { badge: Icon.Code, scan: Icon.Camera, contacts: Icon.Handshake, leads: Icon.List, desk: Icon.Desk };
+
+/** Where badges lead. */
+function Pages() {
+  const asks = useSignal(useChat().acquaintances.list)?.filter(({ state }) => state === "was_asked").length ?? 0;
+  const staff = useStaff();
+  return (
+    <nav className="pages" aria-label={t.badge.title}>
+      {PAGES.filter((page) => staff || page !== "desk").map((page) => {
+        const Sign = PAGE_SIGNS[page];
+        return (
+          <a key={page} className="page-link" href={to.page(page)}>
+            <Sign size={26} />
+            {t.badge.pages[page]}
+            {page === "contacts" && asks > 0 && <span className="badge" aria-label={t.contacts.requests(asks)}>{asks}</span>}
+          </a>
+        );
+      })}
+    </nav>
+  );
 }
 
 function Profile({ name: nameNow, about: aboutNow }: { name: string; about: string }) {

@@ -1,0 +1,22 @@
+//! Announcing: a conversation is told who is there.
+
+use super::super::Stop;
+use super::readers::gathering;
+use super::scan::{Desk, Holder, Verdict};
+use crate::model::{Body, Message, ScanReason};
+use crate::view::View;
+
+/// What is said when the reader has no words of its own.
+const TEXT: &str = "{name} is here.";
+
+pub(super) fn announce(view: &mut View<'_>, desk: &Desk<'_>, holder: &Holder) -> Result<Verdict, Stop> {
+    let found = match &desk.settings.conversation {
+        Some(id) => gathering(view, desk.ask.conf, id)?,
+        None => None,
+    };
+    let Some(found) = found else { return Ok(ScanReason::NotAllowed.into()) };
+    let words = if desk.settings.text.is_empty() { TEXT } else { &desk.settings.text };
+    let message = Message { text: words.replace("{name}", &holder.name).into(), ..Message::default() };
+    desk.ask.append(view, &found, &desk.author, Body::Message(message))?;
+    Ok(Verdict { reason: ScanReason::Ok, conversation: Some(found.id) })
+}

@@ -1,0 +1,112 @@
+//! Who knows whom: one asks, the other says yes, or asks as well.
+
+use super::super::conversations::here;
+use super::super::{Applied, Ask, Author, Stop, blocks};
+use super::meet::acquaint;
+use super::scan::{Desk, Holder, Verdict};
+use crate::command::Outcome;
+use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::keys;
+use crate::limits::MAX_STEP;
+use crate::model::{Acquaintance, Contact, ContactDeed, Notice, ScanReason, UserRole};
+use crate::reject::Reason;
+use crate::view::View;
+
+pub(super) fn contact(view: &mut View<'_>, ask: Ask<'_>, user: &Uid, deed: ContactDeed) -> Applied {
+    let author = ask.author(view)?;
+    let me = &ask.actor.uid;
+    if ask.actor.is_system() || !takes_part(author.role) {
+        return Err(Reason::NotAllowed.into());
+    }
+    if user == me {
+        return Err(Reason::InvalidParams.into());
+    }
+    let mine: Option<Contact> = view.get(&keys::contact(ask.conf, me, user))?;
+    let mine = mine.map(|contact| contact.state);
+    match deed {
+        ContactDeed::Ask => {
+            let other = view.user(ask.conf, user)?.ok_or(Reason::UnknownUser)?;
+            if !takes_part(other.role) {
+                return Err(Reason::NotAllowed.into());
+            }
+            blocks::check(view, ask, user)?;
+            asked(view, ask, &author, user)
+        }
+        ContactDeed::Accept => {
+            if !matches!(mine, Some(Acquaintance::WasAsked | Acquaintance::Met)) {
+                return Err(Reason::NotAsked.into());
+            }
+            view.user(ask.conf, user)?.ok_or(Reason::UnknownUser)?;
+            blocks::check(view, ask, user)?;
+            asked(view, ask, &author, user)
+        }
+        // The other is not told: for them the question stays open, and cannot be put again.
+        ContactDeed::Decline => {
+            if mine != Some(Acquaintance::WasAsked) {
+                return Err(Reason::NotAsked.into());
+            }
+            view.remove(keys::contact(ask.conf, me, user));
+            Ok(Outcome::Done)
+        }
+        ContactDeed::Remove => {
+            view.remove(keys::contact(ask.conf, me, user));
+            view.remove(keys::contact(ask.conf, user, me));
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn takes_part(role: UserRole) -> bool {
+    !matches!(role, UserRole::Device | UserRole::Service)
+}
+
+fn asked(view: &mut View<'_>, ask: Ask<'_>, author: &Author, user: &Uid) -> Applied {
+    match become_acquainted(view, ask, author, user)? {
+        Some(id) => {
+            let found = view.conversation(ask.conf, &id)?.ok_or(Reason::UnknownConversation)?;
+            here(view, &found, true)
+        }
+        None => Ok(Outcome::Done),
+    }
+}
+
+/// Asks, or says yes to who has asked: then their direct conversation.
+fn become_acquainted(view: &mut View<'_>, ask: Ask<'_>, author: &Author, user: &Uid) -> Result<Option<ConversationId>, Stop> {
+    let me = &ask.actor.uid;
+    let (mine, theirs) = (keys::contact(ask.conf, me, user), keys::contact(ask.conf, user, me));
+    let their_state = view.get::<Contact>(&theirs)?.map(|contact| contact.state);
+    if matches!(their_state, Some(Acquaintance::Asked | Acquaintance::Met)) {
+        return acquaint(view, ask, me, user);
+    }
+    if view.has(&mine)? {
+        return Ok(None);
+    }
+    view.put(mine, &Contact { state: Acquaintance::Asked, since_ms: ask.at_ms });
+    view.put(theirs, &Contact { state: Acquaintance::WasAsked, since_ms: ask.at_ms });
+    ask.notify(view, author, user, Notice::Contact { user: me.clone(), state: Acquaintance::WasAsked })?;
+    Ok(None)
+}
+
+/// Somebody scanned somebody else's badge with their own device.
+pub(super) fn scanned(view: &mut View<'_>, desk: &Desk<'_>, holder: &Holder) -> Result<Verdict, Stop> {
+    let (conf, me) = (desk.ask.conf, &desk.ask.actor.uid);
+    let blocked = blocks::has_blocked(view, conf, me, &holder.uid)? || blocks::has_blocked(view, conf, &holder.uid, me)?;
+    if holder.uid == *me || blocked || desk.ask.actor.is_system() || !takes_part(holder.role) {
+        return Ok(ScanReason::NotAllowed.into());
+    }
+    let conversation = become_acquainted(view, desk.ask, &desk.author, &holder.uid)?;
+    Ok(Verdict { reason: ScanReason::Ok, conversation })
+}
+
+/// A bounded step of an erasure: forgets some of whom somebody knows, and they of them; whether there was any.
+pub(super) fn forget_some(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, Stop> {
+    let prefix = keys::contacts(conf, uid);
+    let found = view.keys_from(&prefix, &prefix, MAX_STEP)?;
+    for key in &found {
+        if let Some(other) = keys::uid_at(key, prefix.len()) {
+            view.remove(keys::contact(conf, &other, uid));
+        }
+        view.remove(key.clone());
+    }
+    Ok(!found.is_empty())
+}

@@ -1,0 +1,149 @@
+//! Badges: given out, revoked, held to readers, and what scans lead to. In reading order: [`readers`] (what a reader scans for), [`scan`] (the way of
+//! a scan), then what it does by the reader's mode: [`checkin`], [`session`], [`meet`], [`lead`], [`announce`]; beside it [`contacts`] (who knows
+//! whom), [`import`] (from the ticket shop) and [`counts`] (so that nobody has to count).
+
+mod announce;
+mod checkin;
+mod contacts;
+mod counts;
+mod import;
+mod lead;
+mod meet;
+mod readers;
+mod scan;
+mod session;
+
+use std::sync::Arc;
+
+use super::{Applied, Ask, Author, Stop};
+use crate::badges::looks_own;
+use crate::command::{Action, Actor, Outcome};
+use crate::ids::{ConfNo, Uid};
+use crate::keys;
+use crate::limits::{MAX_BADGES, MAX_SHOWN_BYTES};
+use crate::model::{Badge, BadgeCode, Via};
+use crate::reject::Reason;
+use crate::view::View;
+
+/// Carries out what is asked about badges.
+pub(super) fn handle(view: &mut View<'_>, ask: Ask<'_>, action: &Action) -> Applied {
+    match action {
+        Action::AssignBadge { code, shown, user } => assign(view, ask, code, shown, user),
+        Action::RevokeBadge { code, on } => revoke(view, ask, code, *on),
+        Action::SetReader { reader, settings } => readers::set(view, ask, reader, settings.as_deref()),
+        Action::Scan { mode, conversation, taps, raw, packet } => {
+            // What comes of it comes from a reader, whatever it speaks.
+            let via = if ask.actor.is_system() { Via::System } else { Via::Badge };
+            let ask = Ask { actor: &Actor { via, ..ask.actor.clone() }, ..ask };
+            scan::scan(view, ask, *mode, conversation.as_ref(), taps, &scan::Arrival { raw: raw.as_ref(), packet: *packet })
+        }
+        Action::Contact { user, deed } => contacts::contact(view, ask, user, *deed),
+        Action::NoteLead { owner, user, notes } => lead::note(view, ask, owner.as_ref(), user, notes),
+        Action::DropLead { owner, user } => lead::release(view, ask, owner, user),
+        Action::UndoCheckin { user } => checkin::undo(view, ask, user),
+        Action::ImportAttendee { uid, name, attendee, badges, takes_account } => {
+            let row = import::Row { uid, name, attendee, badges, takes_account: *takes_account };
+            import::import(view, ask, &row)
+        }
+        _ => Err(Reason::NotAllowed.into()),
+    }
+}
+
+/// The asker, who must be of the staff.
+fn staff(view: &mut View<'_>, ask: Ask<'_>) -> Result<Author, Stop> {
+    let author = ask.author(view)?;
+    if author.role.is_staff() { Ok(author) } else { Err(Reason::StaffOnly.into()) }
+}
+
+fn assign(view: &mut View<'_>, ask: Ask<'_>, code: &BadgeCode, shown: &Arc<str>, user: &Uid) -> Applied {
+    staff(view, ask)?;
+    view.user(ask.conf, user)?.ok_or(Reason::UnknownUser)?;
+    let known: Option<Badge> = view.get(&keys::badge(ask.conf, code))?;
+    match &known {
+        Some(badge) if badge.user == *user => return Ok(Outcome::Done),
+        // What was given back and revoked can be given to somebody else.
+        Some(badge) if !badge.revoked => return Err(Reason::Taken.into()),
+        _ => {}
+    }
+    check_new(view, ask.conf, code, shown, user, 1)?;
+    if let Some(badge) = known {
+        take(view, ask.conf, code, &badge.user)?;
+    }
+    give(view, ask, code, shown, user)?;
+    Ok(Outcome::Done)
+}
+
+/// Whether somebody can be given `more` badges, of which this is one.
+fn check_new(view: &View<'_>, conf: ConfNo, code: &BadgeCode, shown: &str, user: &Uid, more: usize) -> Result<(), Stop> {
+    if looks_own(code) {
+        return Err(Reason::Reserved.into());
+    }
+    if shown.len() > MAX_SHOWN_BYTES {
+        return Err(Reason::TooLarge.into());
+    }
+    let has = counts::bearer(view, conf, user)?.badges as usize;
+    if has + more > MAX_BADGES as usize { Err(Reason::TooManyBadges.into()) } else { Ok(()) }
+}
+
+fn give(view: &mut View<'_>, ask: Ask<'_>, code: &BadgeCode, shown: &Arc<str>, user: &Uid) -> Result<(), Stop> {
+    let badge = Badge { user: user.clone(), shown: Arc::clone(shown), revoked: false, since_ms: ask.at_ms };
+    view.put(keys::badge(ask.conf, code), &badge);
+    view.put(keys::user_badge(ask.conf, user, code), &());
+    Ok(counts::change(view, ask.conf, user, |bearer| bearer.badges += 1)?)
+}
+
+/// Takes a badge from who had it.
+fn take(view: &mut View<'_>, conf: ConfNo, code: &BadgeCode, from: &Uid) -> Result<(), Stop> {
+    view.remove(keys::badge(conf, code));
+    view.remove(keys::user_badge(conf, from, code));
+    Ok(counts::change(view, conf, from, |bearer| bearer.badges = bearer.badges.saturating_sub(1))?)
+}
+
+/// Somebody's own code has no record until it is revoked.
+fn revoke(view: &mut View<'_>, ask: Ask<'_>, code: &BadgeCode, on: bool) -> Applied {
+    staff(view, ask)?;
+    if let Some(mut badge) = view.get::<Badge>(&keys::badge(ask.conf, code))? {
+        badge.revoked = on;
+        view.put(keys::badge(ask.conf, code), &badge);
+        return Ok(Outcome::Done);
+    }
+    let user = scan::own(view, ask.conf, code)?.ok_or(Reason::UnknownBadge)?;
+    if on {
+        give(view, ask, code, &Arc::default(), &user)?;
+        revoke(view, ask, code, on)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A bounded step of an erasure: forgets some of what badges led to for a user; whether there was any.
+pub(super) fn forget_some(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, Stop> {
+    Ok(forget_badges(view, conf, uid)? || contacts::forget_some(view, conf, uid)? || lead::forget_some(view, conf, uid)?)
+}
+
+fn forget_badges(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, Stop> {
+    let prefix = keys::user_badges(conf, uid);
+    let found = view.keys_from(&prefix, &prefix, MAX_BADGES as usize)?;
+    if found.is_empty() {
+        return Ok(false);
+    }
+    for key in found {
+        let code = key.get(prefix.len()..).and_then(|code| std::str::from_utf8(code).ok());
+        if let Some(code) = code {
+            take(view, conf, &BadgeCode(code.into()), uid)?;
+        }
+        view.remove(key);
+    }
+    Ok(true)
+}
+
+/// The last of it, which is one record of each kind.
+pub(super) fn forget_last(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
+    checkin::forget(view, conf, uid)?;
+    import::forget(view, conf, uid)?;
+    view.remove(keys::reader(conf, uid));
+    view.remove(keys::waiting_tap(conf, uid));
+    view.remove(keys::bearer(conf, uid));
+    Ok(())
+}
+
+pub(super) use session::forget as forget_attendance;

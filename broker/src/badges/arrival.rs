@@ -1,0 +1,174 @@
+//! The way of a scan to the hub: the reader's own payload is read by its format, what comes again within moments is answered, the rest is asked of
+//! `apply` in one command. The MQTT edge goes it step by step ([`arrive`]), others at once ([`take`], [`scan`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Held, result_publication};
+use crate::command::{Action, Actor, Outcome, Reuse};
+use crate::edges::Reading;
+use crate::hub::Hub;
+use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::limits::{MAX_SHOWN_BYTES, MAX_TAP_CODES, MAX_TAPS, TAP_FUTURE_MS, TAP_PAST_MS};
+use crate::model::{Mode, Publication, Realm, ScanReason, Scanned, Signal, Tap, Via};
+use crate::mqtt::topic::badge_scan_topic;
+use crate::reject::{Reason, Reject};
+use crate::session::Who;
+use crate::topic::Telling;
+
+/// What a reader's message comes to before the hub is asked.
+pub struct Arrival {
+    /// What is to be asked; nothing when there was no badge, or only such as were there just now.
+    pub action: Option<Action>,
+    /// What was answered without: by its place among the taps.
+    pub known: Vec<(usize, Scanned)>,
+    pub(crate) held: Held,
+}
+
+/// What somebody wants scanned.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// For what; without it for what they are set to.
+    pub mode: Option<Mode>,
+    /// Where; without it where they are set to.
+    pub conversation: Option<ConversationId>,
+    /// The badges.
+    pub taps: Vec<Tap>,
+}
+
+/// Reads a reader's message. Health is noted, and what comes again within moments is told on the reader's result topic, as is what is no scan.
+///
+/// # Errors
+/// [`Reason::InvalidParams`] for what is no scan, [`Reason::TooLarge`] for too many badges at once, or the state's.
+pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool) -> Result<Arrival, Reject> {
+    let settings = hub.reader().reader_settings(who.conf, &who.uid)?.unwrap_or_default();
+    let formats = hub.badge_formats().ok_or(Reason::NotAllowed)?;
+    let now_ms = hub.clock().now_ms();
+    let nothing = || Arrival { action: None, known: Vec::new(), held: Held::none(&hub.badges().debounce) };
+    let format = if settings.format.is_empty() { "auto" } else { &*settings.format };
+    let read = match formats.read(format, payload) {
+        Ok(Reading::Taps(taps)) => check(&taps).map(|()| taps),
+        Ok(Reading::Health { online, detail }) => {
+            hub.badges().health.says(who.conf, &who.uid, online, &detail, now_ms, is_afar);
+            return Ok(nothing());
+        }
+        Ok(Reading::Nothing) => return Ok(nothing()),
+        Err(reject) => Err(reject),
+    };
+    let taps = match read {
+        Ok(taps) if taps.is_empty() => return Ok(nothing()),
+        Ok(taps) => taps,
+        Err(reject) => {
+            tell(hub, who, &answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms));
+            return Err(reject);
+        }
+    };
+    hub.badges().health.scanned(who.conf, &who.uid, now_ms, is_afar);
+    let (taps, known, held) = sift(hub, who.conf, &who.uid, settings.mode, taps);
+    for (_, scanned) in &known {
+        tell(hub, who, scanned);
+    }
+    let raw = (!taps.is_empty()).then(|| Arc::new(publication(who, payload)));
+    let action = raw.map(|raw| Action::Scan { mode: None, conversation: None, taps, raw: Some(raw), packet });
+    Ok(Arrival { action, known, held })
+}
+
+/// Carries out what a device sent, whatever way it came (`is_afar`: over another broker): what came of each badge, in their order. Durable when it
+/// returns.
+///
+/// # Errors
+/// Those of [`arrive`], and the hub's.
+pub async fn take(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool) -> Result<Vec<Scanned>, Reject> {
+    let Arrival { action, known, held } = arrive(hub, who, payload, packet, is_afar)?;
+    let actor = Actor { uid: who.uid.clone(), via: Via::Badge, session: 0 };
+    carry_out(hub, who.conf, actor, action, known, &held).await
+}
+
+/// Carries out what somebody scanned: what came of each badge, in their order. Durable when it returns.
+///
+/// # Errors
+/// [`Reason::TooLarge`], [`Reason::NotAllowed`], [`Reason::StaffOnly`], and the hub's.
+pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<Vec<Scanned>, Reject> {
+    check(&scan.taps)?;
+    hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), false);
+    let Scan { mode, conversation, taps } = scan;
+    let (taps, known, held) = sift(hub, conf, &actor.uid, mode.unwrap_or_default(), taps);
+    let packet = Reuse::NewMessage;
+    let action = (!taps.is_empty()).then_some(Action::Scan { mode, conversation, taps, raw: None, packet });
+    carry_out(hub, conf, actor, action, known, &held).await
+}
+
+async fn carry_out(
+    hub: &Hub,
+    conf: ConfNo,
+    actor: Actor,
+    action: Option<Action>,
+    known: Vec<(usize, Scanned)>,
+    held: &Held,
+) -> Result<Vec<Scanned>, Reject> {
+    let mut results = match action {
+        None => Vec::new(),
+        Some(action) => match hub.call(conf, actor, action).await {
+            Ok(Outcome::Scanned(results)) => results,
+            Ok(_) => Vec::new(),
+            Err(reject) => {
+                held.forget();
+                return Err(reject);
+            }
+        },
+    };
+    for (at, scanned) in known {
+        results.insert(at.min(results.len()), scanned);
+    }
+    Ok(results)
+}
+
+fn check(taps: &[Tap]) -> Result<(), Reject> {
+    let is_long = |tap: &Tap| tap.shown.len() > MAX_SHOWN_BYTES || tap.id.len() > MAX_SHOWN_BYTES || tap.codes.len() > MAX_TAP_CODES;
+    if taps.len() > MAX_TAPS || taps.iter().any(is_long) { Err(Reason::TooLarge.into()) } else { Ok(()) }
+}
+
+/// Takes out what was there just now: what is left, and what is answered to the others.
+fn sift(hub: &Hub, conf: ConfNo, reader: &Uid, mode: Mode, taps: Vec<Tap>) -> (Vec<Tap>, Vec<(usize, Scanned)>, Held) {
+    let debounce = &hub.badges().debounce;
+    let now_ms = hub.clock().now_ms();
+    let (mut left, mut known, mut held) = (Vec::new(), Vec::new(), Held::none(debounce));
+    for (at, tap) in taps.into_iter().enumerate() {
+        let at_ms = likely_time(&tap, now_ms);
+        if debounce.admits(conf, reader, &tap, at_ms, &mut held) {
+            left.push(tap);
+        } else {
+            known.push((at, answered(ScanReason::Duplicate, mode, &tap.shown, at_ms)));
+        }
+    }
+    (left, known, held)
+}
+
+/// A reader's own time, when it can be right; otherwise the server's.
+pub(crate) fn likely_time(tap: &Tap, now_ms: u64) -> u64 {
+    let is_likely = tap.at_ms >= now_ms.saturating_sub(TAP_PAST_MS) && tap.at_ms <= now_ms + TAP_FUTURE_MS;
+    if is_likely { tap.at_ms } else { now_ms }
+}
+
+/// An answer without a scan.
+fn answered(reason: ScanReason, mode: Mode, shown: &Arc<str>, at_ms: u64) -> Scanned {
+    let (shown, name) = (Arc::clone(shown), Arc::default());
+    Scanned { accepted: false, reason, shown, user: None, name, mode, scan: 0, at_ms, conversation: None }
+}
+
+/// Tells a reader what is not stored.
+fn tell(hub: &Hub, who: &Who, scanned: &Scanned) {
+    let at_ms = hub.clock().now_ms();
+    let result = result_publication(who.conference.as_str(), &who.uid, scanned, at_ms);
+    let publication = Arc::new(Publication { qos: 0, ..result });
+    hub.tell(&Telling::of(who.conf, Signal::Published { from: who.uid.clone(), origin: 0, publication, at_ms }));
+}
+
+/// The reader's own message, for the staff.
+fn publication(who: &Who, payload: &[u8]) -> Publication {
+    let mut topic = String::new();
+    badge_scan_topic(&mut topic, who.conference.as_str(), &who.uid);
+    let payload = Bytes::copy_from_slice(payload);
+    Publication { realm: Realm::Badges, topic: topic.into(), payload, qos: 1, retain: false, expires_ms: u64::MAX, properties: None }
+}

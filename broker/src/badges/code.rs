@@ -1,0 +1,300 @@
+//! One code for all ways in which readers write the same badge.
+//!
+//! A chip's number comes as hexadecimal digits with any separator, as a decimal number, as `facility,card`, as base64, and each of them with the
+//! bytes in either order. What a text means can often not be told: `12345678` is four bytes in hexadecimal digits, or a decimal number. So a badge is
+//! *kept* by one reading of what was typed ([`BadgeCode::given`]), and *looked up* by all that its text may mean
+//! ([`BadgeCode::candidates`]): the number itself, and what every other way of writing that number would have been kept by.
+//!
+//! What is kept is always the text as it is, never turned round or guessed at; guesses come last among the candidates. Numbers below
+//! 65,536 are not guessed at at all: they are the running numbers of tickets, and 274 would be 0x112, another's. A decimal number does not tell
+//! how many zero bytes the chip's began with; one is reckoned with.
+
+use std::sync::Arc;
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use ring::digest;
+
+use super::contents;
+use crate::model::BadgeCode;
+
+/// Longest content of a code in bytes: what fits into a QR code.
+pub const CODE_BYTES_MAX: usize = 4096;
+/// Most codes that a text may mean.
+pub const CANDIDATES_MAX: usize = 12;
+/// Longest text that is kept as it is, in bytes; of a longer one its hash is.
+const KEPT_BYTES_MAX: usize = 192;
+/// Bytes of the shortest number that is looked for in other writings, without leading zeros.
+const GUESSED_BYTES_MIN: usize = 3;
+/// Bytes of the longest: a 128-bit EPC.
+const GUESSED_BYTES_MAX: usize = 16;
+/// Hexadecimal digits of the longest number: an EPC of 496 bits.
+const HEX_DIGITS_MAX: usize = 124;
+/// Digits of the largest decimal number of 16 bytes.
+const DECIMAL_DIGITS_MAX: usize = 39;
+
+impl BadgeCode {
+    /// What a badge that somebody typed, printed or scanned is kept by. `None` for what is empty or too long.
+    #[must_use]
+    pub fn given(text: &str) -> Option<Self> {
+        let text = trimmed(text)?;
+        let card = contents::codes(text);
+        let code = card.first().and_then(|code| trimmed(code)).unwrap_or(text);
+        Some(kept(code, Writing::of(code)))
+    }
+
+    /// What a text that a reader sent may mean, likeliest first. [`BadgeCode::given`] of the same text is always the first. Of a business
+    /// card: the code in it, then the whole.
+    #[must_use]
+    pub fn candidates(text: &str) -> Vec<Self> {
+        let Some(text) = trimmed(text) else { return Vec::new() };
+        let card = contents::codes(text);
+        let mut found = Found(Vec::new());
+        let inside = card.iter().filter_map(|code| trimmed(code));
+        inside.clone().for_each(|code| found.add(kept(code, Writing::of(code))));
+        inside.for_each(|code| found.meanings(code));
+        if card.is_empty() {
+            found.meanings(text);
+        } else {
+            found.0.truncate(CANDIDATES_MAX - 1);
+            found.add(BadgeCode::text(text));
+        }
+        found.0.truncate(CANDIDATES_MAX);
+        found.0
+    }
+
+    /// What a chip's number may have been given as, likeliest first.
+    #[must_use]
+    pub fn of_chip(bytes: &[u8]) -> Vec<Self> {
+        let mut found = Found(Vec::new());
+        if !bytes.is_empty() && bytes.len() <= HEX_DIGITS_MAX / 2 {
+            found.chip(bytes);
+        }
+        found.0.truncate(CANDIDATES_MAX);
+        found.0
+    }
+
+    fn number(digits: &str) -> Self {
+        let significant = digits.trim_start_matches('0');
+        Self(format!("x:{}", if significant.is_empty() { "0" } else { significant }).into())
+    }
+
+    fn bytes(bytes: &[u8]) -> Self {
+        Self::number(&HEXLOWER.encode(bytes))
+    }
+
+    fn text(text: &str) -> Self {
+        if text.len() <= KEPT_BYTES_MAX {
+            return Self(format!("t:{text}").into());
+        }
+        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        Self(Arc::from(format!("s:{}", HEXLOWER.encode(hash.as_ref()))))
+    }
+}
+
+/// Without what keyboards and serial lines put around a code.
+fn trimmed(text: &str) -> Option<&str> {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    (!text.is_empty() && text.len() <= CODE_BYTES_MAX).then_some(text)
+}
+
+fn kept(text: &str, writing: Writing) -> BadgeCode {
+    match writing {
+        Writing::Number(bytes) | Writing::Hex(bytes) | Writing::Base64(bytes) => BadgeCode::bytes(&bytes),
+        // Decimal or hexadecimal: nobody can tell. The digits are kept.
+        Writing::Digits => BadgeCode::number(text),
+        Writing::Text => BadgeCode::text(text),
+    }
+}
+
+/// What a text looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Writing {
+    /// Certainly a number, of these bytes: hexadecimal with separators or `0x`, or `facility,card`.
+    Number(Vec<u8>),
+    /// Digits only.
+    Digits,
+    /// Hexadecimal digits with a letter among them.
+    Hex(Vec<u8>),
+    /// Base64 or base64url of as many bytes as chips have.
+    Base64(Vec<u8>),
+    /// Anything else.
+    Text,
+}
+
+impl Writing {
+    fn of(text: &str) -> Self {
+        if text.len() > HEX_DIGITS_MAX * 3 || !text.is_ascii() {
+            return Self::Text;
+        }
+        if let Some(bytes) = separated(text).or_else(|| facility_and_card(text)) {
+            return Self::Number(bytes);
+        }
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return if text.len() <= HEX_DIGITS_MAX { Self::Digits } else { Self::Text };
+        }
+        let prefixed = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+        if let Some(bytes) = prefixed.and_then(hex) {
+            return Self::Number(bytes);
+        }
+        match (hex(text), base64(text)) {
+            (Some(bytes), _) => Self::Hex(bytes),
+            (None, Some(bytes)) => Self::Base64(bytes),
+            (None, None) => Self::Text,
+        }
+    }
+}
+
+/// Hexadecimal digits, a leading zero left out or not.
+fn hex(text: &str) -> Option<Vec<u8>> {
+    if text.is_empty() || text.len() > HEX_DIGITS_MAX || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let padded = if text.len().is_multiple_of(2) { text.to_owned() } else { format!("0{text}") };
+    HEXLOWER_PERMISSIVE.decode(padded.as_bytes()).ok()
+}
+
+/// Bytes in hexadecimal digits with `:`, `-` or a space between them, in groups; a group of one digit is a byte without its zero.
+fn separated(text: &str) -> Option<Vec<u8>> {
+    let separator = text.chars().find(|c| matches!(c, ':' | '-' | ' '))?;
+    let mut bytes = Vec::new();
+    for group in text.split(separator) {
+        let is_whole = group.len() == 1 || group.len().is_multiple_of(2);
+        bytes.extend(hex(group).filter(|_| is_whole)?);
+    }
+    (GUESSED_BYTES_MIN..=HEX_DIGITS_MAX / 2).contains(&bytes.len()).then_some(bytes)
+}
+
+/// `116,14349`, as cards of 26-bit Wiegand are printed, after the whole number or alone.
+fn facility_and_card(text: &str) -> Option<Vec<u8>> {
+    let (front, card) = text.split_once(',')?;
+    let (whole, facility) = front.rsplit_once(' ').map_or((None, front), |(whole, facility)| (Some(whole), facility));
+    let is_short = |part: &str| (1..=10).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if !is_short(facility) || !is_short(card) {
+        return None;
+    }
+    let (facility, card): (u8, u16) = (facility.parse().ok()?, card.parse().ok()?);
+    let [high, low] = card.to_be_bytes();
+    if let Some(whole) = whole {
+        let is_same = is_short(whole) && whole.parse() == Ok(u32::from_be_bytes([0, facility, high, low]));
+        return is_same.then(|| vec![facility, high, low]);
+    }
+    Some(vec![facility, high, low])
+}
+
+/// Base64 of either alphabet, padded or not.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let longest = GUESSED_BYTES_MAX.div_ceil(3) * 4;
+    if text.len() > longest {
+        return None;
+    }
+    let codings = [BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD];
+    let bytes = codings.iter().find_map(|coding| coding.decode(text.as_bytes()).ok())?;
+    (GUESSED_BYTES_MIN..=GUESSED_BYTES_MAX).contains(&bytes.len()).then_some(bytes)
+}
+
+fn decimal(bytes: &[u8]) -> String {
+    let mut wide = [0; GUESSED_BYTES_MAX];
+    wide[GUESSED_BYTES_MAX - bytes.len()..].copy_from_slice(bytes);
+    u128::from_be_bytes(wide).to_string()
+}
+
+fn significant(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    &bytes[zeros..]
+}
+
+fn reversed(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().rev().copied().collect()
+}
+
+/// Whether the number may be looked for in other writings than its own.
+fn is_chip(bytes: &[u8]) -> bool {
+    (GUESSED_BYTES_MIN..=GUESSED_BYTES_MAX).contains(&significant(bytes).len()) && bytes.len() <= GUESSED_BYTES_MAX
+}
+
+/// Codes without repetition, in the order in which they are likely.
+struct Found(Vec<BadgeCode>);
+
+impl Found {
+    fn add(&mut self, code: BadgeCode) {
+        if !self.0.contains(&code) {
+            self.0.push(code);
+        }
+    }
+
+    /// All that a text may mean, what it is kept by first.
+    fn meanings(&mut self, text: &str) {
+        let writing = Writing::of(text);
+        self.add(kept(text, writing.clone()));
+        match writing {
+            Writing::Base64(bytes) => self.chip(&bytes),
+            Writing::Digits => self.digits(text),
+            Writing::Number(bytes) | Writing::Hex(bytes) => {
+                self.chip(&bytes);
+                self.base64(text);
+            }
+            Writing::Text => {}
+        }
+    }
+
+    /// What the writings of a number of these bytes are kept by.
+    fn chip(&mut self, bytes: &[u8]) {
+        self.add(BadgeCode::bytes(bytes));
+        self.writings(bytes);
+        self.reversed(bytes);
+    }
+
+    fn reversed(&mut self, bytes: &[u8]) {
+        let turned = reversed(bytes);
+        if is_chip(bytes) && is_chip(&turned) {
+            self.add(BadgeCode::bytes(&turned));
+            self.writings(&turned);
+        }
+    }
+
+    /// What the decimal and base64 writings of a number are kept by, where that is not its bytes.
+    fn writings(&mut self, bytes: &[u8]) {
+        if !is_chip(bytes) {
+            return;
+        }
+        self.add(BadgeCode::number(&decimal(bytes)));
+        // Some base64 looks like something else.
+        for coding in [BASE64_NOPAD, BASE64URL_NOPAD] {
+            let encoded = coding.encode(bytes);
+            if !matches!(Writing::of(&encoded), Writing::Base64(_)) {
+                self.add(kept(&encoded, Writing::of(&encoded)));
+            }
+        }
+    }
+
+    /// Digits only: decimal, hexadecimal or even base64.
+    fn digits(&mut self, text: &str) {
+        let value = Some(text).filter(|text| text.len() <= DECIMAL_DIGITS_MAX).and_then(|text| text.parse::<u128>().ok());
+        let wide = value.map(u128::to_be_bytes);
+        let decimal = wide.as_ref().map(|wide| significant(wide)).filter(|bytes| is_chip(bytes));
+        let hexadecimal = hex(text).filter(|bytes| is_chip(bytes));
+        if let Some(bytes) = decimal {
+            self.add(BadgeCode::bytes(bytes));
+        }
+        for bytes in decimal.into_iter().chain(hexadecimal.as_deref()) {
+            self.writings(bytes);
+            self.reversed(bytes);
+        }
+        if let Some(bytes) = decimal {
+            // The chip's number may have begun with a zero byte, which ends it the other way round.
+            let longer = [&[0], bytes].concat();
+            self.reversed(&longer);
+            self.writings(&longer);
+        }
+        self.base64(text);
+    }
+
+    fn base64(&mut self, text: &str) {
+        if let Some(bytes) = base64(text).filter(|bytes| is_chip(bytes)) {
+            self.chip(&bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! What a hub knows of badge readers beyond the store: how their payloads are read, and how they are.
+
+use std::sync::Arc;
+
+use super::Hub;
+use crate::badges::{Badges, ReaderHealth};
+use crate::edges::BadgeFormats;
+use crate::ids::{ConfNo, Uid};
+
+impl Hub {
+    /// How readers' payloads are understood; once, before the shards start.
+    pub fn set_badge_formats(&self, formats: Arc<dyn BadgeFormats>) {
+        // Set once.
+        let _ = self.badges.formats.set(formats);
+    }
+
+    /// How readers' payloads are understood; `None` when nobody knows: then nothing is taken from them.
+    #[must_use]
+    pub fn badge_formats(&self) -> Option<&Arc<dyn BadgeFormats>> {
+        self.badges.formats.get()
+    }
+
+    pub(crate) fn badges(&self) -> &Badges {
+        &self.badges
+    }
+
+    /// How a reader is, as far as can be told.
+    #[must_use]
+    pub fn reader_health(&self, conf: ConfNo, reader: &Uid) -> ReaderHealth {
+        self.badges.health.of(conf, reader, &self.sessions.of(conf, reader))
+    }
+}
