@@ -11,6 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hallway_bridge::badge;
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
@@ -169,6 +170,7 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     }
     let outward = Arc::new(Outward::new(true));
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
+    hub.set_badge_formats(badge::formats());
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
     let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
