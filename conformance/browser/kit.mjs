@@ -61,7 +61,7 @@ export class Server {
     // Who did something a second ago is away, and learns of a message a moment later.
     const push = { HALLWAY_PUSH__ACTIVE_MS: "1000", HALLWAY_PUSH__GRACE_MS: "500" };
     const rates = { HALLWAY_LIMITS__MESSAGES_PER_SECOND: "0", HALLWAY_LIMITS__FAILED_LOGINS_PER_MINUTE_PER_ADDRESS: "0" };
-    this.child = spawn(this.binary, ["--data", this.data, "--http", `127.0.0.1:${this.port}`, ...off], { env: { ...process.env, ...rates, ...(process.env.NOPUSHENV ? {} : push) }, stdio: ["ignore", "pipe", "ignore"] });
+    this.child = spawn(this.binary, ["--data", this.data, "--http", `127.0.0.1:${this.port}`, ...off], { env: { ...process.env, ...rates, ...push }, stdio: ["ignore", "pipe", "ignore"] });
     this.port = await new Promise((resolve, reject) => {
       let said = "";
       this.child.stdout.on("data", (bytes) => {
