@@ -114,7 +114,6 @@ reasons! {
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
     BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
-    BadTarget: Invalid "bad_target" "the address or key of a push target is not of its provider's form",
     NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }
 

@@ -19,7 +19,7 @@ pub struct Push {
     pub per_gateway: usize,
     /// How long a push is of use; it is not tried any more after that.
     pub time_to_live_s: u64,
-    /// URLs that users bring may point into private networks; by default only while everything is served on loopback.
+    /// URLs that users bring may point into private networks; by default only in demo mode, on loopback.
     pub allow_private_urls: Option<bool>,
     /// Roots that gateways trust besides the machine's, PEM: for services of one's own.
     pub ca_file: Option<PathBuf>,
