@@ -217,6 +217,11 @@ impl<'s> World<'s> {
             "conversation.typing" => ("conversation.typing", about(json!({"on": true}))),
             "attendance.list" => ("attendance.list", about(json!({}))),
             "reader.set.session" => ("reader.set", about(json!({"reader": "stranger", "mode": "session"}))),
+            "conversation.notify" => ("conversation.notify", about(json!({"level": "all"}))),
+            "push.settings" => ("push.settings", json!({"content": true})),
+            "push.unregister" => ("push.unregister", json!({"target": "00112233445566778899aabbccddeeff"})),
+            "push.dead" => ("push.dead", json!({})),
+            "push.replay" => ("push.replay", json!({"letters": [1]})),
             section => self.call_about_people(section, cell)?,
         })
     }
