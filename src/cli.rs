@@ -1,5 +1,9 @@
 //! What can be said on the command line.
 
+pub mod badge;
+
+pub mod push;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -7,6 +11,10 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use hallway_broker::ids::{ConferenceId, ConversationId, Uid};
 use hallway_broker::model::SignIn;
+
+use badge::{AttendeesCommand, BadgeCommand, LeadsCommand, ReaderCommand};
+
+use push::PushCommand;
 
 use crate::config::{Address, ConfigError, DEFAULT_FILE, Layers, Loaded};
 
@@ -80,6 +88,18 @@ enum Command {
     /// Channels
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Badges
+    #[command(subcommand)]
+    Badge(BadgeCommand),
+    /// What badges are held to
+    #[command(subcommand)]
+    Reader(ReaderCommand),
+    /// Attendees of a ticket shop
+    #[command(subcommand)]
+    Attendees(AttendeesCommand),
+    /// Exhibitors' leads
+    #[command(subcommand)]
+    Leads(LeadsCommand),
     /// Write a backup to a file, also while the server runs; a bare name goes to DATA/backups, where rebuild looks
     Backup { file: PathBuf },
     /// Restore a backup; the server must not run
@@ -94,6 +114,9 @@ enum Command {
     Export { conference: ConferenceId, file: PathBuf },
     /// Check the store; while the server runs, say what runs
     Check,
+    /// Pushes that were given up
+    #[command(subcommand)]
+    Push(PushCommand),
 }
 
 /// Commands about accounts.
@@ -284,6 +307,14 @@ pub enum OneShot {
     Conference(ConferenceCommand),
     /// Channels.
     Channel(ChannelCommand),
+    /// Badges.
+    Badge(BadgeCommand),
+    /// Readers.
+    Reader(ReaderCommand),
+    /// Attendees.
+    Attendees(AttendeesCommand),
+    /// Leads.
+    Leads(LeadsCommand),
     /// Back up.
     Backup(PathBuf),
     /// Restore.
@@ -297,6 +328,8 @@ pub enum OneShot {
     Export(ConferenceId, PathBuf),
     /// Check.
     Check,
+    /// Pushes.
+    Push(PushCommand),
 }
 
 impl Cli {
@@ -317,11 +350,16 @@ impl Cli {
             Some(Command::Invite(command)) => OneShot::Invite(command),
             Some(Command::Conference(command)) => OneShot::Conference(command),
             Some(Command::Channel(command)) => OneShot::Channel(command),
+            Some(Command::Badge(command)) => OneShot::Badge(command),
+            Some(Command::Reader(command)) => OneShot::Reader(command),
+            Some(Command::Attendees(command)) => OneShot::Attendees(command),
+            Some(Command::Leads(command)) => OneShot::Leads(command),
             Some(Command::Backup { file }) => OneShot::Backup(file),
             Some(Command::Restore { file }) => OneShot::Restore(file),
             Some(Command::Rebuild { accept_loss }) => OneShot::Rebuild { accept_loss },
             Some(Command::Export { conference, file }) => OneShot::Export(conference, file),
             Some(Command::Check) => OneShot::Check,
+            Some(Command::Push(command)) => OneShot::Push(command),
         };
         if !top.is_empty() || serve.print_config {
             Self::command().error(ErrorKind::ArgumentConflict, "addresses and --print-config are options of serve").exit();
@@ -412,6 +450,16 @@ mod tests {
             "hallway conference list",
             "hallway conference remove demo",
             "hallway channel add demo/lobby --title T --kind announcements",
+            "hallway badge add demo/ada 04A1B2C3",
+            "hallway badge list demo",
+            "hallway badge list demo/ada",
+            "hallway badge revoke demo 04A1B2C3 --undo",
+            "hallway reader set demo/gate-1 --mode checkin",
+            "hallway reader set demo/hall-1 --mode session --conversation hall-1 --capacity 80 --format tasmota",
+            "hallway reader list demo",
+            "hallway reader remove demo/gate-1",
+            "hallway attendees import demo FILE --dry-run --map name=Wer --map badge=Chip",
+            "hallway leads export demo/stand-1",
             "hallway backup FILE",
             "hallway restore FILE",
             "hallway rebuild --data d --accept-loss",
@@ -430,6 +478,10 @@ mod tests {
             "hallway conference add Demo",
             "hallway conference add demo --sign-in shut",
             "hallway channel add demo/lobby --kind group",
+            "hallway badge add demo 04A1B2C3",
+            "hallway reader set demo/gate-1",
+            "hallway reader set demo/gate-1 --mode dance",
+            "hallway attendees import demo FILE --map name",
             "hallway serve --http 8080",
             "hallway dance",
         ] {

@@ -1,4 +1,4 @@
-//! What joins other systems to the hub: XMPP, badge readers, a venue's own MQTT broker, push gateways.
+//! What joins other systems to the hub: XMPP, badge readers and a venue's own MQTT broker, push gateways.
 
 mod backoff;
 pub mod badge;

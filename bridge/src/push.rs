@@ -19,9 +19,10 @@ pub mod sign;
 pub mod vapid;
 pub mod webhook;
 pub mod webpush;
+pub mod xmpp;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fs;
 use std::path::Path;
@@ -39,8 +40,11 @@ use fcm::Fcm;
 use vapid::Vapid;
 use webhook::Webhook;
 use webpush::WebPush;
+use xmpp::Xmpp;
 
-/// The gateways that there are with these options: Web Push, `UnifiedPush`, webhooks and Expo always; APNs and FCM with their keys, XMPP with its edge.
+use crate::xmpp::Edge;
+
+/// The gateways that there are with these options: Web Push, `UnifiedPush`, webhooks and Expo always; APNs and FCM with their keys.
 ///
 /// # Errors
 /// What cannot be used.
@@ -63,6 +67,12 @@ pub fn gateways(options: &Options) -> Result<Vec<Arc<dyn Gateway>>, GatewayError
     }
     gateways.push(Arc::new(Expo::new(options.expo.clone(), Outward::keeping(true, &trust), Arc::clone(&options.clock))));
     Ok(gateways)
+}
+
+/// The gateway of the XMPP edge.
+#[must_use]
+pub fn of_xmpp(edge: &Arc<Edge>) -> Arc<dyn Gateway> {
+    Arc::new(Xmpp::new(Arc::clone(edge)))
 }
 
 /// Whom the gateways trust.

@@ -1,11 +1,13 @@
-//! Attendees as a ticket shop's export has them. Pure: a file comes in, rows and what is wrong with the others go out.
+//! Attendees as a ticket shop's export has them. Reading one is pure: a file comes in, rows and what is wrong with the others go out.
 //!
 //! - [`table`]: a table out of a CSV file, whatever program wrote it;
 //! - [`columns`]: which of its columns mean what, for pretix, Eventbrite and others;
 //! - [`row`]: an attendee out of a row, or why not;
-//! - [`Sheet::read`], which goes through all rows and keeps those apart that say the same ticket or badge twice.
+//! - [`Sheet::read`], which goes through all rows and keeps those apart that say the same ticket or badge twice;
+//! - [`import`], which carries the rows out.
 
 mod columns;
+pub mod import;
 mod row;
 mod table;
 

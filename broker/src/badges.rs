@@ -6,6 +6,7 @@ mod code;
 pub mod contents;
 mod debounce;
 mod health;
+pub mod leads;
 mod own;
 
 use std::sync::{Arc, OnceLock};

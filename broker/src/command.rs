@@ -218,8 +218,25 @@ pub enum Action {
     DropLead { owner: Uid, user: Uid },
     /// Take a check-in back.
     UndoCheckin { user: Uid },
-    /// Make an attendee of the ticket shop's, or bring what is known of them up to date.
-    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)> },
+    /// Make an attendee of the ticket shop's, or bring what is known of them up to date; `takes_account`: of an account that is there already, too.
+    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)>, takes_account: bool },
+}
+
+impl Action {
+    /// Whether somebody does it, and is there: not what a client does by itself when it comes or goes.
+    #[must_use]
+    pub fn is_deed(&self) -> bool {
+        !matches!(
+            self,
+            Self::KeepSession { .. }
+                | Self::KeepSubscriptions { .. }
+                | Self::ForgetSession { .. }
+                | Self::RegisterTarget { .. }
+                | Self::ForgetTarget { .. }
+                | Self::Publish(..)
+                | Self::Store(..)
+        )
+    }
 }
 
 /// A command, as the log keeps it.
@@ -273,4 +290,6 @@ pub enum Outcome {
         /// What was done.
         change: Imported,
     },
+    /// So many dead letters are tried again; whether that was a step of more.
+    Replayed(u32, bool),
 }

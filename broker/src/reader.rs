@@ -9,6 +9,7 @@ mod files;
 mod history;
 mod messages;
 mod people;
+mod push;
 mod search;
 mod stored;
 mod topics;
@@ -132,6 +133,14 @@ impl Reader {
     /// The state's.
     pub fn user(&self, conf: ConfNo, uid: &Uid) -> Result<Option<User>, StateError> {
         Ok(self.get::<User>(&keys::user(conf, uid))?.filter(|user| !user.erased))
+    }
+
+    /// Whether there is or was an account: nobody becomes who was erased.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn had_user(&self, conf: ConfNo, uid: &Uid) -> Result<bool, StateError> {
+        Ok(self.get::<User>(&keys::user(conf, uid))?.is_some())
     }
 
     /// A token by its hash.

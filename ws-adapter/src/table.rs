@@ -3,12 +3,24 @@
 
 use schemars::{Schema, SchemaGenerator};
 
+use crate::types::attendee::{ImportParams, Imported};
+use crate::types::badge::{
+    AssignParams, Assigned, AttendanceParams, Attendances, Badges, BadgesParams, CheckinCount, Checkins, OwnBadges, PageParams,
+    RevokeParams, Revoked, ScanParams, ScanShape, UserParams,
+};
+use crate::types::contact::{ContactNow, Contacts};
 use crate::types::conversation::{
     At, ConversationRow, CreateParams, History, HistoryParams, InviteParams, ListParams, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
+use crate::types::lead::{Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, TableParams, WithdrawParams};
 use crate::types::message::{DeleteParams, EditParams, Found, Placed, ReactParams, SearchParams, SendParams};
 use crate::types::people::{BlockParams, Blocking, Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
+use crate::types::push::{
+    DeadParams, Letters, Notify, NotifyParams, PushKeys, RegisterParams, Registered, ReplayParams, Replayed, Settings, SettingsParams,
+    Targets, UnregisterParams,
+};
+use crate::types::reader::{ReaderName, ReaderParams, Readers};
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
 use crate::types::topic::{TopicParams, TopicSubscribed, TransmitParams};
 use crate::types::{ConversationParams, Empty, NoParams};
@@ -96,16 +108,48 @@ methods! {
     ConversationHistory "conversation.history" User HistoryParams<'_> => History, "Reads events, ascending, as they are now.";
     ConversationRead "conversation.read" User ReadParams<'_> => ReadMark, "Moves one's read marker on.";
     ConversationTyping "conversation.typing" Session TypingParams<'_> => Empty, "Says that one types, or stopped.";
+    ConversationNotify "conversation.notify" User NotifyParams<'_> => Notify, "Says what of a conversation one wants to be pushed; without words, reads it.";
     PeopleList "people.list" User PeopleParams => People, "Lists or searches the attendees.";
     PeopleGet "people.get" User GetParams<'_> => Person, "Tells who somebody is, and how.";
     PeopleUpdate "people.update" User ProfileParams => Person, "Changes what one says of oneself.";
     PeopleBlock "people.block" User BlockParams<'_> => Blocking, "Blocks somebody, or takes that back.";
     PeopleExport "people.export" User OwnDataParams => Export, "Gives all that is stored of a person.";
     PeopleErase "people.erase" User OwnDataParams => Erased, "Erases a person: account, texts, sessions.";
+    BadgeAssign "badge.assign" User AssignParams<'_> => Assigned, "Gives somebody a badge.";
+    BadgeRevoke "badge.revoke" User RevokeParams<'_> => Revoked, "Makes a badge worth nothing, or takes that back.";
+    BadgeList "badge.list" User BadgesParams<'_> => Badges, "Lists badges.";
+    BadgeMine "badge.mine" User NoParams => OwnBadges, "Gives the code to show as one's badge.";
+    BadgeScan "badge.scan" User ScanParams<'_> => ScanShape, "Scans somebody's badge.";
+    ReaderSet "reader.set" User ReaderParams<'_> => Empty, "Says what a reader scans for.";
+    ReaderRemove "reader.remove" User ReaderName<'_> => Empty, "Forgets what a reader scans for.";
+    ReaderList "reader.list" User PageParams => Readers, "Lists readers, what they scan for and how they are.";
+    CheckinList "checkin.list" User PageParams => Checkins, "Lists who has arrived.";
+    CheckinCount "checkin.count" User NoParams => CheckinCount, "Counts who has arrived.";
+    CheckinUndo "checkin.undo" User UserParams<'_> => Empty, "Takes a check-in back.";
+    AttendanceList "attendance.list" User AttendanceParams<'_> => Attendances, "Lists who was at a session, and for how long.";
+    ContactList "contact.list" User PageParams => Contacts, "Lists whom one knows, has asked, or was asked by.";
+    ContactAsk "contact.ask" User UserParams<'_> => ContactNow, "Asks somebody for their contact, or says yes to who has asked.";
+    ContactAccept "contact.accept" User UserParams<'_> => ContactNow, "Says yes to who has asked.";
+    ContactDecline "contact.decline" User UserParams<'_> => ContactNow, "Says no; the other is not told.";
+    ContactRemove "contact.remove" User UserParams<'_> => ContactNow, "Forgets each other.";
+    LeadList "lead.list" User LeadsParams<'_> => Leads, "Lists leads.";
+    LeadUpdate "lead.update" User LeadParams<'_> => LeadRow, "Writes something to a lead.";
+    LeadRemove "lead.remove" User LeadName<'_> => Empty, "Lets a lead go.";
+    LeadExport "lead.export" User TableParams<'_> => LeadsCsv, "Gives leads as a table.";
+    LeadHolders "lead.holders" User PageParams => Holders, "Lists who has one's data as a lead.";
+    LeadWithdraw "lead.withdraw" User WithdrawParams<'_> => Empty, "Takes one's data back from somebody.";
+    AttendeeImport "attendee.import" User ImportParams<'_> => Imported, "Brings a ticket shop's attendees in.";
     TopicSubscribe "topic.subscribe" Session TopicParams<'_> => TopicSubscribed, "Follows an application's topic; gives what is stored there.";
     TopicUnsubscribe "topic.unsubscribe" Session TopicParams<'_> => Empty, "Stops following it.";
     TopicTransmit "topic.transmit" User TransmitParams<'_> => Empty, "Says something to all who follow a topic.";
     PresenceSet "presence.set" Session PresenceParams => Empty, "Says how one is.";
+    PushRegister "push.register" User RegisterParams => Registered, "Has one pushed to on a device while one is away.";
+    PushUnregister "push.unregister" User UnregisterParams => Empty, "Pushes nothing there any more.";
+    PushList "push.list" User NoParams => Targets, "Lists where one is pushed to.";
+    PushKey "push.key" User NoParams => PushKeys, "Gives what a client needs to register.";
+    PushSettings "push.settings" User SettingsParams => Settings, "Says what one wants to be pushed; without words, reads it.";
+    PushDead "push.dead" User DeadParams => Letters, "Lists pushes that were given up.";
+    PushReplay "push.replay" User ReplayParams => Replayed, "Tries pushes that were given up once more.";
 }
 
 impl MethodId {

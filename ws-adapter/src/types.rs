@@ -4,11 +4,18 @@
 //! functions here, so that behind this border nothing is checked twice.
 
 pub mod account;
+pub mod attendee;
+pub mod badge;
+pub mod contact;
 pub mod conversation;
 pub mod event;
 pub mod file;
+pub mod lead;
 pub mod message;
 pub mod people;
+pub mod push;
+pub mod reader;
+pub mod scanned;
 pub mod session;
 pub mod topic;
 

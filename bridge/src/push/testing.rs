@@ -62,7 +62,6 @@ pub fn options(data_dir: &Path, clock: &Arc<Hands>) -> Options {
         webpush: Default::default(),
         public_url: None,
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-        xmpp: None,
     }
 }
 

@@ -5,7 +5,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
     (-32700, &["parse_error", "too_deep"]),
     (-32600, &["invalid_request", "batch_too_large"]),
     (-32601, &["unknown_method", "needs_session"]),
-    (-32602, &["invalid_params", "broken_media", "not_strippable"]),
+    (-32602, &["invalid_params", "bad_target", "broken_media", "not_strippable"]),
     (1001, &["no_session", "bad_token", "token_expired", "bad_ticket", "bad_credentials", "session_ended"]),
     (
         1003,
@@ -21,10 +21,26 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "bad_invite",
             "plaintext_login",
             "not_allowed",
+            "private_url",
+            "no_gateway",
             "allowance_unknown",
         ],
     ),
-    (1004, &["unknown_conversation", "unknown_conference", "unknown_user", "unknown_message", "unknown_file", "unknown_session"]),
+    (
+        1004,
+        &[
+            "unknown_conversation",
+            "unknown_conference",
+            "unknown_user",
+            "unknown_message",
+            "unknown_target",
+            "unknown_file",
+            "unknown_session",
+            "unknown_badge",
+            "unknown_reader",
+            "unknown_lead",
+        ],
+    ),
     (
         1009,
         &[
@@ -38,6 +54,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "follows_all",
             "last_owner",
             "own_role",
+            "not_asked",
         ],
     ),
     (
@@ -49,6 +66,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "too_many_blocked",
             "too_many_edits",
             "too_many_reactions",
+            "too_many_badges",
             "files_full",
             "too_large",
         ],
@@ -64,7 +82,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 35] = [
+pub const METHODS: &[&str] = &[
     "session.hello",
     "session.list",
     "session.close",
@@ -94,6 +112,30 @@ pub const METHODS: [&str; 35] = [
     "people.block",
     "people.export",
     "people.erase",
+    "badge.assign",
+    "badge.revoke",
+    "badge.list",
+    "badge.mine",
+    "badge.scan",
+    "reader.set",
+    "reader.remove",
+    "reader.list",
+    "checkin.list",
+    "checkin.count",
+    "checkin.undo",
+    "attendance.list",
+    "contact.list",
+    "contact.ask",
+    "contact.accept",
+    "contact.decline",
+    "contact.remove",
+    "lead.list",
+    "lead.update",
+    "lead.remove",
+    "lead.export",
+    "lead.holders",
+    "lead.withdraw",
+    "attendee.import",
     "presence.set",
     // Not methods, but paths that a scenario must have used.
     "/api/register",

@@ -1,8 +1,15 @@
 //! The methods' handlers: from parameters to the hub and back to a result. What a method is called and takes is in
 //! [`crate::table`]; what it means is in `PROTOCOL.md`.
 
+mod attendees;
+mod badges;
+mod contacts;
 mod conversations;
+mod leads;
 mod people;
+mod push;
+mod readers;
+mod scanned;
 mod search;
 pub(crate) mod send;
 mod sessions;
@@ -13,7 +20,7 @@ use std::sync::Arc;
 use hallway_broker::command::{Action, Actor, Outcome};
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::EventIds;
-use hallway_broker::model::{Conference, UserRole, Via};
+use hallway_broker::model::{Conference, ContactDeed, UserRole, Via};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::sending::Sending;
 use hallway_broker::session::{Session, Who};
@@ -68,6 +75,17 @@ impl Caller<'_> {
         Ok(user.ok_or(Reason::SessionEnded)?.role)
     }
 
+    /// Whether the caller is more than a badge reader.
+    fn takes_part(&self) -> Result<bool, Fault> {
+        self.session.map_or_else(|| Ok(self.role()?.takes_part()), |session| Ok(session.takes_part))
+    }
+
+    /// # Errors
+    /// `staff_only`.
+    fn staff(&self) -> Result<(), Fault> {
+        if self.role()?.is_staff() { Ok(()) } else { Err(Reason::StaffOnly.into()) }
+    }
+
     /// Counts a request that changes something, or tells it to others, like a message.
     fn take_rate(&self) -> Result<(), Fault> {
         Ok(self.sending.take(self.hub, self.who)?)
@@ -85,7 +103,17 @@ impl Caller<'_> {
         }
     }
 
+    /// Somebody does something: they are not away.
+    fn note(&self, action: &Action) {
+        match self.session {
+            Some(session) => session.note(action),
+            None if action.is_deed() => self.hub.sessions().note_request(self.who.conf, &self.who.uid, self.hub.clock().now_ms()),
+            None => {}
+        }
+    }
+
     async fn act(&self, action: Action) -> Result<Outcome, Fault> {
+        self.note(&action);
         Ok(self.hub.call(self.who.conf, self.actor(), action).await?)
     }
 }
@@ -166,8 +194,17 @@ fn is_of_the_edge(method: MethodId) -> bool {
     matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe | M::TopicSubscribe | M::TopicUnsubscribe)
 }
 
+/// What a badge reader may call.
+fn is_of_readers(method: MethodId) -> bool {
+    use MethodId as M;
+    matches!(method, M::SessionHello | M::SessionList | M::SessionClose | M::BadgeScan)
+}
+
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
     use MethodId as M;
+    if !is_of_readers(method) && !caller.takes_part()? {
+        return Err(Reason::NotAllowed.into());
+    }
     if caller.is_guest && is_of_the_edge(method) {
         return Err(Fault::not_over_this_protocol());
     }
@@ -196,6 +233,14 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::ConversationHistory => conversations::history(caller, params).await,
         M::ConversationRead => conversations::read(caller, params).await,
         M::ConversationTyping => conversations::typing(caller, params).await,
+        M::ConversationNotify => push::notify(caller, params).await,
+        M::PushRegister => push::register(caller, params).await,
+        M::PushUnregister => push::unregister(caller, params).await,
+        M::PushList => push::list(caller).await,
+        M::PushKey => push::key(caller),
+        M::PushSettings => push::settings(caller, params).await,
+        M::PushDead => push::dead(caller, params).await,
+        M::PushReplay => push::replay(caller, params).await,
         M::TopicSubscribe => topics::subscribe(caller, params).await,
         M::TopicUnsubscribe => topics::unsubscribe(caller, params),
         M::TopicTransmit => topics::transmit(caller, params).await,
@@ -205,5 +250,29 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::PeopleBlock => people::block(caller, params).await,
         M::PeopleExport => people::export(caller, params).await,
         M::PeopleErase => people::erase(caller, params).await,
+        M::BadgeAssign => badges::assign(caller, params).await,
+        M::BadgeRevoke => badges::revoke(caller, params).await,
+        M::BadgeList => badges::list(caller, params).await,
+        M::BadgeMine => badges::mine(caller),
+        M::BadgeScan => badges::scan(caller, params).await,
+        M::ReaderSet => readers::set(caller, params).await,
+        M::ReaderRemove => readers::remove(caller, params).await,
+        M::ReaderList => readers::list(caller, params).await,
+        M::CheckinList => badges::checkins(caller, params).await,
+        M::CheckinCount => badges::checkin_count(caller),
+        M::CheckinUndo => badges::undo_checkin(caller, params).await,
+        M::AttendanceList => badges::attendance(caller, params).await,
+        M::ContactList => contacts::list(caller, params).await,
+        M::ContactAsk => contacts::deed(caller, params, ContactDeed::Ask).await,
+        M::ContactAccept => contacts::deed(caller, params, ContactDeed::Accept).await,
+        M::ContactDecline => contacts::deed(caller, params, ContactDeed::Decline).await,
+        M::ContactRemove => contacts::deed(caller, params, ContactDeed::Remove).await,
+        M::LeadList => leads::list(caller, params).await,
+        M::LeadUpdate => leads::update(caller, params).await,
+        M::LeadRemove => leads::remove(caller, params).await,
+        M::LeadExport => leads::export(caller, params).await,
+        M::LeadHolders => leads::holders(caller, params).await,
+        M::LeadWithdraw => leads::withdraw(caller, params).await,
+        M::AttendeeImport => attendees::import(caller, params).await,
     }
 }

@@ -13,21 +13,30 @@ use crate::model::{Attendee, Badge, BadgeCode, Imported, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
-pub(super) fn import(
-    view: &mut View<'_>,
-    ask: Ask<'_>,
-    uid: &Uid,
-    name: &str,
-    attendee: &Attendee,
-    badges: &[(BadgeCode, Arc<str>)],
-) -> Applied {
+/// A row of the ticket shop's list.
+pub(super) struct Row<'a> {
+    /// Whose it is, unless the ticket is known.
+    pub uid: &'a Uid,
+    /// The name of an account that is made.
+    pub name: &'a str,
+    pub attendee: &'a Attendee,
+    pub badges: &'a [(BadgeCode, Arc<str>)],
+    /// The account may be there already. One that somebody made for themselves under a uid that was only thought up for the row is not theirs.
+    pub takes_account: bool,
+}
+
+pub(super) fn import(view: &mut View<'_>, ask: Ask<'_>, row: &Row<'_>) -> Applied {
+    let Row { attendee, badges, .. } = *row;
     staff(view, ask)?;
     let particulars = [&attendee.external, &attendee.email, &attendee.company, &attendee.job, &attendee.ticket];
     if particulars.iter().any(|text| text.len() > MAX_PARTICULAR_BYTES) {
         return Err(Reason::TooLarge.into());
     }
-    let uid = whose(view, ask.conf, uid, attendee)?;
+    let (uid, has_ticket) = whose(view, ask.conf, row.uid, attendee)?;
     let account = view.user_record(ask.conf, &uid)?;
+    if account.is_some() && !has_ticket && !row.takes_account {
+        return Err(Reason::Taken.into());
+    }
     if account.as_ref().is_some_and(|user| user.erased || user.role == UserRole::Device) {
         return Err(Reason::Taken.into());
     }
@@ -39,7 +48,7 @@ pub(super) fn import(
         _ => Imported::Changed,
     };
     if account.is_none() {
-        accounts::add(view, ask, &uid, Some(name), UserRole::Attendee, None)?;
+        accounts::add(view, ask, &uid, Some(row.name), UserRole::Attendee, None)?;
     }
     view.put(keys::attendee(ask.conf, &uid), attendee);
     if !attendee.external.is_empty() {
@@ -52,15 +61,16 @@ pub(super) fn import(
     Ok(Outcome::Imported { uid, change })
 }
 
-/// Whose row it is: of who has this ticket already, whatever uid the row says; otherwise of that uid, when it has no other ticket.
-fn whose(view: &View<'_>, conf: ConfNo, uid: &Uid, attendee: &Attendee) -> Result<Uid, Stop> {
+/// Whose row it is, and whether they have the ticket already: of who has it, whatever uid the row says; otherwise of that uid, when it has no other
+/// ticket.
+fn whose(view: &View<'_>, conf: ConfNo, uid: &Uid, attendee: &Attendee) -> Result<(Uid, bool), Stop> {
     if !attendee.external.is_empty()
         && let Some(known) = view.get::<Uid>(&keys::ticket(conf, &attendee.external))?
     {
-        return Ok(known);
+        return Ok((known, true));
     }
     let other: Option<Attendee> = view.get(&keys::attendee(conf, uid))?;
-    if other.is_some_and(|other| other.external != attendee.external) { Err(Reason::Taken.into()) } else { Ok(uid.clone()) }
+    if other.is_some_and(|other| other.external != attendee.external) { Err(Reason::Taken.into()) } else { Ok((uid.clone(), false)) }
 }
 
 /// The badges of a row that are not theirs yet.
@@ -85,11 +95,8 @@ fn new_badges<'a>(
     Ok(new)
 }
 
+/// Forgets what the shop told. That the ticket is theirs stays, or the next import would bring them back.
 pub(super) fn forget(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
-    let Some(attendee) = view.get::<Attendee>(&keys::attendee(conf, uid))? else { return Ok(()) };
-    if !attendee.external.is_empty() {
-        view.remove(keys::ticket(conf, &attendee.external));
-    }
     view.remove(keys::attendee(conf, uid));
     Ok(counts::change(view, conf, uid, |bearer| bearer.has_ticket = false)?)
 }

@@ -41,7 +41,10 @@ pub(super) fn handle(view: &mut View<'_>, ask: Ask<'_>, action: &Action) -> Appl
         Action::NoteLead { owner, user, notes } => lead::note(view, ask, owner.as_ref(), user, notes),
         Action::DropLead { owner, user } => lead::release(view, ask, owner, user),
         Action::UndoCheckin { user } => checkin::undo(view, ask, user),
-        Action::ImportAttendee { uid, name, attendee, badges } => import::import(view, ask, uid, name, attendee, badges),
+        Action::ImportAttendee { uid, name, attendee, badges, takes_account } => {
+            let row = import::Row { uid, name, attendee, badges, takes_account: *takes_account };
+            import::import(view, ask, &row)
+        }
         _ => Err(Reason::NotAllowed.into()),
     }
 }

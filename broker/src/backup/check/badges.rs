@@ -58,7 +58,8 @@ impl Walk<'_> {
                 None => Ok(false),
             },
             b'5' => match whole::<Uid>(value) {
-                Some(uid) => self.has(&keys::attendee(conf, &uid)),
+                // The ticket of an erased person stays theirs, so that the next import does not bring them back.
+                Some(uid) => self.has(&keys::user(conf, &uid)),
                 None => Ok(false),
             },
             b'd' | b'H' | b'2' | b'4' | b'6' => self.has_user(conf, uid(parts.rest)),

@@ -1,0 +1,184 @@
+//! `badge.*`, `checkin.*` and `attendance.*`.
+
+use std::sync::Arc;
+
+use hallway_broker::badges::contents::MAX_CONTENTS_BYTES;
+use hallway_broker::badges::{Scan, scan as scan_badges};
+use hallway_broker::canonical;
+use hallway_broker::command::Action;
+use hallway_broker::ids::Uid;
+use hallway_broker::model::{Attendance, Badge, BadgeCode, Tap};
+use hallway_broker::reader::{Named, Reader};
+use hallway_broker::reject::{Reason, Reject};
+use hallway_broker::session::blocking;
+use serde_json::value::RawValue;
+
+use super::{Caller, Json, json};
+use crate::rpc::Fault;
+use crate::types::badge::{
+    AssignParams, Assigned, AttendanceParams, AttendanceRow, Attendances, BadgeRow, Badges, BadgesParams, CheckinCount, CheckinRow,
+    Checkins, OwnBadges, PageParams, RevokeParams, Revoked, ScanParams, UserParams, badge_code,
+};
+use crate::types::{DEFAULT_PAGE, Empty, Time, after_user, conversation_id, page_limit, params, user_id};
+
+pub(super) async fn assign(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let AssignParams { badge, user } = params(given)?;
+    let (code, user) = (badge_code(&badge)?, user_id(&user)?);
+    caller.take_rate()?;
+    let shown = badge.trim();
+    caller.act(Action::AssignBadge { code, shown: shown.into(), user: user.clone() }).await?;
+    json(&Assigned { badge: shown.to_owned(), user })
+}
+
+pub(super) async fn revoke(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let RevokeParams { badge, on } = params(given)?;
+    caller.staff()?;
+    let code = known(caller.hub.reader(), caller, &badge)?;
+    caller.take_rate()?;
+    caller.act(Action::RevokeBadge { code, on }).await?;
+    json(&Revoked { badge: badge.trim().to_owned(), on })
+}
+
+/// The badge that a text means: the one that there is, whatever way its code was written when it was given out.
+fn known(reader: &Reader, caller: &Caller<'_>, text: &str) -> Result<BadgeCode, Fault> {
+    let given = badge_code(text)?;
+    for code in BadgeCode::candidates(text) {
+        if reader.badge(caller.who.conf, &code).map_err(Reject::from)?.is_some() {
+            return Ok(code);
+        }
+    }
+    Ok(given)
+}
+
+pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: BadgesParams<'_> = params(given)?;
+    caller.staff()?;
+    let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
+    let user = wanted.user.as_deref().map(user_id).transpose()?;
+    let after = wanted.after.as_deref().map(badge_code).transpose()?;
+    if user.is_some() && after.is_some() {
+        return Err(Fault::invalid_params("a user's badges come all at once: user goes without after"));
+    }
+    let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
+    let found = blocking(move || {
+        let (badges, complete) = match &user {
+            Some(user) => {
+                reader.user(conf, user)?.ok_or(Reason::UnknownUser)?;
+                (reader.badges_of(conf, user)?, true)
+            }
+            None => reader.badges(conf, after.as_ref(), limit)?,
+        };
+        let mut rows = Vec::with_capacity(badges.len());
+        for (_, Badge { user, shown, revoked, since_ms }) in badges {
+            let name = reader.user(conf, &user)?.map_or_else(Arc::default, |user| user.name);
+            rows.push(BadgeRow { badge: shown, user, name, revoked, since: Time(since_ms) });
+        }
+        Ok(Badges { badges: rows, complete })
+    })
+    .await?;
+    json(&found)
+}
+
+pub(super) fn mine(caller: &Caller<'_>) -> Json {
+    let (reader, conf, me) = (caller.hub.reader(), caller.who.conf, &caller.who.uid);
+    let code = reader.own_badge_code(conf, me)?;
+    let badges = reader.badges_of(conf, me).map_err(Reject::from)?;
+    // One's own code has a record once it was revoked, and nothing to show.
+    let good = badges.into_iter().map(|(_, badge)| badge).filter(|badge| !badge.revoked && !badge.shown.is_empty());
+    json(&OwnBadges { code, badges: good.map(|badge| badge.shown).collect() })
+}
+
+pub(super) async fn scan(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: ScanParams<'_> = params(given)?;
+    if wanted.code.len() > MAX_CONTENTS_BYTES {
+        return Err(Fault::invalid_params(format_args!("code is over {MAX_CONTENTS_BYTES} bytes")));
+    }
+    let codes = BadgeCode::candidates(&wanted.code);
+    if codes.is_empty() {
+        return Err(Fault::invalid_params("code is empty"));
+    }
+    let conversation = wanted.conversation.as_deref().map(conversation_id).transpose()?;
+    let tap = Tap {
+        shown: shortened(wanted.code.trim()).into(),
+        codes,
+        at_ms: wanted.at_ms()?,
+        id: wanted.own_id()?.into(),
+        direction: wanted.direction.map(Into::into),
+    };
+    caller.take_rate()?;
+    let scan = Scan { mode: wanted.mode.map(Into::into), conversation, taps: vec![tap] };
+    let scanned = scan_badges(caller.hub, caller.who.conf, caller.actor(), scan).await?;
+    let scanned = scanned.first().ok_or(Reason::StoreError)?;
+    let mut json = Vec::with_capacity(256);
+    canonical::write_scanned(scanned, &mut json);
+    Ok(json)
+}
+
+/// As much of a code as a result repeats: a business card may be longer.
+fn shortened(code: &str) -> &str {
+    let end = (0..=code.len().min(hallway_broker::limits::MAX_SHOWN_BYTES)).rev().find(|at| code.is_char_boundary(*at));
+    &code[..end.unwrap_or_default()]
+}
+
+pub(super) async fn checkins(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: PageParams = params(given)?;
+    caller.staff()?;
+    let after = after_user(wanted.after.as_deref())?;
+    let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
+    let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
+    let (found, complete) = blocking(move || Ok(reader.checkins(conf, after.as_ref(), limit)?)).await?;
+    let row = |Named { uid, name, record }: Named<hallway_broker::model::Checkin>| CheckinRow {
+        user: uid,
+        name,
+        ts: Time(record.at_ms),
+        by: record.by,
+        scan: record.scan,
+    };
+    json(&Checkins { people: found.into_iter().map(row).collect(), complete })
+}
+
+pub(super) fn checkin_count(caller: &Caller<'_>) -> Json {
+    caller.staff()?;
+    let totals = caller.hub.reader().badge_totals(caller.who.conf).map_err(Reject::from)?;
+    json(&CheckinCount { checked_in: totals.checked_in, attendees: totals.attendees })
+}
+
+pub(super) async fn undo_checkin(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let user = user_id(&params::<UserParams<'_>>(given)?.user)?;
+    caller.take_rate()?;
+    caller.act(Action::UndoCheckin { user }).await?;
+    json(&Empty {})
+}
+
+pub(super) async fn attendance(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
+    let wanted: AttendanceParams<'_> = params(given)?;
+    caller.staff()?;
+    let conversation = conversation_id(&wanted.conversation)?;
+    let after = after_user(wanted.after.as_deref())?;
+    let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
+    let (reader, conf, now_ms) = (caller.hub.reader().clone(), caller.who.conf, caller.hub.clock().now_ms());
+    let found = blocking(move || {
+        let session = reader.conversation(conf, &conversation)?.filter(|found| found.record.kind != hallway_broker::model::Kind::Direct);
+        let conv = session.ok_or(Reason::UnknownConversation)?.record.no;
+        let room = reader.occupancy(conf, conv)?;
+        let (people, complete) = reader.attendances(conf, conv, after.as_ref(), limit)?;
+        let people = people.into_iter().map(|Named { uid, name, record }| attended(uid, name, record, now_ms)).collect();
+        let capacity = Some(room.capacity).filter(|capacity| *capacity > 0);
+        Ok(Attendances { conversation, people, inside: room.inside, came: room.people, capacity, complete })
+    })
+    .await?;
+    json(&found)
+}
+
+fn attended(user: Uid, name: Arc<str>, record: Attendance, now_ms: u64) -> AttendanceRow {
+    let inside_ms = record.inside_since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+    AttendanceRow {
+        user,
+        name,
+        inside: record.inside_since_ms.is_some(),
+        enters: record.enters,
+        seconds: (record.total_ms + inside_ms) / 1000,
+        first: Time(record.first_ms),
+        last: Time(record.last_ms),
+    }
+}
