@@ -234,7 +234,7 @@ export async function badges(server, browser, shots) {
       await own.context().close();
     });
 
-    for (const [who, page] of [["desktop", leesPhone], ["phone", kimsPhone]]) {
+    for (const [who, page] of [["desktop", lee], ["phone", kim]]) {
       for (const scheme of ["light", "dark"]) {
         await check(`axe – badges on a ${who}, ${scheme}`, async () => {
           await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
@@ -242,6 +242,7 @@ export async function badges(server, browser, shots) {
             await to(page, place);
             await page.waitForTimeout(350);
             await axe(page, place);
+            assert(page.url().endsWith(`#/${place}`), `it is ${page.url()}`);
             assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${place} is wider than the screen`);
             await shots(page, `${who}-${scheme}-${place}`);
           }
