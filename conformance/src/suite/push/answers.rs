@@ -31,6 +31,7 @@ pub fn stories() -> Vec<Check<'static>> {
         Check::new("push: no longer of use", expired),
         Check::new("push: what waits comes in the order in which it is due", due_order),
         Check::new("push: gateways that are down and come back", outage),
+        Check::new("push: gateways that go down while pushes are on their way", cut_off),
         Check::new("push: an answer that fails opens the breaker", breaker),
     ];
     of_all.into_iter().chain(others).collect()
@@ -311,6 +312,31 @@ fn outage() -> Result<String> {
     let total = stage.mark();
     stage.end()?;
     Ok(format!("{WAITING} people, all told {:.1} s after the gateways were back, {total} pushes", took.as_secs_f64()))
+}
+
+/// Nobody knows whether what was on its way arrived: it is sent again.
+fn cut_off() -> Result<String> {
+    let stage = Stage::set()?;
+    let (alice, people) = (stage.person("alice")?, crowd(&stage, WAITING / 2)?);
+    stage.rest();
+    // Longer than it takes to cut: nothing is written down before.
+    stage.gateways.set_latency(Duration::from_secs(3));
+    let all: Vec<Said> = people.iter().map(|(_, direct)| stage.say(&alice, direct, "on its way")).collect::<Result<_>>()?;
+    let deadline = Instant::now() + PATIENCE;
+    while stage.gateways.book().take_most_in_flight() < 2 {
+        ensure!(Instant::now() < deadline, "nothing is on its way");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    stage.gateways.set_up(false)?;
+    stage.gateways.set_latency(Duration::ZERO);
+    let before = stage.mark();
+    stage.gateways.set_up(true)?;
+    for ((device, _), said) in people.iter().zip(&all) {
+        stage.pushed(device, said)?;
+    }
+    let total = stage.mark();
+    stage.end()?;
+    Ok(format!("{before} of {} before it was cut, {total} pushes in all", people.len()))
 }
 
 fn breaker() -> Result<String> {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::stage::{Person, Stage, times};
 use crate::gateway::book::Provider;
+use crate::http;
 use crate::suite::Report;
 use crate::suite::load::{MemoryWatch, mib};
 
@@ -80,6 +81,9 @@ fn announcement(count: usize) -> Result<String> {
     for arrived in stage.gateways.book().arrived(|arrived| arrived.seq == said.seq) {
         *times.entry(arrived.device).or_default() += 1;
     }
+    let metrics = http::get(stage.server.http(), "/metrics")?.text();
+    let sent = metrics.lines().find_map(|line| line.strip_prefix("hallway_push_sent")?.split_whitespace().last()?.parse::<f64>().ok());
+    ensure!(sent == Some(count as f64), "hallway_push_sent is {sent:?}");
     ensure!(times.len() == count && times.values().all(|count| *count == 1), "{} devices, some of them twice", times.len());
     stage.end()?;
     Ok(format!("{:.1} s, {at_once} at once, {} before, {} at the peak", took.as_secs_f64(), mib(before), mib(peak)))
