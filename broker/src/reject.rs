@@ -113,6 +113,7 @@ reasons! {
     ProviderUnavailable: Unavailable "provider_unavailable" "the keys of the identity provider cannot be had: try again later",
     Busy: Unavailable "busy" "the server is busy: try again",
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
+    BadTarget: Invalid "bad_target" "the address or keys are not ones that can be pushed to",
     BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
     NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }

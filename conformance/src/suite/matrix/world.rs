@@ -215,6 +215,11 @@ impl<'s> World<'s> {
             "conversation.history" => ("conversation.history", about(json!({}))),
             "conversation.read" => ("conversation.read", about(json!({"seq": seq}))),
             "conversation.typing" => ("conversation.typing", about(json!({"on": true}))),
+            "conversation.notify" => ("conversation.notify", about(json!({"level": "all"}))),
+            "push.settings" => ("push.settings", json!({"content": true})),
+            "push.unregister" => ("push.unregister", json!({"target": "00112233445566778899aabbccddeeff"})),
+            "push.dead" => ("push.dead", json!({})),
+            "push.replay" => ("push.replay", json!({"letters": [1]})),
             section => self.call_about_people(section, cell)?,
         })
     }
