@@ -115,7 +115,6 @@ reasons! {
     InvalidParams: Invalid "invalid_params" "wrong or missing parameters",
     BadTarget: Invalid "bad_target" "the address or keys are not ones that can be pushed to",
     BrokenMedia: Invalid "broken_media" "it begins like an image or a film and is not whole",
-    BadTarget: Invalid "bad_target" "the address or key of a push target is not of its provider's form",
     NotStrippable: Invalid "not_strippable" "images of this format tell where they were taken: make it a JPEG, PNG or WebP first",
 }
 
