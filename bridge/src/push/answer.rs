@@ -7,7 +7,7 @@ use hallway_broker::outward::{Bounds, Failure, Response, StatusCode};
 use hallway_broker::push::gateway::Sent;
 
 /// For one exchange with a service.
-pub const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(15), body_bytes: 64 * 1024 };
+pub const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(10), body_bytes: 64 * 1024 };
 /// Longest that a service is obeyed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Most bytes of a service's words that are kept.
