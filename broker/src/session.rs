@@ -62,6 +62,8 @@ pub struct Session {
     pub who: Who,
     /// Its protocol.
     pub via: Via,
+    /// Its user takes part in conversations; otherwise it is a badge reader.
+    pub takes_part: bool,
     joined: topics::Joined,
     active_ms: Arc<AtomicU64>,
     retired: Cell<bool>,
@@ -94,7 +96,8 @@ impl Session {
     /// Opens a session of `who` on this shard.
     ///
     /// # Errors
-    /// [`Reason::TooManySessions`]; [`Reason::BadToken`] and [`Reason::SessionEnded`] for who was signed out meanwhile; or the state's.
+    /// [`Reason::TooManySessions`]; [`Reason::BadToken`] and [`Reason::SessionEnded`] for who was signed out meanwhile; [`Reason::NotAllowed`] for a
+    /// badge reader over a protocol that is for people only; or the state's.
     pub fn open(shard: &Rc<Shard>, who: Who, via: Via, device: Option<&str>, peer: Rc<dyn Peer>) -> Result<Self, Reject> {
         let hub = &shard.hub;
         let id = hub.next_session_id();
@@ -120,8 +123,8 @@ impl Session {
                 return Err(reject);
             }
         };
-        let session =
-            Self { shard: Rc::clone(shard), slot, id, who, via, joined: topics::Joined::default(), active_ms, retired: Cell::new(false) };
+        let (shard, joined, retired) = (Rc::clone(shard), topics::Joined::default(), Cell::new(false));
+        let mut session = Self { shard, slot, id, who, via, takes_part: true, joined, active_ms, retired };
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
@@ -135,15 +138,20 @@ impl Session {
     }
 
     /// Looked at once the session is listed: what signed its user out before that did not find it.
-    fn is_still_signed_in(&self) -> Result<(), Reject> {
+    fn is_still_signed_in(&mut self) -> Result<(), Reject> {
         let (reader, Who { conf, uid, version, token, .. }) = (self.shard.hub.reader(), &self.who);
         if let Some(hash) = token
             && reader.token(hash)?.is_none()
         {
             return Err(Reason::BadToken.into());
         }
-        let is_older = reader.user(*conf, uid)?.is_some_and(|user| user.version != *version);
-        if is_older { Err(Reason::SessionEnded.into()) } else { Ok(()) }
+        let user = reader.user(*conf, uid)?;
+        if user.as_ref().is_some_and(|user| user.version != *version) {
+            return Err(Reason::SessionEnded.into());
+        }
+        self.takes_part = user.is_none_or(|user| user.role.takes_part());
+        // Readers scan over MQTT, or with `badge.scan`.
+        if self.takes_part || matches!(self.via, Via::Mqtt | Via::Ws) { Ok(()) } else { Err(Reason::NotAllowed.into()) }
     }
 
     /// Follows the user's inbox, live from now on.

@@ -95,7 +95,7 @@ impl Connection {
     /// The entrance of who signs in with the upgrade's request.
     async fn signed_in(&self, socket: Socket, request: &Parts) -> Result<Entrance, Fault> {
         let credential = Credential::of(&request.headers, &request.uri).ok_or(Reason::NoSession)?;
-        let who = Who::from(self.identify(&credential).await?);
+        let who = self.person(&credential).await?;
         if socket == Socket::Topics {
             let connection = entrance::connection(&credential).map(Arc::from);
             return Ok(Entrance::Topics(Box::new((sock::Entrance { who }, connection))));
@@ -103,6 +103,12 @@ impl Connection {
         let id = conversation_in(request.uri.path()).ok_or(Reason::UnknownConversation)?;
         let wanted = entrance::conversation(&self.shared.hub, who, &id, &request.uri)?;
         Ok(Entrance::Conversation(Box::new((id, wanted))))
+    }
+
+    /// The same, for what is not for badge readers.
+    async fn person(&self, credential: &Credential) -> Result<Who, Fault> {
+        let identity = self.identify(credential).await?;
+        if identity.user.role.takes_part() { Ok(Who::from(identity)) } else { Err(Reason::NotAllowed.into()) }
     }
 
     /// Who shows this: for every route and upgrade.
@@ -160,7 +166,7 @@ impl App for Connection {
     }
 
     async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
-        let who = Who::from(self.identify(credential).await?);
+        let who = self.person(credential).await?;
         let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
         let now_ms = self.shared.hub.clock().now_ms();
         let list = blocking(move || {
@@ -172,7 +178,7 @@ impl App for Connection {
     }
 
     async fn leave(&self, credential: &Credential, conversation: &str) -> Result<(), Fault> {
-        let who = Who::from(self.identify(credential).await?);
+        let who = self.person(credential).await?;
         let conversation = conversation_id(conversation)?;
         Sending::of_user().take(&self.shared.hub, &who)?;
         let actor = Actor { uid: who.uid, via: Via::Http, session: 0 };
@@ -180,7 +186,7 @@ impl App for Connection {
     }
 
     async fn upload(&self, credential: &Credential, bytes: Option<u64>) -> Result<Upload, Fault> {
-        let (hub, who) = (&self.shared.hub, Who::from(self.identify(credential).await?));
+        let (hub, who) = (&self.shared.hub, self.person(credential).await?);
         Sending::of_user().take(hub, &who)?;
         Upload::begin(hub, &self.shared.uploads, who, bytes).await
     }
@@ -206,7 +212,7 @@ impl App for Connection {
 
     async fn events(&self, wanted: EventsWanted, _: &Client) -> Result<EventsBody, Fault> {
         self.shared.hub.writable().or_else(|reject| if reject.reason == Reason::Draining { Err(reject) } else { Ok(()) })?;
-        let who = Who::from(self.identify(&wanted.credential).await?);
+        let who = self.person(&wanted.credential).await?;
         let sending = Sending::of_user();
         // Opening one takes the server more than a message does.
         sending.take(&self.shared.hub, &who)?;
@@ -238,7 +244,7 @@ impl App for Connection {
 
     async fn notify(&self, wanted: Notify, credential: &Credential) -> Result<usize, Fault> {
         let hub = &self.shared.hub;
-        let who = Who::from(self.identify(credential).await?);
+        let who = self.person(credential).await?;
         Sending::of_user().take(hub, &who)?;
         notify::notify(hub, &who, wanted).await
     }

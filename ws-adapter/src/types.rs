@@ -15,6 +15,7 @@ pub mod message;
 pub mod people;
 pub mod push;
 pub mod reader;
+pub mod scanned;
 pub mod session;
 pub mod topic;
 

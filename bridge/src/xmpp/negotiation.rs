@@ -306,6 +306,11 @@ impl Negotiation {
                 xml.open("challenge", sasl::NS).inside().text(&encoded(&message)).close("challenge");
                 Ok(Next::Read)
             }
+            // Badge readers do not chat.
+            Answer::Success(identity, _) if !identity.user.role.takes_part() => {
+                xml.open("failure", sasl::NS).inside().open_child(Failure::NotAuthorized.name()).empty().close("failure");
+                self.failed()
+            }
             Answer::Success(identity, message) => {
                 xml.open("success", sasl::NS);
                 match message {

@@ -8,14 +8,23 @@
 //! | – whom they block | `user`, `blocks` |
 //! | – what they keep | `user`, `node`, `item`, `ts_ms`, `payload` |
 //! | – their files | `user`, `file` (where its bytes are, below `files/`), `name`, `type`, `bytes`, `ts_ms`, `messages` (how many have it) |
+//! | – their badges | `user`, `badge`, `revoked`, `since_ms` |
+//! | – their ticket | `user`, `ticket`, `external`, `email`, `company`, `job` |
+//! | – when they arrived | `user`, `checked_in_ms`, `by` |
+//! | – whom they know | `user`, `contact`, `state`, `since_ms` |
+//! | – whose contacts they have | `user`, `lead`, `since_ms`, `last_ms`, `scans`, `rating`, `note`, `tags` |
+//! | – what they scan for | `user`, `reader` (the mode), `conversation`, `format`, `capacity`, `owner`, `text` |
 //! | each conversation | `conversation`, `kind`, `title`, `members` (how many) |
 //! | – its members | `conversation`, `member`, `role` |
+//! | – who was there | `conversation`, `attended` (who), `enters`, `inside_since_ms`, `total_ms`, `first_ms`, `last_ms` |
 //! | – its events | `conversation`, `seq`, `id`, `kind`, `from`, `name`, `ts_ms`, `via` and, by kind: |
 //! | | message: `client_id`, `text`, `reply_to`, `mentions`, `attachments`, `edited`, `deleted`, `reactions` (emoji → count) |
 //! | | edit: `target`, `text`; delete: `target`; react: `target`, `emoji`, `on`; member: `user`, `change`, `role`; settings: `title` |
 //! | | notice (in inboxes): `reason`, `about`, `target` |
 //!
 //! Texts are as they are now: a deleted message has none. The conference goes on meanwhile: what happens during an export may be in it or not.
+
+mod badges;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -133,6 +142,7 @@ impl<'a> Lines<'a> {
                 self.blocked(&person.uid)?;
                 self.items(&person.uid)?;
                 self.files(&person.uid)?;
+                self.scanned(&person.uid)?;
             }
             self.report.users += page.len() as u64;
             after = page.into_iter().next_back().map(|person| person.uid);
@@ -212,6 +222,7 @@ impl<'a> Lines<'a> {
         self.line(&json!({"conversation": found.id, "kind": record.kind.word(), "title": record.title, "members": record.members}))?;
         self.report.conversations += 1;
         self.members(found)?;
+        self.attendances(found)?;
         self.events(found)
     }
 

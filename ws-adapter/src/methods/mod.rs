@@ -9,6 +9,7 @@ mod leads;
 mod people;
 mod push;
 mod readers;
+mod scanned;
 mod search;
 pub(crate) mod send;
 mod sessions;
@@ -72,6 +73,11 @@ impl Caller<'_> {
     fn role(&self) -> Result<UserRole, Fault> {
         let user = self.hub.reader().user(self.who.conf, &self.who.uid).map_err(Reject::from)?;
         Ok(user.ok_or(Reason::SessionEnded)?.role)
+    }
+
+    /// Whether the caller is more than a badge reader.
+    fn takes_part(&self) -> Result<bool, Fault> {
+        self.session.map_or_else(|| Ok(self.role()?.takes_part()), |session| Ok(session.takes_part))
     }
 
     /// # Errors
@@ -188,8 +194,17 @@ fn is_of_the_edge(method: MethodId) -> bool {
     matches!(method, M::SessionHello | M::ConversationSubscribe | M::ConversationUnsubscribe | M::TopicSubscribe | M::TopicUnsubscribe)
 }
 
+/// What a badge reader may call.
+fn is_of_readers(method: MethodId) -> bool {
+    use MethodId as M;
+    matches!(method, M::SessionHello | M::SessionList | M::SessionClose | M::BadgeScan)
+}
+
 async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) -> Json {
     use MethodId as M;
+    if !is_of_readers(method) && !caller.takes_part()? {
+        return Err(Reason::NotAllowed.into());
+    }
     if caller.is_guest && is_of_the_edge(method) {
         return Err(Fault::not_over_this_protocol());
     }

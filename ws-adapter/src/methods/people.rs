@@ -10,7 +10,7 @@ use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
 use serde_json::value::RawValue;
 
-use super::{Caller, Json, conversations, json, sessions};
+use super::{Caller, Json, conversations, json, scanned, sessions};
 use crate::rpc::Fault;
 use crate::types::file::OwnFile;
 use crate::types::people::{
@@ -122,10 +122,12 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     found.collect(caller.hub.reader(), caller.who.conf, &user).await?;
     let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
     let whose = user.clone();
-    let (blocked, items, files, push, (topics, all_topics)) = blocking(move || {
+    let (blocked, items, files, push, (topics, all_topics), (scanned, all_scanned)) = blocking(move || {
         let blocked = reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0;
         let topics = stored(&reader, conf, &whose)?;
-        Ok((blocked, kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?, own_push(&reader, conf, &whose)?, topics))
+        let scanned = scanned::of(&reader, conf, &whose)?;
+        let (items, files) = (kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?);
+        Ok((blocked, items, files, own_push(&reader, conf, &whose)?, topics, scanned))
     })
     .await?;
     let (ids, now_ms) = (caller.ids(), caller.hub.clock().now_ms());
@@ -138,7 +140,8 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
         push,
         conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids, now_ms)).collect(),
         events: found.events.iter().filter_map(|event| canonical::raw_event(event, &ids)).collect(),
-        complete: found.complete && all_topics,
+        complete: found.complete && all_topics && all_scanned,
+        scanned,
         sessions: sessions::rows(caller, caller.hub.sessions().of(caller.who.conf, &user)),
     })
 }

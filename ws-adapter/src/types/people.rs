@@ -13,6 +13,7 @@ use super::conversation::ConversationRow;
 use super::event::EventShape;
 use super::file::OwnFile;
 use super::push::{Settings, TargetRow};
+use super::scanned::OwnScanned;
 use super::session::SessionRow;
 use super::topic::TopicFrameShape;
 use super::{at_most, user_id};
@@ -228,6 +229,8 @@ pub struct Export {
     pub topics: Vec<Box<RawValue>>,
     /// Files that they brought; where they are, the messages that have them say.
     pub files: Vec<OwnFile>,
+    /// What is kept of them because of badges.
+    pub scanned: OwnScanned,
     /// Where they are pushed to, and what they want.
     pub push: OwnPush,
     /// Their live sessions.

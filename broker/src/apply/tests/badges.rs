@@ -272,6 +272,7 @@ fn two_badges_at_one_reader_within_moments_introduce_two_people() {
         name: "bob".into(),
         attendee: Box::new(Attendee { external: "7".into(), company: "Acme".into(), job: "Baker".into(), ..Attendee::default() }),
         badges: vec![],
+        takes_account: true,
     });
     assert_eq!(venue.scan("gate", "alice"), ScanReason::Ok, "waits");
     assert_eq!(venue.scan("gate", "alice"), ScanReason::Ok, "nobody meets themselves");
@@ -513,6 +514,7 @@ fn an_import_is_the_same_however_often() {
         name: "Dora".into(),
         attendee: Box::new(Attendee { external: "A1".into(), company: company.into(), ..Attendee::default() }),
         badges: vec![(code(badge), badge.into())],
+        takes_account: false,
     };
     let done = |change| Ok(Outcome::Imported { uid: uid("dora"), change });
     assert_eq!(venue.does("alice", row("Acme", "b1")), Err(Reason::StaffOnly));
@@ -532,15 +534,24 @@ fn an_import_is_the_same_however_often() {
         name: "X".into(),
         attendee: Box::new(Attendee { external: external.into(), ..Attendee::default() }),
         badges: vec![],
+        takes_account: true,
     };
     assert_eq!(venue.does("stan", other("dora", "A2")), Err(Reason::Taken), "another ticket wants the same uid");
+    let thought_up = match other("alice", "A5") {
+        Action::ImportAttendee { uid, name, attendee, badges, .. } => {
+            Action::ImportAttendee { uid, name, attendee, badges, takes_account: false }
+        }
+        other => other,
+    };
+    assert_eq!(venue.does("stan", thought_up), Err(Reason::Taken), "alice made her account herself");
     assert_eq!(venue.does("stan", other("gate", "A3")), Err(Reason::Taken));
     assert_eq!(venue.does("stan", other("else", "A1")), done(Imported::Changed), "the ticket says who it is");
     assert_eq!(venue.does("stan", other("alice", "A4")), Ok(Outcome::Imported { uid: uid("alice"), change: Imported::Changed }));
     assert_eq!(venue.reader().attendee_of_ticket(CONF, "A4").unwrap(), Some(uid("alice")));
     assert_eq!(venue.reader().badge_totals(CONF).unwrap().attendees, 4);
     venue.erase("dora");
-    assert_eq!(venue.reader().attendee_of_ticket(CONF, "A1").unwrap(), None);
+    assert_eq!(venue.reader().attendee(CONF, &uid("dora")).unwrap(), None);
+    assert_eq!(venue.does("stan", row("Bros", "b1")), Err(Reason::Taken), "who was erased is not made again");
     assert_eq!(venue.reader().badge_totals(CONF).unwrap().attendees, 3);
 }
 
@@ -555,6 +566,7 @@ fn an_erasure_takes_everything_along() {
         name: "x".into(),
         attendee: Box::new(Attendee { external: "7".into(), ..Attendee::default() }),
         badges: vec![],
+        takes_account: true,
     });
     for (reader, badge) in [("gate", "alice"), ("hall", "alice"), ("hall", "bob"), ("bob", "alice"), ("alice", "bob")] {
         assert_eq!(venue.scan(reader, badge), ScanReason::Ok);
@@ -567,7 +579,7 @@ fn an_erasure_takes_everything_along() {
     assert_eq!((inside, totals.checked_in, totals.attendees), (1, 0, 2));
     // bob's and carol's badges; two readers; nothing of the others; bob at the session and in the counts.
     let left: Vec<_> = b"AJdHLMNO456".iter().map(|kind| venue.world.count(&[*kind])).collect();
-    assert_eq!(left, [2, 2, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
+    assert_eq!(left, [2, 2, 2, 0, 0, 0, 1, 0, 0, 1, 2], "and whose ticket it was, as a hash");
     assert_eq!(venue.scan("gate", "alice"), ScanReason::UnknownBadge);
 }
 
