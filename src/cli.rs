@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+pub mod badge;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -7,6 +9,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use hallway_broker::ids::{ConferenceId, ConversationId, Uid};
 use hallway_broker::model::SignIn;
+
+use badge::{AttendeesCommand, BadgeCommand, LeadsCommand, ReaderCommand};
 
 use crate::config::{Address, ConfigError, DEFAULT_FILE, Layers, Loaded};
 
@@ -80,6 +84,18 @@ enum Command {
     /// Channels
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// Badges
+    #[command(subcommand)]
+    Badge(BadgeCommand),
+    /// What badges are held to
+    #[command(subcommand)]
+    Reader(ReaderCommand),
+    /// Attendees of a ticket shop
+    #[command(subcommand)]
+    Attendees(AttendeesCommand),
+    /// Exhibitors' leads
+    #[command(subcommand)]
+    Leads(LeadsCommand),
     /// Write a backup to a file, also while the server runs; a bare name goes to DATA/backups, where rebuild looks
     Backup { file: PathBuf },
     /// Restore a backup; the server must not run
@@ -284,6 +300,14 @@ pub enum OneShot {
     Conference(ConferenceCommand),
     /// Channels.
     Channel(ChannelCommand),
+    /// Badges.
+    Badge(BadgeCommand),
+    /// Readers.
+    Reader(ReaderCommand),
+    /// Attendees.
+    Attendees(AttendeesCommand),
+    /// Leads.
+    Leads(LeadsCommand),
     /// Back up.
     Backup(PathBuf),
     /// Restore.
@@ -317,6 +341,10 @@ impl Cli {
             Some(Command::Invite(command)) => OneShot::Invite(command),
             Some(Command::Conference(command)) => OneShot::Conference(command),
             Some(Command::Channel(command)) => OneShot::Channel(command),
+            Some(Command::Badge(command)) => OneShot::Badge(command),
+            Some(Command::Reader(command)) => OneShot::Reader(command),
+            Some(Command::Attendees(command)) => OneShot::Attendees(command),
+            Some(Command::Leads(command)) => OneShot::Leads(command),
             Some(Command::Backup { file }) => OneShot::Backup(file),
             Some(Command::Restore { file }) => OneShot::Restore(file),
             Some(Command::Rebuild { accept_loss }) => OneShot::Rebuild { accept_loss },
@@ -412,6 +440,16 @@ mod tests {
             "hallway conference list",
             "hallway conference remove demo",
             "hallway channel add demo/lobby --title T --kind announcements",
+            "hallway badge add demo/ada 04A1B2C3",
+            "hallway badge list demo",
+            "hallway badge list demo/ada",
+            "hallway badge revoke demo 04A1B2C3 --undo",
+            "hallway reader set demo/gate-1 --mode checkin",
+            "hallway reader set demo/hall-1 --mode session --conversation hall-1 --capacity 80 --format tasmota",
+            "hallway reader list demo",
+            "hallway reader remove demo/gate-1",
+            "hallway attendees import demo FILE --dry-run --map name=Wer --map badge=Chip",
+            "hallway leads export demo/stand-1",
             "hallway backup FILE",
             "hallway restore FILE",
             "hallway rebuild --data d --accept-loss",
@@ -430,6 +468,10 @@ mod tests {
             "hallway conference add Demo",
             "hallway conference add demo --sign-in shut",
             "hallway channel add demo/lobby --kind group",
+            "hallway badge add demo 04A1B2C3",
+            "hallway reader set demo/gate-1",
+            "hallway reader set demo/gate-1 --mode dance",
+            "hallway attendees import demo FILE --map name",
             "hallway serve --http 8080",
             "hallway dance",
         ] {

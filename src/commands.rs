@@ -1,5 +1,7 @@
 //! The commands that do one thing and end: over the control socket of the running server, or on the store itself when none runs.
 
+mod badge;
+
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -99,6 +101,10 @@ pub async fn run(loaded: &Loaded, command: OneShot) -> Result<(), CommandError> 
             let (conference, conversation) = (channel.conference.to_string(), channel.conversation.to_string());
             exchange(loaded, ControlRequest::ChannelAdd { conference, conversation, title, kind }).await
         }
+        OneShot::Badge(command) => badge::badges(loaded, command).await,
+        OneShot::Reader(command) => badge::readers(loaded, command).await,
+        OneShot::Attendees(command) => badge::attendees(loaded, command).await,
+        OneShot::Leads(command) => badge::leads(loaded, command).await,
         OneShot::Backup(file) => exchange(loaded, ControlRequest::Backup { file: backup_file(file)? }).await,
         OneShot::Export(conference, file) => {
             exchange(loaded, ControlRequest::Export { conference: conference.to_string(), file: absolute(&file)? }).await
@@ -286,6 +292,9 @@ fn show(reply: ControlReply) -> Result<(), CommandError> {
         ControlReply::Invites { invites } => print(&invite_lines(&invites))?,
         ControlReply::Invite { code: token, .. } | ControlReply::Token { token, .. } => print(&format!("{}\n", token.0))?,
         ControlReply::Written { what } => eprintln!("{what}"),
+        ControlReply::Imported { import } => print(&badge::import_text(import))?,
+        // Asked for page by page.
+        ControlReply::Badges { .. } | ControlReply::Readers { .. } | ControlReply::Table { .. } => {}
         ControlReply::Status { version, pid, conferences } => {
             print(&format!("hallway {version} runs as process {pid} with {conferences} conferences; stop it to check the store itself\n"))?;
         }

@@ -11,6 +11,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hallway_bridge::badge;
+use hallway_bridge::push::{self, GatewayError};
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
@@ -75,6 +77,9 @@ pub enum ServeError {
     /// An identity provider's keys.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// Who delivers pushes.
+    #[error(transparent)]
+    Gateways(#[from] GatewayError),
     /// An edge.
     #[error("cannot start serving: {0}")]
     Start(io::Error),
@@ -169,12 +174,33 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     }
     let outward = Arc::new(Outward::new(true));
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
+    hub.set_badge_formats(badge::formats());
+    let mut gateways = push::gateways(&gateway_options(hub, config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
     let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
+    gateways.extend(edges.xmpp.as_ref().map(push::of_xmpp));
+    hub.start_push(gateways, config.push.options())?;
     say(&ready);
     let Edges { http, mqtt, xmpp } = edges;
     Ok(Running { signals, control, keys, http, mqtt, xmpp })
+}
+
+/// What those are told who deliver pushes.
+fn gateway_options(hub: &Arc<Hub>, config: &Config) -> push::Options {
+    // Who is behind a proxy listens on loopback, too, and serves others.
+    let is_private = config.server.mode == Mode::Demo && config.listen.all().iter().all(|(_, address)| address.is_private());
+    push::Options {
+        data_dir: config.store.path.clone(),
+        ca_file: config.push.ca_file.clone(),
+        allow_private_urls: config.push.allow_private_urls.unwrap_or(is_private),
+        apns: config.push.apns.clone(),
+        fcm: config.push.fcm.clone(),
+        expo: config.push.expo.clone(),
+        webpush: config.push.webpush.clone(),
+        public_url: config.server.public_url.as_ref().map(|url| url.as_str().to_owned()),
+        clock: Arc::clone(hub.clock()),
+    }
 }
 
 /// The webhooks that are asked about applications' topics: the organisers' own, too.

@@ -21,14 +21,12 @@ mod zebra;
 use std::sync::Arc;
 
 use hallway_broker::edges::{BadgeFormats, Reading};
+use hallway_broker::limits::MAX_TAPS;
 use hallway_broker::reject::{Reason, Reject};
 use serde_json::Value;
 
 use self::payload::Payload;
 use self::template::Template;
-
-/// Most taps of one message. A reader that was offline uploads what it has in several.
-pub const TAPS_MAX: usize = 100;
 
 /// Understands one JSON object of a kind of reader; `None` when it is none of theirs.
 type Family = fn(&Value) -> Option<Reading>;
@@ -82,7 +80,7 @@ impl BadgeFormats for Formats {
             },
         };
         match reading {
-            Some(Reading::Taps(taps)) if taps.len() > TAPS_MAX => Err(Reason::InvalidParams.into()),
+            Some(Reading::Taps(taps)) if taps.len() > MAX_TAPS => Err(Reason::InvalidParams.into()),
             Some(reading) => Ok(reading),
             None => Err(Reason::InvalidParams.into()),
         }

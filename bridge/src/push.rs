@@ -6,8 +6,12 @@
 //! ([`expo`]); services of XMPP ([`xmpp`]).
 
 pub mod answer;
+pub mod apns;
 pub mod ece;
+pub mod expo;
+pub mod fcm;
 pub mod fit;
+pub mod oauth;
 pub mod options;
 pub mod payload;
 pub mod place;
@@ -15,9 +19,10 @@ pub mod sign;
 pub mod vapid;
 pub mod webhook;
 pub mod webpush;
+pub mod xmpp;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::fs;
 use std::path::Path;
@@ -29,11 +34,17 @@ use hallway_broker::push::gateway::Gateway;
 
 pub use options::{ApnsOptions, ExpoOptions, FcmOptions, GatewayError, Options, WebPushOptions};
 
+use apns::Apns;
+use expo::Expo;
+use fcm::Fcm;
 use vapid::Vapid;
 use webhook::Webhook;
 use webpush::WebPush;
+use xmpp::Xmpp;
 
-/// The gateways that there are with these options: Web Push, `UnifiedPush`, webhooks and Expo always; APNs and FCM with their keys, XMPP with its edge.
+use crate::xmpp::Edge;
+
+/// The gateways that there are with these options: Web Push, `UnifiedPush`, webhooks and Expo always; APNs and FCM with their keys.
 ///
 /// # Errors
 /// What cannot be used.
@@ -47,7 +58,21 @@ pub fn gateways(options: &Options) -> Result<Vec<Arc<dyn Gateway>>, GatewayError
         gateways.push(Arc::new(WebPush::new(provider, of_users(), Arc::clone(&vapid), may, Arc::clone(&options.clock))));
     }
     gateways.push(Arc::new(Webhook::new(of_users(), may, Arc::clone(&options.clock))));
+    // Services that are configured may be in a private network.
+    if let Some(apns) = Apns::open(&options.apns, Outward::http2(true, &trust), &options.clock)? {
+        gateways.push(Arc::new(apns));
+    }
+    if let Some(fcm) = Fcm::open(&options.fcm, Outward::keeping(true, &trust), &options.clock)? {
+        gateways.push(Arc::new(fcm));
+    }
+    gateways.push(Arc::new(Expo::new(options.expo.clone(), Outward::keeping(true, &trust), Arc::clone(&options.clock))));
     Ok(gateways)
+}
+
+/// The gateway of the XMPP edge.
+#[must_use]
+pub fn of_xmpp(edge: &Arc<Edge>) -> Arc<dyn Gateway> {
+    Arc::new(Xmpp::new(Arc::clone(edge)))
 }
 
 /// Whom the gateways trust.

@@ -3,7 +3,7 @@
 //! In reading order: where connections come from ([`edge`]), how they sign in ([`connect`]) and go on with a session that was cut off
 //! ([`resume`]), the session's loop ([`task`]), what comes in ([`inbound`]: [`say`] for messages, [`presence`], [`iq`]) and what is given
 //! ([`deliver`], of the forms that [`wire`] makes). Rooms are in [`muc`] and [`rooms`], archives in [`archive`],
-//! what people keep and show of themselves in [`profile`]. Other servers' people come by a [`component`].
+//! what people keep and show of themselves in [`profile`], what they are pushed by services of their own in [`push`]. Other servers' people come by a [`component`].
 //!
 //! Beneath, without IO: bytes to stanzas and back ([`stream`]), who signs in and how ([`negotiation`], [`sasl`]), what has arrived
 //! ([`management`]), who is who ([`names`]), what is said ([`stanza`]), what there is ([`disco`]).
@@ -28,6 +28,7 @@ pub mod negotiation;
 mod notify;
 mod presence;
 pub mod profile;
+pub mod push;
 mod resume;
 pub mod rooms;
 mod roster;

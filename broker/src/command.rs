@@ -222,6 +222,23 @@ pub enum Action {
     ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)>, takes_account: bool },
 }
 
+impl Action {
+    /// Whether somebody does it, and is there: not what a client does by itself when it comes or goes.
+    #[must_use]
+    pub fn is_deed(&self) -> bool {
+        !matches!(
+            self,
+            Self::KeepSession { .. }
+                | Self::KeepSubscriptions { .. }
+                | Self::ForgetSession { .. }
+                | Self::RegisterTarget { .. }
+                | Self::ForgetTarget { .. }
+                | Self::Publish(..)
+                | Self::Store(..)
+        )
+    }
+}
+
 /// A command, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
@@ -273,4 +290,6 @@ pub enum Outcome {
         /// What was done.
         change: Imported,
     },
+    /// So many dead letters are tried again; whether that was a step of more.
+    Replayed(u32, bool),
 }

@@ -5,6 +5,7 @@ mod attached;
 mod badges;
 mod housekeeping;
 mod kept;
+mod push;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::mailbox::{Job, Mailbox};
 use crate::metrics::{Gauges, Metrics};
 use crate::model::Signal;
 use crate::outbox::Budget;
+use crate::push::gateway::Gateway;
 use crate::queue::{Queue, ReplyTo, Submission};
 use crate::rates::Rates;
 use crate::recent::Recent;
@@ -162,6 +164,9 @@ pub struct Hub {
     audience: OnceLock<Arc<dyn Audience>>,
     topic_webhooks: OnceLock<HashMap<String, Arc<Webhook>>>,
     badges: Badges,
+    /// Who delivers pushes.
+    gateways: OnceLock<Vec<Arc<dyn Gateway>>>,
+    push: push::Thread,
     next_shard: AtomicUsize,
     next_session: AtomicU64,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -215,6 +220,8 @@ impl Hub {
             audience: OnceLock::new(),
             topic_webhooks: OnceLock::new(),
             badges: Badges::new(&options.badges),
+            gateways: OnceLock::new(),
+            push: push::Thread::default(),
             next_shard: AtomicUsize::new(0),
             // Ids of before a restart are nobody's: events remember the session that they came from.
             next_session: AtomicU64::new(u64::from_be_bytes(clock::random()) >> 16),
@@ -537,6 +544,7 @@ impl Hub {
     /// Takes no more commands, answers those that were taken, tells every session to come back later, and waits a little for them to go.
     /// Then closes the store.
     pub fn drain(&self) {
+        self.stop_push();
         self.health.draining.store(true, Relaxed);
         self.finish_commands();
         for mailbox in self.mailboxes.get().into_iter().flatten() {
@@ -564,6 +572,7 @@ impl Hub {
 
     /// Stops after what was taken is applied, and makes it durable in the state. When the state fails, what the log has is applied at the next start.
     pub fn close(&self) {
+        self.stop_push();
         self.health.draining.store(true, Relaxed);
         self.finish_commands();
         self.stopped.store(true, Relaxed);

@@ -53,11 +53,21 @@
 //! | `w` | conf, word of a name in lower case, `0`, uid | `()` |
 //! | `v` | conf, uid, `0`, hash of the topic, pos | topic: the user stored it there |
 //! | `V` | conf, uid | [`StoredTotals`](crate::model::StoredTotals) |
+//! | `l` | conf, conv, uid | [`Attention`](crate::model::Attention) |
+//! | `P` | conf, uid, `0`, target id | [`Target`](crate::model::Target) |
+//! | `W` | conf, uid, `0`, target id, conversation id | Unix ms: when that push is due |
 //! | `x` | conf, conv, seq, uid, `0`, emoji | seq of the reaction |
+//! | `X` | conf, number | [`PushRow`](crate::model::PushRow) that was given up |
 //! | `y` | conf, pos | topic: the newest that is stored with it |
+//! | `Y` | conf, provider, Unix ms, hash of (uid, target id, conversation id) | [`PushRow`](crate::model::PushRow) that is due then |
+//! | `z` | conf, uid | [`PushSettings`](crate::model::PushSettings) |
+//! | `Z` | conf | [`PushState`](crate::model::PushState) |
+//! | `8` | conf, uid | `()`: they want a push of everything |
+//! | `9` | conf, target id | uid: whose target it is |
 
 mod badges;
 mod files;
+mod push;
 mod topics;
 
 use std::hash::Hasher as _;
@@ -77,6 +87,12 @@ pub use files::{
     file, files, id_of_file, parts_of_file, parts_of_unused, unused_file, unused_files, uploads, uploads_of_all, user_file, user_files,
 };
 
+pub use push::{
+    all_push_rows, all_targets, attention, attentions, dead_letter, dead_letters, due_of_row, id_of_target, number_of_letter, parts_of_row,
+    push_row, push_row_of, push_rows, push_rows_of, push_rows_to, push_settings, push_state, target, target_owner, targets, wants_all,
+    who_wants_all,
+};
+
 pub use topics::{
     all_stored_by, pos_of_stored, retained, retained_below, stored, stored_ages, stored_at, stored_by, stored_by_on, stored_of,
     stored_topic, stored_totals, stored_totals_of, topic_of_retained,
@@ -91,7 +107,7 @@ pub const IDEMPOTENCY: u8 = b'i';
 pub const TOKENS: u8 = b'T';
 /// Prefixes of what belongs to one conference, each followed by its number.
 /// Accounts go first: then nobody can begin anything in what is left.
-const OF_CONFERENCE: &[u8] = b"UAbBcdeEfFgGhHiIjJkKLmMnNoOpqQrRsStuvVwxy1234567";
+const OF_CONFERENCE: &[u8] = b"UAbBcdeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStuvVwWxXyYzZ123456789";
 
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
@@ -417,9 +433,9 @@ pub fn public_conversations(conf: ConfNo) -> Key {
 }
 
 /// For keys of texts that are too long to be in them.
-fn text_hash(text: &str) -> [u8; 16] {
+fn text_hash(text: &[u8]) -> [u8; 16] {
     let mut hasher = SipHasher24::new();
-    hasher.write(text.as_bytes());
+    hasher.write(text);
     hasher.finish128().as_bytes()
 }
 
@@ -463,7 +479,7 @@ pub fn subscriptions(conf: ConfNo, uid: &Uid, client: &str) -> Key {
 #[must_use]
 pub fn subscription(conf: ConfNo, uid: &Uid, client: &str, filter: &str) -> Key {
     let mut key = subscriptions(conf, uid, client);
-    key.extend_from_slice(&text_hash(filter));
+    key.extend_from_slice(&text_hash(filter.as_bytes()));
     key
 }
 

@@ -189,3 +189,17 @@ pub const MAX_LEAD_TAGS: usize = 16;
 pub const MAX_LEAD_TAG_BYTES: usize = 64;
 /// Best rating of a lead.
 pub const MAX_LEAD_RATING: u8 = 5;
+/// Most targets of one user that they are pushed at: with one more the one goes that was registered longest ago.
+pub const MAX_TARGETS: usize = 16;
+/// Longest address of a target, in bytes.
+pub const MAX_TARGET_BYTES: usize = 2048;
+/// Longest secret of a target, in bytes.
+pub const MAX_TARGET_SECRET_BYTES: usize = 256;
+/// Longest topic of a target, and name of a device, in bytes.
+pub const MAX_TARGET_NAME_BYTES: usize = 256;
+/// Longest options of a target, in bytes.
+pub const MAX_TARGET_OPTIONS_BYTES: usize = 4096;
+/// Pushes of one conference that were given up and are kept to be looked at: with one more the oldest goes.
+pub const MAX_DEAD_LETTERS: usize = 1000;
+/// Conversations with many members that are decided at the same time.
+pub const MAX_UNDER_WAY: usize = 64;

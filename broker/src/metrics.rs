@@ -60,6 +60,18 @@ pub struct Metrics {
     pub lags: AtomicU64,
     /// Holes of the backbone that were filled from the store.
     pub holes: AtomicU64,
+    /// Pushes that a provider took.
+    pub push_sent: AtomicU64,
+    /// Pushes that are tried again.
+    pub push_retried: AtomicU64,
+    /// Pushes that were put off and not wanted any more when they were due.
+    pub push_dropped: AtomicU64,
+    /// Targets that were gone.
+    pub push_gone: AtomicU64,
+    /// Pushes that were given up.
+    pub push_dead: AtomicU64,
+    /// Pushes that wait to be tried.
+    pub push_queued: AtomicU64,
     /// Time from taking a command to its answer, µs.
     pub ack_us: Histogram,
     /// Commands in a batch.
@@ -79,6 +91,12 @@ impl Default for Metrics {
             deliveries: AtomicU64::new(0),
             lags: AtomicU64::new(0),
             holes: AtomicU64::new(0),
+            push_sent: AtomicU64::new(0),
+            push_retried: AtomicU64::new(0),
+            push_dropped: AtomicU64::new(0),
+            push_gone: AtomicU64::new(0),
+            push_dead: AtomicU64::new(0),
+            push_queued: AtomicU64::new(0),
             ack_us: Histogram::new(&BOUNDS_US),
             batch: Histogram::new(&BOUNDS_COUNT),
             log_us: Histogram::new(&BOUNDS_US),
@@ -116,6 +134,11 @@ impl Metrics {
             ("hallway_deliveries_total", "Events given to sessions", &self.deliveries),
             ("hallway_lags_total", "Times that a session began to lag", &self.lags),
             ("hallway_backbone_holes_total", "Holes of the backbone filled from the store", &self.holes),
+            ("hallway_push_sent_total", "Pushes that a provider took", &self.push_sent),
+            ("hallway_push_retried_total", "Pushes that failed and are tried again", &self.push_retried),
+            ("hallway_push_dropped_total", "Pushes that were put off and are not wanted any more", &self.push_dropped),
+            ("hallway_push_gone_total", "Push targets that were gone", &self.push_gone),
+            ("hallway_push_dead_total", "Pushes that were given up", &self.push_dead),
         ] {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}", counter.load(Relaxed));
         }
@@ -127,6 +150,7 @@ impl Metrics {
             ("hallway_lagging_sessions", "Sessions that are refilled from the store", gauges.lagging as u64),
             ("hallway_outbox_bytes", "Event bytes that wait to be written", gauges.outbox_bytes as u64),
             ("hallway_queue_commands", "Commands that wait for the log", gauges.queue as u64),
+            ("hallway_push_queued", "Pushes that wait to be tried", self.push_queued.load(Relaxed)),
             ("hallway_store_bytes", "Bytes of the store on disk", gauges.store_bytes),
             ("hallway_store_writable", "1 when the store takes writes", u64::from(gauges.writable)),
         ] {

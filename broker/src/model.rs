@@ -22,7 +22,7 @@ pub use badge::{
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};
-pub use push::{Attention, Level, Provider, PushCursor, PushRow, PushSettings, Target, TargetId};
+pub use push::{Attention, Level, Provider, PushCursor, PushRow, PushSettings, PushState, Target, TargetId};
 
 /// The protocol an event came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -153,7 +153,7 @@ pub struct Member {
     pub standing: Standing,
     /// The pos of the event that made it so. Nothing above it reaches a removed reader.
     pub since_pos: u64,
-    /// No push and no unread badge.
+    /// Never set: [`Attention`] says what of a conversation somebody wants.
     pub muted: bool,
 }
 

@@ -9,6 +9,7 @@ mod files;
 mod history;
 mod messages;
 mod people;
+mod push;
 mod search;
 mod stored;
 mod topics;

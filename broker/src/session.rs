@@ -1,10 +1,12 @@
 //! A session as its edge holds it: what it may ask of the hub, and where its answers and events come from.
 
+mod activity;
 mod topics;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::accounts::Identity;
 use crate::command::{Action, Actor, Command, Outcome};
@@ -63,6 +65,7 @@ pub struct Session {
     /// Its user takes part in conversations; otherwise it is a badge reader.
     pub takes_part: bool,
     joined: topics::Joined,
+    active_ms: Arc<AtomicU64>,
     retired: Cell<bool>,
 }
 
@@ -100,7 +103,19 @@ impl Session {
         let id = hub.next_session_id();
         let slot = shard.registry(|registry| registry.add(id, who.conf, who.uid.clone(), via, peer));
         let (version, token, since_ms) = (who.version, who.token, hub.clock().now_ms());
-        let live = Live { id, shard: shard.index, slot, via, since_ms, version, token, device: device.map(Into::into) };
+        // Who opens a session is there.
+        let active_ms = Arc::new(AtomicU64::new(since_ms));
+        let live = Live {
+            id,
+            shard: shard.index,
+            slot,
+            via,
+            since_ms,
+            version,
+            token,
+            device: device.map(Into::into),
+            active_ms: Arc::clone(&active_ms),
+        };
         let (first, oldest) = match hub.sessions().add(who.conf, &who.uid, live, hub.limits()) {
             Ok(added) => added,
             Err(reject) => {
@@ -109,7 +124,7 @@ impl Session {
             }
         };
         let (shard, joined, retired) = (Rc::clone(shard), topics::Joined::default(), Cell::new(false));
-        let mut session = Self { shard, slot, id, who, via, takes_part: true, joined, retired };
+        let mut session = Self { shard, slot, id, who, via, takes_part: true, joined, active_ms, retired };
         if let Some(oldest) = oldest {
             hub.end_session(&oldest, Ending::Closed);
         }
@@ -156,7 +171,17 @@ impl Session {
     #[must_use]
     pub fn live(&self) -> Live {
         let (version, token, since_ms) = (self.who.version, self.who.token, 0);
-        Live { id: self.id, shard: self.shard.index, slot: self.slot, via: self.via, since_ms, version, token, device: None }
+        Live {
+            id: self.id,
+            shard: self.shard.index,
+            slot: self.slot,
+            via: self.via,
+            since_ms,
+            version,
+            token,
+            device: None,
+            active_ms: Arc::clone(&self.active_ms),
+        }
     }
 
     /// Who acts when this session asks.
@@ -168,6 +193,7 @@ impl Session {
     /// The submission of an action whose answer comes to [`Peer::answer`] with `tag`.
     #[must_use]
     pub fn submission(&self, tag: u32, action: Action) -> Submission {
+        self.note(&action);
         let ticket = Ticket { shard: self.shard.index, slot: self.slot, session: self.id, tag };
         let command = Command { conf: self.who.conf, actor: self.actor(), at_ms: 0, action };
         self.shard.hub.submission(command, ReplyTo::Session(ticket))
@@ -178,6 +204,7 @@ impl Session {
     /// # Errors
     /// The refusal.
     pub async fn call(&self, action: Action) -> Result<Outcome, Reject> {
+        self.note(&action);
         self.shard.hub.call(self.who.conf, self.actor(), action).await
     }
 
@@ -312,11 +339,13 @@ impl Session {
 
     /// Tells the readers of a conversation a signal.
     pub fn tell(&self, found: &Found, signal: Signal) {
+        self.note_active();
         self.shard.hub.tell(&Telling::about(found, signal));
     }
 
     /// Says how the user is.
     pub fn set_presence(&self, presence: &Presence) {
+        self.note_presence(presence.status);
         self.shard.hub.sessions().set_presence(self.who.conf, &self.who.uid, presence);
         self.tell_presence();
     }

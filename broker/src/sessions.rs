@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::{ConfNo, Uid};
@@ -28,6 +29,8 @@ pub struct Live {
     pub token: Option<TokenHash>,
     /// What the client calls itself.
     pub device: Option<Box<str>>,
+    /// When its user last did something with it, Unix ms: what comes by itself (pings, acks, subscriptions) does not count.
+    pub active_ms: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -159,6 +162,21 @@ impl Sessions {
         live.filter(|live| live.via == via).map(|live| (live.shard, live.slot, live.id)).collect()
     }
 
+    /// When a user who is here last did something, Unix ms; `None` without a session.
+    #[must_use]
+    pub fn last_active_ms(&self, conf: ConfNo, uid: &Uid) -> Option<u64> {
+        let key = (conf, uid.clone());
+        self.stripe(&key).get(&key)?.live.iter().map(|live| live.active_ms.load(Relaxed)).max()
+    }
+
+    /// A user did something by a request of HTTP: who reads a stream of events answers so.
+    pub fn note_request(&self, conf: ConfNo, uid: &Uid, now_ms: u64) {
+        let key = (conf, uid.clone());
+        let stripe = self.stripe(&key);
+        let live = stripe.get(&key).into_iter().flat_map(|present| &present.live);
+        live.filter(|live| live.via == Via::Http).for_each(|live| live.active_ms.store(now_ms, Relaxed));
+    }
+
     /// Sets how a user is; `false` without a session.
     pub fn set_presence(&self, conf: ConfNo, uid: &Uid, presence: &Presence) -> bool {
         let key = (conf, uid.clone());
@@ -194,7 +212,7 @@ mod tests {
     }
 
     fn live(id: u64, via: Via) -> Live {
-        Live { id, shard: 3, slot: 7, via, since_ms: 0, version: 0, token: None, device: None }
+        Live { id, shard: 3, slot: 7, via, since_ms: 0, version: 0, token: None, device: None, active_ms: Arc::default() }
     }
 
     #[test]
@@ -214,6 +232,24 @@ mod tests {
             sessions.add(ConfNo(1), &uid(who), live(9, via), &limits).unwrap();
         }
         assert!(sessions.add(ConfNo(1), &uid("bob"), live(10, Via::Http), &limits).is_err(), "a stream has nobody else's place");
+    }
+
+    #[test]
+    fn who_does_something_is_active_while_that_session_lives() {
+        let (sessions, limits) = (Sessions::default(), Limits::default());
+        let (desktop, stream) = (live(1, Via::Ws), live(2, Via::Http));
+        let on_desktop = Arc::clone(&desktop.active_ms);
+        for session in [desktop, stream] {
+            sessions.add(ConfNo(1), &uid("ada"), session, &limits).unwrap();
+        }
+        assert_eq!(sessions.last_active_ms(ConfNo(1), &uid("ada")), Some(0));
+        on_desktop.store(500, Relaxed);
+        sessions.note_request(ConfNo(1), &uid("ada"), 400);
+        assert_eq!(sessions.last_active_ms(ConfNo(1), &uid("ada")), Some(500));
+        sessions.remove(ConfNo(1), &uid("ada"), 1);
+        assert_eq!(sessions.last_active_ms(ConfNo(1), &uid("ada")), Some(400), "the desktop is gone, with what was done there");
+        sessions.remove(ConfNo(1), &uid("ada"), 2);
+        assert_eq!(sessions.last_active_ms(ConfNo(1), &uid("ada")), None);
     }
 
     #[test]

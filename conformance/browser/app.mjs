@@ -5,9 +5,11 @@
 // One line per check: "ok WHAT" or "FAIL WHAT: WHY". The exit status is 0 when none failed.
 import { Browser, check, equal, failed, Server } from "./kit.mjs";
 import { history } from "./history.mjs";
+import { badges } from "./badges.mjs";
 import { firstView, installable, keyboard, phone, themes, views } from "./looks.mjs";
 import { files, links, search, sessions } from "./more.mjs";
 import { offline } from "./offline.mjs";
+import { push } from "./push.mjs";
 import { talk } from "./talk.mjs";
 
 const [, , binary, pictures] = process.argv;
@@ -37,6 +39,8 @@ try {
   await views(server, ann, bob, shots);
   await installable(server, ann);
   await history(server, ann);
+  if (await server.has("push.register")) await push(server, browser, shots);
+  if (await server.has("badge.scan")) await badges(server, browser, shots);
   await check("no page complained, and nothing came from elsewhere", async () => {
     equal([...browser.errors], [], "what pages complained of");
     equal(browser.foreign, [], "what came from elsewhere");

@@ -58,8 +58,10 @@ export class Server {
 
   async start() {
     const off = ["mqtt", "mqtts", "xmpp", "xmpps"].flatMap((name) => [`--${name}`, "none"]);
+    // Who did something a second ago is away, and learns of a message a moment later.
+    const push = { HALLWAY_PUSH__ACTIVE_MS: "1000", HALLWAY_PUSH__GRACE_MS: "500" };
     const rates = { HALLWAY_LIMITS__MESSAGES_PER_SECOND: "0", HALLWAY_LIMITS__FAILED_LOGINS_PER_MINUTE_PER_ADDRESS: "0" };
-    this.child = spawn(this.binary, ["--data", this.data, "--http", `127.0.0.1:${this.port}`, ...off], { env: { ...process.env, ...rates }, stdio: ["ignore", "pipe", "ignore"] });
+    this.child = spawn(this.binary, ["--data", this.data, "--http", `127.0.0.1:${this.port}`, ...off], { env: { ...process.env, ...rates, ...push }, stdio: ["ignore", "pipe", "ignore"] });
     this.port = await new Promise((resolve, reject) => {
       let said = "";
       this.child.stdout.on("data", (bytes) => {
@@ -114,9 +116,10 @@ export class Browser {
     this.server = server;
   }
 
-  async start() {
+  /** With switches of its own: a picture before its camera. */
+  async start(...switches) {
     const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
-    this.browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+    this.browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", ...switches] });
   }
 
   /** A browser of somebody's own. */

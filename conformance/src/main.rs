@@ -12,7 +12,7 @@ use conformance::mqtt::Version;
 use conformance::server;
 use conformance::suite::mqtt::broker::Target;
 use conformance::suite::{
-    Report, browser, component, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, scenarios, stall, venue, xmpp,
+    Report, browser, component, crash, damage, disk, edge, everywhere, hostile, interop, matrix, mqtt, push, scenarios, stall, venue, xmpp,
 };
 use conformance::xmpp::script::prosody;
 use conformance::xmpp::script::world::Kind;
@@ -75,6 +75,18 @@ enum Suite {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Push to fake gateways that take nothing that is not strictly valid: who is told what, gateways that fail, SIGKILL.
+    Push {
+        /// How often the server is killed.
+        #[arg(long, default_value_t = 20)]
+        kills: usize,
+        /// Where everything random comes from; a new one when not given.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// An announcement to 10,000 members instead of 2,000, and a queue of 100,000.
+        #[arg(long)]
+        long: bool,
+    },
     /// One message over all protocols: seen by all, in the same order, and in every history.
     Everywhere,
     /// Badge readers of all kinds at a venue's own broker and at Hallway's.
@@ -105,7 +117,7 @@ enum Suite {
     Mqtt(Mqtt),
     /// All of them.
     All {
-        /// 200 kills instead of 20, a stall of 30 s instead of 5, and the whole venue.
+        /// 200 kills instead of 20, a stall of 30 s instead of 5, pushes to five times as many, and the whole venue.
         #[arg(long)]
         long: bool,
     },
@@ -212,6 +224,10 @@ fn run(suite: &Suite, report: &mut Report) -> Result<()> {
             edge::run(*kills, seed.unwrap_or_else(rand::random), report);
             Ok(())
         }
+        Suite::Push { kills, seed, long } => {
+            push::run(*kills, seed.unwrap_or_else(rand::random), *long, report);
+            Ok(())
+        }
         Suite::Everywhere => everywhere::run(report),
         Suite::Venue { full, seed } => {
             venue::run(*full, seed.unwrap_or_else(rand::random), report);
@@ -269,5 +285,6 @@ fn all(long: bool, report: &mut Report) {
     venue::run(long, rand::random(), report);
     interop::run(report);
     edge::run(if long { 100 } else { 10 }, rand::random(), report);
+    push::run(if long { 200 } else { 20 }, rand::random(), long, report);
     crash::run(if long { 200 } else { 20 }, rand::random(), report);
 }

@@ -168,9 +168,10 @@ impl App for Connection {
     async fn conversations(&self, credential: &Credential) -> Result<Vec<u8>, Fault> {
         let who = self.person(credential).await?;
         let (reader, ids) = (self.shared.hub.reader().clone(), self.shared.hub.reader().ids());
+        let now_ms = self.shared.hub.clock().now_ms();
         let list = blocking(move || {
             let listed = reader.list(who.conf, &who.uid, MAX_PAGE)?;
-            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids)).collect::<Vec<_>>())
+            serde_json::to_vec(&listed.iter().map(|listed| Row::of(listed, &ids, now_ms)).collect::<Vec<_>>())
                 .map_err(|_| Reason::StoreError.into())
         });
         Ok(list.await?)

@@ -28,6 +28,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
             BadInvite,
             PlaintextLogin,
             NotAllowed,
+            NoGateway,
             AllowanceUnknown,
         ],
     ),
@@ -39,6 +40,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
             UnknownConference,
             UnknownUser,
             UnknownMessage,
+            UnknownTarget,
             UnknownFile,
             UnknownSession,
             UnknownBadge,
@@ -68,7 +70,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
     ),
     ("rate_limited", codes::RATE_LIMITED, &[MessageRate, LoginRate, TooManySessions, TooManyUploads, Quota]),
     ("unavailable", codes::UNAVAILABLE, &[DiskFull, StoreError, Draining, ProviderUnavailable, Busy]),
-    ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams, BrokenMedia, NotStrippable]),
+    ("invalid_params", codes::INVALID_PARAMS, &[InvalidParams, BadTarget, BrokenMedia, NotStrippable]),
 ];
 
 /// The document, as JSON text; made once at start.

@@ -16,6 +16,10 @@ use crate::types::conversation::{
 use crate::types::lead::{Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, TableParams, WithdrawParams};
 use crate::types::message::{DeleteParams, EditParams, Found, Placed, ReactParams, SearchParams, SendParams};
 use crate::types::people::{BlockParams, Blocking, Erased, Export, GetParams, OwnDataParams, People, PeopleParams, Person, ProfileParams};
+use crate::types::push::{
+    DeadParams, Letters, Notify, NotifyParams, PushKeys, RegisterParams, Registered, ReplayParams, Replayed, Settings, SettingsParams,
+    Targets, UnregisterParams,
+};
 use crate::types::reader::{ReaderName, ReaderParams, Readers};
 use crate::types::session::{CloseParams, Hello, HelloParams, PresenceParams, Sessions};
 use crate::types::topic::{TopicParams, TopicSubscribed, TransmitParams};
@@ -104,6 +108,7 @@ methods! {
     ConversationHistory "conversation.history" User HistoryParams<'_> => History, "Reads events, ascending, as they are now.";
     ConversationRead "conversation.read" User ReadParams<'_> => ReadMark, "Moves one's read marker on.";
     ConversationTyping "conversation.typing" Session TypingParams<'_> => Empty, "Says that one types, or stopped.";
+    ConversationNotify "conversation.notify" User NotifyParams<'_> => Notify, "Says what of a conversation one wants to be pushed; without words, reads it.";
     PeopleList "people.list" User PeopleParams => People, "Lists or searches the attendees.";
     PeopleGet "people.get" User GetParams<'_> => Person, "Tells who somebody is, and how.";
     PeopleUpdate "people.update" User ProfileParams => Person, "Changes what one says of oneself.";
@@ -138,6 +143,13 @@ methods! {
     TopicUnsubscribe "topic.unsubscribe" Session TopicParams<'_> => Empty, "Stops following it.";
     TopicTransmit "topic.transmit" User TransmitParams<'_> => Empty, "Says something to all who follow a topic.";
     PresenceSet "presence.set" Session PresenceParams => Empty, "Says how one is.";
+    PushRegister "push.register" User RegisterParams => Registered, "Has one pushed to on a device while one is away.";
+    PushUnregister "push.unregister" User UnregisterParams => Empty, "Pushes nothing there any more.";
+    PushList "push.list" User NoParams => Targets, "Lists where one is pushed to.";
+    PushKey "push.key" User NoParams => PushKeys, "Gives what a client needs to register.";
+    PushSettings "push.settings" User SettingsParams => Settings, "Says what one wants to be pushed; without words, reads it.";
+    PushDead "push.dead" User DeadParams => Letters, "Lists pushes that were given up.";
+    PushReplay "push.replay" User ReplayParams => Replayed, "Tries pushes that were given up once more.";
 }
 
 impl MethodId {

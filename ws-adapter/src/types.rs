@@ -13,6 +13,7 @@ pub mod file;
 pub mod lead;
 pub mod message;
 pub mod people;
+pub mod push;
 pub mod reader;
 pub mod scanned;
 pub mod session;

@@ -1,8 +1,8 @@
 //! What a tap is made of: the code as the reader wrote it, when, and an id that a repeated upload has again.
 
 use data_encoding::BASE32_NOPAD;
-use hallway_broker::badges::CODE_BYTES_MAX;
 use hallway_broker::edges::Reading;
+use hallway_broker::limits::MAX_SHOWN_BYTES;
 use hallway_broker::model::{BadgeCode, Direction, Tap};
 use ring::digest::{Context, SHA256};
 use serde_json::Value;
@@ -28,8 +28,8 @@ pub fn value(shown: &Value) -> Option<Tap> {
 
 /// A tap of a code that means these.
 pub fn tap(shown: &str, codes: Vec<BadgeCode>) -> Option<Tap> {
-    let is_one = !codes.is_empty() && shown.len() <= CODE_BYTES_MAX;
-    is_one.then(|| Tap { shown: shown.into(), codes, at_ms: 0, id: "".into(), direction: None })
+    let shown = &shown[..shown.floor_char_boundary(MAX_SHOWN_BYTES)];
+    (!codes.is_empty()).then(|| Tap { shown: shown.into(), codes, at_ms: 0, id: "".into(), direction: None })
 }
 
 /// The tap at a time of the reader's clock. A repeated upload has the same time, code and counters again, so these are its id; counters alone begin anew

@@ -15,7 +15,7 @@ pub fn fit(text: &str, most: usize, build: impl Fn(&str) -> Vec<u8>) -> Option<V
     let (mut fits, mut least, mut over) = (None, 0, text.len().min(most) + 1);
     // Nothing at or above `over` bytes of it fits; what is below `least` does.
     while least < over {
-        let kept = text.floor_char_boundary(least.midpoint(over));
+        let kept = floor(text, least.midpoint(over));
         let built = build(&[&text[..kept], MORE].concat());
         if built.len() <= most {
             fits = Some(built);
@@ -27,15 +27,20 @@ pub fn fit(text: &str, most: usize, build: impl Fn(&str) -> Vec<u8>) -> Option<V
     fits.or_else(|| Some(build("")).filter(|built| built.len() <= most))
 }
 
-/// The character's end that is at `at`, or the text's end.
+/// The end of the character that begins at `at`; beyond the text when none does.
 fn next_boundary(text: &str, at: usize) -> usize {
-    if at >= text.len() { text.len() + 1 } else { text.ceil_char_boundary(at + 1) }
+    (at + 1..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(if at < text.len() { text.len() } else { text.len() + 1 })
 }
 
 /// The beginning of a text, of so many bytes at most.
 #[must_use]
 pub fn beginning(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    &text[..floor(text, most)]
+}
+
+/// The last boundary between characters that is not beyond `at`.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

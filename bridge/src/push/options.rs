@@ -8,7 +8,6 @@ use hallway_broker::clock::Clock;
 use serde::{Deserialize, Serialize};
 
 use super::sign::BadKey;
-use crate::xmpp;
 
 /// Apple's service for apps of the store.
 const APNS: &str = "https://api.push.apple.com";
@@ -118,8 +117,6 @@ pub struct Options {
     pub public_url: Option<String>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The XMPP edge, if there is one.
-    pub xmpp: Option<Arc<xmpp::Edge>>,
 }
 
 /// Why the gateways cannot be had.

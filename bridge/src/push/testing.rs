@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +20,10 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::options::Options;
@@ -58,7 +62,6 @@ pub fn options(data_dir: &Path, clock: &Arc<Hands>) -> Options {
         webpush: Default::default(),
         public_url: None,
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-        xmpp: None,
     }
 }
 
@@ -126,15 +129,35 @@ struct Heard {
     asked: Vec<Asked>,
 }
 
+/// Makes a key as Apple gives it.
+pub fn key_file(path: &Path) {
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    let body = data_encoding::BASE64.encode(pkcs8.as_ref());
+    std::fs::write(path, format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")).unwrap();
+}
+
+/// What is done with the connections that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// They go on.
+    Stay,
+    /// They end in the middle of everything.
+    Cut,
+    /// They are said to end (RFC 9113 §6.8).
+    GoAway,
+}
+
 /// A service that gives these replies, one after the other, the last one again and again.
 pub struct Service {
     pub at: SocketAddr,
     heard: Arc<Mutex<Heard>>,
+    fate: watch::Sender<Fate>,
     task: JoinHandle<()>,
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
+        self.fate.send_replace(Fate::Cut);
         self.task.abort();
     }
 }
@@ -144,24 +167,52 @@ impl Service {
     pub async fn start(is_http2: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, heard) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Heard::default())));
-        let shared = Arc::clone(&heard);
+        let (shared, fate) = (Arc::clone(&heard), watch::Sender::new(Fate::Stay));
+        let fates = fate.clone();
         let task = tokio::spawn(async move {
             let mut connection = 0;
             while let Ok((stream, _)) = listener.accept().await {
                 connection += 1;
                 let (heard, number) = (Arc::clone(&shared), connection);
                 let service = service_fn(move |request| answer(Arc::clone(&heard), number, request));
-                let stream = TokioIo::new(stream);
+                let (stream, mut told, mut fate) = (TokioIo::new(stream), fates.subscribe(), fates.subscribe());
                 tokio::spawn(async move {
-                    if is_http2 {
-                        let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await;
-                    } else {
-                        let _ = http1::Builder::new().serve_connection(stream, service).await;
+                    let serving = async {
+                        if !is_http2 {
+                            return drop(http1::Builder::new().serve_connection(stream, service).await);
+                        }
+                        let mut serving = pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service));
+                        tokio::select! {
+                            _ = serving.as_mut() => return,
+                            _ = told.wait_for(|fate| *fate == Fate::GoAway) => serving.as_mut().graceful_shutdown(),
+                        }
+                        let _ = serving.await;
+                    };
+                    tokio::select! {
+                        () = serving => {}
+                        _ = fate.wait_for(|fate| *fate == Fate::Cut) => {}
                     }
                 });
             }
         });
-        Self { at, heard, task }
+        Self { at, heard, fate, task }
+    }
+
+    /// Every connection breaks.
+    pub async fn cut(&self) {
+        self.end(Fate::Cut).await;
+    }
+
+    /// Every connection ends as soon as nothing goes over it.
+    pub async fn go_away(&self) {
+        self.end(Fate::GoAway).await;
+    }
+
+    async fn end(&self, fate: Fate) {
+        self.fate.send_replace(fate);
+        // Each of them holds a receiver as long as it lasts.
+        self.fate.closed().await;
+        self.fate.send_replace(Fate::Stay);
     }
 
     pub fn url(&self) -> String {

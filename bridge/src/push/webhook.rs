@@ -61,3 +61,6 @@ impl Gateway for Webhook {
         Box::pin(self.deliver(target, push))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,3 +95,6 @@ impl Gateway for WebPush {
         self.vapid.public_key().to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests;

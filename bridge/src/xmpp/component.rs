@@ -26,7 +26,7 @@ use hallway_broker::shard::Shard;
 use hallway_broker::transport::Transport;
 use minidom::Element;
 use tokio::io::Interest;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use self::addresses::{Addresses, resource_here};
@@ -35,6 +35,7 @@ use self::occupant::{Occupant, Told};
 use self::people::People;
 use self::queue::Queue;
 use super::edge::Edge;
+use super::push::publishing::Publication;
 use super::stanza::ns::{HINTS, MUC_USER};
 use super::stream::{Bounds, Framing, Incoming, ns, write_close, write_element};
 use super::write::Writer;
@@ -108,6 +109,8 @@ struct Component {
     queue: Queue,
     /// Accounts that have to be opened again.
     ended_accounts: Vec<Arc<str>>,
+    /// What is published to push services of other servers.
+    publications: mpsc::Receiver<Publication>,
 }
 
 /// Why the exchange on a link ends.
@@ -124,7 +127,8 @@ impl Component {
         let people = People::new(&edge.hub, conf, conference, options.users_max);
         let (occupants, by_jid, told, queue) = (HashMap::new(), HashMap::new(), Rc::default(), Queue::default());
         let (shard, last_id, ended_accounts) = (Rc::clone(shard), 0, Vec::new());
-        Some(Self { edge, shard, options, addresses, people, occupants, by_jid, last_id, told, queue, ended_accounts })
+        let publications = edge.publishing.add_link(conf, &options.domain);
+        Some(Self { edge, shard, options, addresses, people, occupants, by_jid, last_id, told, queue, ended_accounts, publications })
     }
 
     fn bounds(&self) -> Bounds {
@@ -216,6 +220,12 @@ impl Component {
                     Err(error) => return End::Lost(error.into()),
                 },
                 () = told.wait(), if takes_more => {}
+                Some(publication) = self.publications.recv(), if takes_more => {
+                    // What waited for the link so long that nobody waits for it any more is tried again anyway.
+                    if self.edge.publishing.is_awaited(&publication) {
+                        self.queue.push(0, &publication.stanza);
+                    }
+                }
                 _ = tick.tick() => {
                     let now = Instant::now();
                     if self.queue.is_dead(now) {

@@ -25,6 +25,7 @@ use super::connection::Connection;
 use super::directory::Directory;
 use super::names::{Names, NotAnAddress, OccupantIds};
 use super::negotiation::Host;
+use super::push::publishing::Publishing;
 use super::resume::Resumable;
 use super::rooms::{RoomKey, Rooms};
 use super::stanza::Stanzas;
@@ -112,6 +113,7 @@ pub struct Edge {
     pub(super) open_rooms: Mutex<HashMap<RoomKey, ConversationId>>,
     pub(super) directory: Directory,
     pub(super) resumable: Resumable,
+    pub(super) publishing: Publishing,
     stopped: watch::Sender<bool>,
 }
 
@@ -137,6 +139,11 @@ impl Domains {
         };
         let list = hosts.iter().map(domain).collect::<Result<_, _>>()?;
         Ok(Self { hub: Arc::clone(hub), list, ids: hub.reader().ids() })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Domain>> {
+        self.list.iter()
     }
 
     /// The domain of a conference, if it has one.
@@ -201,6 +208,7 @@ pub fn start(hub: &Arc<Hub>, sign_ins: SignIns, listeners: Listeners, options: X
         open_rooms: Mutex::default(),
         directory: Directory::default(),
         resumable: Resumable::default(),
+        publishing: Publishing::default(),
         stopped: watch::Sender::new(false),
     });
     for (listener, is_tls) in [(tcp, false), (tls, true)] {

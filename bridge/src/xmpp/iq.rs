@@ -12,11 +12,12 @@ use super::inbound::{Refused, by, refused};
 use super::muc::{self, Asking};
 use super::names::{Address, NickOwner, nick_owner};
 use super::presence::{follow_direct, from_session, may_reach, route};
+use super::push::publishing::Answerer;
 use super::stanza::ns::{CARBONS, CLIENT, MODERATE};
 use super::stanza::{Condition, read_moderation};
 use super::task::Task;
 use super::write::Writer;
-use super::{archive, notify, profile, roster, say};
+use super::{archive, notify, profile, push, roster, say};
 
 /// The namespace of pings (XEP-0199).
 pub(super) const PING: &str = "urn:xmpp:ping";
@@ -60,6 +61,10 @@ pub(super) async fn received(task: &mut Task, iq: &Element) {
         return;
     }
     if !is_request {
+        let me = &task.connection.me;
+        if task.edge.publishing.answered(iq, &Answerer::Account(me.conf, me.uid.clone())) {
+            return;
+        }
         if kind == Some("result") {
             notify::answered(task, iq).await;
         }
@@ -298,6 +303,7 @@ async fn of_user(task: &mut Task, is_set: bool, payload: &Element, uid: &Uid) ->
             return Ok(out);
         }
         (PING, "ping") if is_own => return Ok(Vec::new()),
+        (push::NS, _) if is_own && is_set => return push::answer(task, payload).await,
         ("urn:xmpp:blocking", "blocklist") if is_own => task.connection.sees_blocks.set(true),
         _ => {}
     }
@@ -316,7 +322,7 @@ fn account_info(is_own: bool) -> Info {
     let identity = |category, kind| disco::Identity { category, kind, name: String::new() };
     let mut features = vec![disco::INFO, disco::ITEMS, "vcard-temp", "urn:xmpp:sid:0"];
     if is_own {
-        features.extend([super::stanza::ns::ARCHIVE, "urn:xmpp:mam:2#extended", CARBONS]);
+        features.extend([super::stanza::ns::ARCHIVE, "urn:xmpp:mam:2#extended", CARBONS, push::NS]);
     }
     features.extend(profile::pep::FEATURES);
     Info { identities: vec![identity("account", "registered"), identity("pubsub", "pep")], features }

@@ -5,7 +5,7 @@
 pub mod admin;
 pub mod config;
 pub(super) mod enter;
-mod form;
+pub(super) mod form;
 pub mod info;
 pub(super) mod occupants;
 

@@ -210,7 +210,7 @@ pub async fn answer(asking: &Asking<'_>, owner: &Uid, is_set: bool, payload: &El
 }
 
 /// An element as text, as it is kept.
-fn as_text(element: &Element) -> String {
+pub(super) fn as_text(element: &Element) -> String {
     let mut out = Vec::new();
     Writer::new(&mut out).element(element, None);
     // What it is made of was UTF-8.
@@ -218,6 +218,6 @@ fn as_text(element: &Element) -> String {
 }
 
 /// An element that was kept.
-fn as_element(text: &str) -> Option<Element> {
+pub(super) fn as_element(text: &str) -> Option<Element> {
     Element::from_reader(text.as_bytes()).ok()
 }

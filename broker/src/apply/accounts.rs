@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, badges, files, items, messages, stored};
+use super::{Applied, Ask, Stop, badges, files, items, messages, push, stored};
 use crate::canonical::names;
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
@@ -119,6 +119,8 @@ fn sign_out(view: &mut View<'_>, conf: ConfNo, uid: &Uid, user: &mut User) -> Re
         }
         view.remove(key);
     }
+    // A device that was signed out learns of nothing any more: its app registers again with the next sign-in.
+    push::forget_targets(view, conf, uid)?;
     view.made.revoked.push((conf, uid.clone()));
     Ok(())
 }
@@ -181,8 +183,8 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
     Ok(Outcome::Done)
 }
 
-/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what badges led to, and its texts, conversation by
-/// conversation, with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
+/// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what waits to be pushed to it, what badges led to, and
+/// its texts, conversation by conversation, with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
 /// so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
@@ -208,7 +210,8 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
             Ok(Outcome::Continue(job))
         }
         Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
-        Some(_) if files::forget_some(view, ask.conf, uid)? || badges::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if files::forget_some(view, ask.conf, uid)? || push::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(_) if badges::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(progress) => match erase_texts(view, ask, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);
@@ -255,6 +258,7 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
     let conf = ask.conf;
     let Some(found) = view.conversation(conf, id)? else { return Ok(None) };
     badges::forget_attendance(view, &found, uid)?;
+    view.remove(keys::attention(conf, found.record.no, uid));
     let last = view.head(&found)?.seq;
     let first = keys::entry(conf, found.record.no, after + 1);
     let all = &first[..first.len() - size_of::<u64>()];

@@ -15,6 +15,7 @@ mod items;
 mod kept;
 mod members;
 mod messages;
+mod push;
 mod stored;
 mod topics;
 
@@ -116,12 +117,12 @@ fn handle(view: &mut View<'_>, command: &Command) -> Applied {
         Action::RemoveInvite { code } => invites::remove(view, ask, code),
         Action::KeepFile { id, file } => files::keep(view, ask, *id, file),
         Action::CollectFiles { before_ms } => files::collect(view, ask, *before_ms),
-        Action::RegisterTarget { .. }
-        | Action::ForgetTarget { .. }
-        | Action::SetPush { .. }
-        | Action::SetAttention { .. }
-        | Action::PushProgress { .. }
-        | Action::ReplayPushes { .. } => Err(Reason::NotAllowed.into()),
+        Action::RegisterTarget { target } => push::register(view, ask, target),
+        Action::ForgetTarget { uid, target, since_ms } => push::forget(view, ask, uid, target, *since_ms),
+        Action::SetPush { settings } => push::set(view, ask, settings),
+        Action::SetAttention { conversation, attention } => push::attend(view, ask, conversation, *attention),
+        Action::PushProgress { cursor, done, due, dead } => push::progress(view, ask, cursor.as_ref(), done, due, dead),
+        Action::ReplayPushes { letters } => push::replay(view, ask, letters.as_deref()),
         Action::AssignBadge { .. }
         | Action::RevokeBadge { .. }
         | Action::SetReader { .. }

@@ -108,7 +108,7 @@ mod tests {
     const CONF: ConfNo = ConfNo(1);
 
     fn live(since_ms: u64) -> Live {
-        Live { id: 1, shard: 0, slot: 0, via: Via::Mqtt, since_ms, version: 0, token: None, device: None }
+        Live { id: 1, shard: 0, slot: 0, via: Via::Mqtt, since_ms, version: 0, token: None, device: None, active_ms: Arc::default() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the command line can ask of a store, running or not: one closed request type, carried out by [`handle`]. A running server
 //! takes requests over its control socket ([`socket`]); without one, the command line opens the store and calls [`handle`] itself.
 
+mod badges;
 mod invites;
 pub mod socket;
 
@@ -10,6 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::task;
+
+pub use badges::{BadgeLine, ImportLines, ReaderLine};
 
 use crate::accounts::{self, names, scram::Password};
 use crate::backup::{self, BackupError};
@@ -71,13 +74,36 @@ pub enum ControlRequest {
     Export { conference: String, file: PathBuf },
     /// Say what runs.
     Status,
+    /// Give somebody a badge.
+    BadgeAdd { conference: String, uid: String, badge: Secret },
+    /// List badges, of one user or of all from the one after `after` on.
+    BadgeList { conference: String, uid: Option<String>, after: Option<Secret> },
+    /// Make a badge worth nothing, or take that back.
+    BadgeRevoke { conference: String, badge: Secret, on: bool },
+    /// Say what a reader scans for.
+    ReaderSet { conference: String, reader: ReaderLine },
+    /// List readers, from the one after `after` on.
+    ReaderList { conference: String, after: Option<String> },
+    /// Forget what a reader scans for.
+    ReaderRemove { conference: String, uid: String },
+    /// Bring attendees in from a file of the server's machine; the path is absolute.
+    AttendeesImport { conference: String, file: PathBuf, format: String, map: Vec<(String, String)>, dry_run: bool },
+    /// Give the leads of an owner as a table, from the one after `after` on.
+    LeadsExport { conference: String, owner: String, after: Option<String> },
 }
 
 impl ControlRequest {
     /// Whether the answer may take as long as the store is large.
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        matches!(self, Self::UserRemove { .. } | Self::ConferenceRemove { .. } | Self::Backup { .. } | Self::Export { .. })
+        matches!(
+            self,
+            Self::UserRemove { .. }
+                | Self::ConferenceRemove { .. }
+                | Self::Backup { .. }
+                | Self::Export { .. }
+                | Self::AttendeesImport { .. }
+        )
     }
 }
 
@@ -141,6 +167,14 @@ pub enum ControlReply {
     Written { what: String },
     /// What runs.
     Status { version: String, pid: u32, conferences: usize },
+    /// Badges.
+    Badges { badges: Vec<BadgeLine>, complete: bool },
+    /// Readers.
+    Readers { readers: Vec<ReaderLine>, complete: bool },
+    /// What an import did.
+    Imported { import: ImportLines },
+    /// A table, or a part of one: `next` is what to go on after.
+    Table { csv: String, next: Option<String> },
 }
 
 /// Why a request was refused.
@@ -237,6 +271,17 @@ pub async fn handle(hub: &Arc<Hub>, request: ControlRequest) -> Result<ControlRe
         ControlRequest::Backup { file } => blocking(hub, move |hub| back_up(hub, &file)).await,
         ControlRequest::Export { conference, file } => blocking(hub, move |hub| export(hub, &conference, &file)).await,
         ControlRequest::Status => status(hub),
+        ControlRequest::BadgeAdd { conference, uid, badge } => badges::add(hub, &conference, &uid, &badge).await,
+        ControlRequest::BadgeList { conference, uid, after } => badges::list(hub, &conference, uid.as_deref(), after.as_ref()),
+        ControlRequest::BadgeRevoke { conference, badge, on } => badges::revoke(hub, &conference, &badge, on).await,
+        ControlRequest::ReaderSet { conference, reader } => badges::set_reader(hub, &conference, reader).await,
+        ControlRequest::ReaderList { conference, after } => badges::list_readers(hub, &conference, after.as_deref()),
+        ControlRequest::ReaderRemove { conference, uid } => badges::remove_reader(hub, &conference, &uid).await,
+        ControlRequest::AttendeesImport { conference, file, format, map, dry_run } => {
+            let import = badges::Import { conference: &conference, file: &file, format: &format, map: &map, is_dry_run: dry_run };
+            badges::import(hub, import).await
+        }
+        ControlRequest::LeadsExport { conference, owner, after } => badges::export_leads(hub, &conference, &owner, after.as_deref()).await,
     }
 }
 

@@ -15,7 +15,7 @@ fn topic_head(topic: &str) -> &[u8] {
 pub fn retained(conf: ConfNo, topic: &str) -> Key {
     let mut key = conf_key(b'R', conf, topic_head(topic));
     if topic.len() > TOPIC_BYTES {
-        key.extend_from_slice(&text_hash(topic));
+        key.extend_from_slice(&text_hash(topic.as_bytes()));
     }
     key
 }
@@ -44,13 +44,13 @@ pub fn stored(conf: ConfNo, topic: &str, pos: u64) -> Key {
 /// All that is stored with a topic.
 #[must_use]
 pub fn stored_of(conf: ConfNo, topic: &str) -> Key {
-    conf_key(b'q', conf, &text_hash(topic))
+    conf_key(b'q', conf, &text_hash(topic.as_bytes()))
 }
 
 /// What is stored with a topic comes to.
 #[must_use]
 pub fn stored_topic(conf: ConfNo, topic: &str) -> Key {
-    conf_key(b'Q', conf, &text_hash(topic))
+    conf_key(b'Q', conf, &text_hash(topic.as_bytes()))
 }
 
 /// What is stored with all topics comes to.
@@ -81,7 +81,7 @@ pub fn stored_at(conf: ConfNo, pos: u64) -> Key {
 #[must_use]
 pub fn stored_by_on(conf: ConfNo, uid: &Uid, topic: &str) -> Key {
     let mut key = all_stored_by(conf, uid);
-    key.extend_from_slice(&text_hash(topic));
+    key.extend_from_slice(&text_hash(topic.as_bytes()));
     key
 }
 

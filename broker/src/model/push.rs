@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConvNo, ConversationId};
+use ring::digest;
+
+use crate::ids::ConversationId;
 
 /// Who delivers to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +32,12 @@ impl Provider {
     /// All of them.
     pub const ALL: [Self; 7] = [Self::WebPush, Self::UnifiedPush, Self::Apns, Self::Fcm, Self::Expo, Self::Webhook, Self::Xmpp];
 
+    /// The provider of a target.
+    #[must_use]
+    pub fn of(target: &TargetId) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| *provider as u8 == target[0])
+    }
+
     /// The word in requests and results.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -51,7 +59,7 @@ impl Provider {
     }
 }
 
-/// What tells a user's targets apart: a hash of provider and address.
+/// What tells targets apart: the provider's number, and a hash of provider, address and topic.
 pub type TargetId = [u8; 16];
 
 /// Record: where a user is reached.
@@ -74,6 +82,20 @@ pub struct Target {
     pub device: Arc<str>,
     /// When it was registered last, Unix ms.
     pub since_ms: u64,
+}
+
+impl Target {
+    /// What tells it from others: the same device, or the same node of a service, is the same target whoever registers it.
+    #[must_use]
+    pub fn id(&self) -> TargetId {
+        let text = format!("{}\0{}\0{}", self.provider.word(), self.address, self.topic);
+        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        let mut id = TargetId::default();
+        // SHA-256 has 32 bytes.
+        id.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+        id[0] = self.provider as u8;
+        id
+    }
 }
 
 impl std::fmt::Debug for Target {
@@ -125,6 +147,14 @@ pub struct Attention {
     pub silent_until_ms: u64,
 }
 
+impl Attention {
+    /// Whether nothing of the conversation is wanted now: no push, no badge.
+    #[must_use]
+    pub fn is_muted(self, now_ms: u64) -> bool {
+        self.level == Level::None || now_ms < self.silent_until_ms
+    }
+}
+
 /// Record: what of all a user wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushSettings {
@@ -144,13 +174,22 @@ impl Default for PushSettings {
     }
 }
 
-/// Record: up to where it is decided who is to be pushed.
+/// Up to where it is decided who is to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PushCursor {
     /// Everything up to this pos.
     pub pos: u64,
     /// In the middle of conversations with many members: seq, and the uid up to which it is done.
-    pub under_way: Vec<(ConvNo, u64, Arc<str>)>,
+    pub under_way: Vec<(ConversationId, u64, Arc<str>)>,
+}
+
+/// Record: how far push is in a conference.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PushState {
+    /// Up to where it is decided.
+    pub cursor: PushCursor,
+    /// Pushes that are to be tried again.
+    pub rows: u64,
 }
 
 /// Record: a push that is to be tried again, or was given up. What it says is read from the conversation when it is sent.

@@ -6,7 +6,7 @@ use super::{Reader, Toward};
 use crate::apply::ReadMark;
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::keys;
-use crate::model::{Event, Head, Member, MemberRole, Standing, User};
+use crate::model::{Attention, Event, Head, Member, MemberRole, Standing, User};
 use crate::registry::Known;
 use crate::reject::Reject;
 use crate::state::{Direction, StateError};
@@ -28,8 +28,8 @@ pub struct Listed {
     pub read: u64,
     /// Messages of others that they have not read.
     pub unread: u64,
-    /// Whether they muted it.
-    pub muted: bool,
+    /// What of it they want to be pushed: muted is who wants nothing now.
+    pub attention: Attention,
 }
 
 /// Somebody in a conversation.
@@ -80,12 +80,12 @@ impl Reader {
             let role = member.as_ref().and_then(|member| member.standing.role());
             let banned = member.as_ref().is_some_and(|member| member.standing == Standing::Banned);
             if role.is_some() || (found.record.kind.is_public() && !banned) {
-                heads.push((self.head(&found)?, found, role, member.is_some_and(|member| member.muted)));
+                heads.push((self.head(&found)?, found, role));
             }
         }
         heads.sort_by_key(|(head, ..)| std::cmp::Reverse(head.pos));
         heads.truncate(limit);
-        let list = heads.into_iter().map(|(head, found, role, muted)| self.listed(uid, head, found, role, muted));
+        let list = heads.into_iter().map(|(head, found, role)| self.listed(uid, head, found, role));
         Ok(list.collect::<Result<_, _>>()?)
     }
 
@@ -140,13 +140,14 @@ impl Reader {
         Ok(ids)
     }
 
-    fn listed(&self, uid: &Uid, head: Head, found: Found, role: Option<MemberRole>, muted: bool) -> Result<Listed, StateError> {
+    fn listed(&self, uid: &Uid, head: Head, found: Found, role: Option<MemberRole>) -> Result<Listed, StateError> {
         let mark = self.read_mark(&found, uid)?;
         let counts = role.is_some() && head.n > mark.n;
         let mut newest = self.newest_messages(&found, if counts { UNREAD_SCAN } else { 1 })?;
         let unread = if counts { unread_after(&newest, uid, head, mark) } else { 0 };
         let last = newest.pop();
-        Ok(Listed { found, role, head, last, read: mark.seq, unread, muted })
+        let attention = if role.is_some() { self.attention(found.conf, found.record.no, uid)? } else { Attention::default() };
+        Ok(Listed { found, role, head, last, read: mark.seq, unread, attention })
     }
 
     /// Conversations that a user is or was in or wrote to, by id, up to `limit` above `after`.
@@ -177,7 +178,7 @@ impl Reader {
     pub fn listed_for(&self, found: &Found, uid: &Uid) -> Result<Option<Listed>, StateError> {
         let member: Option<Member> = self.get(&keys::member(found.conf, found.record.no, uid))?;
         let Some(member) = member.filter(|member| member.standing.role().is_some()) else { return Ok(None) };
-        self.listed(uid, self.head(found)?, found.clone(), member.standing.role(), member.muted).map(Some)
+        self.listed(uid, self.head(found)?, found.clone(), member.standing.role()).map(Some)
     }
 
     pub(super) fn ids_below(&self, prefix: &[u8]) -> Result<Vec<ConversationId>, StateError> {

@@ -107,7 +107,7 @@ impl Reader {
     }
 
     /// The lowest seq whose pos is above `pos`; the conversation's pos grows with its seq.
-    pub(super) fn seq_above(&self, found: &Found, pos: u64) -> Result<u64, StateError> {
+    pub(crate) fn seq_above(&self, found: &Found, pos: u64) -> Result<u64, StateError> {
         self.first_seq(found, |entry| entry.pos > pos)
     }
 

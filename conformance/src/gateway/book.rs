@@ -63,6 +63,12 @@ pub struct Device {
 }
 
 impl Device {
+    /// What it is found by: its address, and of an XMPP push service the node, too.
+    #[must_use]
+    pub fn place(&self) -> String {
+        if self.provider == Provider::Xmpp { format!("{} {}", self.address, self.name) } else { self.address.clone() }
+    }
+
     /// `push.register`'s parameters.
     #[must_use]
     pub fn registration(&self) -> Value {
@@ -211,17 +217,17 @@ impl Book {
     /// A device is there.
     pub fn add(&self, device: Device) -> Arc<Device> {
         let device = Arc::new(device);
-        self.pages().devices.insert(device.address.clone(), Arc::clone(&device));
+        self.pages().devices.insert(device.place(), Arc::clone(&device));
         device
     }
 
-    /// The device with this address.
+    /// The device at this place ([`Device::place`]).
     ///
     /// # Errors
     /// Nobody was ever told of one.
-    pub fn device(&self, provider: Provider, address: &str) -> Result<Arc<Device>> {
-        let device = self.pages().devices.get(address).cloned();
-        let device = device.with_context(|| format!("there is no device at {address}"))?;
+    pub fn device(&self, provider: Provider, place: &str) -> Result<Arc<Device>> {
+        let device = self.pages().devices.get(place).cloned();
+        let device = device.with_context(|| format!("there is no device at {place}"))?;
         ensure!(device.provider == provider, "{} is no device of {}", device.name, provider.word());
         Ok(device)
     }

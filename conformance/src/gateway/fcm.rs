@@ -164,7 +164,7 @@ fn read(device: &Device, message: &Value) -> Result<Arrived> {
         conversation: text(data, "conversation")?,
         seq: number_as_text(data, "seq")?,
         id: text(data, "id")?,
-        from: data["author"].as_str().or(data["sender"].as_str()).or(data["user_from"].as_str()).unwrap_or_default().to_owned(),
+        from: text(data, "sender")?,
         title: text(notification, "title")?,
         text: text(notification, "body")?,
         unread: number_as_text(data, "unread")?,

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -77,6 +78,7 @@ async fn run(
                 }
             }
             stream = next(listener.as_ref()) => {
+                world.connections.fetch_add(1, Ordering::Relaxed);
                 connections.spawn(serve(stream, acceptor.clone(), Arc::clone(&world)));
             }
             Some(_) = connections.join_next() => {}

@@ -66,6 +66,7 @@ pub struct World {
     pub fcm_tokens: fcm::Tokens,
     vapid: Mutex<Option<Vec<u8>>>,
     latency_ms: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl World {
@@ -110,6 +111,7 @@ impl Gateways {
             fcm_tokens: fcm::Tokens::default(),
             vapid: Mutex::default(),
             latency_ms: AtomicU64::default(),
+            connections: AtomicU64::default(),
         });
         let listener = Listener::start(socket, Arc::clone(&world), Arc::new(certificate(files.path())?))?;
         Ok(Gateways { world, listener, files })
@@ -119,6 +121,12 @@ impl Gateways {
     #[must_use]
     pub fn book(&self) -> &Book {
         &self.world.book
+    }
+
+    /// How often somebody has connected.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.world.connections.load(Ordering::Relaxed)
     }
 
     /// What the service account was given.

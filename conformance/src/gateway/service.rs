@@ -102,8 +102,7 @@ fn judge(world: &World, iq: &Element) -> Result<Arrived> {
     let pubsub = iq.child_of("pubsub", PUBSUB).context("no pubsub")?;
     let publish = pubsub.child("publish").context("no publish")?;
     let node = publish.attr("node").context("no node")?;
-    let device = world.book.device(Provider::Xmpp, JID)?;
-    ensure!(node == device.name, "the node is {node}, not {}", device.name);
+    let device = world.book.device(Provider::Xmpp, &format!("{JID} {node}"))?;
     let notification = publish.child("item").and_then(|item| item.child_of("notification", PUSH)).context("no notification")?;
     let form = notification.child_of("x", FORM).context("no form")?;
     ensure!(form.attr("type") == Some("submit"), "the form's type is {:?}", form.attr("type"));

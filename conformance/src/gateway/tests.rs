@@ -103,10 +103,7 @@ fn a_browser_opens_what_is_rightly_sealed_and_signed() {
             ("a long topic", good.clone().header("topic", &"c".repeat(33)).body(sealed())),
             ("another topic", good.clone().header("topic", "c0ffe0").body(sealed())),
             ("a wrong urgency", good.clone().header("urgency", "urgent").body(sealed())),
-            (
-                "another's keys",
-                Letter { 0: Request { path: Letter::to(&other.address, &gateways).0.path, ..good.clone().body(sealed()).0 } },
-            ),
+            ("another's keys", Letter(Request { path: Letter::to(&other.address, &gateways).0.path, ..good.clone().body(sealed()).0 })),
             ("too long", good.clone().body([sealed(), vec![0; 4096]].concat())),
             ("not all is told", good.clone().body(device.subscription.seal(b"{\"seq\":1}").expect("sealed"))),
         ],
@@ -185,7 +182,7 @@ fn google_gives_a_token_for_a_good_assertion_and_takes_messages_with_it() {
     let asking = Letter::to(fcm::TOKEN_PATH, &gateways).header("content-type", "application/x-www-form-urlencoded");
     let (status, given) = asking.clone().body(assertion(&json!({"aud": audience}))).post(&gateways);
     assert_eq!((status, given["token_type"].as_str()), (200, Some("Bearer")));
-    let data = json!({"conference": "demo", "conversation": "lobby", "seq": "7", "id": "m7", "unread": "2"});
+    let data = json!({"conference": "demo", "conversation": "lobby", "seq": "7", "id": "m7", "sender": "alice", "unread": "2"});
     let android = json!({"collapse_key": "c0ffee", "priority": "HIGH", "ttl": "60s", "notification": {"tag": "c0ffee"}});
     let message = |data: &Value, android: &Value| {
         let notification = json!({"title": "Alice", "body": "hi"});
@@ -276,4 +273,40 @@ fn what_nobody_may_ask_for_is_a_violation() {
     all_refused(&gateways, &[("where a redirect leads", Letter::to(ELSEWHERE, &gateways))]);
     let error = gateways.book().wait("a push", Duration::ZERO, |_| None::<()>).expect_err("nothing came");
     assert!(error.to_string().contains("nobody is there"), "{error}");
+}
+
+/// Connects with what `ca.pem` says, and asks for one protocol; what was agreed on.
+fn connect(gateways: &Gateways, protocol: &[u8]) -> Result<Option<Vec<u8>>> {
+    use rustls::pki_types::pem::PemObject as _;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(gateways.files.path().join("ca.pem"))?)?;
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let address = gateways.world.origin.strip_prefix("https://").context("an origin")?;
+    let mut stream = std::net::TcpStream::connect(address)?;
+    let mut session = rustls::ClientConnection::new(Arc::new(config), "127.0.0.1".try_into()?)?;
+    session.complete_io(&mut stream)?;
+    Ok(session.alpn_protocol().map(<[u8]>::to_vec))
+}
+
+#[test]
+fn gateways_listen_with_their_certificate_until_they_are_down() {
+    let gateways = Gateways::start().expect("gateways");
+    for protocol in [&b"h2"[..], b"http/1.1"] {
+        assert_eq!(connect(&gateways, protocol).expect("connected").as_deref(), Some(protocol));
+    }
+    assert_eq!(gateways.connections(), 2);
+    let becomes = |is_up: bool| {
+        gateways.set_up(is_up).expect("listening");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while connect(&gateways, b"h2").is_ok() != is_up {
+            assert!(std::time::Instant::now() < deadline, "not {is_up}");
+            std::thread::yield_now();
+        }
+    };
+    becomes(false);
+    becomes(true);
 }

@@ -23,6 +23,10 @@ const MEMBERS: [&str; 13] =
 
 /// Judges a request, and answers it.
 pub fn answer(world: &World, provider: Provider, request: &Request) -> Reply {
+    // UnifiedPush has no word of who may push in its oldest servers; this one is of those that ask (RFC 8292 §4.2).
+    if provider == Provider::UnifiedPush && request.optional("authorization").is_ok_and(|signed| signed.is_none()) {
+        return Reply::empty(401).with("www-authenticate", Some("vapid".into()));
+    }
     let arrived = match judge(world, provider, request) {
         Ok(arrived) => arrived,
         Err(error) => {

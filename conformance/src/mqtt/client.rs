@@ -123,6 +123,13 @@ impl Client {
         }
     }
 
+    /// Packets that were taken and are for a later wait.
+    pub fn put_back(&mut self, packets: Vec<Packet>) {
+        for packet in packets.into_iter().rev() {
+            self.later.push_front(packet);
+        }
+    }
+
     /// The next packet, whichever.
     ///
     /// # Errors

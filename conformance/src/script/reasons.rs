@@ -5,7 +5,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
     (-32700, &["parse_error", "too_deep"]),
     (-32600, &["invalid_request", "batch_too_large"]),
     (-32601, &["unknown_method", "needs_session"]),
-    (-32602, &["invalid_params", "broken_media", "not_strippable"]),
+    (-32602, &["invalid_params", "bad_target", "broken_media", "not_strippable"]),
     (1001, &["no_session", "bad_token", "token_expired", "bad_ticket", "bad_credentials", "session_ended"]),
     (
         1003,
@@ -21,6 +21,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "bad_invite",
             "plaintext_login",
             "not_allowed",
+            "no_gateway",
             "allowance_unknown",
         ],
     ),
@@ -31,6 +32,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "unknown_conference",
             "unknown_user",
             "unknown_message",
+            "unknown_target",
             "unknown_file",
             "unknown_session",
             "unknown_badge",
@@ -79,7 +81,7 @@ pub fn code_of(reason: &str) -> Option<i64> {
 }
 
 /// The methods of PROTOCOL.md.
-pub const METHODS: [&str; 59] = [
+pub const METHODS: &[&str] = &[
     "session.hello",
     "session.list",
     "session.close",

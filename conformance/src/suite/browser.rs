@@ -13,7 +13,7 @@ use super::Report;
 use crate::server::binary;
 
 /// Where `npm install --prefix` put [`PACKAGES`].
-const MODULES: &str = "CONFORMANCE_NODE_MODULES";
+pub(crate) const MODULES: &str = "CONFORMANCE_NODE_MODULES";
 const PACKAGES: [&str; 2] = ["playwright-core", "axe-core"];
 
 /// Names a directory for screenshots of every view.
@@ -31,16 +31,19 @@ pub fn run(report: &mut Report) {
     }
 }
 
-fn chromium() -> PathBuf {
+/// The browser.
+pub(crate) fn chromium() -> PathBuf {
     std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from)
 }
 
-fn modules() -> Option<PathBuf> {
+/// Where its driver is.
+pub(crate) fn modules() -> Option<PathBuf> {
     let modules = PathBuf::from(std::env::var_os(MODULES)?);
     PACKAGES.iter().all(|package| modules.join(package).is_dir()).then_some(modules)
 }
 
-fn missing() -> Option<String> {
+/// What there is not, of what drives a browser.
+pub(crate) fn missing() -> Option<String> {
     let node = Command::new("node").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !node.is_ok_and(|status| status.success()) {
         return Some("there is no node".into());

@@ -11,6 +11,7 @@
 //! - [`edge`]: what Hallway promises over MQTT beyond the standard.
 //! - [`component`]: Hallway as a component of Prosody.
 //! - [`everywhere`]: one message over all protocols.
+//! - [`push`]: who is pushed what, gateways that fail, SIGKILL, on fake gateways.
 //! - [`venue`]: a conference's badge readers, at its own broker and at Hallway's.
 //! - [`interop`]: the edges with the clients that people use.
 //! - [`xmpp`]: the scripts of `xmpp/`, on Hallway and on Prosody.
@@ -30,14 +31,31 @@ pub mod interop;
 pub(crate) mod load;
 pub mod matrix;
 pub mod mqtt;
+pub mod push;
 pub mod scenarios;
 pub mod stall;
 pub mod venue;
 pub mod xmpp;
 
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+
+/// One of several checks ([`Report::check_together`]).
+pub struct Check<'a> {
+    name: String,
+    run: Box<dyn FnOnce() -> Result<String> + Send + 'a>,
+}
+
+impl<'a> Check<'a> {
+    /// A check of this name; what it returns on success is printed behind it.
+    pub fn new(name: impl Into<String>, run: impl FnOnce() -> Result<String> + Send + 'a) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
+    }
+}
 
 /// Counts and prints what passed and failed.
 #[derive(Debug, Default)]
@@ -62,14 +80,45 @@ impl Report {
             return;
         }
         let start = Instant::now();
-        match check() {
+        let outcome = check();
+        self.tell(name, outcome, start.elapsed());
+    }
+
+    /// Runs checks that mostly wait, so many at once; each is told of when it ends.
+    pub fn check_together(&mut self, at_once: usize, checks: Vec<Check<'_>>) {
+        let is_wanted = |check: &Check<'_>| self.only.as_ref().is_none_or(|only| check.name.contains(only.as_str()));
+        let queue = Mutex::new(checks.into_iter().filter(is_wanted).collect::<Vec<_>>().into_iter());
+        let (ended, outcomes) = sync_channel(at_once);
+        std::thread::scope(|scope| {
+            for _ in 0..at_once {
+                let (queue, ended) = (&queue, ended.clone());
+                scope.spawn(move || {
+                    loop {
+                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let Some(Check { name, run }) = next else { return };
+                        let start = Instant::now();
+                        // One that panics fails, and the others go on.
+                        let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(anyhow!("it panicked")));
+                        ended.send((name, outcome, start.elapsed())).ok();
+                    }
+                });
+            }
+            drop(ended);
+            for (name, outcome, took) in outcomes {
+                self.tell(&name, outcome, took);
+            }
+        });
+    }
+
+    fn tell(&mut self, name: &str, outcome: Result<String>, took: Duration) {
+        match outcome {
             Ok(detail) => {
                 self.passed += 1;
-                println!("ok    {name} ({:.1} s) {detail}", start.elapsed().as_secs_f64());
+                println!("ok    {name} ({:.1} s) {detail}", took.as_secs_f64());
             }
             Err(error) => {
                 self.failed += 1;
-                println!("FAIL  {name} ({:.1} s)\n{}", start.elapsed().as_secs_f64(), indent(&format!("{error:#}")));
+                println!("FAIL  {name} ({:.1} s)\n{}", took.as_secs_f64(), indent(&format!("{error:#}")));
             }
         }
     }
@@ -93,4 +142,22 @@ impl Report {
 
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("      {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_side_by_side_are_all_told_of_whatever_becomes_of_them() {
+        let mut report = Report::of(Some("push".into()));
+        let check = |name: &str, passes: bool| Check::new(name, move || if passes { Ok(String::new()) } else { Err(anyhow!("no")) });
+        let panics = Check::new("push: panics", || panic!("on purpose"));
+        report.check_together(
+            2,
+            vec![check("push: one", true), check("push: two", false), check("another", false), panics, check("push: three", true)],
+        );
+        assert_eq!((report.passed, report.failed), (2, 2));
+        assert!(!report.finish());
+    }
 }

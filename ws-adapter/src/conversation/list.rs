@@ -30,7 +30,7 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// The row of a conversation.
     #[must_use]
-    pub fn of(listed: &'a Listed, ids: &EventIds) -> Self {
+    pub fn of(listed: &'a Listed, ids: &EventIds, now_ms: u64) -> Self {
         let id = listed.found.id.as_str();
         Self {
             id,
@@ -44,7 +44,7 @@ impl<'a> Row<'a> {
             seq: listed.head.seq,
             read: listed.read,
             unread: listed.unread,
-            muted: listed.muted,
+            muted: listed.attention.is_muted(now_ms),
         }
     }
 }

@@ -30,11 +30,11 @@ pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     let limit = page_limit(params::<ListParams>(given)?.limit, MAX_PAGE)?;
     let (reader, conf, uid) = (caller.hub.reader().clone(), caller.who.conf, caller.who.uid.clone());
     let listed = blocking(move || reader.list(conf, &uid, limit)).await?;
-    let ids = caller.ids();
-    json(&listed.into_iter().map(|listed| row(listed, &ids)).collect::<Vec<_>>())
+    let (ids, now_ms) = (caller.ids(), caller.hub.clock().now_ms());
+    json(&listed.into_iter().map(|listed| row(listed, &ids, now_ms)).collect::<Vec<_>>())
 }
 
-pub(super) fn row(listed: Listed, ids: &EventIds) -> ConversationRow {
+pub(super) fn row(listed: Listed, ids: &EventIds, now_ms: u64) -> ConversationRow {
     let last = listed.last.and_then(|event| canonical::raw_event(&event, ids));
     let record = listed.found.record;
     ConversationRow {
@@ -48,7 +48,7 @@ pub(super) fn row(listed: Listed, ids: &EventIds) -> ConversationRow {
         seq: listed.head.seq,
         read: listed.read,
         unread: listed.unread,
-        muted: listed.muted,
+        muted: listed.attention.is_muted(now_ms),
     }
 }
 

@@ -7,6 +7,7 @@ mod contacts;
 mod conversations;
 mod leads;
 mod people;
+mod push;
 mod readers;
 mod scanned;
 mod search;
@@ -102,7 +103,17 @@ impl Caller<'_> {
         }
     }
 
+    /// Somebody does something: they are not away.
+    fn note(&self, action: &Action) {
+        match self.session {
+            Some(session) => session.note(action),
+            None if action.is_deed() => self.hub.sessions().note_request(self.who.conf, &self.who.uid, self.hub.clock().now_ms()),
+            None => {}
+        }
+    }
+
     async fn act(&self, action: Action) -> Result<Outcome, Fault> {
+        self.note(&action);
         Ok(self.hub.call(self.who.conf, self.actor(), action).await?)
     }
 }
@@ -222,6 +233,14 @@ async fn call(caller: &Caller<'_>, method: MethodId, params: Option<&RawValue>) 
         M::ConversationHistory => conversations::history(caller, params).await,
         M::ConversationRead => conversations::read(caller, params).await,
         M::ConversationTyping => conversations::typing(caller, params).await,
+        M::ConversationNotify => push::notify(caller, params).await,
+        M::PushRegister => push::register(caller, params).await,
+        M::PushUnregister => push::unregister(caller, params).await,
+        M::PushList => push::list(caller).await,
+        M::PushKey => push::key(caller),
+        M::PushSettings => push::settings(caller, params).await,
+        M::PushDead => push::dead(caller, params).await,
+        M::PushReplay => push::replay(caller, params).await,
         M::TopicSubscribe => topics::subscribe(caller, params).await,
         M::TopicUnsubscribe => topics::unsubscribe(caller, params),
         M::TopicTransmit => topics::transmit(caller, params).await,

@@ -14,8 +14,10 @@ use super::{Caller, Json, conversations, json, scanned, sessions};
 use crate::rpc::Fault;
 use crate::types::file::OwnFile;
 use crate::types::people::{
-    BlockParams, Blocking, Erased, Export, GetParams, KeptItem, OwnDataParams, People, PeopleParams, Person, PresenceNow, ProfileParams,
+    BlockParams, Blocking, Erased, Export, GetParams, KeptItem, OwnDataParams, OwnPush, People, PeopleParams, Person, PresenceNow,
+    ProfileParams,
 };
+use crate::types::push::TargetRow;
 use crate::types::{DEFAULT_PAGE, Time, after_user, page_limit, params, user_id};
 use hallway_broker::canonical;
 
@@ -120,21 +122,22 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     found.collect(caller.hub.reader(), caller.who.conf, &user).await?;
     let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
     let whose = user.clone();
-    let (blocked, items, files, (topics, all_topics), (scanned, all_scanned)) = blocking(move || {
+    let (blocked, items, files, push, (topics, all_topics), (scanned, all_scanned)) = blocking(move || {
         let blocked = reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0;
-        let topics = stored(&reader, conf, &whose)?;
-        let scanned = scanned::of(&reader, conf, &whose)?;
-        Ok((blocked, kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?, topics, scanned))
+        let (items, files) = (kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?);
+        let (push, topics) = (own_push(&reader, conf, &whose)?, stored(&reader, conf, &whose)?);
+        Ok((blocked, items, files, push, topics, scanned::of(&reader, conf, &whose)?))
     })
     .await?;
-    let ids = caller.ids();
+    let (ids, now_ms) = (caller.ids(), caller.hub.clock().now_ms());
     json(&Export {
         user: person,
         blocked,
         items,
         topics,
         files,
-        conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids)).collect(),
+        push,
+        conversations: found.listed.into_iter().map(|listed| conversations::row(listed, &ids, now_ms)).collect(),
         events: found.events.iter().filter_map(|event| canonical::raw_event(event, &ids)).collect(),
         complete: found.complete && all_topics && all_scanned,
         scanned,
@@ -177,6 +180,12 @@ fn own_files(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<Vec<OwnFile>, Re
     let row =
         |file: File| OwnFile { name: file.name, media: file.media.word(), bytes: file.bytes, ts: Time(file.at_ms), messages: file.uses };
     Ok(files.map(|(_, file)| row(file)).collect())
+}
+
+/// Where somebody is pushed to, and what they want. Who has an address can push to the device: it is not in here.
+fn own_push(reader: &Reader, conf: ConfNo, of: &Uid) -> Result<OwnPush, Reject> {
+    let targets = reader.targets(conf, of)?.iter().map(|(id, target)| TargetRow::of(id, target)).collect();
+    Ok(OwnPush { targets, settings: reader.push_settings(conf, of)?.into() })
 }
 
 /// What an export found so far.

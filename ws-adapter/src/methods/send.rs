@@ -85,6 +85,7 @@ pub(super) async fn run(caller: &Caller<'_>, calls: Vec<Call<'_>>, batch: &mut B
         answers.push((
             id,
             prepare(caller.hub, caller.who, caller.sending, params).map(|action| {
+                caller.note(&action);
                 let (reply, answer) = oneshot::channel();
                 let command = Command { conf: caller.who.conf, actor: caller.actor(), at_ms: 0, action };
                 submissions.push(caller.hub.submission(command, ReplyTo::Caller(reply)));

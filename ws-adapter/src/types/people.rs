@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::conversation::ConversationRow;
 use super::event::EventShape;
 use super::file::OwnFile;
+use super::push::{Settings, TargetRow};
 use super::scanned::OwnScanned;
 use super::session::SessionRow;
 use super::topic::TopicFrameShape;
@@ -180,6 +181,15 @@ pub struct KeptItem {
     pub payload: Arc<str>,
 }
 
+/// What is kept of somebody's push; of what of a conversation they want, `muted` tells.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OwnPush {
+    /// Where.
+    pub targets: Vec<TargetRow>,
+    /// What they want.
+    pub settings: Settings,
+}
+
 /// Parameters of `people.export` and `people.erase`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct OwnDataParams {
@@ -221,6 +231,8 @@ pub struct Export {
     pub files: Vec<OwnFile>,
     /// What is kept of them because of badges.
     pub scanned: OwnScanned,
+    /// Where they are pushed to, and what they want.
+    pub push: OwnPush,
     /// Their live sessions.
     pub sessions: Vec<SessionRow>,
 }

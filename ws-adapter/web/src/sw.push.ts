@@ -34,28 +34,32 @@ export function watchPush(worker: ServiceWorkerGlobalScope): void {
   worker.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(changed(worker, event as PushSubscriptionChangeEvent)));
 }
 
+/** What is in it, as far as it is what it should be: anything may come from a push service. */
 function read(data: PushMessageData | null): Pushed {
+  let given: Record<string, unknown> = {};
   try {
-    const pushed: unknown = data?.json();
-    return typeof pushed === "object" && pushed !== null ? pushed : {};
+    given = Object(data?.json()) as Record<string, unknown>;
   } catch {
-    return {};
+    // Not JSON.
   }
+  const text = (name: string) => (typeof given[name] === "string" && given[name] ? { [name]: given[name] } : {});
+  const number = (name: string) => (Number.isSafeInteger(given[name]) ? { [name]: given[name] } : {});
+  return { ...text("conversation"), ...number("seq"), ...text("title"), ...text("text"), ...number("badge"), ...text("collapse"), ...text("ts") };
 }
 
 async function arrived(worker: ServiceWorkerGlobalScope, pushed: Pushed): Promise<void> {
   const { conversation, seq, title, text, badge, collapse, ts } = pushed;
-  const tag = collapse || conversation || words.app;
-  if (typeof badge === "number") await worker.navigator.setAppBadge?.(badge).catch(() => undefined);
+  const tag = collapse ?? conversation ?? words.app;
+  if (badge !== undefined) await worker.navigator.setAppBadge?.(badge).catch(() => undefined);
   if (conversation !== undefined && (await isLookedAt(worker, conversation))) return;
   const before = await worker.registration.getNotifications({ tag });
   // A push is delivered at least once, and an old one may come late: it is not heard twice.
   if (seq !== undefined && before.some(({ data }) => ((data as Shown | null)?.seq ?? 0) >= seq)) return;
   const options: Options = {
-    body: text || words.news, tag, renotify: true, icon: "/assets/icon-192.png", data: { conversation, seq } satisfies Shown,
+    body: text ?? words.news, tag, renotify: true, icon: "/assets/icon-192.png", data: { conversation, seq } satisfies Shown,
     ...(ts && !Number.isNaN(Date.parse(ts)) && { timestamp: Date.parse(ts) }),
   };
-  await worker.registration.showNotification(title || words.app, options);
+  await worker.registration.showNotification(title ?? words.app, options);
 }
 
 const windows = (worker: ServiceWorkerGlobalScope) => worker.clients.matchAll({ type: "window", includeUncontrolled: true });

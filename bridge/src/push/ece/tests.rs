@@ -16,12 +16,15 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 /// A web app.
 pub struct Receiver {
     key: EphemeralPrivateKey,
+    /// Its public key.
     pub public: Vec<u8>,
+    /// Its secret.
     pub auth: [u8; AUTH_BYTES],
 }
 
 impl Receiver {
-    pub fn new() -> Self {
+    /// One with a key of its own.
+    pub fn arrives() -> Self {
         let key = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).unwrap();
         let public = key.compute_public_key().unwrap().as_ref().to_vec();
         Self { key, public, auth: random() }
@@ -95,7 +98,7 @@ fn rfc_8291_appendix_a() {
 
 #[test]
 fn a_key_that_is_no_point_is_seen() {
-    let receiver = Receiver::new();
+    let receiver = Receiver::arrives();
     assert!(is_point(&receiver.public));
     let mut beside = receiver.public.clone();
     beside[64] ^= 1;
@@ -107,19 +110,19 @@ fn a_key_that_is_no_point_is_seen() {
 
 #[test]
 fn as_much_as_a_service_takes() {
-    let receiver = Receiver::new();
+    let receiver = Receiver::arrives();
     let most = vec![b'a'; MAX_PLAINTEXT_BYTES];
     let sealed = seal(&most, &receiver.public, &receiver.auth).unwrap();
     assert_eq!((MAX_PLAINTEXT_BYTES, sealed.len()), (3993, 4096));
     assert_eq!(receiver.open(&sealed).unwrap(), most);
-    let receiver = Receiver::new();
-    assert_eq!(Receiver::new().open(&seal(b"for one", &receiver.public, &receiver.auth).unwrap()), None, "not another's to open");
+    let receiver = Receiver::arrives();
+    assert_eq!(Receiver::arrives().open(&seal(b"for one", &receiver.public, &receiver.auth).unwrap()), None, "not another's to open");
 }
 
 proptest! {
     #[test]
     fn who_it_is_for_opens_it(plaintext in prop::collection::vec(any::<u8>(), 0..500)) {
-        let receiver = Receiver::new();
+        let receiver = Receiver::arrives();
         let sealed = seal(&plaintext, &receiver.public, &receiver.auth).unwrap();
         prop_assert_eq!(sealed.len(), HEADER_BYTES + plaintext.len() + 1 + TAG_BYTES);
         prop_assert_eq!(receiver.open(&sealed), Some(plaintext));

@@ -9,6 +9,7 @@ use super::addresses::Place;
 use super::{Component, of_link};
 use crate::xmpp::inbound::refused;
 use crate::xmpp::names::NotAnAddress;
+use crate::xmpp::push::publishing::Answerer;
 use crate::xmpp::stanza::{Condition, Returned, StanzaError, ns, write_error};
 use crate::xmpp::stream::ns::CLIENT;
 use crate::xmpp::write::Writer;
@@ -45,6 +46,9 @@ impl Component {
         }
         let kind = ["message", "presence", "iq"].into_iter().find(|kind| *kind == element.name());
         let Some(kind) = kind.filter(|_| element.has_ns(CLIENT)) else { return };
+        if kind == "iq" && self.is_of_service(&element) {
+            return;
+        }
         let answered = match self.read_sender(kind, &element) {
             Ok(Some(sent)) => self.give(&sent, &mut element).await,
             Ok(None) => Ok(()),
@@ -53,6 +57,12 @@ impl Component {
         if let Err(error) = answered {
             self.refuse(kind, &element, &error);
         }
+    }
+
+    /// Whether it is a push service's answer to what was published: it was taken then.
+    fn is_of_service(&self, element: &Element) -> bool {
+        let from = element.attr("from").and_then(|from| Jid::new(from).ok());
+        from.is_some_and(|from| self.edge.publishing.answered(element, &Answerer::Foreign(from.as_str().into())))
     }
 
     /// Refuses a stanza, unless it is an answer itself (RFC 6120 §8.3.1).

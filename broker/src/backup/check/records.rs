@@ -5,19 +5,19 @@ use std::ops::ControlFlow;
 use super::{Walk, badges, shown, whole};
 use crate::apply::{Idempotency, ReadMark};
 use crate::backup::snapshot::END_OF_KEYS;
-use crate::ids::{ConfNo, ConferenceId, Uid};
+use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::keys;
 use crate::model::{
-    Belongings, Conference, Conversation, Entry, File, FileId, Invite, Item, KeptSession, KeptSubscription, Member, Node, Retained, Stored,
-    StoredTotals, Subject, Token, Uploads, User,
+    Attention, Belongings, Conference, Conversation, Entry, File, FileId, Invite, Item, KeptSession, KeptSubscription, Member, Node,
+    PushRow, PushSettings, PushState, Retained, Stored, StoredTotals, Subject, Target, Token, Uploads, User,
 };
 use crate::state::{Direction, StateError};
 use crate::view::{ConferenceHead, StoreHead};
 
 /// The prefixes whose keys go on with a conference's number.
-const OF_CONFERENCE: &[u8] = b"AbBcdDeEfFgGhHiIjJkKLmMnNoOpqQrRsStuUvVwxy1234567";
+const OF_CONFERENCE: &[u8] = b"AbBcdDeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStuUvVwWxXyYzZ123456789";
 /// Those whose keys then go on with a conversation's number.
-const OF_CONVERSATION: &[u8] = b"eimNrx3";
+const OF_CONVERSATION: &[u8] = b"eilmNrx3";
 /// Records that are looked at between two looks at others: a state's visitor may read, but a long scan holds pages.
 const CHUNK_RECORDS: usize = 1024;
 const CHUNK_BYTES: usize = 4 << 20;
@@ -77,9 +77,11 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'j' => whole::<Subject>(value).is_some(),
         b'k' => whole::<Node>(value).is_some(),
         b'K' => whole::<Item>(value).is_some(),
+        b'l' => whole::<Attention>(value).is_some(),
         b'm' => whole::<Member>(value).is_some(),
         b'n' => whole::<Uid>(value).is_some(),
         b'o' => whole::<String>(value).is_some(),
+        b'P' => whole::<Target>(value).is_some(),
         b'q' => whole::<Stored>(value).is_some(),
         b'Q' => whole::<StoredTotals>(value).is_some(),
         b'r' => whole::<ReadMark>(value).is_some(),
@@ -90,8 +92,12 @@ fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'U' => whole::<User>(value).is_some(),
         b'v' | b'y' => whole::<String>(value).is_some(),
         b'V' => whole::<StoredTotals>(value).is_some(),
-        b'x' => whole::<u64>(value).is_some(),
-        b'b' | b'F' | b'g' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
+        b'W' | b'x' => whole::<u64>(value).is_some(),
+        b'X' | b'Y' => whole::<PushRow>(value).is_some(),
+        b'z' => whole::<PushSettings>(value).is_some(),
+        b'Z' => whole::<PushState>(value).is_some(),
+        b'9' => whole::<Uid>(value).is_some(),
+        b'8' | b'b' | b'F' | b'g' | b'p' | b't' | b'u' | b'w' => value.is_empty(),
         _ => return badges::is_of_kind(kind, value),
     })
 }
@@ -190,9 +196,36 @@ impl Walk<'_> {
                 Some(topic) => self.has(&keys::stored(parts.conf, &topic, keys::pos_of_stored(parts.rest))),
                 None => Ok(false),
             },
+            b'8' | b'z' => self.has_user(parts.conf, uid(parts.rest)),
+            b'9' => match (whole::<Uid>(value), parts.rest.try_into()) {
+                (Some(of), Ok(id)) => self.has(&keys::target(parts.conf, &of, &id)),
+                _ => Ok(false),
+            },
+            b'P' => Ok(whole::<Target>(value).is_some_and(|target| parts.rest.ends_with(&target.id()))
+                && self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of)))?),
+            b'W' => self.has_row(parts, value),
+            b'Y' => Ok(whole::<PushRow>(value).is_some_and(|row| parts.rest.first() == row.target.first())
+                && self.is_found_row(parts.conf, value)?),
             b'w' => self.has_user(parts.conf, parts.split_rest().and_then(|(_, of)| uid(of))),
             _ => self.badge_belongs(parts, value),
         }
+    }
+
+    /// Whether the push is there that is due then.
+    fn has_row(&self, parts: &Parts<'_>, value: &[u8]) -> Result<bool, StateError> {
+        let place = parts.split_rest().and_then(|(of, rest)| {
+            let (target, conversation) = rest.split_first_chunk::<16>()?;
+            Some((uid(of)?, *target, ConversationId::stored(std::str::from_utf8(conversation).ok()?)))
+        });
+        let Some(((user, target, conversation), due_ms)) = place.zip(whole::<u64>(value)) else { return Ok(false) };
+        let row = PushRow { user, target, conversation, seq: 0, tries: 0, since_ms: 0, why: "".into() };
+        self.has(&keys::push_row(parts.conf, due_ms, &row))
+    }
+
+    /// Whether a push is found by whose and what about it is.
+    fn is_found_row(&self, conf: ConfNo, value: &[u8]) -> Result<bool, StateError> {
+        let Some(row) = whole::<PushRow>(value) else { return Ok(false) };
+        self.has(&keys::push_row_of(conf, &row.user, &row.target, &row.conversation))
     }
 
     /// Whether the node of an item is there, or of an order the item.

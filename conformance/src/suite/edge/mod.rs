@@ -3,9 +3,11 @@
 //! - [`standard`]: the normative statements of MQTT.
 //! - [`silence`]: what somebody may not read does not reach them, whichever way they ask.
 //! - [`sessions`]: what sessions that come back and filters that overlap are given.
+//! - [`badges`]: readers of badges.
 //! - [`kills`]: SIGKILL under load with QoS 1 and 2 both ways.
 //! - [`floods`]: bad input and floods, while somebody else goes on talking.
 
+pub mod badges;
 pub mod floods;
 pub mod kills;
 pub mod sessions;
@@ -32,6 +34,7 @@ pub fn run(kills: usize, seed: u64, report: &mut Report) {
     standard::run(report);
     silence::run(report);
     sessions::run(report);
+    badges::run(report);
     floods::run(report);
     kills::run(kills, seed, report);
 }

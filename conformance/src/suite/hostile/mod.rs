@@ -5,11 +5,13 @@
 //! - [`flood`]: many of something: unread answers, half-open connections, slow bytes.
 //! - [`bounds`]: numbers that are too large, on good requests.
 //! - [`compat`]: the compatibility endpoints, and pages of other sites everywhere.
+//! - [`badges`]: readers, handhelds and lists of attendees that mean harm.
 //! - [`files`]: files that mean harm. [`events`]: streams of events that nobody reads.
 //! - [`signin`]: tokens, tickets and invitations that let nobody in.
 //! - [`socketio`]: the same over Socket.IO, and long polling.
 //! - [`xmpp`]: the same over XMPP.
 
+mod badges;
 mod bounds;
 pub mod compat;
 mod events;
@@ -59,6 +61,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         ensure!(peak <= before + EXTRA_BYTES, "{} at the start, {} at the peak", mib(before), mib(peak));
         Ok(format!("{} at the start, {} at the peak", mib(before), mib(peak)))
     });
+    badges::run(report)?;
     bounds::run(report);
     compat::run(report);
     signin::run(report)?;

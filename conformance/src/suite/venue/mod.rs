@@ -7,7 +7,7 @@
 //! - [`mosquitto`]: the venue's broker. [`reader`]: a reader at work.
 //! - [`play`]: all of it, from the import to the last scan; [`verdict`]: what the server says of it afterwards.
 
-mod clock;
+pub(crate) mod clock;
 mod format;
 mod model;
 mod mosquitto;

@@ -47,8 +47,8 @@ pub struct Model {
     pub stays: BTreeMap<(&'static str, usize), Stay>,
     /// Who met whom, the smaller number first.
     pub met: BTreeSet<(usize, usize)>,
-    /// Exhibitor and attendee.
-    pub leads: BTreeSet<(&'static str, usize)>,
+    /// Exhibitor and attendee, as often as they were scanned.
+    pub leads: BTreeMap<(&'static str, usize), u64>,
     /// Conversation and attendee, as often as it was announced.
     pub announced: BTreeMap<(&'static str, usize), u64>,
     /// By reader, who waits for a second badge, since when.
@@ -72,7 +72,7 @@ impl Model {
             Mode::Session(session, capacity) => self.session(session, capacity, scan),
             Mode::Meet => self.meet(scan),
             Mode::Lead(owner) => {
-                self.leads.insert((owner, scan.person));
+                *self.leads.entry((owner, scan.person)).or_default() += 1;
                 "ok"
             }
             Mode::Announce(conversation) => {
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!([7, 7].map(|person| model.take(&scan(Mode::Checkin, person, 1))), ["ok", "already_checked_in"]);
         model.take(&scan(Mode::Lead("expo-1"), 7, 1));
         model.take(&scan(Mode::Announce("stage"), 7, 1));
-        assert_eq!(model.leads, BTreeSet::from([("expo-1", 7)]));
+        assert_eq!(model.leads, BTreeMap::from([(("expo-1", 7), 1)]));
         assert_eq!(model.announced[&("stage", 7)], 1);
     }
 }

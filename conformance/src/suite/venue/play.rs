@@ -132,8 +132,7 @@ impl Venue {
     fn import_from(&self, file: &Path, dry_run: bool) -> Result<Value> {
         let file = file.to_string_lossy();
         let mut args = vec!["attendees", "import", "demo", &file, "--format", "generic"];
-        for map in
-            ["external=Ticket ID", "name=Full name", "email=Mail", "company=Employer", "job=Position", "ticket=Ticket type", "badge=Badge"]
+        for map in ["id=Ticket ID", "name=Full name", "email=Mail", "company=Employer", "job=Position", "ticket=Ticket type", "badge=Badge"]
         {
             args.extend(["--map", map]);
         }

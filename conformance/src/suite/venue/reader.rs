@@ -28,6 +28,8 @@ const MOMENTS: Duration = Duration::from_millis(2_600);
 const TURN: Duration = Duration::from_millis(5);
 /// How long it waits before it connects again.
 const AGAIN: Duration = Duration::from_millis(100);
+/// That a badge bounces is told once and not kept: when something was down, it is not waited for longer than this.
+const BOUNCE: Duration = Duration::from_secs(5);
 /// Whatever comes after the last answer comes within this.
 const QUIET: Duration = Duration::from_millis(400);
 /// Packet ids of scans begin here; lower ones are for subscribing.
@@ -82,6 +84,8 @@ pub struct Shift {
     pub told: BTreeMap<(usize, usize), Told>,
     /// Results beyond one for each badge.
     pub repeated: usize,
+    /// Bounces of which nothing was told: something was down.
+    pub swallowed: usize,
     /// Messages that were sent again.
     pub sent_again: usize,
     /// Connections.
@@ -121,12 +125,26 @@ impl<'a> Reader<'a> {
                 None => std::thread::park_timeout(AGAIN),
             }
         }
+        let all: usize = self.messages.iter().map(|message| message.taps.len()).sum();
+        self.shift.swallowed = all - self.shift.told.len();
         Ok(self.shift)
     }
 
     fn is_done(&self) -> bool {
-        let total: usize = self.messages.iter().map(|message| message.taps.len()).sum();
-        self.shift.told.len() == total && self.sent.iter().all(|sent| sent.is_some_and(|sent| sent.is_acked))
+        (0..self.messages.len()).all(|at| self.is_settled(at))
+    }
+
+    /// Acknowledged and answered, or nothing but a bounce that something may have swallowed.
+    fn is_settled(&self, at: usize) -> bool {
+        let Some(sent) = self.sent[at].filter(|sent| sent.is_acked) else { return false };
+        let message = &self.messages[at];
+        let is_told = (0..message.taps.len()).all(|tap| self.shift.told.contains_key(&(at, tap)));
+        let is_bounce = message.taps.iter().all(|tap| tap.allowed.contains(&"duplicate"));
+        is_told || (is_bounce && sent.troubles != self.troubles() && sent.at.elapsed() > BOUNCE)
+    }
+
+    fn troubles(&self) -> u64 {
+        self.stage.troubles.load(Ordering::SeqCst)
     }
 
     fn missing(&self) -> String {
@@ -219,7 +237,7 @@ impl<'a> Reader<'a> {
         let version = if self.post.way == Way::Direct5 { Version::V5 } else { Version::V4 };
         let id = FIRST_ID + u16::try_from(at).context("too many messages for one reader")?;
         let message = Publish { dup: again, ..Publish::new(self.scan_topic(), 1, &self.messages[at].payload).id(id) };
-        let now = Sent { at: Instant::now(), troubles: self.stage.troubles.load(Ordering::SeqCst), is_acked: false };
+        let now = Sent { at: Instant::now(), troubles: self.troubles(), is_acked: false };
         self.sent[at].get_or_insert(now);
         client.send(&message.bytes(version))
     }
@@ -257,8 +275,7 @@ impl<'a> Reader<'a> {
             let Some(sent) = self.sent[at] else { continue };
             for (tap, expected) in message.taps.iter().enumerate().filter(|(_, tap)| tap.shown == shown) {
                 let heard = self.shift.told.get(&(at, tap));
-                let troubles = self.stage.troubles.load(Ordering::SeqCst);
-                let undisturbed = sent.troubles == troubles && troubles.is_multiple_of(2);
+                let undisturbed = sent.troubles == self.troubles() && sent.troubles.is_multiple_of(2);
                 if heard.is_none() && (!is_repetition || expected.allowed.contains(&"duplicate")) {
                     let took = undisturbed.then(|| now - sent.at);
                     self.stage.answered[self.at][at].set(now).ok();

@@ -233,7 +233,7 @@ export interface Scanned {
   /** Its number in the conference. */
   scan?: number | null;
   ts: string;
-  /** What it opened or led into. */
+  /** What it opened or led into; of `meet` only when both want it. */
   conversation?: string | null;
 }
 export type Acquaintance = "asked" | "was_asked" | "met";
@@ -251,7 +251,10 @@ export interface Lead {
   user: string;
   name: string;
   since: string;
+  last?: string;
   scans?: number;
+  /** Who, or which reader, scanned. */
+  by?: string;
   company?: string;
   email?: string;
   job?: string;
@@ -274,13 +277,15 @@ export interface Reader {
   online: boolean;
   since?: string | null;
   detail?: string | null;
-  last_scan?: string | null;
+  last_scan?: Scanned | null;
 }
 export interface Checkin {
   user: string;
   name: string;
-  ts?: string;
-  at?: string;
+  ts: string;
+  /** The reader, or who scanned. */
+  by: string;
+  scan: number;
 }
 
 type Nothing = Record<string, never>;
@@ -330,25 +335,25 @@ export interface Methods {
   "push.register": [PushRegistration, { target: string; provider: string }];
   "push.unregister": [{ target?: string; provider?: string; token?: string; endpoint?: string; url?: string }, Nothing];
   "push.list": [Nothing, { targets: PushTarget[] }];
-  "push.key": [Nothing, { webpush: string }];
+  "push.key": [Nothing, { webpush?: string }];
   "push.settings": [Partial<PushSettings>, PushSettings];
   "conversation.notify": [Of & { level?: AttentionLevel; until?: string | null }, Attention];
   "badge.mine": [Nothing, { code: string; badges: string[] }];
   "badge.scan": [{ code: string; mode?: ScanMode; conversation?: string; id?: string; at?: string; direction?: "enter" | "exit" }, Scanned];
-  "contact.list": [Page, { contacts: Contact[] }];
+  "contact.list": [Page, { contacts: Contact[]; complete: boolean }];
   "contact.ask": [{ user: string }, unknown];
   "contact.accept": [{ user: string }, unknown];
   "contact.decline": [{ user: string }, unknown];
   "contact.remove": [{ user: string }, unknown];
-  "lead.list": [Page & { owner?: string }, { leads: Lead[] }];
+  "lead.list": [Page & { owner?: string }, { leads: Lead[]; complete: boolean }];
   "lead.update": [{ user: string; owner?: string; rating?: number; note?: string; tags?: string[] }, unknown];
   "lead.remove": [{ user: string; owner?: string }, unknown];
-  "lead.export": [{ owner?: string }, { csv: string }];
-  "lead.holders": [Nothing, { holders: LeadHolder[] }];
+  "lead.export": [Page & { owner?: string }, { csv: string; complete: boolean }];
+  "lead.holders": [Page, { holders: LeadHolder[]; complete: boolean }];
   "lead.withdraw": [{ owner: string }, unknown];
   "checkin.count": [Nothing, { checked_in: number; attendees: number }];
-  "checkin.list": [Page, { checkins: Checkin[] }];
-  "reader.list": [Nothing, { readers: Reader[] }];
+  "checkin.list": [Page, { people: Checkin[]; complete: boolean }];
+  "reader.list": [Page, { readers: Reader[]; complete: boolean }];
   "presence.set": [{ status: Exclude<Status, "offline">; text?: string }, Nothing];
 }
 export type Method = keyof Methods;

@@ -57,11 +57,11 @@ function Group({ title, contacts, children }: { title: string; contacts: readonl
       <ul className="people-cards">
         {contacts.map((contact) => (
           <li key={contact.user} className="people-card">
-            <a href={to.person(contact.user)} className="card-link">
-              <Avatar id={contact.user} name={contact.name} />
-              <span className="name" dir="auto">{contact.name}</span>
-            </a>
-            <span className="row-text"><Particulars of={contact} /></span>
+            <Avatar id={contact.user} name={contact.name} />
+            <span className="row-text">
+              <a href={to.person(contact.user)} className="name" dir="auto">{contact.name}</a>
+              <Particulars of={contact} />
+            </span>
             {children(contact)}
           </li>
         ))}

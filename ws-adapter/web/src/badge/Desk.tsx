@@ -1,19 +1,17 @@
 // For staff: who has arrived, and how the readers are.
-import type { Checkin, Reader } from "hallway-client";
+import type { Reader } from "hallway-client";
 import { useEffect, useState } from "react";
+import { allPages, PAGE } from "../chat/pages";
 import { useSignal } from "../chat/signal";
 import { shortTime } from "../format/time";
 import { t } from "../texts";
-import { Avatar } from "../ui/Avatar";
 import { complain, useChat, useNow } from "../ui/context";
 
 /** How often it is looked, while it is looked at. */
 const LOOK_MS = 5000;
-const LAST = 20;
 
 interface Known {
   count: { checked_in: number; attendees: number };
-  last: readonly Checkin[];
   readers: readonly Reader[];
 }
 
@@ -25,30 +23,21 @@ export function DeskPage() {
   useEffect(() => {
     if (!online) return;
     const look = async () => {
-      const [count, { checkins }, { readers }] = await Promise.all([client.call("checkin.count", {}), client.call("checkin.list", { limit: LAST }), client.call("reader.list", {})]);
-      setKnown({ count, last: checkins, readers });
+      const [count, readers] = await Promise.all([client.call("checkin.count", {}), allPages<Reader>(async (last) => (await client.call("reader.list", { limit: PAGE, ...(last && { after: last.reader }) })).readers)]);
+      setKnown({ count, readers });
     };
     look().catch(complain);
     const timer = setInterval(() => document.visibilityState === "visible" && look().catch(() => undefined), LOOK_MS);
     return () => clearInterval(timer);
   }, [client, online]);
   if (!known) return <p className="empty-note" role="status">{t.common.loading}</p>;
-  const { count, last, readers } = known;
+  const { count, readers } = known;
   return (
     <>
       <section className="part counter" aria-label={t.badge.modes.checkin}>
         <p className="counter-number" aria-hidden="true">{count.checked_in.toLocaleString("en")}</p>
         <p>{t.badge.desk.checkedIn(count.checked_in, count.attendees)}</p>
         <progress max={Math.max(1, count.attendees)} value={count.checked_in} aria-label={t.badge.desk.checkedIn(count.checked_in, count.attendees)} />
-      </section>
-      <section className="part" aria-labelledby="checkins-title">
-        <h2 id="checkins-title">{t.badge.desk.last}</h2>
-        {!last.length && <p className="faint">{t.badge.desk.none}</p>}
-        <ul className="sessions">
-          {last.map(({ user, name, ts = "" }) => (
-            <li key={user}><Avatar id={user} name={name} size="small" /><span className="row-text"><span className="name" dir="auto">{name}</span><span className="faint">@{user}</span></span><time className="faint" dateTime={ts}>{shortTime(ts, now)}</time></li>
-          ))}
-        </ul>
       </section>
       <section className="part" aria-labelledby="readers-title">
         <h2 id="readers-title">{t.badge.desk.readers}</h2>
@@ -65,7 +54,7 @@ function ReaderRow({ reader: { reader, name, mode, conversation, online, detail,
       <span className="status" data-status={online ? "online" : "dnd"} aria-hidden="true" />
       <span className="row-text">
         <span className="name" dir="auto">{name || reader} <span className="tag">{t.badge.modes[mode]}</span></span>
-        <span className="faint">{[online ? t.badge.desk.online : t.badge.desk.offline, conversation, last_scan ? t.badge.desk.lastScan(shortTime(last_scan, now)) : t.badge.desk.noScan, detail].filter(Boolean).join(" · ")}</span>
+        <span className="faint">{[online ? t.badge.desk.online : t.badge.desk.offline, conversation, last_scan ? t.badge.desk.lastScan(last_scan.name ?? "", shortTime(last_scan.ts, now)) : t.badge.desk.noScan, detail].filter(Boolean).join(" · ")}</span>
       </span>
     </li>
   );

@@ -1,6 +1,7 @@
 // The contacts that an exhibitor took.
 import type { Lead } from "hallway-client";
 import { useEffect, useState } from "react";
+import type { Chat } from "../chat/chat";
 import { useSignal } from "../chat/signal";
 import { shortTime } from "../format/time";
 import { t } from "../texts";
@@ -30,7 +31,7 @@ export function LeadsPage() {
   };
   return (
     <>
-      <button className="button" onClick={() => chat.client.call("lead.export", {}).then(({ csv }) => download(csv, "text/csv", `leads-${me.user}.csv`), complain)}><Icon.Down size={18} />{t.leads.export}</button>
+      <button className="button" onClick={() => exported(chat, leads).then((csv) => download(csv, "text/csv", `leads-${me.user}.csv`), complain)}><Icon.Down size={18} />{t.leads.export}</button>
       <ul className="people-cards">
         {leads.map((lead) => (
           <li key={lead.user}>
@@ -63,6 +64,21 @@ export function LeadsPage() {
       )}
     </>
   );
+}
+
+/** Leads of one page of the table. */
+const CSV_ROWS = 500;
+
+/** The server's table; it comes in pages, each with the heading. */
+async function exported({ client }: Chat, leads: readonly Lead[]): Promise<string> {
+  const users = leads.map(({ user }) => user).sort();
+  let table = "";
+  for (let at = 0; ; at += CSV_ROWS) {
+    const after = users[at - 1];
+    const { csv, complete } = await client.call("lead.export", { limit: CSV_ROWS, ...(after && { after }) });
+    table += at ? csv.slice(csv.indexOf("\n") + 1) : csv;
+    if (complete || at + CSV_ROWS >= users.length) return table;
+  }
 }
 
 /** What a card says beyond the name. */

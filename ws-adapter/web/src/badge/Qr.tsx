@@ -7,8 +7,8 @@ const QUIET_MODULES = 4;
 export function Qr({ text, label }: { text: string; label: string }) {
   const { side, path } = useMemo(() => drawn(text), [text]);
   return (
-    <svg className="qr" viewBox={`${-QUIET_MODULES} ${-QUIET_MODULES} ${side + 2 * QUIET_MODULES} ${side + 2 * QUIET_MODULES}`} role="img" aria-label={label} shapeRendering="crispEdges">
-      <rect x={-QUIET_MODULES} y={-QUIET_MODULES} width="100%" height="100%" fill="#fff" />
+    <svg className="qr" viewBox={`0 0 ${side} ${side}`} role="img" aria-label={label} shapeRendering="crispEdges">
+      <rect width="100%" height="100%" fill="#fff" />
       <path d={path} fill="#000" />
     </svg>
   );
@@ -16,7 +16,7 @@ export function Qr({ text, label }: { text: string; label: string }) {
 
 /** One stroke per run of dark modules. */
 function drawn(text: string): { side: number; path: string } {
-  const rows = encodeQR(text, "raw", { ecc: "medium", border: 0 });
+  const rows = encodeQR(text, "raw", { ecc: "medium", border: QUIET_MODULES });
   const path = rows.flatMap((row, y) => {
     const runs: string[] = [];
     for (let x = 0; x < row.length; x += 1) {

@@ -33,7 +33,7 @@ export function ScanPage() {
     const done = await answered;
     feel(outcomeOf(done));
     // Both want it: one can talk at once.
-    if (done.result?.reason === "ok" && done.result.mode === "meet" && done.result.conversation) {
+    if (done.result?.accepted && done.result.mode === "meet" && done.result.conversation) {
       void chat.acquaintances.load();
       await chat.client.refresh().catch(() => undefined);
       go(to.conversation(done.result.conversation));

@@ -29,7 +29,9 @@ export function outcomeOf({ scan, result, refused, waits }: Taken): Outcome {
   if (!result) return said("wait", "working");
   const { accepted, reason, mode, conversation } = result;
   if (reason === "full") return said("bad", "session_full");
-  if (reason !== "ok") return said(accepted || reason === "already_checked_in" || reason === "duplicate" ? "warn" : "bad", reason);
+  // Ours was answered before, and the answer was lost: it counts as then.
+  const isDone = reason === "ok" || (reason === "duplicate" && accepted);
+  if (!isDone) return said(reason === "already_checked_in" || reason === "duplicate" ? "warn" : "bad", reason);
   if (mode === "meet") return said(conversation ? "good" : "warn", conversation ? "met" : "asked");
   return said("good", mode === "session" ? (scan.direction ?? mode) : mode);
 }

@@ -1,5 +1,5 @@
 // Notifications on this device: registering the browser with the server, and closing what was read. Showing them is sw.ts' part.
-import type { ConversationRow, Hallway } from "hallway-client";
+import { HallwayError, type ConversationRow, type Hallway } from "hallway-client";
 import { Signal } from "./signal";
 
 /** `unsupported`: this browser cannot; `denied`: somebody has said no to the browser, and only there it can be changed. */
@@ -63,6 +63,7 @@ export async function closeRead(row: (conversation: string) => ConversationRow |
 
 async function register(client: Hallway): Promise<void> {
   const { webpush } = await client.call("push.key", {});
+  if (!webpush) throw new HallwayError("no_webpush");
   const { pushManager } = await worker();
   let subscription = await pushManager.getSubscription();
   // Another key: the server has begun anew, and the old subscription takes nothing from it.

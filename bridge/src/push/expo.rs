@@ -1,0 +1,231 @@
+//! Expo's push service. Pushes that come within a moment go in one request, as Expo asks of who sends many.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hallway_broker::clock::Clock;
+use hallway_broker::model::{Kind, Provider, Target};
+use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode};
+use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
+use hallway_broker::reject::{Reason, Reject};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::oneshot;
+
+use super::answer::{BOUNDS, failed, is_passing, later, word};
+use super::fit::fit;
+use super::options::ExpoOptions;
+use super::payload::{json, time, title};
+
+/// Largest message.
+const MAX_MESSAGE_BYTES: usize = 4096;
+/// Most messages in a request.
+const MAX_BATCH: usize = 100;
+/// How long the first one waits for others.
+const GATHER: Duration = Duration::from_millis(20);
+/// Longest name in a token's brackets.
+const MAX_NAME_BYTES: usize = 128;
+
+/// See the module's text.
+pub struct Expo(Arc<Inner>);
+
+struct Inner {
+    outward: Outward,
+    options: ExpoOptions,
+    clock: Arc<dyn Clock>,
+    /// What goes with the next request.
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+/// A message, and who waits for what becomes of it.
+struct Waiting {
+    message: Box<RawValue>,
+    sent: oneshot::Sender<Sent>,
+}
+
+impl Expo {
+    /// A gateway that goes out by `outward`.
+    #[must_use]
+    pub fn new(options: ExpoOptions, outward: Outward, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner { outward, options, clock, waiting: Mutex::default() }))
+    }
+
+    async fn deliver(&self, target: &Target, push: &Push) -> Sent {
+        let message = message(target, push).and_then(|message| serde_json::from_slice(&message).ok());
+        let Some(message) = message else { return Sent::Refused("the push is too large".to_owned()) };
+        let (sent, told) = oneshot::channel();
+        self.0.add(Waiting { message, sent });
+        told.await.unwrap_or_else(|_| Sent::Later { after: None, why: "given up".to_owned() })
+    }
+}
+
+impl Gateway for Expo {
+    fn provider(&self) -> Provider {
+        Provider::Expo
+    }
+
+    fn check(&self, target: &Target) -> Result<(), Reject> {
+        if is_token(&target.address) { Ok(()) } else { Err(Reason::BadTarget.into()) }
+    }
+
+    fn send<'a>(&'a self, target: &'a Target, push: &'a Push) -> Sending<'a> {
+        Box::pin(self.deliver(target, push))
+    }
+}
+
+/// `ExponentPushToken[…]` or `ExpoPushToken[…]`.
+fn is_token(text: &str) -> bool {
+    let name =
+        text.strip_prefix("ExponentPushToken[").or_else(|| text.strip_prefix("ExpoPushToken[")).and_then(|rest| rest.strip_suffix(']'));
+    let may = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.is_some_and(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.bytes().all(may))
+}
+
+fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
+    let is_urgent = push.mentions || push.kind == Kind::Direct;
+    fit(&push.text, MAX_MESSAGE_BYTES, |text| {
+        json(&json!({
+            "to": &*target.address,
+            "title": title(push),
+            "body": text,
+            "badge": push.badge,
+            "sound": "default",
+            "ttl": push.time_to_live.as_secs(),
+            "priority": if is_urgent { "high" } else { "default" },
+            "mutableContent": true,
+            "data": {
+                "conference": push.conference.as_str(),
+                "conversation": push.conversation.as_str(),
+                "kind": push.kind.word(),
+                "seq": push.seq,
+                "id": &*push.id,
+                "from": &*push.from,
+                "unread": push.unread,
+                "collapse": &*push.collapse,
+                "mentions": push.mentions,
+                "ts": time(push),
+            },
+        }))
+    })
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message along; the first of a request sees to it that it goes.
+    fn add(self: &Arc<Self>, one: Waiting) {
+        let mut waiting = self.lock();
+        waiting.push(one);
+        let full = if waiting.len() >= MAX_BATCH { std::mem::take(&mut *waiting) } else { Vec::new() };
+        let is_first = waiting.len() == 1;
+        drop(waiting);
+        let inner = Arc::clone(self);
+        if !full.is_empty() {
+            tokio::spawn(async move { inner.request(full).await });
+        } else if is_first {
+            tokio::spawn(async move {
+                tokio::time::sleep(GATHER).await;
+                let batch = std::mem::take(&mut *inner.lock());
+                inner.request(batch).await;
+            });
+        }
+    }
+
+    /// Sends a batch, and tells everybody what became of theirs.
+    async fn request(&self, mut batch: Vec<Waiting>) {
+        // Whose push was given up meanwhile does not wait any more.
+        batch.retain(|waiting| !waiting.sent.is_closed());
+        if batch.is_empty() {
+            return;
+        }
+        let (messages, told): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.message, waiting.sent)).unzip();
+        let answer = self.post(&messages).await;
+        let is_refused = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::BAD_REQUEST);
+        let sents = if is_refused && messages.len() > 1 {
+            // One of them spoils it for all, or they are of different projects: each on its own.
+            let mut sents = Vec::with_capacity(messages.len());
+            for message in &messages {
+                let answer = self.post(std::slice::from_ref(message)).await;
+                sents.extend(outcomes(&answer, 1, self.clock.now_ms()));
+            }
+            sents
+        } else {
+            outcomes(&answer, messages.len(), self.clock.now_ms())
+        };
+        for (sent, told) in sents.into_iter().zip(told) {
+            let _ = told.send(sent);
+        }
+    }
+
+    async fn post(&self, messages: &[Box<RawValue>]) -> Result<Response<Bytes>, Failure> {
+        let body = to_raw_value(messages).map(|body| Bytes::from(body.get().to_owned())).unwrap_or_default();
+        let mut request = Request::post(self.options.url()).header("content-type", "application/json").header("accept", "application/json");
+        if let Some(token) = &self.options.access_token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.outward.send(request.body(body).map_err(|_| Failure::Url("push.expo is not of a form that can be sent"))?, BOUNDS).await
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    data: Vec<Ticket>,
+    errors: Vec<RequestError>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Ticket {
+    status: String,
+    details: Details,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    error: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RequestError {
+    code: String,
+}
+
+/// What became of each message of a request.
+fn outcomes(answer: &Result<Response<Bytes>, Failure>, count: usize, now_ms: u64) -> Vec<Sent> {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(failure) => return vec![failed(failure); count],
+    };
+    let status = answer.status();
+    let Answer { data, errors } = serde_json::from_slice(answer.body()).unwrap_or_default();
+    if status.is_success() && data.len() == count {
+        return data.iter().map(|ticket| outcome(ticket, answer, now_ms)).collect();
+    }
+    let code = errors.first().map(|error| word(&error.code)).filter(|code| !code.is_empty());
+    let why = code.unwrap_or_else(|| format!("status {}", status.as_u16()));
+    // A success that does not speak of the messages is none.
+    let one = if status.is_success() || is_passing(status) { later(answer, now_ms, why) } else { Sent::Refused(why) };
+    vec![one; count]
+}
+
+fn outcome(ticket: &Ticket, answer: &Response<Bytes>, now_ms: u64) -> Sent {
+    let error = ticket.details.error.as_str();
+    let why = || if error.is_empty() { "an error without a name".to_owned() } else { word(error) };
+    match (ticket.status.as_str(), error) {
+        ("ok", _) => Sent::Accepted,
+        (_, "DeviceNotRegistered") => Sent::Gone,
+        // Of the service itself, or of those behind it: not of the message.
+        (_, "MessageRateExceeded" | "ExpoError" | "ProviderError" | "") => later(answer, now_ms, why()),
+        _ => Sent::Refused(why()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

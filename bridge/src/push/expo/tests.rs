@@ -1,0 +1,139 @@
+//! Pushes to an Expo of this machine.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::super::testing::{Hands, Service, push, target};
+use super::*;
+
+const TOKEN: &str = "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]";
+const OK: &str = r#"{"data":[{"status":"ok","id":"1"}]}"#;
+
+async fn story() -> (Service, Expo) {
+    let expo = Service::start(false).await;
+    let options = ExpoOptions { access_token: Some("an-access-token".into()), url: Some(expo.url() + "/--/api/v2/push/send") };
+    let clock = Hands::at(1_700_000_000_000);
+    (expo, Expo::new(options, Outward::keeping(true, &Arc::default()), clock))
+}
+
+async fn send(gateway: &Expo) -> Sent {
+    gateway.send(&target(Provider::Expo, TOKEN, Vec::new()), &push()).await
+}
+
+#[tokio::test]
+async fn a_push_as_expo_wants_it() {
+    let (expo, gateway) = story().await;
+    expo.says(&[(200, OK)]);
+    assert_eq!(send(&gateway).await, Sent::Accepted);
+    let asked = &expo.asked()[0];
+    assert_eq!((&*asked.path, asked.header("authorization")), ("/--/api/v2/push/send", "Bearer an-access-token"));
+    assert_eq!(
+        asked.json(),
+        json!([{
+            "to": TOKEN, "title": "Bob", "body": "Hello", "badge": 5, "sound": "default", "ttl": 600, "priority": "high", "mutableContent": true,
+            "data": {
+                "conference": "demo", "conversation": "dm~alice~bob", "kind": "direct", "seq": 7, "id": "abcdef", "from": "bob", "unread": 2,
+                "collapse": "c0llapse-id_of_32_characters_aaa", "mentions": false, "ts": "2023-11-14T22:13:20.123Z",
+            },
+        }])
+    );
+}
+
+#[tokio::test]
+async fn what_answers_mean() {
+    let (expo, gateway) = story().await;
+    let ticket = |error: &str| json!({ "data": [{ "status": "error", "message": "…", "details": { "error": error } }] }).to_string();
+    let refused = |why: &str| Sent::Refused(why.into());
+    let later = |why: &str| Sent::Later { after: None, why: why.into() };
+    for (status, body, wanted) in [
+        (200, OK.to_owned(), Sent::Accepted),
+        (200, ticket("DeviceNotRegistered"), Sent::Gone),
+        (200, ticket("MessageTooBig"), refused("MessageTooBig")),
+        (200, ticket("MismatchSenderId"), refused("MismatchSenderId")),
+        (200, ticket("InvalidCredentials"), refused("InvalidCredentials")),
+        (200, ticket("MessageRateExceeded"), later("MessageRateExceeded")),
+        (200, "{}".to_owned(), later("status 200")),
+        (400, r#"{"errors":[{"code":"API_ERROR","message":"…"}]}"#.to_owned(), refused("API_ERROR")),
+        (401, r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_owned(), refused("UNAUTHORIZED")),
+        (429, r#"{"errors":[{"code":"TOO_MANY_REQUESTS"}]}"#.to_owned(), later("TOO_MANY_REQUESTS")),
+        (504, "<html>".to_owned(), later("status 504")),
+    ] {
+        expo.says(&[(status, &body)]);
+        assert_eq!(send(&gateway).await, wanted, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_together_goes_together_and_each_hears_of_its_own() {
+    let (expo, gateway) = story().await;
+    let tickets: Vec<Value> =
+        (0..10)
+            .map(|at| {
+                if at == 3 {
+                    json!({ "status": "error", "details": { "error": "DeviceNotRegistered" } })
+                } else {
+                    json!({ "status": "ok" })
+                }
+            })
+            .collect();
+    expo.says(&[(200, &json!({ "data": tickets }).to_string())]);
+    let (target, push) = (target(Provider::Expo, TOKEN, Vec::new()), push());
+    let sents = futures_util::future::join_all((0..10).map(|_| gateway.send(&target, &push))).await;
+    assert_eq!(sents.iter().position(|sent| *sent == Sent::Gone), Some(3));
+    assert_eq!(sents.iter().filter(|sent| **sent == Sent::Accepted).count(), 9);
+    let asked = expo.asked();
+    assert_eq!((asked.len(), asked[0].json().as_array().unwrap().len()), (1, 10));
+}
+
+#[tokio::test]
+async fn one_that_spoils_a_request_spoils_it_for_itself_alone() {
+    let (expo, gateway) = story().await;
+    let mixed = r#"{"errors":[{"code":"PUSH_TOO_MANY_EXPERIENCE_IDS"}]}"#;
+    expo.says(&[(400, mixed), (200, OK), (400, mixed), (200, OK)]);
+    let (target, push) = (target(Provider::Expo, TOKEN, Vec::new()), push());
+    let sents = futures_util::future::join_all((0..3).map(|_| gateway.send(&target, &push))).await;
+    assert_eq!(sents, [Sent::Accepted, Sent::Refused("PUSH_TOO_MANY_EXPERIENCE_IDS".into()), Sent::Accepted]);
+    assert_eq!(expo.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn who_gives_up_takes_nobody_along() {
+    let (expo, gateway) = story().await;
+    expo.says(&[(200, OK)]);
+    let (target, push) = (target(Provider::Expo, TOKEN, Vec::new()), push());
+    let mut first = gateway.send(&target, &push);
+    // It is among those that wait now.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut first).await.is_err());
+    drop(first);
+    assert_eq!(gateway.send(&target, &push).await, Sent::Accepted);
+    assert_eq!(expo.asked()[0].json().as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn tokens() {
+    for text in [TOKEN, "ExpoPushToken[a-b_C9]"] {
+        assert!(is_token(text), "{text}");
+    }
+    let long = format!("ExpoPushToken[{}]", "a".repeat(MAX_NAME_BYTES + 1));
+    for text in ["", "ExponentPushToken[]", "ExponentPushToken[a", "PushToken[a]", "ExponentPushToken[a b]", "ExponentPushToken[a]]", &long]
+    {
+        assert!(!is_token(text), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_expo_says_everybody_hears_something(status in 100_u16..600, body in prop::collection::vec(any::<u8>(), 0..60), word in ".{0,40}", count in 1_usize..5) {
+        let tickets = vec![json!({ "status": word, "details": { "error": word } }); count];
+        for body in [Bytes::from(body), Bytes::from(json!({ "data": tickets }).to_string()), Bytes::from(json!({ "errors": [{ "code": word }] }).to_string())] {
+            let answer = Ok(Response::builder().status(status).body(body).unwrap());
+            prop_assert_eq!(outcomes(&answer, count, 0).len(), count);
+        }
+    }
+
+    #[test]
+    fn a_message_is_as_large_as_expo_takes(text in "[a\"é\u{1f600}\n]{0,4000}") {
+        let long = Push { text: text.into(), ..push() };
+        prop_assert!(message(&target(Provider::Expo, TOKEN, Vec::new()), &long).unwrap().len() <= MAX_MESSAGE_BYTES);
+    }
+}

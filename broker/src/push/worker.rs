@@ -1,0 +1,535 @@
+//! The push worker: follows what happens, decides who is away once the grace is over, sends, and writes down how far it is. One turn after another
+//! on a thread of its own; requests of gateways go on meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use super::catch_up::CatchUp;
+use super::compose::compose;
+use super::desk::{Change, Desk, Fate, action, place};
+use super::expand::{Expansion, Hold};
+use super::gateway::{Gateway, Push, Sent};
+use super::lanes::{HostName, Lanes, Room, host_of};
+use super::person::Person;
+use super::retry::backoff_ms;
+use super::tail::Tail;
+use super::{PushOptions, ms};
+use crate::command::{Action, Actor};
+use crate::hub::Hub;
+use crate::ids::{ConfNo, Uid};
+use crate::model::{Event, Provider, PushRow, Target, TargetId};
+use crate::reject::{Reason, Reject};
+use crate::state::StateError;
+
+/// Between two turns while there is something to do, and while there is not.
+const TURN: Duration = Duration::from_millis(20);
+const IDLE_TURN: Duration = Duration::from_millis(100);
+/// Answers of gateways are waited for together.
+const ANSWERS_WAIT: Duration = Duration::from_millis(5);
+/// Between two looks at which conferences there are.
+const VISIT: Duration = Duration::from_secs(1);
+/// Between two writes of where a conference is, and after one that failed.
+const WRITE: Duration = Duration::from_millis(250);
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// The longest that a gateway takes.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a stop waits for what is on its way.
+const STOP_WAIT: Duration = Duration::from_secs(1);
+/// Events that are read in one turn.
+const TURN_EVENTS: usize = 4096;
+/// Conversations of one conference that are decided in one turn.
+const TURN_CONVERSATIONS: usize = 256;
+/// Expansions of one conference at the same time: with more the next due conversations wait.
+const MAX_EXPANSIONS: usize = 256;
+/// Pushes of a provider without a gateway that are looked at in one turn.
+const TURN_EXPIRED: usize = 64;
+/// Bytes of a reason that are kept.
+const MAX_WHY_BYTES: usize = 300;
+
+/// Tells the worker to stop.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    is_set: AtomicBool,
+    notify: Notify,
+}
+
+impl Stop {
+    /// Stop.
+    pub(crate) fn set(&self) {
+        self.is_set.store(true, Relaxed);
+        self.notify.notify_one();
+    }
+}
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(hub: Arc<Hub>, gateways: Vec<Arc<dyn Gateway>>, options: PushOptions, stop: Arc<Stop>) {
+    let mut worker = Worker {
+        lanes: Lanes::new(&gateways, options.per_gateway),
+        options,
+        desks: Vec::new(),
+        flying: JoinSet::new(),
+        jobs: HashMap::new(),
+        visit_at: Instant::now(),
+        write_at: Instant::now(),
+        hub,
+    };
+    while !stop.is_set.load(Relaxed) {
+        worker.turn().await;
+        worker.wait(&stop).await;
+    }
+    worker.finish().await;
+}
+
+/// A push on its way.
+struct Job {
+    conf: ConfNo,
+    row: PushRow,
+    /// When it was due, when it is written down.
+    was_due_ms: Option<u64>,
+    host: HostName,
+    target_since_ms: u64,
+    hold: Option<Hold>,
+}
+
+struct Worker {
+    hub: Arc<Hub>,
+    options: PushOptions,
+    lanes: Lanes,
+    desks: Vec<Desk>,
+    flying: JoinSet<Sent>,
+    jobs: HashMap<task::Id, Job>,
+    visit_at: Instant,
+    write_at: Instant,
+}
+
+impl Worker {
+    fn now_ms(&self) -> u64 {
+        self.hub.clock().now_ms()
+    }
+
+    async fn turn(&mut self) {
+        self.take_answers();
+        self.visit();
+        let mut desks = std::mem::take(&mut self.desks);
+        for desk in &mut desks {
+            if let Err(error) = self.work_at(desk) {
+                // What was not decided is looked at again.
+                tracing::warn!(%error, "push waits for the store");
+            }
+        }
+        self.desks = desks;
+        self.write().await;
+    }
+
+    /// Waits for the next turn: for a little, or until a gateway answers.
+    async fn wait(&mut self, stop: &Stop) {
+        let is_idle = self.desks.iter().all(|desk| !desk.is_reached && !desk.has_rows && desk.tail.is_empty() && desk.expansions() == 0);
+        let next = Instant::now() + if is_idle { IDLE_TURN } else { TURN };
+        tokio::select! {
+            () = stop.notify.notified() => {}
+            () = sleep_until(next) => {}
+            Some(answer) = self.flying.join_next_with_id() => {
+                self.answered(answer);
+                // Others come with it.
+                sleep(ANSWERS_WAIT).await;
+            }
+        }
+    }
+
+    /// Looks which conferences there are.
+    fn visit(&mut self) {
+        if Instant::now() < self.visit_at {
+            return;
+        }
+        self.visit_at = Instant::now() + VISIT;
+        let Ok(conferences) = self.hub.reader().conferences() else { return };
+        self.desks.retain(|desk| conferences.iter().any(|(_, conference)| conference.no == desk.conf));
+        let mut queued = 0;
+        for (id, conference) in conferences {
+            let reader = self.hub.reader();
+            match self.desks.iter_mut().find(|desk| desk.conf == conference.no) {
+                // Staff replays what was given up.
+                Some(desk) => desk.has_rows = reader.has_push_rows(desk.conf).unwrap_or(true),
+                None => match Desk::open(&self.hub, conference.no, id) {
+                    Ok(desk) => self.desks.push(desk),
+                    Err(error) => tracing::warn!(%error, "push does not know where it was"),
+                },
+            }
+            queued += reader.push_state(conference.no).ok().flatten().map_or(0, |state| state.rows);
+        }
+        self.hub.metrics().push_queued.store(queued, Relaxed);
+    }
+
+    fn work_at(&mut self, desk: &mut Desk) -> Result<(), StateError> {
+        self.follow(desk)?;
+        self.decide_due(desk)?;
+        self.expand(desk)?;
+        self.retry_due(desk)
+    }
+
+    /// Reads what happened since.
+    fn follow(&self, desk: &mut Desk) -> Result<(), StateError> {
+        let (hub, now_ms, grace_ms) = (&self.hub, self.now_ms(), ms(self.options.grace));
+        if desk.tail.is_full() {
+            return Ok(());
+        }
+        if let Some(catch_up) = &mut desk.catch_up {
+            if catch_up.step(hub, desk.conf, &mut desk.tail, now_ms, grace_ms)? {
+                desk.catch_up = None;
+            }
+            return Ok(());
+        }
+        let (pos, end) = (desk.tail.pos(), hub.end(desk.conf));
+        if end <= pos {
+            return Ok(());
+        }
+        // Looked at after the end: who was reached before a message was stored is found.
+        desk.is_reached = hub.reader().has_targets(desk.conf)?;
+        if !desk.is_reached {
+            desk.tail.reach(end);
+            return Ok(());
+        }
+        match hub.reader().lately(desk.conf, pos, TURN_EVENTS, Tail::concerns) {
+            Some((events, through)) if through > pos => {
+                events.iter().for_each(|published| desk.tail.note(&published.event, now_ms, grace_ms));
+                desk.tail.reach(through);
+            }
+            _ => desk.catch_up = Some(CatchUp::new(hub.reader().conference_head(desk.conf)?.pos)),
+        }
+        Ok(())
+    }
+
+    /// Takes on what has waited for its grace.
+    fn decide_due(&self, desk: &mut Desk) -> Result<(), StateError> {
+        for _ in 0..TURN_CONVERSATIONS {
+            if desk.expansions() >= MAX_EXPANSIONS {
+                break;
+            }
+            let Some(due) = desk.tail.take_due(self.now_ms()) else { break };
+            match Expansion::of(self.hub.reader(), desk.conf, &due) {
+                Ok(Some(expansion)) => desk.begin(expansion),
+                Ok(None) => {}
+                Err(error) => {
+                    desk.tail.give_back(due);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings every expansion on by a page.
+    fn expand(&mut self, desk: &mut Desk) -> Result<(), StateError> {
+        for _ in 0..desk.expansions() {
+            if desk.is_full() {
+                break;
+            }
+            let Some(mut expansion) = desk.take_expansion() else { break };
+            let went = self.expand_by_a_page(desk, &mut expansion);
+            desk.put_back(expansion);
+            went?;
+        }
+        Ok(())
+    }
+
+    fn expand_by_a_page(&mut self, desk: &mut Desk, expansion: &mut Expansion) -> Result<(), StateError> {
+        let (people, next) = expansion.page(self.hub.reader())?;
+        for uid in &people {
+            self.consider(desk, expansion, uid)?;
+        }
+        expansion.go_on(&people, next);
+        Ok(())
+    }
+
+    /// Decides whether somebody is pushed the newest of the messages that counts for them, and sends it to all their targets.
+    fn consider(&mut self, desk: &mut Desk, expansion: &Expansion, uid: &Uid) -> Result<(), StateError> {
+        let Some(person) = Person::find(&self.hub, &expansion.found, uid)? else { return Ok(()) };
+        let now_ms = self.now_ms();
+        let mut wanted = None;
+        for event in expansion.messages(self.hub.reader(), uid)? {
+            let is_fresh = now_ms.saturating_sub(event.entry.ts_ms) < ms(self.options.time_to_live);
+            if is_fresh && person.decide(&self.hub, &event, now_ms, ms(self.options.active))?.is_ok() {
+                wanted = Some(event);
+                break;
+            }
+        }
+        let Some(event) = wanted else { return Ok(()) };
+        let mut push = None;
+        for (target_id, target) in &person.targets {
+            let row = row_of(&event, &person, *target_id, now_ms);
+            if let Some(due_ms) = self.has_to_wait(desk, &row, target, now_ms)? {
+                self.put_off(desk, row, due_ms, Some(expansion.hold()));
+                continue;
+            }
+            if self.lanes.room(target, now_ms) == Room::NoGateway {
+                continue;
+            }
+            let push = match &push {
+                Some(push) => Arc::clone(push),
+                None => Arc::clone(push.insert(self.compose(desk, expansion, &person, &event, now_ms)?)),
+            };
+            self.send(desk, row, None, target, push, Some(expansion.hold()));
+        }
+        Ok(())
+    }
+
+    fn compose(&self, desk: &Desk, expansion: &Expansion, person: &Person, event: &Event, now_ms: u64) -> Result<Arc<Push>, StateError> {
+        let ttl = self.options.time_to_live;
+        compose(&self.hub, &desk.conference, &expansion.found, person, event, now_ms, ttl).map(Arc::new)
+    }
+
+    /// When a push is to be tried, when that is not now: one of the same conversation is on its way there or waits, or the gateway has no room.
+    fn has_to_wait(&mut self, desk: &Desk, row: &PushRow, target: &Target, now_ms: u64) -> Result<Option<u64>, StateError> {
+        if self.lanes.is_busy(&place(desk.conf, row)) {
+            return Ok(Some(now_ms));
+        }
+        if desk.has_rows
+            && let Some(due_ms) = self.hub.reader().push_row_due(desk.conf, row)?
+        {
+            return Ok(Some(due_ms));
+        }
+        Ok(match self.lanes.room(target, now_ms) {
+            Room::From(due_ms) => Some(due_ms),
+            Room::Free | Room::NoGateway => None,
+        })
+    }
+
+    /// Has a push written down, to be tried then.
+    fn put_off(&mut self, desk: &mut Desk, row: PushRow, due_ms: u64, hold: Option<Hold>) {
+        self.change(desk, row, Fate::Due(due_ms), hold);
+    }
+
+    fn change(&mut self, desk: &mut Desk, row: PushRow, fate: Fate, hold: Option<Hold>) {
+        self.lanes.occupy(place(desk.conf, &row));
+        desk.change(row, fate, hold);
+    }
+
+    /// Hands a push to its gateway.
+    fn send(&mut self, desk: &Desk, row: PushRow, was_due_ms: Option<u64>, target: &Target, push: Arc<Push>, hold: Option<Hold>) {
+        let Some(gateway) = self.lanes.begin(target) else { return };
+        self.lanes.occupy(place(desk.conf, &row));
+        let job = Job { conf: desk.conf, row, was_due_ms, host: host_of(target), target_since_ms: target.since_ms, hold };
+        let target = target.clone();
+        let task = self.flying.spawn(async move {
+            let late = |_| Sent::Later { after: None, why: "no answer in time".into() };
+            timeout(SEND_TIMEOUT, gateway.send(&target, &push)).await.unwrap_or_else(late)
+        });
+        self.jobs.insert(task.id(), job);
+    }
+
+    /// Sends what was put off and is due, in that order.
+    fn retry_due(&mut self, desk: &mut Desk) -> Result<(), StateError> {
+        if !desk.has_rows || desk.is_stuck() {
+            return Ok(());
+        }
+        let now_ms = self.now_ms();
+        for provider in Provider::ALL {
+            let Some(most) = self.lanes.room_for_rows(provider, now_ms) else {
+                self.expire(desk, provider, now_ms)?;
+                continue;
+            };
+            if most == 0 {
+                continue;
+            }
+            let lanes = &self.lanes;
+            let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
+            for (due_ms, row) in self.hub.reader().push_rows_due(desk.conf, provider, now_ms, most, is_free)? {
+                self.retry(desk, due_ms, row, now_ms)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What waits for a provider that nobody delivers for any more goes when it is of no use.
+    fn expire(&mut self, desk: &mut Desk, provider: Provider, now_ms: u64) -> Result<(), StateError> {
+        let lanes = &self.lanes;
+        let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
+        for (due_ms, row) in self.hub.reader().push_rows_due(desk.conf, provider, now_ms, TURN_EXPIRED, is_free)? {
+            if self.is_expired(&row, now_ms) {
+                self.drop_row(desk, due_ms, row);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_expired(&self, row: &PushRow, now_ms: u64) -> bool {
+        now_ms.saturating_sub(row.since_ms) >= ms(self.options.time_to_live)
+    }
+
+    fn drop_row(&mut self, desk: &mut Desk, due_ms: u64, row: PushRow) {
+        self.hub.metrics().push_dropped.fetch_add(1, Relaxed);
+        self.change(desk, row, Fate::Done(due_ms), None);
+    }
+
+    /// Tries a push that was put off, when it still is to be pushed.
+    fn retry(&mut self, desk: &mut Desk, due_ms: u64, row: PushRow, now_ms: u64) -> Result<(), StateError> {
+        let hub = Arc::clone(&self.hub);
+        let target = hub.reader().target(desk.conf, &row.user, &row.target)?;
+        let (Some(target), false) = (target, self.is_expired(&row, now_ms)) else {
+            self.drop_row(desk, due_ms, row);
+            return Ok(());
+        };
+        if let Room::From(later_ms) = self.lanes.room(&target, now_ms) {
+            // One of many of a host that does not answer, or of a lane that filled up meanwhile.
+            if later_ms > now_ms {
+                let later_ms = later_ms + spread(&row) % 1000;
+                self.put_off(desk, row, later_ms, None);
+            }
+            return Ok(());
+        }
+        let Some((found, person, event)) = self.still_wanted(desk.conf, &row, now_ms)? else {
+            self.drop_row(desk, due_ms, row);
+            return Ok(());
+        };
+        let left = ms(self.options.time_to_live).saturating_sub(now_ms.saturating_sub(row.since_ms));
+        let push = compose(&hub, &desk.conference, &found, &person, &event, now_ms, Duration::from_millis(left))?;
+        self.send(desk, row, Some(due_ms), &target, Arc::new(push), None);
+        Ok(())
+    }
+
+    /// What a row is about, when it is to be pushed now.
+    fn still_wanted(&self, conf: ConfNo, row: &PushRow, now_ms: u64) -> Result<Option<(crate::view::Found, Person, Event)>, StateError> {
+        let reader = self.hub.reader();
+        let Some(found) = reader.conversation(conf, &row.conversation)? else { return Ok(None) };
+        let Some(event) = reader.message(&found, row.seq)? else { return Ok(None) };
+        let Some(person) = Person::find(&self.hub, &found, &row.user)? else { return Ok(None) };
+        let is_wanted = person.decide(&self.hub, &event, now_ms, ms(self.options.active))?.is_ok();
+        Ok(is_wanted.then_some((found, person, event)))
+    }
+
+    fn take_answers(&mut self) {
+        while let Some(answer) = self.flying.try_join_next_with_id() {
+            self.answered(answer);
+        }
+    }
+
+    fn answered(&mut self, answer: Result<(task::Id, Sent), JoinError>) {
+        let (id, sent) = match answer {
+            Ok(answered) => answered,
+            Err(error) => (error.id(), Sent::Later { after: None, why: "the gateway failed".into() }),
+        };
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let now_ms = self.now_ms();
+        let is_answer = !matches!(sent, Sent::Later { .. });
+        if self.lanes.end(&job.host, is_answer, now_ms) {
+            tracing::warn!(provider = job.host.0.word(), host = &*job.host.1, "a push gateway does not answer: pushes wait");
+        }
+        let mut desks = std::mem::take(&mut self.desks);
+        // A conference that was removed has nothing to be written down.
+        if let Some(desk) = desks.iter_mut().find(|desk| desk.conf == job.conf) {
+            self.settle(desk, &job, sent, now_ms);
+        }
+        self.desks = desks;
+        self.lanes.leave(&place(job.conf, &job.row));
+    }
+
+    /// What comes of a gateway's answer.
+    fn settle(&mut self, desk: &mut Desk, job: &Job, sent: Sent, now_ms: u64) {
+        let metrics = self.hub.metrics();
+        let fate = match sent {
+            Sent::Accepted => {
+                metrics.push_sent.fetch_add(1, Relaxed);
+                job.was_due_ms.map(|due_ms| (Fate::Done(due_ms), "".into()))
+            }
+            Sent::Gone => {
+                metrics.push_gone.fetch_add(1, Relaxed);
+                desk.gone.push((job.row.user.clone(), job.row.target, job.target_since_ms));
+                job.was_due_ms.map(|due_ms| (Fate::Done(due_ms), "".into()))
+            }
+            Sent::Refused(why) => {
+                metrics.push_dead.fetch_add(1, Relaxed);
+                Some((Fate::Dead(job.was_due_ms), why))
+            }
+            Sent::Later { after, why } => {
+                metrics.push_retried.fetch_add(1, Relaxed);
+                let wait_ms = backoff_ms(job.row.tries + 1, spread(&job.row)).max(after.map_or(0, ms));
+                Some((Fate::Due(now_ms.saturating_add(wait_ms)), why))
+            }
+        };
+        if let Some((fate, why)) = fate {
+            let end = (0..=why.len().min(MAX_WHY_BYTES)).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
+            let row = PushRow { tries: job.row.tries + 1, why: why[..end].into(), ..job.row.clone() };
+            self.change(desk, row, fate, job.hold.clone());
+        }
+    }
+
+    /// Writes down where each conference is, and what is to be tried again.
+    async fn write(&mut self) {
+        let is_time = Instant::now() >= self.write_at;
+        let mut desks = std::mem::take(&mut self.desks);
+        for desk in &mut desks {
+            while desk.is_full() || (is_time && desk.has_news()) {
+                if !self.write_some(desk).await {
+                    self.write_at = Instant::now() + WRITE_AGAIN;
+                    break;
+                }
+            }
+            self.forget_gone(desk).await;
+        }
+        self.desks = desks;
+        if is_time {
+            self.write_at = self.write_at.max(Instant::now() + WRITE);
+        }
+    }
+
+    /// One command's worth; whether it was taken.
+    async fn write_some(&mut self, desk: &mut Desk) -> bool {
+        let (cursor, changes) = desk.take_changes();
+        match self.hub.call(desk.conf, Actor::system(), action(&cursor, &changes)).await {
+            Ok(_) => {
+                desk.is_written(cursor, &changes);
+                changes.iter().for_each(|change: &Change| self.lanes.leave(&change.place(desk.conf)));
+                true
+            }
+            Err(reject) => {
+                if reject.reason != Reason::Draining {
+                    tracing::warn!(%reject, "how far push is cannot be written down yet");
+                }
+                desk.is_not_written(changes);
+                false
+            }
+        }
+    }
+
+    async fn forget_gone(&self, desk: &mut Desk) {
+        for (uid, target, since_ms) in std::mem::take(&mut desk.gone) {
+            let forget = Action::ForgetTarget { uid, target, since_ms: Some(since_ms) };
+            // One that could not be forgotten is found gone again.
+            if let Err(Reject { reason, .. }) = self.hub.call(desk.conf, Actor::system(), forget).await
+                && reason != Reason::UnknownTarget
+            {
+                tracing::warn!(reason = reason.word(), "a push target that is gone could not be forgotten yet");
+            }
+        }
+    }
+
+    /// Waits a little for what is on its way, and writes down where everything is. What is not over comes again after the start.
+    async fn finish(&mut self) {
+        let until = Instant::now() + STOP_WAIT;
+        while let Ok(Some(answer)) = timeout_at(until, self.flying.join_next_with_id()).await {
+            self.answered(answer);
+        }
+        self.write_at = Instant::now();
+        if timeout(STOP_WAIT, self.write()).await.is_err() {
+            tracing::warn!("how far push is was not written down: some pushes will come again");
+        }
+    }
+}
+
+fn row_of(event: &Event, person: &Person, target: TargetId, now_ms: u64) -> PushRow {
+    let (user, conversation) = (person.uid.clone(), event.place.conversation.clone());
+    PushRow { user, target, conversation, seq: event.place.seq, tries: 0, since_ms: now_ms, why: "".into() }
+}
+
+/// Spreads what failed together.
+fn spread(row: &PushRow) -> u64 {
+    let bytes = row.target.iter().chain(row.conversation.as_str().as_bytes());
+    // FNV-1a.
+    bytes.fold(0xcbf2_9ce4_8422_2325 ^ u64::from(row.tries), |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,241 @@
+//! Push: where people are reached, what they want, what waits and what was given up.
+
+use std::sync::Arc;
+
+use super::Reader;
+use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
+use crate::keys;
+use crate::limits::MAX_TARGETS;
+use crate::model::{Attention, Body, Event, Kind, Provider, PushRow, PushSettings, PushState, Target, TargetId};
+use crate::recent::Published;
+use crate::state::{Direction, StateError};
+use crate::view::{Found, decode};
+
+/// Conversations that are looked at for the number of all that somebody has not read.
+const BADGE_CONVERSATIONS: usize = 200;
+
+/// The uid behind the prefix of a key.
+fn uid_behind(key: &[u8], prefix: &[u8]) -> Option<Uid> {
+    Uid::parse(std::str::from_utf8(key.get(prefix.len()..)?).ok()?).ok()
+}
+
+impl Reader {
+    /// Whether anybody of a conference is reached anywhere.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn has_targets(&self, conf: ConfNo) -> Result<bool, StateError> {
+        self.has_any(&keys::all_targets(conf))
+    }
+
+    /// Whether a push of a conference waits to be tried again.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn has_push_rows(&self, conf: ConfNo) -> Result<bool, StateError> {
+        self.has_any(&keys::all_push_rows(conf))
+    }
+
+    fn has_any(&self, prefix: &[u8]) -> Result<bool, StateError> {
+        let mut found = false;
+        self.visit(prefix, Direction::Ascending, |_, _| {
+            found = true;
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// Where a user is reached.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn targets(&self, conf: ConfNo, uid: &Uid) -> Result<Vec<(TargetId, Target)>, StateError> {
+        let mut targets = Vec::new();
+        self.visit(&keys::targets(conf, uid), Direction::Ascending, |key, value| {
+            if let Some(id) = keys::id_of_target(key) {
+                targets.push((id, decode(value)?));
+            }
+            Ok(targets.len() < MAX_TARGETS)
+        })?;
+        Ok(targets)
+    }
+
+    /// One of a user's targets.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn target(&self, conf: ConfNo, uid: &Uid, id: &TargetId) -> Result<Option<Target>, StateError> {
+        self.get(&keys::target(conf, uid, id))
+    }
+
+    /// What of all a user wants to be pushed.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn push_settings(&self, conf: ConfNo, uid: &Uid) -> Result<PushSettings, StateError> {
+        Ok(self.get(&keys::push_settings(conf, uid))?.unwrap_or_default())
+    }
+
+    /// What of a conversation a user wants to be pushed.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn attention(&self, conf: ConfNo, conv: ConvNo, uid: &Uid) -> Result<Attention, StateError> {
+        Ok(self.get(&keys::attention(conf, conv, uid))?.unwrap_or_default())
+    }
+
+    /// Those who want something else of a conversation than of others, by uid, up to `limit` above `after`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn attentions(&self, conf: ConfNo, conv: ConvNo, after: Option<&Uid>, limit: usize) -> Result<Vec<(Uid, Attention)>, StateError> {
+        let prefix = keys::attentions(conf, conv);
+        let from = after.map_or(prefix.clone(), |after| [&keys::attention(conf, conv, after)[..], &[0]].concat());
+        let mut found = Vec::new();
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
+            if let Some(uid) = uid_behind(key, &prefix) {
+                found.push((uid, decode(value)?));
+            }
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+
+    /// Those who want everything of every conversation, by uid, up to `limit` above `after`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn who_wants_all(&self, conf: ConfNo, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, StateError> {
+        let prefix = keys::who_wants_all(conf);
+        let from = after.map_or(prefix.clone(), |after| [&keys::wants_all(conf, after)[..], &[0]].concat());
+        let mut found = Vec::new();
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
+            found.extend(uid_behind(key, &prefix));
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+
+    /// How far push is in a conference; `None` where nobody ever was reached.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn push_state(&self, conf: ConfNo) -> Result<Option<PushState>, StateError> {
+        self.get(&keys::push_state(conf))
+    }
+
+    /// The uids of a conversation's members, present and past, up to `limit` above `after`: a page of memberships that is decided one by one.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn member_uids(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, StateError> {
+        let prefix = keys::members(found.conf, found.record.no);
+        let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
+        let mut uids = Vec::new();
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
+            uids.extend(uid_behind(key, &prefix));
+            Ok(uids.len() < limit)
+        })?;
+        Ok(uids)
+    }
+
+    /// The pushes to a provider that are due by `until_ms` and wanted, in due order, up to `limit`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn push_rows_due(
+        &self,
+        conf: ConfNo,
+        provider: Provider,
+        until_ms: u64,
+        limit: usize,
+        mut wanted: impl FnMut(u64, &PushRow) -> bool,
+    ) -> Result<Vec<(u64, PushRow)>, StateError> {
+        let mut rows = Vec::new();
+        self.visit(&keys::push_rows(conf, provider), Direction::Ascending, |key, value| {
+            let Some(due_ms) = keys::due_of_row(key).filter(|due_ms| *due_ms <= until_ms) else { return Ok(false) };
+            let row: PushRow = decode(value)?;
+            if wanted(due_ms, &row) {
+                rows.push((due_ms, row));
+            }
+            Ok(rows.len() < limit)
+        })?;
+        Ok(rows)
+    }
+
+    /// When the push of a row's conversation to its target is due that waits already.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn push_row_due(&self, conf: ConfNo, row: &PushRow) -> Result<Option<u64>, StateError> {
+        self.get(&keys::push_row_of(conf, &row.user, &row.target, &row.conversation))
+    }
+
+    /// A message of a conversation, as it is now.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn message(&self, found: &Found, seq: u64) -> Result<Option<Event>, StateError> {
+        let entry = self.entry(found, seq)?.filter(|entry| matches!(entry.body, Body::Message(_)));
+        Ok(entry.map(|entry| super::history::event(found, seq, entry)))
+    }
+
+    /// Up to `limit` of the newest events of a conference above `after` that are wanted, and the pos that they go up to; `None` when memory does
+    /// not go back so far.
+    #[must_use]
+    pub fn lately(&self, conf: ConfNo, after: u64, limit: usize, wanted: impl Fn(&Event) -> bool) -> Option<(Vec<Arc<Published>>, u64)> {
+        self.recent.after(conf, after, limit, wanted)
+    }
+
+    /// Conversations of a conference by id, up to `limit` above `after`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn conversation_ids(&self, conf: ConfNo, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StateError> {
+        let prefix = keys::conversations(conf);
+        let from = after.map_or(prefix.clone(), |after| [&keys::conversation(conf, after)[..], &[0]].concat());
+        let mut ids = Vec::new();
+        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
+            ids.extend(key.get(prefix.len()..).and_then(|id| std::str::from_utf8(id).ok()).map(ConversationId::stored));
+            Ok(ids.len() < limit)
+        })?;
+        Ok(ids)
+    }
+
+    /// Pushes that were given up, newest first, up to `limit` below number `before`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn dead_letters(&self, conf: ConfNo, before: Option<u64>, limit: usize) -> Result<Vec<(u64, PushRow)>, StateError> {
+        let prefix = keys::dead_letters(conf);
+        let end = before.map_or_else(|| keys::end_of(&prefix), |before| keys::dead_letter(conf, before));
+        let mut letters = Vec::new();
+        self.visit_range(&prefix, &end, Direction::Descending, |key, value| {
+            letters.push((keys::number_of_letter(key), decode(value)?));
+            Ok(letters.len() < limit)
+        })?;
+        Ok(letters)
+    }
+
+    /// Messages that somebody has not read in all conversations that they are in and have not silenced, of which [`BADGE_CONVERSATIONS`] are looked at.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn unread_in_all(&self, conf: ConfNo, uid: &Uid, now_ms: u64) -> Result<u64, StateError> {
+        let mut unread = 0;
+        for id in self.conversations_of(conf, uid, None, BADGE_CONVERSATIONS)? {
+            let Some(found) = self.conversation(conf, &id)?.filter(|found| !matches!(found.record.kind, Kind::Inbox | Kind::Topics)) else {
+                continue;
+            };
+            let (head, mark) = (self.head(&found)?, self.read_mark(&found, uid)?);
+            if head.n <= mark.n
+                || self.standing(&found, uid)?.is_none_or(|standing| standing.role().is_none())
+                || self.attention(conf, found.record.no, uid)?.is_muted(now_ms)
+            {
+                continue;
+            }
+            unread += self.unread(&found, uid, head, mark)?;
+        }
+        Ok(unread)
+    }
+}

@@ -1,0 +1,232 @@
+// Badges: shown, scanned with a camera (Chromium's own fake one, before which the check holds a picture), two people who meet, check-in, leads.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { assert, axe, Browser, check, equal, logIn, register, say, sees, until } from "./kit.mjs";
+
+const CAMERA = { width: 640, height: 480 };
+const PAGES = ["you", "badge", "scan", "contacts", "leads"];
+
+/** What is on somebody's screen, as a camera sees it: one frame of YUV4MPEG2. The code is drawn by the app itself. */
+async function frameOf(page) {
+  const grey = await page.locator(".qr path").evaluate((path, { width, height }) => {
+    const side = path.ownerSVGElement.viewBox.baseVal.width;
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const context = canvas.getContext("2d");
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, height);
+    const scale = (height * 0.8) / side;
+    context.translate((width - side * scale) / 2, (height - side * scale) / 2);
+    context.scale(scale, scale);
+    context.fillStyle = "#111";
+    context.fill(new Path2D(path.getAttribute("d")));
+    const { data } = context.getImageData(0, 0, width, height);
+    return Array.from({ length: width * height }, (_, at) => data[4 * at]);
+  }, CAMERA);
+  const colourless = Buffer.alloc((CAMERA.width * CAMERA.height) / 2, 128);
+  return Buffer.concat([Buffer.from(`YUV4MPEG2 W${CAMERA.width} H${CAMERA.height} F15:1 Ip A1:1 C420jpeg\nFRAME\n`), Buffer.from(grey), colourless]);
+}
+
+const to = async (page, place) => {
+  await page.evaluate((place) => (location.hash = `#/${place}`), place);
+  await page.locator(place === "you" ? ".you-head" : ".badge-page").waitFor();
+};
+
+const type = async (page, code) => {
+  await page.getByLabel("Code by hand").fill(code);
+  await page.getByRole("button", { name: "Take" }).click();
+};
+
+const outcome = (page, word) => page.locator(".outcome", { has: page.locator(".outcome-word", { hasText: word }) });
+
+export async function badges(server, browser, shots) {
+  const directory = mkdtempSync(join(tmpdir(), "hallway-camera-"));
+  const browsers = [];
+  /** A browser with a picture before its camera. */
+  const withCamera = async (name, frame, options) => {
+    const file = join(directory, `${name}.y4m`);
+    writeFileSync(file, frame);
+    const own = new Browser(server);
+    // Whatever pages complain of comes together.
+    Object.assign(own, { errors: browser.errors, foreign: browser.foreign });
+    browsers.push(own);
+    await own.start("--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${file}`);
+    return own.person(name, { permissions: ["camera"], ...options });
+  };
+  const account = (uid, name, role) => server.operate("user", "add", `demo/${uid}`, "--password", `${uid}-secret-1`, "--name", name, ...(role ? ["--role", role] : []));
+  const ask = async (uid, method, params) => {
+    const { token } = await server.post("/api/login", { conference: "demo", uid, password: `${uid}-secret-1` });
+    const { result, error } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token);
+    assert(!error, `${method}: ${JSON.stringify(error)}`);
+    return result;
+  };
+  const codeOf = async (uid) => (await ask(uid, "badge.mine", {})).code;
+
+  try {
+    const kim = await browser.person("kim", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+    const lee = await browser.person("lee");
+    await check("badge – one's own is shown, and without a network, too", async () => {
+      await register(kim, server.url, "kim", "Kim Kaapo");
+      await register(lee, server.url, "lee", "Lee Lindqvist");
+      for (const page of [kim, lee]) {
+        await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
+        await page.getByRole("link", { name: /^You/ }).click();
+        await page.getByRole("link", { name: "My badge" }).click();
+        await page.getByRole("img", { name: /^Badge code of/ }).waitFor();
+      }
+      await shots(kim, "phone-badge");
+      const drawn = await kim.locator(".qr path").getAttribute("d");
+      await kim.context().setOffline(true);
+      await kim.reload();
+      await kim.getByRole("img", { name: /^Badge code of/ }).waitFor();
+      equal(await kim.locator(".qr path").getAttribute("d"), drawn, "the code");
+      await kim.context().setOffline(false);
+    });
+
+    let kimsPhone;
+    let leesPhone;
+    await check("badge – two people meet: each holds their camera to the other's screen, and the direct chat opens in both apps", async () => {
+      kimsPhone = await withCamera("kim's phone", await frameOf(lee), { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+      leesPhone = await withCamera("lee's phone", await frameOf(kim));
+      await logIn(kimsPhone, server.url, "kim");
+      await to(kimsPhone, "scan");
+      await outcome(kimsPhone, "Asked").filter({ hasText: "Lee Lindqvist" }).waitFor();
+      await shots(kimsPhone, "phone-scan-asked");
+      await lee.getByText("Kim Kaapo wants to meet you.").waitFor();
+      await logIn(leesPhone, server.url, "lee");
+      await to(leesPhone, "scan");
+      for (const [page, name] of [[leesPhone, "Kim Kaapo"], [kimsPhone, "Lee Lindqvist"], [lee, "Kim Kaapo"]]) {
+        await page.locator(".conversation-head h1", { hasText: name }).waitFor();
+      }
+      await say(kimsPhone, "so you are Lee!");
+      await sees(leesPhone, "so you are Lee!");
+      await shots(leesPhone, "desktop-met");
+      const detector = await leesPhone.evaluate(() => "BarcodeDetector" in globalThis);
+      return detector ? "read by the browser's detector" : "read by the app's own decoder";
+    });
+
+    await check("contacts – who was met, with a way to the chat; who asks is accepted, or declined", async () => {
+      account("max", "Max Mäkelä");
+      account("nia", "Nia Nkosi");
+      for (const uid of ["max", "nia"]) equal((await ask(uid, "badge.scan", { code: await codeOf("kim") })).reason, "ok", `${uid}'s scan`);
+      await to(kimsPhone, "contacts");
+      await kimsPhone.getByRole("button", { name: "Accept Max Mäkelä" }).waitFor();
+      await axe(kimsPhone, "contacts");
+      await shots(kimsPhone, "phone-contacts");
+      await kimsPhone.getByRole("button", { name: "Decline Nia Nkosi" }).tap();
+      await kimsPhone.getByRole("button", { name: "Decline Nia Nkosi" }).waitFor({ state: "detached" });
+      equal((await ask("nia", "contact.list", {})).contacts.map(({ user, state }) => [user, state]), [["kim", "asked"]], "what Nia sees of it");
+      await kimsPhone.getByRole("button", { name: "Accept Max Mäkelä" }).tap();
+      await kimsPhone.locator(".conversation-head h1", { hasText: "Max Mäkelä" }).waitFor();
+      equal((await ask("max", "contact.list", {})).contacts.map(({ user, state }) => [user, state]), [["kim", "met"]], "what Max sees of it");
+    });
+
+    await check("badge – a code that is nobody's is refused, in words, and one's own, too", async () => {
+      await to(leesPhone, "scan");
+      await type(leesPhone, "no-such-badge");
+      await outcome(leesPhone, "Unknown badge").waitFor();
+      equal(await leesPhone.locator(".outcome").getAttribute("data-tone"), "bad", "the tone");
+      await type(leesPhone, await codeOf("lee"));
+      await outcome(leesPhone, "Not allowed").waitFor();
+    });
+
+    await check("check-in – by staff with the camera; a second time is told apart; a scan without a network waits and is sent after a reload, with its own time", async () => {
+      account("sue", "Sue Staff", "staff");
+      await to(lee, "badge");
+      const desk = await withCamera("sue's phone", await frameOf(lee), { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+      await logIn(desk, server.url, "sue");
+      await desk.evaluate(() => navigator.serviceWorker.ready.then(() => true));
+      await to(desk, "scan");
+      await outcome(desk, "Checked in").filter({ hasText: "Lee Lindqvist" }).waitFor();
+      await axe(desk, "check-in");
+      await shots(desk, "phone-checkin");
+      await desk.getByRole("button", { name: "Stop the camera" }).tap();
+      await type(desk, await codeOf("lee"));
+      await outcome(desk, "Already here").waitFor();
+      const kims = await codeOf("kim");
+      await desk.context().setOffline(true);
+      await desk.locator(".banner", { hasText: "You are offline" }).waitFor();
+      const before = Date.now();
+      await type(desk, kims);
+      await outcome(desk, "Kept").waitFor();
+      await desk.getByText("1 scan waits to be sent.").waitFor();
+      await desk.reload();
+      await to(desk, "scan");
+      await desk.getByText("1 scan waits to be sent.").waitFor();
+      const after = Date.now();
+      await desk.context().setOffline(false);
+      await desk.locator(".scans li", { hasText: "Kim Kaapo" }).filter({ hasText: "Checked in" }).waitFor({ timeout: 40_000 });
+      await desk.getByText("1 scan waits to be sent.").waitFor({ state: "detached" });
+      const { people } = await ask("sue", "checkin.list", {});
+      const kimsTime = Date.parse(people.find(({ user }) => user === "kim").ts);
+      assert(kimsTime >= before - 1000 && kimsTime <= after, `kim came at ${kimsTime}, scanned between ${before} and ${after}`);
+      await to(desk, "desk");
+      await desk.getByText(/^2 of \d+ are checked in$/).waitFor();
+      await axe(desk, "desk");
+      await shots(desk, "phone-desk");
+    });
+
+    await check("leads – an exhibitor scans, rates, notes, downloads; the visitor sees who has their data, and withdraws it", async () => {
+      account("eve", "Eve Exhibitor");
+      await ask("sue", "reader.set", { reader: "eve", mode: "lead" });
+      const eve = await browser.person("eve");
+      await logIn(eve, server.url, "eve");
+      await to(eve, "scan");
+      await type(eve, await codeOf("lee"));
+      await outcome(eve, "Contact taken").filter({ hasText: "Lee Lindqvist" }).waitFor();
+      await eve.getByLabel("4 stars").check({ force: true });
+      await eve.getByLabel("Note").fill("wants a demo, \"soon\"");
+      await eve.getByLabel("Tags, with commas between").fill("hot, demo");
+      await axe(eve, "lead");
+      await shots(eve, "desktop-lead");
+      await eve.getByRole("button", { name: "Save" }).click();
+      await eve.locator(".lead-form").waitFor({ state: "detached" });
+      await to(eve, "leads");
+      const card = eve.locator(".people-cards li", { hasText: "Lee Lindqvist" });
+      await card.getByRole("img", { name: "4 stars" }).waitFor();
+      await card.getByText("wants a demo, \"soon\"").waitFor();
+      equal(await card.locator(".chip").allTextContents(), ["hot", "demo"], "the tags");
+      const [download] = await Promise.all([eve.waitForEvent("download"), eve.getByRole("button", { name: "Download as CSV" }).click()]);
+      const table = await (await download.createReadStream()).toArray();
+      assert(/Lee Lindqvist/.test(Buffer.concat(table).toString()), "Lee is not in the table");
+      await shots(eve, "desktop-leads");
+      await to(lee, "contacts");
+      await lee.getByRole("button", { name: "Withdraw from Eve Exhibitor" }).click();
+      await lee.getByRole("dialog").getByRole("button", { name: "Withdraw" }).click();
+      await lee.getByText("Nobody has it.").waitFor();
+      equal((await ask("eve", "lead.list", {})).leads, [], "Eve's leads");
+      await eve.context().close();
+    });
+
+    await check("camera – none, and one that is not allowed, are said in words", async () => {
+      const none = await browser.person("no camera", { permissions: ["camera"] });
+      await logIn(none, server.url, "kim");
+      await to(none, "scan");
+      await none.getByText("There is no camera here. Type the code instead.").waitFor();
+      await none.context().close();
+      const own = await browsers[0].person("not allowed", { permissions: [] });
+      await logIn(own, server.url, "kim");
+      await to(own, "scan");
+      await own.getByText(/The camera is not allowed for this site/).waitFor();
+      await own.context().close();
+    });
+
+    for (const [who, page] of [["desktop", leesPhone], ["phone", kimsPhone]]) {
+      for (const scheme of ["light", "dark"]) {
+        await check(`axe – badges on a ${who}, ${scheme}`, async () => {
+          await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+          for (const place of PAGES) {
+            await to(page, place);
+            await page.waitForTimeout(350);
+            await axe(page, place);
+            assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${place} is wider than the screen`);
+            await shots(page, `${who}-${scheme}-${place}`);
+          }
+        });
+      }
+    }
+  } finally {
+    for (const own of browsers) await own.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

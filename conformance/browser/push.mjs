@@ -1,0 +1,317 @@
+// Notifications: from a message to what Chromium's service worker shows, and from a click back to the message.
+//
+// Chromium cannot reach its maker's push service here, so its part is played: `PushManager.subscribe` answers with a subscription of real keys (P-256), and
+// the push service that it names is ours. It opens what the server sealed (RFC 8291), and DevTools hands that to the service worker as a push.
+import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import { assert, axe, chatRow, check, equal, logIn, open, register, say, sees, until } from "./kit.mjs";
+
+/** What the server may wait before it pushes, and then some. */
+const PUSHED_WITHIN_MS = 30_000;
+
+const info = (...parts) => Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
+const derive = (secret, salt, about, bytes) => Buffer.from(hkdfSync("sha256", secret, salt, about, bytes));
+
+/** A push service with one subscription. */
+class PushService {
+  got = [];
+
+  async start() {
+    this.ecdh = createECDH("prime256v1");
+    this.ecdh.generateKeys();
+    this.auth = randomBytes(16);
+    this.path = `/push/${randomBytes(8).toString("hex")}`;
+    this.status = 201;
+    this.http = createServer((request, response) => {
+      const chunks = [];
+      request.on("data", (chunk) => chunks.push(chunk));
+      request.on("end", () => {
+        if (request.url === this.path) this.got.push({ headers: request.headers, text: this.unseal(Buffer.concat(chunks)) });
+        response.writeHead(this.status).end();
+      });
+    });
+    await new Promise((resolve) => this.http.listen(0, "127.0.0.1", resolve));
+    return this;
+  }
+
+  get endpoint() {
+    return `http://127.0.0.1:${this.http.address().port}${this.path}`;
+  }
+
+  /** RFC 8188 with the keys of RFC 8291 §3.4; one record. */
+  unseal(body) {
+    const salt = body.subarray(0, 16);
+    const server = body.subarray(21, 21 + body[20]);
+    const mine = this.ecdh.getPublicKey();
+    const secret = derive(this.ecdh.computeSecret(server), this.auth, info("WebPush: info\0", mine, server), 32);
+    const key = derive(secret, salt, info("Content-Encoding: aes128gcm\0"), 16);
+    const nonce = derive(secret, salt, info("Content-Encoding: nonce\0"), 12);
+    const sealed = body.subarray(21 + body[20]);
+    const opener = createDecipheriv("aes-128-gcm", key, nonce).setAuthTag(sealed.subarray(-16));
+    const opened = Buffer.concat([opener.update(sealed.subarray(0, -16)), opener.final()]);
+    return opened.subarray(0, opened.lastIndexOf(2)).toString();
+  }
+
+  /** Puts the subscription into a browser; what the app asks for is kept in `asked`. */
+  async playIn(context) {
+    const keys = { p256dh: this.ecdh.getPublicKey().toString("base64url"), auth: this.auth.toString("base64url") };
+    await context.addInitScript(({ endpoint, keys }) => {
+      const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0)).buffer;
+      const KEY = "played-subscription";
+      const made = () => {
+        const applicationServerKey = sessionStorage.getItem(KEY);
+        if (!applicationServerKey) return null;
+        return {
+          endpoint,
+          options: { userVisibleOnly: true, applicationServerKey: bytes(applicationServerKey) },
+          getKey: (name) => bytes(keys[name]),
+          unsubscribe: async () => (sessionStorage.removeItem(KEY), true),
+        };
+      };
+      PushManager.prototype.getSubscription = async () => made();
+      PushManager.prototype.subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
+        if (!userVisibleOnly || bytes(applicationServerKey).byteLength !== 65) throw new DOMException("not such a key", "InvalidAccessError");
+        sessionStorage.setItem(KEY, applicationServerKey);
+        return made();
+      };
+    }, { endpoint: this.endpoint, keys });
+  }
+
+  close() {
+    this.http.closeAllConnections();
+    this.http.close();
+  }
+}
+
+/** A page's service worker, and pushes to it through DevTools. */
+class Worker {
+  static async of(page, url) {
+    const worker = new Worker();
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
+    worker.page = page;
+    worker.url = url;
+    worker.devtools = await page.context().newCDPSession(page);
+    worker.devtools.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
+      worker.registrationId = registrations.find(({ isDeleted }) => !isDeleted)?.registrationId ?? worker.registrationId;
+    });
+    await worker.devtools.send("ServiceWorker.enable");
+    await until(() => worker.registrationId, "the service worker is registered");
+    return worker;
+  }
+
+  push(data) {
+    return this.devtools.send("ServiceWorker.deliverPushMessage", { origin: this.url, registrationId: this.registrationId, data: typeof data === "string" ? data : JSON.stringify(data) });
+  }
+
+  shown(tag) {
+    return this.page.evaluate(async (tag) => {
+      const shown = await (await navigator.serviceWorker.ready).getNotifications(tag ? { tag } : {});
+      return shown.map(({ title, body, tag, icon, data }) => ({ title, body, tag, icon, data }));
+    }, tag);
+  }
+
+  async closeAll() {
+    await this.page.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).forEach((shown) => shown.close()));
+  }
+
+  /** DevTools has no click on a notification: the event is dispatched in the worker; which address it opens without a window is answered. */
+  click({ windowless = false } = {}) {
+    const [worker] = this.page.context().serviceWorkers();
+    return worker.evaluate(async (windowless) => {
+      const [notification] = await self.registration.getNotifications();
+      const opened = [];
+      const { matchAll, openWindow } = Clients.prototype;
+      Clients.prototype.openWindow = async (url) => void opened.push(url);
+      if (windowless) Clients.prototype.matchAll = async () => [];
+      self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      Object.assign(Clients.prototype, { matchAll, openWindow });
+      return opened;
+    }, windowless);
+  }
+}
+
+export async function push(server, browser, shots) {
+  server.operate("user", "add", "demo/tim", "--password", "tim-secret-1", "--name", "Tim Teller");
+  const service = await new PushService().start();
+  const pia = await browser.person("pia", { permissions: ["notifications"] });
+  await service.playIn(pia.context());
+  const tim = await browser.person("tim");
+  const rpc = async (page, method, params = {}) => {
+    const token = await page.evaluate(() => JSON.parse(localStorage.getItem("hallway-account")).token);
+    const { result, error } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token);
+    assert(!error, `${method}: ${JSON.stringify(error)}`);
+    return result;
+  };
+  const direct = "dm~pia~tim";
+  let worker;
+  let first;
+  try {
+    await check("push – turned on: registered with the server's key, and the browser's keys reach the server (PushManager.subscribe is played, with real keys)", async () => {
+      await register(pia, server.url, "pia", "Pia Pocket");
+      worker = await Worker.of(pia, server.url);
+      await pia.getByRole("link", { name: "You", exact: true }).click();
+      await pia.getByRole("button", { name: "Turn on here" }).click();
+      await pia.getByText("Notifications are on for this device.").waitFor();
+      const { targets } = await rpc(pia, "push.list");
+      equal(targets.map(({ provider }) => provider), ["webpush"], "where pia is reached");
+      assert(/ on /.test(targets[0].device), `the device is ${targets[0].device}`);
+      await pia.reload();
+      await pia.getByText("Notifications are on for this device.").waitFor();
+      equal((await rpc(pia, "push.list")).targets.length, 1, "the number of targets after a reload");
+    });
+
+    await check("push – from a message to a notification: sealed by the server, opened with the browser's keys, shown by the service worker", async () => {
+      await logIn(tim, server.url, "tim");
+      await tim.evaluate(() => (location.hash = "#/people/pia"));
+      await tim.getByRole("button", { name: "Message", exact: true }).click();
+      await tim.locator(".conversation-head h1", { hasText: "Pia Pocket" }).waitFor();
+      // Away: what is not looked at for a while is not connected.
+      await pia.goto("about:blank");
+      await say(tim, "are you there?");
+      const pushed = await until(() => service.got[0], "the server pushes", PUSHED_WITHIN_MS);
+      const said = JSON.parse(pushed.text);
+      first = said.seq;
+      equal([said.conversation, said.text, said.title], [direct, "are you there?", "Tim Teller"], "what is pushed");
+      assert(pushed.headers.topic === said.collapse && Number(pushed.headers.ttl) > 0, `the headers are ${JSON.stringify(pushed.headers)}`);
+      assert(/^vapid t=/.test(pushed.headers.authorization), "the server does not say who it is");
+      await pia.goto(server.url);
+      await pia.locator(".chat-row").first().waitFor();
+      worker = await Worker.of(pia, server.url);
+      await worker.push(pushed.text);
+      const [shown] = await until(async () => ((await worker.shown()).length ? worker.shown() : undefined), "it is shown");
+      equal([shown.title, shown.body, shown.tag, shown.data], ["Tim Teller", "are you there?", said.collapse, { conversation: direct, seq: said.seq }], "the notification");
+    });
+
+    await check("push – clicked: the open window shows the conversation (the click is dispatched in the service worker)", async () => {
+      await worker.click();
+      await pia.locator(".conversation-head h1", { hasText: "Tim Teller" }).waitFor();
+      await pia.locator(".row.highlighted", { hasText: "are you there?" }).waitFor();
+      equal(await worker.shown(), [], "what is still shown");
+    });
+
+    await check("push – clicked without a window: it opens at the message", async () => {
+      await pia.evaluate(() => (location.hash = "#/people"));
+      await worker.push({ conversation: direct, seq: first, title: "Tim Teller", text: "are you there?", collapse: "c1" });
+      await until(async () => (await worker.shown()).length === 1, "it is shown");
+      const [url] = await worker.click({ windowless: true });
+      const page = await pia.context().newPage();
+      await page.goto(server.url + url);
+      await page.locator(".row.highlighted", { hasText: "are you there?" }).waitFor();
+      await page.close();
+      return url;
+    });
+
+    await check("push – one notification per conversation, the newest; what comes twice or late is not shown again", async () => {
+      await worker.closeAll();
+      await worker.push({ conversation: "lobby", seq: 900, title: "Lobby", text: "first", collapse: "c2" });
+      await until(async () => (await worker.shown("c2"))[0]?.body === "first", "the first");
+      await worker.push({ conversation: "lobby", seq: 902, title: "Lobby", text: "third", collapse: "c2" });
+      await until(async () => (await worker.shown("c2"))[0]?.body === "third", "the third");
+      await worker.push({ conversation: "lobby", seq: 901, title: "Lobby", text: "second, late", collapse: "c2" });
+      await worker.push({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c3" });
+      await until(async () => (await worker.shown("c3")).length === 1, "another conversation's");
+      equal((await worker.shown()).map(({ body }) => body).sort(), ["another", "third"], "what is shown");
+    });
+
+    await check("push – what cannot be read is shown as a new message, whatever it holds", async () => {
+      for (const data of ["", "not json", "[1,2]", "null", '{"seq":"x","title":7}', '{"conversation":']) {
+        await worker.closeAll();
+        await worker.push(data);
+        const [shown] = await until(async () => ((await worker.shown()).length ? worker.shown() : undefined), `something for ${JSON.stringify(data)}`);
+        equal([shown.title, shown.body], ["Hallway", "You have a new message."], `what is shown for ${JSON.stringify(data)}`);
+      }
+      await worker.closeAll();
+    });
+
+    await check("push – nothing is shown for what one is looking at", async () => {
+      await pia.bringToFront();
+      await pia.evaluate((id) => (location.hash = `#/c/${id}`), direct);
+      await pia.locator(".conversation-head h1", { hasText: "Tim Teller" }).waitFor();
+      await worker.push({ conversation: direct, seq: 990, title: "Tim Teller", text: "seen already", collapse: "c4" });
+      await worker.push({ conversation: "help", seq: 991, title: "Help", text: "not seen", collapse: "c5" });
+      await until(async () => (await worker.shown("c5")).length === 1, "the other conversation's is shown");
+      equal((await worker.shown("c4")).length, 0, "the number of notifications of the open one");
+      await worker.closeAll();
+    });
+
+    await check("push – read elsewhere: the notification goes", async () => {
+      await pia.evaluate(() => (location.hash = "#/you"));
+      await pia.locator(".you-head").waitFor();
+      await say(tim, "read me on the phone");
+      await until(async () => (await rpc(pia, "conversation.list")).some(({ conversation, unread }) => conversation === direct && unread > 0), "it is unread");
+      const { seq } = (await rpc(pia, "conversation.list")).find(({ conversation }) => conversation === direct);
+      await worker.push({ conversation: direct, seq, title: "Tim Teller", text: "read me on the phone", collapse: "c6" });
+      await until(async () => (await worker.shown("c6")).length === 1, "it is shown");
+      await rpc(pia, "conversation.read", { conversation: direct, seq });
+      await until(async () => (await worker.shown("c6")).length === 0, "it is closed");
+    });
+
+    await check("push – settings: level, names and texts, quiet hours by one's own clock", async () => {
+      const part = pia.locator(".part", { has: pia.getByRole("heading", { name: "Notifications" }) });
+      const holds = (what, wanted) => until(async () => wanted(await rpc(pia, "push.settings")), what);
+      await part.getByLabel("What you are told of").selectOption("mentions");
+      await holds("the level", ({ level }) => level === "mentions");
+      await part.getByLabel("Show names and texts").uncheck();
+      await holds("no content", ({ content }) => content === false);
+      await part.getByLabel("Quiet hours").check();
+      await holds("quiet hours", ({ quiet }) => quiet?.from === "22:00" && quiet.to === "07:00");
+      await part.getByLabel("from").fill("23:30");
+      await part.getByLabel("until").focus();
+      await holds("another beginning", ({ quiet }) => quiet?.from === "23:30");
+      const offset = await pia.evaluate(() => -new Date().getTimezoneOffset());
+      await holds("one's own clock", ({ utc_offset_minutes }) => utc_offset_minutes === offset);
+      await axe(pia, "settings");
+      await shots(pia, "desktop-notifications");
+      await part.getByLabel("Quiet hours").uncheck();
+      await holds("no quiet hours", ({ quiet }) => !quiet);
+      await part.getByLabel("Show names and texts").check();
+      await part.getByLabel("What you are told of").selectOption("default");
+      await holds("as before", ({ level, content }) => level === "default" && content);
+    });
+
+    await check("push – a conversation is muted for an hour, until tomorrow, always; the list shows it", async () => {
+      await open(pia, "Tim Teller").catch(async () => {
+        await pia.getByRole("link", { name: /^Chats/ }).click();
+        await open(pia, "Tim Teller");
+      });
+      await pia.getByRole("button", { name: "Details" }).click();
+      const known = () => rpc(pia, "conversation.notify", { conversation: direct });
+      for (const [choice, fits] of [
+        ["For 1 hour", ({ until }) => Math.abs(Date.parse(until) - Date.now() - 3_600_000) < 60_000],
+        ["Until tomorrow", ({ until }) => Date.parse(until) > Date.now() && Date.parse(until) - Date.now() < 40 * 3_600_000],
+        ["Always", ({ level }) => level === "none"],
+      ]) {
+        await pia.getByRole("button", { name: "Mute", exact: true }).click();
+        await pia.getByRole("menuitem", { name: choice }).click();
+        await chatRow(pia, "Tim Teller").getByRole("img", { name: "Muted" }).waitFor();
+        await until(async () => fits(await known()), choice);
+        assert((await known()).muted, `${choice}: the server does not call it muted`);
+        if (choice === "Always") await axe(pia, "muted");
+        await pia.getByRole("button", { name: "Unmute" }).click();
+        await chatRow(pia, "Tim Teller").getByRole("img", { name: "Muted" }).waitFor({ state: "detached" });
+      }
+      await pia.getByLabel("What you are told of here").selectOption("all");
+      await until(async () => (await known()).level === "all", "everything");
+      await pia.getByLabel("What you are told of here").selectOption("default");
+    });
+
+    await check("push – turned off, and signing out: the server knows no address any more", async () => {
+      await pia.getByRole("link", { name: "You", exact: true }).click();
+      await pia.getByRole("button", { name: "Turn off here" }).click();
+      await until(async () => (await rpc(pia, "push.list")).targets.length === 0, "no target");
+      await pia.getByRole("button", { name: "Turn on here" }).click();
+      await until(async () => (await rpc(pia, "push.list")).targets.length === 1, "a target again");
+      const { token } = await server.post("/api/login", { conference: "demo", uid: "pia", password: "pia-secret-1" });
+      await pia.getByRole("button", { name: "Sign out" }).click();
+      await pia.getByText("You are signed out.").waitFor();
+      const { result } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method: "push.list", params: {} }, token);
+      equal(result.targets, [], "where pia is reached");
+    });
+    await sees(tim, "read me on the phone");
+  } finally {
+    service.close();
+    await pia.context().close();
+    await tim.context().close();
+  }
+}
