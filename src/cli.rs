@@ -2,6 +2,8 @@
 
 pub mod badge;
 
+pub mod push;
+
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -11,6 +13,8 @@ use hallway_broker::ids::{ConferenceId, ConversationId, Uid};
 use hallway_broker::model::SignIn;
 
 use badge::{AttendeesCommand, BadgeCommand, LeadsCommand, ReaderCommand};
+
+use push::PushCommand;
 
 use crate::config::{Address, ConfigError, DEFAULT_FILE, Layers, Loaded};
 
@@ -110,6 +114,9 @@ enum Command {
     Export { conference: ConferenceId, file: PathBuf },
     /// Check the store; while the server runs, say what runs
     Check,
+    /// Pushes that were given up
+    #[command(subcommand)]
+    Push(PushCommand),
 }
 
 /// Commands about accounts.
@@ -321,6 +328,8 @@ pub enum OneShot {
     Export(ConferenceId, PathBuf),
     /// Check.
     Check,
+    /// Pushes.
+    Push(PushCommand),
 }
 
 impl Cli {
@@ -350,6 +359,7 @@ impl Cli {
             Some(Command::Rebuild { accept_loss }) => OneShot::Rebuild { accept_loss },
             Some(Command::Export { conference, file }) => OneShot::Export(conference, file),
             Some(Command::Check) => OneShot::Check,
+            Some(Command::Push(command)) => OneShot::Push(command),
         };
         if !top.is_empty() || serve.print_config {
             Self::command().error(ErrorKind::ArgumentConflict, "addresses and --print-config are options of serve").exit();

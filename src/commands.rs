@@ -2,6 +2,8 @@
 
 mod badge;
 
+mod push;
+
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -91,6 +93,7 @@ pub async fn run(loaded: &Loaded, command: OneShot) -> Result<(), CommandError> 
             report(&backup::rebuild(&loaded.config.store.path, &options(loaded, accept_loss))?)
         }
         OneShot::Check => check(loaded).await,
+        OneShot::Push(command) => push::run(loaded, command).await,
         OneShot::User(command) => exchange(loaded, user_request(command)?).await,
         OneShot::Token(user) => {
             exchange(loaded, ControlRequest::Token { conference: user.conference.to_string(), uid: user.uid.to_string() }).await
@@ -291,6 +294,8 @@ fn show(reply: ControlReply) -> Result<(), CommandError> {
         ControlReply::Conferences { conferences } => print(&conference_lines(&conferences))?,
         ControlReply::Invites { invites } => print(&invite_lines(&invites))?,
         ControlReply::Invite { code: token, .. } | ControlReply::Token { token, .. } => print(&format!("{}\n", token.0))?,
+        // Shown page by page.
+        ControlReply::Letters { .. } => {}
         ControlReply::Written { what } => eprintln!("{what}"),
         ControlReply::Imported { import } => print(&badge::import_text(import))?,
         // Asked for page by page.

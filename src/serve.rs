@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use hallway_bridge::badge;
 use hallway_bridge::push::{self, GatewayError};
+use hallway_bridge::venue::{VenueOptions, Venues};
 use hallway_bridge::xmpp::negotiation::Host;
 use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions};
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
@@ -145,6 +146,7 @@ struct Running {
     http: Option<hallway_ws_adapter::Handle>,
     mqtt: Option<Arc<mqtt::Edge>>,
     xmpp: Option<Arc<xmpp::Edge>>,
+    venues: Venues,
 }
 
 /// What is listened on, and what the ready line says of it.
@@ -178,12 +180,14 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     let mut gateways = push::gateways(&gateway_options(hub, config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
+    let venues = venues(config).map_err(ServeError::Start)?;
     let edges = start_edges(hub, bound, config, conferences::default_id(config)?, sign_ins).map_err(ServeError::Start)?;
     gateways.extend(edges.xmpp.as_ref().map(push::of_xmpp));
     hub.start_push(gateways, config.push.options())?;
+    let venues = Venues::start(hub, venues);
     say(&ready);
     let Edges { http, mqtt, xmpp } = edges;
-    Ok(Running { signals, control, keys, http, mqtt, xmpp })
+    Ok(Running { signals, control, keys, http, mqtt, xmpp, venues })
 }
 
 /// What those are told who deliver pushes.
@@ -208,6 +212,12 @@ fn topic_webhooks(hub: &Arc<Hub>, config: &Config, outward: &Arc<Outward>) -> Ha
     let named = config.conference.iter().filter_map(|(id, conference)| Some((id, conference.topic_webhook.as_ref()?)));
     let webhook = |options: &WebhookOptions| Arc::new(Webhook::new(options.clone(), Arc::clone(outward), Arc::clone(hub.clock())));
     named.map(|(id, options)| (id.clone(), webhook(options))).collect()
+}
+
+/// The brokers of venues, with the passwords there.
+fn venues(config: &Config) -> io::Result<Vec<VenueOptions>> {
+    let configured = config.conference.iter().flat_map(|(id, conference)| conference.venue.iter().flatten().map(move |venue| (id, venue)));
+    configured.map(|(id, venue)| venue.options(id)).collect()
 }
 
 /// The identity providers of the conferences; they are the organisers', so their keys may be in a private network.
@@ -390,6 +400,7 @@ impl Running {
         if let Some(xmpp) = self.xmpp {
             xmpp.stop();
         }
+        self.venues.stop().await;
         self.keys.iter().for_each(JoinHandle::abort);
         self.control.stop();
         let drained = task::spawn_blocking(move || hub.drain());

@@ -112,6 +112,8 @@ class Worker {
 
   async closeAll() {
     await this.page.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).forEach((shown) => shown.close()));
+    // The next of the same tag takes a place that must be free by then.
+    await until(async () => (await this.shown()).length === 0, "all are closed");
   }
 
   /** DevTools has no click on a notification: the event is dispatched in the worker; which address it opens without a window is answered. */
@@ -145,7 +147,6 @@ export async function push(server, browser, shots) {
   };
   const direct = "dm~pia~tim";
   let worker;
-  let first;
   try {
     await check("push – turned on: registered with the server's key, and the browser's keys reach the server (PushManager.subscribe is played, with real keys)", async () => {
       await register(pia, server.url, "pia", "Pia Pocket");
@@ -169,13 +170,11 @@ export async function push(server, browser, shots) {
       // Away: what is not looked at for a while is not connected.
       await pia.goto("about:blank");
       await say(tim, "are you there?");
-      const pushed = await until(() => service.got[0], "the server pushes", PUSHED_WITHIN_MS);
+      const pushed = await until(() => service.got[0], "the server pushes", PUSHED_WITHIN_MS).finally(() => pia.goto(server.url));
       const said = JSON.parse(pushed.text);
-      first = said.seq;
       equal([said.conversation, said.text, said.title], [direct, "are you there?", "Tim Teller"], "what is pushed");
       assert(pushed.headers.topic === said.collapse && Number(pushed.headers.ttl) > 0, `the headers are ${JSON.stringify(pushed.headers)}`);
       assert(/^vapid t=/.test(pushed.headers.authorization), "the server does not say who it is");
-      await pia.goto(server.url);
       await pia.locator(".chat-row").first().waitFor();
       worker = await Worker.of(pia, server.url);
       await worker.push(pushed.text);
@@ -192,13 +191,23 @@ export async function push(server, browser, shots) {
 
     await check("push – clicked without a window: it opens at the message", async () => {
       await pia.evaluate(() => (location.hash = "#/people"));
-      await worker.push({ conversation: direct, seq: first, title: "Tim Teller", text: "are you there?", collapse: "c1" });
+      await tim.evaluate(() => (location.hash = "#/c/lobby"));
+      await tim.locator(".conversation-head h1", { hasText: "Lobby" }).waitFor();
+      await say(tim, "to all of you");
+      await sees(tim, "to all of you");
+      const { events } = await until(async () => {
+        const history = await rpc(tim, "conversation.history", { conversation: "lobby", limit: 1 });
+        return history.events[0]?.text === "to all of you" ? history : undefined;
+      }, "it is stored");
+      await worker.push({ conversation: "lobby", seq: events[0].seq, title: "Lobby", text: "to all of you", collapse: "c1" });
       await until(async () => (await worker.shown()).length === 1, "it is shown");
       const [url] = await worker.click({ windowless: true });
       const page = await pia.context().newPage();
       await page.goto(server.url + url);
-      await page.locator(".row.highlighted", { hasText: "are you there?" }).waitFor();
+      await page.locator(".row.highlighted", { hasText: "to all of you" }).waitFor();
       await page.close();
+      await tim.evaluate((id) => (location.hash = `#/c/${id}`), direct);
+      await tim.locator(".conversation-head h1", { hasText: "Pia Pocket" }).waitFor();
       return url;
     });
 
@@ -254,7 +263,7 @@ export async function push(server, browser, shots) {
       await holds("the level", ({ level }) => level === "mentions");
       await part.getByLabel("Show names and texts").uncheck();
       await holds("no content", ({ content }) => content === false);
-      await part.getByLabel("Quiet hours").check();
+      await part.getByRole("checkbox", { name: "Quiet hours" }).check();
       await holds("quiet hours", ({ quiet }) => quiet?.from === "22:00" && quiet.to === "07:00");
       await part.getByLabel("from").fill("23:30");
       await part.getByLabel("until").focus();
@@ -263,7 +272,7 @@ export async function push(server, browser, shots) {
       await holds("one's own clock", ({ utc_offset_minutes }) => utc_offset_minutes === offset);
       await axe(pia, "settings");
       await shots(pia, "desktop-notifications");
-      await part.getByLabel("Quiet hours").uncheck();
+      await part.getByRole("checkbox", { name: "Quiet hours" }).uncheck();
       await holds("no quiet hours", ({ quiet }) => !quiet);
       await part.getByLabel("Show names and texts").check();
       await part.getByLabel("What you are told of").selectOption("default");

@@ -4,7 +4,7 @@ use hallway_broker::allowances::{TopicRule, WebhookOptions};
 use hallway_broker::model::SignIn;
 use serde::{Deserialize, Serialize};
 
-use super::Jwt;
+use super::{Jwt, Venue};
 
 /// A conference's settings. What is not set stays as it is, and is the default when the conference is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +27,22 @@ pub struct Conference {
     /// Tokens of another identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
+    /// Venues' own MQTT brokers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub venue: Option<Vec<Venue>>,
 }
 
 impl Conference {
     /// A conference with every key there is.
     #[must_use]
     pub fn template() -> Self {
-        Self { jwt: Some(Jwt::default()), topics: Some(Vec::new()), topic_webhook: Some(WebhookOptions::default()), ..Self::default() }
+        Self {
+            jwt: Some(Jwt::default()),
+            topics: Some(Vec::new()),
+            topic_webhook: Some(WebhookOptions::default()),
+            venue: Some(Vec::new()),
+            ..Self::default()
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod store;
 mod tests;
 mod tls;
 mod validate;
+mod venue;
 mod web_origin;
 mod xmpp;
 
@@ -38,6 +39,7 @@ pub use server::{LogFormat, Mode, Server};
 pub use socketio::Socketio;
 pub use store::Store;
 pub use tls::Tls;
+pub use venue::Venue;
 pub use web_origin::WebOrigin;
 pub use xmpp::{Component, Xmpp};
 

@@ -28,6 +28,7 @@ pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
     sizes(config).map_err(wrong)?;
     components(config).map_err(wrong)?;
     socketio(config).map_err(wrong)?;
+    venues(config).map_err(wrong)?;
     let mut domains = BTreeMap::new();
     for (id, conference) in &config.conference {
         self::conference(id, conference, &mut domains).map_err(wrong)?;
@@ -147,6 +148,21 @@ fn components(config: &Config) -> Result<(), Wrong> {
         let is_known = |id: &String| config.conference.is_empty() || config.conference.contains_key(id);
         if conference.as_ref().is_some_and(|id| !is_known(id)) {
             return wrong(key, format!("conference: there is no [conference.{}]", conference.as_deref().unwrap_or_default()));
+        }
+    }
+    Ok(())
+}
+
+fn venues(config: &Config) -> Result<(), Wrong> {
+    let mut sessions = BTreeSet::new();
+    for (id, conference) in &config.conference {
+        let key = format!("conference.{id}.venue");
+        for venue in conference.venue.iter().flatten() {
+            venue.check().map_err(|error| (key.clone(), error))?;
+            let session = (&venue.url, venue.client_id(id));
+            if !sessions.insert(session) {
+                return wrong(&key, format!("client_id: {} has a session of this id already: two would throw each other out", venue.url));
+            }
         }
     }
     Ok(())

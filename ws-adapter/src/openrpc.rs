@@ -28,6 +28,7 @@ const ERRORS: &[(&str, i32, &[Reason])] = &[
             BadInvite,
             PlaintextLogin,
             NotAllowed,
+            PrivateUrl,
             NoGateway,
             AllowanceUnknown,
         ],

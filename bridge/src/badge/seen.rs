@@ -28,8 +28,8 @@ pub fn value(shown: &Value) -> Option<Tap> {
 
 /// A tap of a code that means these.
 pub fn tap(shown: &str, codes: Vec<BadgeCode>) -> Option<Tap> {
-    let shown = &shown[..shown.floor_char_boundary(MAX_SHOWN_BYTES)];
-    (!codes.is_empty()).then(|| Tap { shown: shown.into(), codes, at_ms: 0, id: "".into(), direction: None })
+    let is_one = !codes.is_empty() && shown.len() <= MAX_SHOWN_BYTES;
+    is_one.then(|| Tap { shown: shown.into(), codes, at_ms: 0, id: "".into(), direction: None })
 }
 
 /// The tap at a time of the reader's clock. A repeated upload has the same time, code and counters again, so these are its id; counters alone begin anew

@@ -145,8 +145,6 @@ fn esphome_home_assistant_and_plain() {
     assert!(is_badge(&bare("home-assistant", "https://www.home-assistant.io/tag/04-A1-B2-C3"), "04a1b2c3"));
     let event = json!({"event_type": "tag_scanned", "event_data": {"tag_id": "04-A1-B2-C3", "device_id": "x"}, "time_fired": "2026-02-26T17:13:37.432+00:00"});
     assert_eq!(taps("home-assistant", &event)[0].at_ms, SCANNED_MS);
-    let long = bare("auto", &"é".repeat(600));
-    assert!(is_badge(&long, &"é".repeat(600)) && long.shown.len() == 512, "as much as fits is shown");
     assert_eq!(read("auto", "").unwrap(), Reading::Nothing, "a retained message that was taken away");
 }
 

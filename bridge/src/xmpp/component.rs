@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use self::addresses::{Addresses, resource_here};
-use self::link::{Backoff, Link, NoLink};
+use self::link::{Link, NoLink};
 use self::occupant::{Occupant, Told};
 use self::people::People;
 use self::queue::Queue;
@@ -40,6 +40,7 @@ use super::stanza::ns::{HINTS, MUC_USER};
 use super::stream::{Bounds, Framing, Incoming, ns, write_close, write_element};
 use super::write::Writer;
 use super::{connect, iq, task};
+use crate::backoff::Backoff;
 
 /// Clients of other servers that are here at once, by one component.
 const MAX_OCCUPANTS: usize = 10_000;

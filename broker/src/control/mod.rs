@@ -3,6 +3,7 @@
 
 mod badges;
 mod invites;
+mod push;
 pub mod socket;
 
 use std::fmt;
@@ -24,6 +25,8 @@ use crate::limits::{MAX_NAME_BYTES, MAX_TITLE_BYTES};
 use crate::model::{Conference, Kind, SignIn, UserRole};
 use crate::reader::Person;
 use crate::reject::{Reason, Reject};
+
+pub use push::LetterLine;
 
 /// Most users or conferences in one answer.
 const PAGE: usize = 500;
@@ -74,6 +77,10 @@ pub enum ControlRequest {
     Export { conference: String, file: PathBuf },
     /// Say what runs.
     Status,
+    /// List pushes that were given up, newest first, from the one before `before` on.
+    PushDead { conference: String, before: Option<u64> },
+    /// Try pushes that were given up once more, all when none are named.
+    PushReplay { conference: String, letters: Vec<u64> },
     /// Give somebody a badge.
     BadgeAdd { conference: String, uid: String, badge: Secret },
     /// List badges, of one user or of all from the one after `after` on.
@@ -169,6 +176,8 @@ pub enum ControlReply {
     Status { version: String, pid: u32, conferences: usize },
     /// Badges.
     Badges { badges: Vec<BadgeLine>, complete: bool },
+    /// Pushes that were given up.
+    Letters { letters: Vec<LetterLine>, complete: bool },
     /// Readers.
     Readers { readers: Vec<ReaderLine>, complete: bool },
     /// What an import did.
@@ -271,6 +280,8 @@ pub async fn handle(hub: &Arc<Hub>, request: ControlRequest) -> Result<ControlRe
         ControlRequest::Backup { file } => blocking(hub, move |hub| back_up(hub, &file)).await,
         ControlRequest::Export { conference, file } => blocking(hub, move |hub| export(hub, &conference, &file)).await,
         ControlRequest::Status => status(hub),
+        ControlRequest::PushDead { conference, before } => push::dead(hub, find_conference(hub, &conference)?.no, before),
+        ControlRequest::PushReplay { conference, letters } => push::replay(hub, find_conference(hub, &conference)?.no, letters).await,
         ControlRequest::BadgeAdd { conference, uid, badge } => badges::add(hub, &conference, &uid, &badge).await,
         ControlRequest::BadgeList { conference, uid, after } => badges::list(hub, &conference, uid.as_deref(), after.as_ref()),
         ControlRequest::BadgeRevoke { conference, badge, on } => badges::revoke(hub, &conference, &badge, on).await,

@@ -24,6 +24,11 @@ impl Hub {
         &self.badges
     }
 
+    /// What is known of a reader that speaks over another broker, besides its own words.
+    pub fn reader_says(&self, conf: ConfNo, reader: &Uid, online: bool, detail: &str) {
+        self.badges.health.says(conf, reader, online, &detail.into(), self.clock.now_ms(), true);
+    }
+
     /// How a reader is, as far as can be told.
     #[must_use]
     pub fn reader_health(&self, conf: ConfNo, reader: &Uid) -> ReaderHealth {

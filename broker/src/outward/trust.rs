@@ -23,7 +23,10 @@ impl Trust {
     }
 
     /// What TLS is spoken with, without protocols.
-    pub(super) fn config(&self) -> Result<&ClientConfig, rustls::Error> {
+    ///
+    /// # Errors
+    /// A configured root that is none.
+    pub fn config(&self) -> Result<&ClientConfig, rustls::Error> {
         if let Some(made) = self.made.get() {
             return Ok(made);
         }

@@ -63,10 +63,17 @@ pub struct Device {
 }
 
 impl Device {
-    /// What it is found by: its address, and of an XMPP push service the node, too.
+    /// What it is found by: its token, the path of its URL, or JID and node.
     #[must_use]
     pub fn place(&self) -> String {
-        if self.provider == Provider::Xmpp { format!("{} {}", self.address, self.name) } else { self.address.clone() }
+        match self.provider {
+            Provider::Xmpp => format!("{} {}", self.address, self.name),
+            _ => self
+                .address
+                .split_once("://")
+                .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()))
+                .unwrap_or(self.address.clone()),
+        }
     }
 
     /// `push.register`'s parameters.

@@ -39,7 +39,7 @@ pub fn answer(world: &World, request: &Request) -> Reply {
 
 fn judge(world: &World, request: &Request) -> Result<Arrived> {
     request.is_post()?;
-    let device = world.book.device(Provider::Webhook, &format!("{}{}", world.origin, request.path))?;
+    let device = world.book.device(Provider::Webhook, &request.path)?;
     is_signed(request, &device.secret)?;
     let body = request.json()?;
     has_members(&body, &MEMBERS, &[])?;

@@ -51,7 +51,7 @@ pub fn answer(world: &World, provider: Provider, request: &Request) -> Reply {
 
 fn judge(world: &World, provider: Provider, request: &Request) -> Result<Arrived> {
     request.is_post()?;
-    let device = world.book.device(provider, &format!("{}{}", world.origin, request.path))?;
+    let device = world.book.device(provider, &request.path)?;
     is_authorized(world, request)?;
     let time_to_live_s = request.number("ttl")?;
     let topic = request.header("topic")?;

@@ -21,6 +21,7 @@ pub const CODES: [(i64, &[&str]); 11] = [
             "bad_invite",
             "plaintext_login",
             "not_allowed",
+            "private_url",
             "no_gateway",
             "allowance_unknown",
         ],

@@ -20,7 +20,8 @@ use crate::server::{self, Server};
 /// Registers somebody (or signs them in when they are there already), and returns the token.
 pub fn token(server: &Server, uid: &str) -> Result<String> {
     let secret = password(uid);
-    http::register(server.http(), uid, &secret).or_else(|_| http::login(server.http(), "demo", uid, &secret))
+    http::register(server.http(), uid, &secret)
+        .or_else(|why| http::login(server.http(), "demo", uid, &secret).with_context(|| format!("registering {uid} was answered: {why:#}")))
 }
 
 /// Somebody new, signed in over WebSocket.

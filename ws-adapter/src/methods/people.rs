@@ -124,9 +124,10 @@ pub(super) async fn export(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
     let whose = user.clone();
     let (blocked, items, files, push, (topics, all_topics), (scanned, all_scanned)) = blocking(move || {
         let blocked = reader.blocked(conf, &whose, None, MAX_BLOCKED as usize)?.0;
+        let topics = stored(&reader, conf, &whose)?;
+        let scanned = scanned::of(&reader, conf, &whose)?;
         let (items, files) = (kept(&reader, conf, &whose)?, own_files(&reader, conf, &whose)?);
-        let (push, topics) = (own_push(&reader, conf, &whose)?, stored(&reader, conf, &whose)?);
-        Ok((blocked, items, files, push, topics, scanned::of(&reader, conf, &whose)?))
+        Ok((blocked, items, files, own_push(&reader, conf, &whose)?, topics, scanned))
     })
     .await?;
     let (ids, now_ms) = (caller.ids(), caller.hub.clock().now_ms());

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hallway_broker::clock::random;
 use minidom::Element;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::Interest;
@@ -16,9 +15,6 @@ use crate::xmpp::write::Writer;
 const COMPONENT: &str = "jabber:component:accept";
 /// How long it may take until the server has let the component in.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// First and longest wait until a link is tried again.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Read at once.
 const CHUNK_BYTES: usize = 16_384;
 
@@ -162,25 +158,6 @@ fn condition(error: &Element) -> String {
     found.map_or_else(|| "undefined-condition".to_owned(), |child| child.name().to_owned())
 }
 
-/// How long to wait until the link is tried again: twice as long each time, of which between a half and all, so that many do not come at once.
-pub struct Backoff(Duration);
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(FIRST_WAIT)
-    }
-}
-
-impl Backoff {
-    /// The next wait.
-    pub fn next(&mut self) -> Duration {
-        let most = self.0;
-        self.0 = (most * 2).min(LONGEST_WAIT);
-        let [share] = random::<1>();
-        most / 2 + most / 2 * u32::from(share) / 255
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,16 +169,5 @@ mod tests {
             let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, b"3BF96D32test");
             hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
         });
-    }
-
-    #[test]
-    fn waits_grow_to_a_bound() {
-        let mut backoff = Backoff::default();
-        let first = backoff.next();
-        assert!(first >= FIRST_WAIT / 2 && first <= FIRST_WAIT);
-        for _ in 0..20 {
-            assert!(backoff.next() <= LONGEST_WAIT);
-        }
-        assert!(backoff.next() >= LONGEST_WAIT / 2);
     }
 }

@@ -215,6 +215,13 @@ impl<'s> World<'s> {
             "conversation.history" => ("conversation.history", about(json!({}))),
             "conversation.read" => ("conversation.read", about(json!({"seq": seq}))),
             "conversation.typing" => ("conversation.typing", about(json!({"on": true}))),
+            "attendance.list" => ("attendance.list", about(json!({}))),
+            "reader.set.session" => ("reader.set", about(json!({"reader": "stranger", "mode": "session"}))),
+            "conversation.notify" => ("conversation.notify", about(json!({"level": "all"}))),
+            "push.settings" => ("push.settings", json!({"content": true})),
+            "push.unregister" => ("push.unregister", json!({"target": "00112233445566778899aabbccddeeff"})),
+            "push.dead" => ("push.dead", json!({})),
+            "push.replay" => ("push.replay", json!({"letters": [1]})),
             section => self.call_about_people(section, cell)?,
         })
     }
@@ -240,6 +247,51 @@ impl<'s> World<'s> {
                 let session = if is_foreign { &self.alien_session } else { &self.guest_session };
                 ("session.close", json!({"session": session}))
             }
+            other => return self.call_about_badges(other, user),
+        })
+    }
+
+    /// What is done at the registration desk and with badges. Whatever must be there for it, the host, who is of the staff, has done before.
+    fn call_about_badges(&mut self, section: &str, user: &str) -> Result<(&'static str, Value)> {
+        let badge = self.fresh();
+        let about = json!({"user": user});
+        Ok(match section {
+            "badge.assign" => ("badge.assign", json!({"badge": badge, "user": user})),
+            "badge.revoke" => {
+                self.host.call_ok("badge.assign", &json!({"badge": badge, "user": "stranger"}))?;
+                ("badge.revoke", json!({"badge": badge}))
+            }
+            "badge.list" => ("badge.list", json!({})),
+            "badge.list.user" => ("badge.list", about),
+            "badge.mine" => ("badge.mine", json!({})),
+            "badge.scan" => ("badge.scan", json!({"code": badge})),
+            "badge.scan.meet" => ("badge.scan", json!({"code": badge, "mode": "meet"})),
+            "badge.scan.checkin" => ("badge.scan", json!({"code": badge, "mode": "checkin"})),
+            "reader.set" => ("reader.set", json!({"reader": user, "mode": "checkin"})),
+            "reader.remove" => {
+                self.host.call_ok("reader.set", &json!({"reader": "stranger", "mode": "checkin"}))?;
+                ("reader.remove", json!({"reader": user}))
+            }
+            "reader.list" => ("reader.list", json!({})),
+            "checkin.list" => ("checkin.list", json!({})),
+            "checkin.count" => ("checkin.count", json!({})),
+            "checkin.undo" => ("checkin.undo", about),
+            "contact.list" => ("contact.list", json!({})),
+            "contact.ask" => ("contact.ask", about),
+            "contact.accept" => ("contact.accept", about),
+            "contact.decline" => ("contact.decline", about),
+            "contact.remove" => ("contact.remove", about),
+            "lead.list.own" => ("lead.list", json!({})),
+            "lead.list.other" => ("lead.list", json!({"owner": user})),
+            "lead.update.own" => ("lead.update", json!({"user": user, "rating": 3})),
+            "lead.update.other" => ("lead.update", json!({"user": "guest", "owner": user, "rating": 3})),
+            "lead.remove.own" => ("lead.remove", about),
+            "lead.remove.other" => ("lead.remove", json!({"user": "guest", "owner": user})),
+            "lead.export.own" => ("lead.export", json!({})),
+            "lead.export.other" => ("lead.export", json!({"owner": user})),
+            "lead.holders" => ("lead.holders", json!({})),
+            "lead.withdraw" => ("lead.withdraw", json!({"owner": user})),
+            "attendee.import" => ("attendee.import", json!({"csv": format!("name,id\nNobody In Particular,{badge}\n"), "dry_run": true})),
             other => return Err(anyhow!("nobody knows how to call [{other}]")),
         })
     }

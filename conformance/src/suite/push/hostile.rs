@@ -219,7 +219,10 @@ fn bad_receivers(answer: &Answer) -> Result<String> {
         stage.gateways.script(&device, &vec![answer.clone(); 100]);
         directs.push(stage.direct(&alice, &person)?);
     }
-    let (bob, phone) = stage.reachable("bob", Provider::Webhook)?;
+    // At another host, as somebody else's receiver is.
+    let (bob, phone) = (stage.person("bob")?, stage.gateways.device(Provider::Webhook, "bob's receiver"));
+    let url = phone.address.replace("127.0.0.1", "localhost");
+    stage.does(&bob, "push.register", &json!({"provider": "webhook", "url": url, "secret": phone.secret}))?;
     let good = stage.direct(&alice, &bob)?;
     stage.rest();
     let before = stage.server.rss_bytes()?;

@@ -15,7 +15,7 @@ use crate::xmpp::element::escape;
 
 const PUSH: &str = "urn:xmpp:push:0";
 const OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
-const SECRET: &str = "a secret of the app's server";
+const SECRET: &str = "eruio234vzxc2kla-91";
 
 /// The story.
 pub fn stories() -> Vec<Check<'static>> {

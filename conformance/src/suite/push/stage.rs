@@ -65,7 +65,8 @@ impl Stage {
     /// The same with other options, and gateways that are there already.
     pub fn over(gateways: Gateways, lines: &str, options: Options) -> Result<Stage> {
         let config = format!("[server]\nmode = \"demo\"\n{}", gateways.config(lines));
-        let server = Server::start(options.without_rates().set("limits.sessions_per_user", 64).xmpp().config(&config))?;
+        let options = options.without_rates().set("limits.registrations_per_minute_per_address", 0).set("limits.users_per_conference", 0);
+        let server = Server::start(options.set("limits.sessions_per_user", 64).xmpp().config(&config))?;
         let mut stage = Stage { gateways, server, service: None, canary: None, next: AtomicU64::new(0) };
         let warden = stage.person("warden")?;
         let (canary, device) = stage.reachable("canary", Provider::Expo)?;

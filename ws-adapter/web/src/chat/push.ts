@@ -22,8 +22,8 @@ const isWanted = (client: Hallway): boolean => localStorage.getItem(KEY) === who
 export async function turnOn(client: Hallway): Promise<void> {
   const permission = await Notification.requestPermission();
   if (permission !== "granted") return pushState.set(permission === "denied" ? "denied" : "off");
-  localStorage.setItem(KEY, whose(client));
   await register(client);
+  localStorage.setItem(KEY, whose(client));
   pushState.set("on");
 }
 

@@ -1,0 +1,192 @@
+//! The connection to a venue's broker.
+
+use std::hash::Hasher as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hallway_broker::hub::Hub;
+use hallway_broker::ids::ConferenceId;
+use rumqttc::{
+    AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode, TlsConfiguration,
+    Transport,
+};
+use siphasher::sip::SipHasher24;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::VenueOptions;
+use super::lane::{Heard, Hearing};
+use crate::backoff::Backoff;
+
+/// Lanes of a link.
+const LANES: usize = 8;
+/// Messages that wait in a lane; beyond them, the broker waits.
+const LANE_MESSAGES: usize = 64;
+/// Acks and results that wait to be sent.
+const MAX_REQUESTS: usize = 1024;
+/// Largest message that is taken from the broker in bytes; what is larger than a scan can be is refused by the hub, and acked.
+const INCOMING_BYTES_MAX: usize = 16 << 20;
+/// Largest that is sent.
+const OUTGOING_BYTES_MAX: usize = 65_536;
+/// Silence after which it is asked whether the broker is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long a connection must have lasted for the next to be tried soon.
+const GOOD_CONNECTION: Duration = Duration::from_secs(10);
+/// How long the last acks may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often it is looked whether all is done meanwhile.
+const CLOSE_LOOK: Duration = Duration::from_millis(20);
+
+/// See the module's text.
+pub struct Link {
+    address: String,
+    hearing: Rc<Hearing>,
+    options: VenueOptions,
+    events: EventLoop,
+    lanes: Vec<mpsc::Sender<Heard>>,
+    at_work: Vec<JoinHandle<()>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Link {
+    /// A link, not yet connected; `None` when there is no such conference.
+    pub fn new(hub: &Arc<Hub>, options: VenueOptions, stopping: watch::Receiver<bool>) -> Option<Self> {
+        let conference = ConferenceId::parse(&options.conference).ok()?;
+        let conf = hub.reader().conference(&options.conference).ok().flatten()?.no;
+        let (requests, events) = AsyncClient::new(mqtt_options(&options), MAX_REQUESTS);
+        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), requests, stopping.clone()));
+        let address = format!("{}:{}", options.address.host, options.address.port);
+        Some(Self { address, hearing, options, events, lanes: Vec::new(), at_work: Vec::new(), stopping })
+    }
+
+    /// Connects again and again, until all is to stop.
+    pub async fn run(mut self) {
+        for _ in 0..LANES {
+            let (lane, heard) = mpsc::channel(LANE_MESSAGES);
+            self.lanes.push(lane);
+            self.at_work.push(tokio::task::spawn_local(Rc::clone(&self.hearing).run(heard)));
+        }
+        let (mut backoff, mut since) = (Backoff::default(), Instant::now());
+        let mut stopping = self.stopping.clone();
+        loop {
+            let event = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => break,
+                event = self.events.poll() => event,
+            };
+            match event {
+                Ok(Event::Incoming(Packet::ConnAck(ack))) => {
+                    since = Instant::now();
+                    self.connected(ack.session_present);
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => self.hear(publish).await,
+                Ok(Event::Incoming(Packet::SubAck(ack))) => self.subscribed(&ack.return_codes),
+                Ok(_) => {}
+                Err(error) => {
+                    let was_there = self.lost();
+                    if was_there && since.elapsed() >= GOOD_CONNECTION {
+                        backoff = Backoff::default();
+                    }
+                    let wait = backoff.next();
+                    tracing::warn!(address = %self.address, %error, again_in_ms = wait.as_millis(), "the venue's broker is not connected");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        _ = stopping.wait_for(|stopping| *stopping) => break,
+                    }
+                }
+            }
+        }
+        self.close().await;
+    }
+
+    /// Subscribes anew each time: the broker may have forgotten, and topics may have been added. What is retained comes again, too.
+    fn connected(&mut self, session_present: bool) {
+        tracing::info!(address = %self.address, session_present, "the venue's broker is connected");
+        self.hearing.is_there.set(true);
+        self.hearing.tell_health(true);
+        let filters = self.options.topics.filters().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+        if self.hearing.requests.try_subscribe_many(filters).is_err() {
+            tracing::error!(address = %self.address, "the venue's topics cannot be subscribed to: too much waits to be sent");
+        }
+    }
+
+    fn subscribed(&self, codes: &[SubscribeReasonCode]) {
+        for (filter, code) in self.options.topics.filters().zip(codes) {
+            if *code == SubscribeReasonCode::Failure {
+                tracing::error!(address = %self.address, filter, "the venue's broker does not let this be read: nothing is heard from it");
+            }
+        }
+    }
+
+    /// What is under way belongs to a connection that is gone; whether there was one.
+    fn lost(&self) -> bool {
+        let was_there = self.hearing.is_there.replace(false);
+        if was_there {
+            self.hearing.connection.set(self.hearing.connection.get() + 1);
+            self.hearing.tell_health(false);
+        }
+        was_there
+    }
+
+    async fn hear(&mut self, publish: Publish) {
+        let connection = self.hearing.connection.get();
+        let Some(found) = self.options.topics.find(&publish.topic) else {
+            self.hearing.warn(&publish.topic, "is nobody's topic");
+            return self.hearing.ack(&publish, connection).await;
+        };
+        let mut hasher = SipHasher24::new();
+        hasher.write(found.reader.as_str().as_bytes());
+        let lane = &self.lanes[usize::from(hasher.finish().to_be_bytes()[0]) % LANES];
+        tokio::select! {
+            _ = lane.send(Heard { found, publish, connection }) => {}
+            _ = self.stopping.wait_for(|stopping| *stopping) => {}
+        }
+    }
+
+    /// What the hub has is acked, what it does not have yet is not. Then the broker is told goodbye.
+    async fn close(mut self) {
+        self.lanes.clear();
+        let until = Instant::now() + CLOSE_TIMEOUT;
+        let mut is_over = !self.hearing.is_there.get();
+        let mut has_asked = false;
+        while !is_over && Instant::now() < until {
+            if !has_asked && self.at_work.iter().all(JoinHandle::is_finished) {
+                has_asked = self.hearing.requests.try_disconnect().is_ok();
+            }
+            is_over = match tokio::time::timeout(CLOSE_LOOK, self.events.poll()).await {
+                Ok(Ok(event)) => event == Event::Outgoing(Outgoing::Disconnect),
+                Ok(Err(_)) => true,
+                Err(_) => false,
+            };
+        }
+        self.at_work.iter().for_each(JoinHandle::abort);
+        tracing::info!(address = %self.address, "the venue's broker is left");
+    }
+}
+
+/// Packet ids are numbered for each session of each broker.
+fn namespace(options: &VenueOptions) -> u64 {
+    // Always the same: the hasher has fixed keys.
+    let mut hasher = SipHasher24::new();
+    for part in [&options.conference, &options.address.host, &options.client_id] {
+        hasher.write(part.as_bytes());
+        hasher.write_u8(0);
+    }
+    hasher.write_u16(options.address.port);
+    hasher.finish()
+}
+
+fn mqtt_options(options: &VenueOptions) -> MqttOptions {
+    let mut mqtt = MqttOptions::new(options.client_id.clone(), options.address.host.clone(), options.address.port);
+    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE);
+    mqtt.set_max_packet_size(INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX);
+    if let Some((user, password)) = &options.login {
+        mqtt.set_credentials(user.clone(), password.clone());
+    }
+    if let Some(tls) = &options.tls {
+        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+    }
+    mqtt
+}

@@ -1,0 +1,87 @@
+//! Many people, many messages.
+
+use super::*;
+
+/// Announcements with so many members, who all are away.
+fn announcements(story: &Story, members: usize) {
+    for n in 0..members {
+        let who = format!("member-{n:05}");
+        story.by_system(Action::AddUser { uid: uid(&who), name: None, role: UserRole::Attendee, credentials: None });
+        story.has_phone(&who, &who);
+    }
+    story.by_system(Action::Create { kind: Kind::Announcements, id: id("news"), title: "News".into(), members: Vec::new() });
+    for n in 0..members {
+        story.by(&format!("member-{n:05}"), Action::Join { conversation: id("news") });
+    }
+}
+
+/// How many people the tests have: each is three commands, one after the other.
+const CROWD: usize = 600;
+
+#[test]
+fn an_announcement_reaches_everybody_once_with_few_on_their_way_at_a_time() {
+    let story = Story::of(&["staff"]);
+    announcements(&story, CROWD);
+    story.says("staff", "news", "dinner is served");
+    story.passes(GRACE_MS);
+    let pushes = story.fake.wait_for(CROWD);
+    story.has_rows(0);
+    let pushes_at_the_end = story.fake.count();
+    assert_eq!((pushes.len(), pushes_at_the_end), (CROWD, CROWD));
+    let mut to = addresses(&pushes);
+    to.dedup();
+    assert_eq!(to.len(), CROWD);
+    assert!(story.fake.said.lock().unwrap().most_in_flight <= 32);
+}
+
+#[test]
+fn an_announcement_goes_on_after_a_restart_and_whoever_comes_twice_comes_as_the_same() {
+    let mut story = Story::of(&["staff"]);
+    announcements(&story, CROWD);
+    story.fake.speaks(true);
+    let pos = story.says("staff", "news", "dinner is served");
+    story.passes(GRACE_MS);
+    // All that fits is on its way, the rest waits; nobody is answered before the end.
+    story.fake.wait_for(32);
+    story.restart();
+    story.fake.speaks(false);
+    story.until("everybody", |_| {
+        let said = story.fake.said.lock().unwrap();
+        let mut to = addresses(&said.pushes);
+        to.dedup();
+        to.len() == CROWD
+    });
+    story.is_over(pos);
+    story.has_rows(0);
+    let mut by_address = HashMap::new();
+    for (address, push) in story.fake.wait_for(CROWD) {
+        let known = by_address.entry(address).or_insert_with(|| (push.collapse.clone(), push.id.clone()));
+        assert_eq!(*known, (push.collapse, push.id));
+    }
+    assert!(story.fake.count() <= CROWD + 64, "only what was on its way comes again");
+}
+
+#[test]
+fn messages_of_while_nobody_looked_are_decided_after_the_start() {
+    let mut story = Story::of(&["alice", "bob", "carol"]);
+    story.says("alice", "dm~alice~bob", "one");
+    story.names("alice", "lobby", "two", &["carol"]);
+    // Before the grace is over.
+    story.restart();
+    story.passes(GRACE_MS);
+    assert_eq!(addresses(&story.fake.wait_for(2)), ["bob", "carol"]);
+}
+
+#[test]
+fn who_registers_first_is_pushed_nothing_of_before() {
+    let story = Story::with(&[], PushOptions { grace: Duration::ZERO, ..PushOptions::default() });
+    for who in ["alice", "bob"] {
+        story.by_system(Action::AddUser { uid: uid(who), name: None, role: UserRole::Attendee, credentials: None });
+    }
+    for n in 0..50 {
+        story.says("alice", "dm~alice~bob", &format!("old {n}"));
+    }
+    story.has_phone("bob", "bob");
+    story.says("alice", "dm~alice~bob", "new");
+    assert_eq!(&*story.fake.wait_for(1)[0].1.text, "new");
+}

@@ -1,0 +1,160 @@
+//! Gateways that do not take what they are given.
+
+use super::*;
+
+fn later(after_s: Option<u64>) -> Sent {
+    Sent::Later { after: after_s.map(Duration::from_secs), why: "503".into() }
+}
+
+/// Lets time go on until so many pushes came in all.
+fn comes(story: &Story, count: usize, within_ms: u64) {
+    let mut left = within_ms;
+    while story.fake.count() < count && left > 0 {
+        story.passes(100);
+        left -= 100;
+        std::thread::park_timeout(Duration::from_millis(30));
+    }
+    story.fake.wait_for(count);
+}
+
+#[test]
+fn what_a_gateway_puts_off_is_tried_again_when_it_says() {
+    let story = Story::of(&["alice", "bob"]);
+    story.fake.will_answer("bob", [later(Some(100))]);
+    let pos = story.says("alice", "dm~alice~bob", "hi");
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    story.is_over(pos);
+    story.has_rows(1);
+    story.passes(99_000);
+    let due_ms = story.hub().reader().push_rows_due(CONF, Provider::Fcm, u64::MAX, 1, |_, _| true).unwrap()[0].0;
+    assert!(due_ms >= START_MS + GRACE_MS + 100_000, "{due_ms}");
+    story.passes(1_000);
+    let pushes = story.fake.wait_for(2);
+    assert_eq!((&pushes[0].1.collapse, &pushes[0].1.id), (&pushes[1].1.collapse, &pushes[1].1.id));
+    story.has_rows(0);
+}
+
+#[test]
+fn who_read_it_meanwhile_is_not_pushed_again() {
+    let story = Story::of(&["alice", "bob"]);
+    story.fake.will_answer("bob", [later(Some(100))]);
+    let (seq, _) = story.names("alice", "dm~alice~bob", "hi", &[]);
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    story.has_rows(1);
+    story.by("bob", Action::Read { conversation: id("dm~alice~bob"), seq });
+    story.passes(100_000);
+    story.has_rows(0);
+    assert_eq!(story.fake.count(), 1);
+}
+
+#[test]
+fn a_gateway_that_was_down_gets_the_newest_of_everything_once_it_is_back() {
+    let people: Vec<String> = (0..12).map(|n| format!("user-{n:02}")).collect();
+    let names: Vec<&str> = people.iter().map(String::as_str).chain(["alice"]).collect();
+    let mut story = Story::with(&names, PushOptions { per_gateway: 1, ..PushOptions::default() });
+    story.fake.answers_all(Some(later(None)));
+    let mut pos = 0;
+    for person in &people {
+        pos = story.says("alice", &format!("dm~alice~{person}"), "first");
+    }
+    story.passes(GRACE_MS);
+    story.is_over(pos);
+    story.has_rows(12);
+    // A newer message takes the older one's place, and it is the same after a restart.
+    let pos = story.says("alice", "dm~alice~user-00", "second");
+    story.passes(GRACE_MS);
+    story.is_over(pos);
+    story.has_rows(12);
+    story.restart();
+    story.passes(3_600_000);
+    story.fake.said.lock().unwrap().pushes.clear();
+    story.fake.answers_all(None);
+    comes(&story, 12, 3_600_000);
+    story.has_rows(0);
+    let pushes = story.fake.wait_for(12);
+    assert_eq!(addresses(&pushes), people);
+    assert!(pushes.iter().any(|(address, push)| address == "user-00" && &*push.text == "second"));
+    assert!(story.hub().metrics().push_retried.load(Relaxed) < 40, "nobody hammers a gateway that is down");
+}
+
+#[test]
+fn rows_go_out_in_due_order() {
+    let people: Vec<String> = (0..12).map(|n| format!("user-{n:02}")).collect();
+    let names: Vec<&str> = people.iter().map(String::as_str).chain(["alice"]).collect();
+    let story = Story::with(&names, PushOptions { per_gateway: 1, ..PushOptions::default() });
+    // Each is to be tried again later than the next.
+    for (n, person) in people.iter().enumerate() {
+        story.fake.will_answer(person, [later(Some(1000 - 10 * n as u64))]);
+        let pos = story.says("alice", &format!("dm~alice~{person}"), "hi");
+        story.passes(GRACE_MS);
+        story.fake.wait_for(n + 1);
+        story.is_over(pos);
+        story.has_rows(n as u64 + 1);
+        story.passes(60_000 - GRACE_MS);
+        // One of five failures in a row would close the gateway for a while.
+        if n % 3 == 2 {
+            story.has_phone("alice", "alice");
+        }
+    }
+    let rows = story.hub().reader().push_rows_due(CONF, Provider::Fcm, u64::MAX, 100, |_, _| true).unwrap();
+    let order: Vec<String> = rows.iter().map(|(_, row)| row.user.to_string()).collect();
+    story.passes(3_600_000);
+    let pushes = story.fake.wait_for(24);
+    let came: Vec<String> = pushes[12..].iter().map(|(address, _)| address.clone()).collect();
+    assert_eq!(came, order);
+    story.has_rows(0);
+}
+
+#[test]
+fn a_device_that_is_gone_is_forgotten_and_one_that_came_back_is_not() {
+    let story = Story::of(&["alice", "bob", "carol"]);
+    for who in ["bob", "carol"] {
+        story.fake.will_answer(who, [Sent::Gone]);
+    }
+    story.fake.speaks(true);
+    story.says("alice", "dm~alice~bob", "hi");
+    story.says("alice", "dm~alice~carol", "hi");
+    story.passes(GRACE_MS);
+    story.fake.wait_for(2);
+    // The app registers again while the push is on its way.
+    story.has_phone("carol", "carol");
+    story.fake.speaks(false);
+    story.until("bob's phone to be forgotten", |_| story.target_of("bob").is_none());
+    assert!(story.target_of("carol").is_some());
+}
+
+#[test]
+fn what_is_refused_is_kept_for_staff_and_tried_once_more_when_they_say() {
+    let story = Story::of(&["alice", "bob", "staff"]);
+    story.fake.will_answer("bob", [Sent::Refused("400 BadTopic".into())]);
+    let (seq, pos) = story.names("alice", "dm~alice~bob", "hi", &[]);
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    story.is_over(pos);
+    let letters = || story.hub().reader().dead_letters(CONF, None, 10).unwrap();
+    story.until("the letter", |_| !letters().is_empty());
+    let (number, letter) = letters().remove(0);
+    assert_eq!((letter.user.as_str(), letter.seq, letter.tries, &*letter.why), ("bob", seq, 1, "400 BadTopic"));
+    let replay = Action::ReplayPushes { letters: Some(vec![number, 99]) };
+    let by_alice = Actor { uid: uid("alice"), via: Via::Ws, session: 0 };
+    assert!(story.runtime.block_on(story.hub().call(CONF, by_alice, replay.clone())).is_err());
+    assert!(matches!(story.by("staff", replay), Outcome::Replayed(1, false)));
+    story.fake.wait_for(2);
+    story.has_rows(0);
+    assert!(letters().is_empty());
+}
+
+#[test]
+fn a_push_that_nobody_takes_for_a_day_is_of_no_use_any_more() {
+    let story = Story::of(&["alice", "bob"]);
+    story.fake.answers_all(Some(later(None)));
+    story.says("alice", "dm~alice~bob", "hi");
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    story.has_rows(1);
+    story.passes(24 * 3_600_000);
+    story.has_rows(0);
+    assert_eq!(story.hub().metrics().push_dropped.load(Relaxed), 1);
+}

@@ -1,0 +1,105 @@
+//! `[[conference.<id>.venue]]`: a venue's own MQTT broker, whose readers are this conference's.
+
+use std::path::PathBuf;
+use std::{fs, io};
+
+use hallway_bridge::venue::{self, Address, ReaderTopic, Topics, VenueOptions};
+use serde::{Deserialize, Serialize};
+
+/// Longest client id in bytes that every broker takes (MQTT 3.1.1 §3.1.3.1 asks for 23, and all take more).
+const CLIENT_ID_BYTES_MAX: usize = 128;
+
+/// A venue's broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Venue {
+    /// Where it listens: `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` for TLS.
+    pub url: String,
+    /// The user that it knows Hallway by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// A file that holds the user's password; whitespace around it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// Certificates (PEM) that its own may be signed with, besides those that the machine trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// The id of Hallway's session there, `hallway-<conference>` when none is named. Another one begins anew, and the broker keeps scans for the old
+    /// one for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Whose its topics are.
+    pub readers: Vec<VenueReader>,
+}
+
+/// A topic of one reader, or of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VenueReader {
+    /// Where scans, statuses or last wills come from: `{reader}` stands for the reader's name, `+` and `#` for anything.
+    pub topic: String,
+    /// The uid of the device, when `topic` does not name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
+    /// Where results go; none are told without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+}
+
+impl Venue {
+    /// The id of the session there.
+    #[must_use]
+    pub fn client_id(&self, conference: &str) -> String {
+        self.client_id.clone().unwrap_or_else(|| format!("hallway-{conference}"))
+    }
+
+    /// What is wrong with it, without looking at its files.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self) -> Result<(), String> {
+        Address::parse(&self.url)?;
+        self.topics()?;
+        if self.password_file.is_some() && self.user.is_none() {
+            return Err("password_file: whose password it is, user says".to_owned());
+        }
+        let is_id = |id: &String| !id.is_empty() && id.len() <= CLIENT_ID_BYTES_MAX && !id.contains(char::is_control);
+        if self.client_id.as_ref().is_some_and(|id| !is_id(id)) {
+            return Err(format!("client_id: takes 1 to {CLIENT_ID_BYTES_MAX} bytes"));
+        }
+        Ok(())
+    }
+
+    fn topics(&self) -> Result<Topics, String> {
+        let topic = |VenueReader { topic, reader, result }: &VenueReader| ReaderTopic {
+            topic: topic.clone(),
+            reader: reader.clone(),
+            result: result.clone(),
+        };
+        Topics::new(&self.readers.iter().map(topic).collect::<Vec<_>>())
+    }
+
+    /// What the bridge needs.
+    ///
+    /// # Errors
+    /// A file cannot be read; or what [`Venue::check`] finds.
+    pub fn options(&self, conference: &str) -> io::Result<VenueOptions> {
+        let address = Address::parse(&self.url).map_err(io::Error::other)?;
+        let of = |file: &PathBuf| {
+            let file = file.display().to_string();
+            move |error: io::Error| io::Error::new(error.kind(), format!("conference.{conference}.venue: {file}: {error}"))
+        };
+        let tls = match (&self.ca_file, address.is_secure) {
+            (_, false) => None,
+            (Some(file), true) => Some(venue::tls(Some(file)).map_err(of(file))?),
+            (None, true) => Some(venue::tls(None)?),
+        };
+        let password = match &self.password_file {
+            Some(file) => fs::read_to_string(file).map_err(of(file))?.trim().to_owned(),
+            None => String::new(),
+        };
+        let login = self.user.clone().map(|user| (user, password));
+        let (conference, client_id) = (conference.to_owned(), self.client_id(conference));
+        Ok(VenueOptions { conference, address, tls, login, client_id, topics: self.topics().map_err(io::Error::other)? })
+    }
+}
