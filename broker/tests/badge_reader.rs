@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hallway_broker::accounts::tokens;
 use hallway_broker::badges;
@@ -25,6 +25,8 @@ use hallway_broker::session::{Session, Who};
 
 const CONF: ConfNo = ConfNo(1);
 const WAIT: Duration = Duration::from_secs(20);
+const TRIES: u32 = 4000;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
 /// A reader's payload in these tests: badges with commas between them, or how it is.
 struct Commas;
@@ -148,12 +150,18 @@ impl Venue {
 
     /// Waits until a reader is online, or not.
     fn wait_for_health(&self, reader: &str, online: bool) {
-        let until = Instant::now() + WAIT;
-        while self.hub.reader_health(CONF, &uid(reader)).online != online {
-            assert!(Instant::now() < until, "{reader} is not {}", if online { "online" } else { "offline" });
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(reader, || self.hub.reader_health(CONF, &uid(reader)).online == online);
     }
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..TRIES {
+        if is_so() {
+            return;
+        }
+        std::thread::park_timeout(BETWEEN_TRIES);
+    }
+    panic!("{what} did not come about");
 }
 
 fn lobby() -> ConversationId {
@@ -428,11 +436,7 @@ fn how_a_reader_is_shows_by_its_connection_its_words_and_its_will() {
     assert!(venue.hub.reader_health(CONF, &uid("gate")).last_scan_ms.is_some());
     drop(gate);
     venue.wait_for_health("gate", false);
-    let until = Instant::now() + WAIT;
-    while &*venue.hub.reader_health(CONF, &uid("gate")).detail != "lost" {
-        assert!(Instant::now() < until, "the will is not heard");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for("the will", || &*venue.hub.reader_health(CONF, &uid("gate")).detail == "lost");
     let _gate = venue.connect("gate");
     venue.wait_for_health("gate", true);
     assert_eq!(venue.scans(), 1);

@@ -150,7 +150,7 @@ export class Browser {
 async function arrive(page, url) {
   await page.goto(url);
   await page.getByLabel("User name").waitFor();
-  const conference = page.getByLabel("Conference", { exact: true });
+  const conference = page.locator(".sign-in-card select");
   if (await conference.count()) await conference.selectOption("demo");
 }
 

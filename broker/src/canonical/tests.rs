@@ -110,6 +110,11 @@ fn inbox_entries_are_notices() {
             Notice::Mention { conversation: lobby.clone(), target: 3 },
             json!({"reason":"mention","conversation":"lobby","from":"alice","target":3}),
         ),
+        (
+            Notice::Contact { user: Uid::parse("bob").unwrap(), state: Acquaintance::WasAsked },
+            json!({"reason":"contact","user":"bob","state":"was_asked"}),
+        ),
+        (Notice::Lead { owner: Uid::parse("acme").unwrap() }, json!({"reason":"lead","owner":"acme"})),
         (Notice::Removed { conversation: lobby }, json!({"reason":"removed","conversation":"lobby"})),
     ];
     for (notice, more) in rows {

@@ -68,7 +68,7 @@ pub struct EventShape {
     /// `react`: given or taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on: Option<bool>,
-    /// `member`: whose standing changed.
+    /// `member`: whose standing changed. Notice `contact`: who has asked, or was met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// `member`: `joined`, `left`, `invited`, `removed`, `banned`, `role`.
@@ -83,10 +83,16 @@ pub struct EventShape {
     /// Notice `refused`: the refusal's stable word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Notice `contact`: where one stands with them: `asked`, `was_asked`, `met`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Notice `lead`: the exhibitor who was given one's contact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// `settings`: the new title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// `notice`: `invited`, `mention`, `removed`, `refused`.
+    /// `notice`: `invited`, `mention`, `removed`, `refused`, `contact`, `lead`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

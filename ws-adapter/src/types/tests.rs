@@ -4,7 +4,7 @@ use hallway_broker::canonical;
 use hallway_broker::command::Action;
 use hallway_broker::ids::{ConfNo, ConvNo, ConversationId, EventIds, Uid};
 use hallway_broker::limits::Limits;
-use hallway_broker::model::{Body, Change, Entry, Event, Kind, MemberRole, Message, Notice, Place, Via};
+use hallway_broker::model::{Acquaintance, Body, Change, Entry, Event, Kind, MemberRole, Message, Notice, Place, Via};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -154,6 +154,8 @@ fn the_schema_knows_every_member() {
         Body::Member { user: Uid::system(), change: Change::Role(MemberRole::Owner) },
         Body::Notice(Notice::Mention { conversation: ConversationId::parse("lobby").unwrap(), target: 1 }),
         Body::Notice(Notice::Refused { topic: "a".into(), why: "not_allowed".into() }),
+        Body::Notice(Notice::Contact { user: Uid::system(), state: Acquaintance::WasAsked }),
+        Body::Notice(Notice::Lead { owner: Uid::system() }),
     ];
     let lobby = ConversationId::parse("lobby").unwrap();
     let place = Place { conf: ConfNo(1), conv: ConvNo(2), conversation: lobby, kind: Kind::Channel, seq: 42 };

@@ -1,5 +1,11 @@
 //! Whole negotiations, as text on both sides.
 
+use data_encoding::BASE64;
+use hallway_broker::accounts::tokens;
+use hallway_broker::command::{Action, Actor};
+use hallway_broker::ids::Uid;
+use hallway_broker::model::UserRole;
+
 use super::*;
 use crate::xmpp::stream::{Bounds, StreamReader};
 use crate::xmpp::testing::Story;
@@ -155,6 +161,22 @@ async fn what_is_wrong_ends_the_stream() {
         assert_eq!(talk.ends(&text).await, condition, "{text}");
         talk.story.hub.close();
     }
+}
+
+#[tokio::test]
+async fn a_badge_reader_does_not_chat() {
+    let mut talk = Talk::tls().await;
+    let (uid, conf, token) = (Uid::parse("gate").unwrap(), talk.story.conf(), tokens::make());
+    let add = Action::AddUser { uid: uid.clone(), name: None, role: UserRole::Device, credentials: None };
+    let issue = Action::IssueToken { uid, hash: tokens::hash(&token).unwrap(), expires_ms: u64::MAX };
+    for action in [add, issue] {
+        talk.story.hub.call(conf, Actor::system(), action).await.unwrap();
+    }
+    let plain = PLAIN.replace("AGFsaWNlAHBlbmNpbA==", &BASE64.encode(format!("\0gate\0{token}").as_bytes()));
+    let (said, next) = talk.says(&format!("{TCP_HEADER}{plain}")).await;
+    assert!(said.ends_with("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>"), "{said}");
+    assert!(matches!(next, Next::Read) && matches!(talk.says(PLAIN).await.1, Next::Restart), "others may come in");
+    talk.story.hub.close();
 }
 
 #[tokio::test]
