@@ -68,7 +68,8 @@ fn row(lead: &Named<Lead>, attendee: Attendee) -> [Cow<'_, str>; HEADING.len()] 
     ]
 }
 
-fn time(ms: u64) -> String {
+/// A time as tables have it: RFC 3339.
+pub(crate) fn time(ms: u64) -> String {
     let mut quoted = Vec::new();
     write_time(ms, &mut quoted);
     String::from_utf8_lossy(&quoted).trim_matches('"').to_owned()

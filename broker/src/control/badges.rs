@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{ControlError, ControlReply, PAGE, Secret, find_conference, find_user, invalid, parse_uid, to_the_end};
 use crate::attendees::import::{self, Done};
 use crate::attendees::{Field, Format, MAX_SHEET_BYTES, Sheet};
-use crate::badges::leads;
+use crate::badges::{ReaderHealth, leads};
 use crate::command::{Action, Actor};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConversationId, Uid};
@@ -180,9 +180,7 @@ pub(super) fn list_readers(hub: &Hub, conference: &str, after: Option<&str>) -> 
     let after = after.map(parse_uid).transpose()?;
     let (found, complete) = hub.reader().readers(conf, after.as_ref(), PAGE)?;
     let line = |Named { uid, record, .. }: Named<ReaderSettings>| {
-        let health = hub.reader_health(conf, &uid);
-        let online = if health.online { "online" } else { "offline" };
-        let health = if health.detail.is_empty() { online.to_owned() } else { format!("{online}: {}", health.detail) };
+        let health = in_words(&hub.reader_health(conf, &uid));
         ReaderLine {
             uid: uid.to_string(),
             mode: record.mode.word().to_owned(),
@@ -195,6 +193,20 @@ pub(super) fn list_readers(hub: &Hub, conference: &str, after: Option<&str>) -> 
         }
     };
     Ok(ControlReply::Readers { readers: found.into_iter().map(line).collect(), complete })
+}
+
+fn in_words(health: &ReaderHealth) -> String {
+    let mut words = if health.online { "online" } else { "offline" }.to_owned();
+    if let Some(since_ms) = health.since_ms {
+        words = format!("{words} since {}", leads::time(since_ms));
+    }
+    if let Some(scan_ms) = health.last_scan_ms {
+        words = format!("{words}, last scan {}", leads::time(scan_ms));
+    }
+    if !health.detail.is_empty() {
+        words = format!("{words}, {}", health.detail);
+    }
+    words
 }
 
 /// An import as it is asked for.
