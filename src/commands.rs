@@ -206,6 +206,7 @@ impl Store {
             Err(error) if is_locked(&error) => return Err(CommandError::Held(error)),
             Err(error) => return Err(CommandError::Open(error)),
         };
+        hub.set_badge_formats(hallway_bridge::badge::formats());
         // Who begins with a conference of their own wants no demo.
         let demo = !matches!(request, ControlRequest::ConferenceAdd { .. });
         if let Err(error) = conferences::ensure(&hub, &loaded.config, demo).await {

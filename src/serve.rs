@@ -19,6 +19,7 @@ use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions}
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
 use hallway_broker::allowances::{Webhook, WebhookOptions};
 use hallway_broker::backup::BackupError;
+use hallway_broker::badges::contents::pretix::Signers;
 use hallway_broker::clock::SystemClock;
 use hallway_broker::control::socket::ControlServer;
 use hallway_broker::edges::{InWebSocket, SignIns};
@@ -177,6 +178,7 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     let outward = Arc::new(Outward::new(true));
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
     hub.set_badge_formats(badge::formats());
+    hub.set_ticket_signers(ticket_signers(config).map_err(ServeError::Start)?);
     let mut gateways = push::gateways(&gateway_options(hub, config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
@@ -218,6 +220,12 @@ fn topic_webhooks(hub: &Arc<Hub>, config: &Config, outward: &Arc<Outward>) -> Ha
 fn venues(config: &Config) -> io::Result<Vec<VenueOptions>> {
     let configured = config.conference.iter().flat_map(|(id, conference)| conference.venue.iter().flatten().map(move |venue| (id, venue)));
     configured.map(|(id, venue)| venue.options(id)).collect()
+}
+
+/// Whose signed tickets are good.
+fn ticket_signers(config: &Config) -> io::Result<HashMap<String, Signers>> {
+    let named = config.conference.iter().filter_map(|(id, conference)| Some((id, conference.pretix.as_ref()?)));
+    named.map(|(id, pretix)| Ok((id.clone(), pretix.signers()?))).collect()
 }
 
 /// The identity providers of the conferences; they are the organisers', so their keys may be in a private network.

@@ -9,11 +9,13 @@ mod health;
 pub mod leads;
 mod own;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::badges::contents::pretix::Signers;
 use crate::canonical::write_scanned;
 use crate::edges::BadgeFormats;
 use crate::ids::Uid;
@@ -48,12 +50,14 @@ pub(crate) struct Badges {
     pub formats: OnceLock<Arc<dyn BadgeFormats>>,
     pub debounce: Arc<debounce::Debounce>,
     pub health: health::Healths,
+    /// Whose tickets are good, by conference.
+    pub signers: OnceLock<HashMap<String, Signers>>,
 }
 
 impl Badges {
     pub fn new(options: &BadgeOptions) -> Self {
         let debounce = Arc::new(debounce::Debounce::new(options.debounce_ms));
-        Self { formats: OnceLock::new(), debounce, health: health::Healths::default() }
+        Self { formats: OnceLock::new(), debounce, health: health::Healths::default(), signers: OnceLock::new() }
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Bounds {
     pub timeout: Duration,
     /// Most bytes of the answer's body.
     pub body_bytes: usize,
+    /// An answer with more is a failure; otherwise it comes without its body: it is the status that counts.
+    pub needs_body: bool,
 }
 
 /// Why there is no answer.
@@ -141,23 +143,23 @@ impl Outward {
     /// # Errors
     /// Why there is none.
     pub async fn send(&self, request: Request<Bytes>, bounds: Bounds) -> Result<Response<Bytes>, Failure> {
-        let exchange = self.exchange(request, bounds.body_bytes);
+        let exchange = self.exchange(request, bounds);
         tokio::time::timeout(bounds.timeout, exchange).await.unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn exchange(&self, request: Request<Bytes>, body_bytes: usize) -> Result<Response<Bytes>, Failure> {
+    async fn exchange(&self, request: Request<Bytes>, bounds: Bounds) -> Result<Response<Bytes>, Failure> {
         // The semaphore is never closed.
         let _under_way = self.under_way.acquire().await.map_err(|_| Failure::Timeout)?;
         let target = Target::of(request.uri())?;
         if let Some(kept) = &self.kept {
-            return kept.exchange(self, &target, &request, body_bytes).await;
+            return kept.exchange(self, &target, &request, bounds).await;
         }
         let request = target.request_once(request)?;
         let stream = connect(&self.resolve(&target).await?).await.map_err(Failure::Connect)?;
         if !target.is_secure {
-            return talk(stream, request, body_bytes).await;
+            return talk(stream, request, bounds).await;
         }
-        talk(self.secure(&target, stream).await?, request, body_bytes).await
+        talk(self.secure(&target, stream).await?, request, bounds).await
     }
 
     async fn secure(&self, target: &Target, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
@@ -245,7 +247,7 @@ async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     Err(last)
 }
 
-async fn talk<S>(stream: S, request: Request<Full<Bytes>>, body_bytes: usize) -> Result<Response<Bytes>, Failure>
+async fn talk<S>(stream: S, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Response<Bytes>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -254,7 +256,7 @@ where
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let exchange = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
-        Ok(Response::from_parts(head, read(body, body_bytes).await?))
+        Ok(Response::from_parts(head, read(body, bounds).await?))
     };
     tokio::pin!(exchange, connection);
     // Whoever drops this future drops the connection with it: nothing goes on behind its back.
@@ -265,13 +267,15 @@ where
     }
 }
 
-async fn read(body: body::Incoming, most: usize) -> Result<Bytes, Failure> {
+async fn read(body: body::Incoming, bounds: Bounds) -> Result<Bytes, Failure> {
+    let most = bounds.body_bytes;
+    let too_large = || if bounds.needs_body { Err(Failure::TooLarge(most)) } else { Ok(Bytes::new()) };
     if body::Body::size_hint(&body).lower() > most as u64 {
-        return Err(Failure::TooLarge(most));
+        return too_large();
     }
     match Limited::new(body, most).collect().await {
         Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge(most)),
+        Err(error) if error.is::<LengthLimitError>() => too_large(),
         Err(error) => match error.downcast::<hyper::Error>() {
             Ok(error) => Err(Failure::Http(*error)),
             Err(error) => Err(Failure::Connect(io::Error::other(error))),

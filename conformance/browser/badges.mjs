@@ -167,7 +167,10 @@ export async function badges(server, browser, shots) {
       const { people } = await ask("sue", "checkin.list", {});
       const kimsTime = Date.parse(people.find(({ user }) => user === "kim").ts);
       assert(kimsTime >= before - 1000 && kimsTime <= after, `kim came at ${kimsTime}, scanned between ${before} and ${after}`);
+      account("gate-1", "Gate One", "device");
+      await ask("sue", "reader.set", { reader: "gate-1", mode: "checkin" });
       await to(desk, "desk");
+      await desk.getByRole("listitem").filter({ hasText: /Gate One.*Check-in.*Offline · no scan yet/ }).waitFor();
       await desk.getByText(/^2 of \d+ are checked in$/).waitFor();
       await axe(desk, "desk");
       await shots(desk, "phone-desk");
@@ -197,6 +200,19 @@ export async function badges(server, browser, shots) {
       const table = await (await download.createReadStream()).toArray();
       assert(/Lee Lindqvist/.test(Buffer.concat(table).toString()), "Lee is not in the table");
       await shots(eve, "desktop-leads");
+      // Who scans for her writes to her leads.
+      account("hal", "Hal Helper");
+      await ask("sue", "reader.set", { reader: "hal", mode: "lead", owner: "eve" });
+      const hal = await browser.person("hal");
+      await logIn(hal, server.url, "hal");
+      await to(hal, "scan");
+      await type(hal, await codeOf("lee"));
+      await until(async () => (await hal.getByLabel("Note").inputValue()).startsWith("wants a demo"), "Hal sees Eve's note");
+      await hal.getByLabel("Note").fill("has had the demo");
+      await hal.getByRole("button", { name: "Save" }).click();
+      await hal.locator(".lead-form").waitFor({ state: "detached" });
+      equal((await ask("eve", "lead.list", {})).leads.map(({ user, note, rating, scans }) => [user, note, rating, scans]), [["lee", "has had the demo", 4, 2]], "Eve's leads");
+      await hal.context().close();
       await to(lee, "contacts");
       await lee.getByRole("button", { name: "Withdraw from Eve Exhibitor" }).click();
       await lee.getByRole("dialog").getByRole("button", { name: "Withdraw" }).click();
@@ -218,7 +234,7 @@ export async function badges(server, browser, shots) {
       await own.context().close();
     });
 
-    for (const [who, page] of [["desktop", leesPhone], ["phone", kimsPhone]]) {
+    for (const [who, page] of [["desktop", lee], ["phone", kim]]) {
       for (const scheme of ["light", "dark"]) {
         await check(`axe – badges on a ${who}, ${scheme}`, async () => {
           await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
@@ -226,6 +242,7 @@ export async function badges(server, browser, shots) {
             await to(page, place);
             await page.waitForTimeout(350);
             await axe(page, place);
+            assert(page.url().endsWith(`#/${place}`), `it is ${page.url()}`);
             assert(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${place} is wider than the screen`);
             await shots(page, `${who}-${scheme}-${place}`);
           }

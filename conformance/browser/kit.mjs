@@ -146,8 +146,16 @@ export class Browser {
 
 // ---- What people do in the app
 
-export async function register(page, url, uid, name) {
+/** The sign-in of the demo; there may be more conferences by now. */
+async function arrive(page, url) {
   await page.goto(url);
+  await page.getByLabel("User name").waitFor();
+  const conference = page.getByLabel("Conference", { exact: true });
+  if (await conference.count()) await conference.selectOption("demo");
+}
+
+export async function register(page, url, uid, name) {
+  await arrive(page, url);
   await page.getByRole("button", { name: /New here/ }).click();
   await page.getByLabel("Your name").fill(name);
   await page.getByLabel("User name").fill(uid);
@@ -157,7 +165,7 @@ export async function register(page, url, uid, name) {
 }
 
 export async function logIn(page, url, uid) {
-  await page.goto(url);
+  await arrive(page, url);
   await page.getByLabel("User name").fill(uid);
   await page.getByLabel("Password", { exact: true }).fill(`${uid}-secret-1`);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();

@@ -4,7 +4,7 @@ use hallway_broker::allowances::{TopicRule, WebhookOptions};
 use hallway_broker::model::SignIn;
 use serde::{Deserialize, Serialize};
 
-use super::{Jwt, Venue};
+use super::{Jwt, Pretix, Venue};
 
 /// A conference's settings. What is not set stays as it is, and is the default when the conference is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Conference {
     /// Who is asked about the applications' topics that no rule decides about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_webhook: Option<WebhookOptions>,
+    /// Tickets that pretix signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretix: Option<Pretix>,
     /// Tokens of another identity provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
@@ -38,6 +41,7 @@ impl Conference {
     pub fn template() -> Self {
         Self {
             jwt: Some(Jwt::default()),
+            pretix: Some(Pretix::default()),
             topics: Some(Vec::new()),
             topic_webhook: Some(WebhookOptions::default()),
             venue: Some(Vec::new()),

@@ -203,6 +203,8 @@ const REFUSED: &[Refused] = &[
     (None, &[("HALLWAY_TLS__CERTIFICATE", "cert.pem")], &["tls.key", "tls.certificate"]),
     (None, &[("HALLWAY_LISTEN__MQTT_UNIX", "")], &["listen.mqtt_unix", "none"]),
     (None, &[("HALLWAY_CONFERENCE__DEMO__SIGN_IN", "closed")], &["conference.demo.sign_in", "closed"]),
+    (Some("[conference.demo.pretix]\npublic_keys = [\"x\"]"), &[], &["conference.demo.pretix", "number 1 is no Ed25519 key"]),
+    (Some("[conference.demo.pretix]\nrevoked_file = \"x\""), &[], &["conference.demo.pretix", "public_keys is empty"]),
     (None, &[("HALLWAY_CONFERENCE__DEMO__JWT__ISSUER", "x")], &["conference.demo.jwt", "hs256_secret"]),
     (
         None,

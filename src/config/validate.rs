@@ -192,6 +192,9 @@ fn conference<'a>(id: &'a str, conference: &'a Conference, domains: &mut BTreeMa
     if let Some(webhook) = &conference.topic_webhook {
         webhook.check().map_err(|error| (key("topic_webhook"), error))?;
     }
+    if let Some(pretix) = &conference.pretix {
+        pretix.keys().map_err(|error| (key("pretix"), error))?;
+    }
     if let Some(jwt) = &conference.jwt {
         jwt.provider().map_err(|error| (key("jwt"), error))?;
     }

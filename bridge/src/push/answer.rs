@@ -6,8 +6,10 @@ use bytes::Bytes;
 use hallway_broker::outward::{Bounds, Failure, Response, StatusCode};
 use hallway_broker::push::gateway::Sent;
 
-/// For one exchange with a service.
-pub const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(15), body_bytes: 64 * 1024 };
+/// For one exchange with a service whose answer is read.
+pub const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(10), body_bytes: 64 * 1024, needs_body: true };
+/// For one with somebody whose status says all.
+pub const FOR_STATUS: Bounds = Bounds { needs_body: false, ..BOUNDS };
 /// Longest that a service is obeyed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Most bytes of a service's words that are kept.

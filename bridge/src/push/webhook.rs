@@ -10,7 +10,7 @@ use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::signature::{SIGNATURE, signature};
 
-use super::answer::{BOUNDS, by_status, failed};
+use super::answer::{FOR_STATUS, by_status, failed};
 use super::{payload, place};
 
 /// Shortest and longest secret, in bytes.
@@ -37,7 +37,7 @@ impl Webhook {
         let signed = signature(secret, &body, self.clock.now_ms());
         let request = Request::post(&*target.address).header("content-type", "application/json").header(SIGNATURE, signed);
         let Ok(request) = request.body(Bytes::from(body)) else { return Sent::Refused("it is no URL".to_owned()) };
-        match self.outward.send(request, BOUNDS).await {
+        match self.outward.send(request, FOR_STATUS).await {
             Ok(answer) => by_status(&answer, self.clock.now_ms()),
             Err(failure) => failed(&failure),
         }

@@ -10,7 +10,7 @@ use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode, U
 use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
 use hallway_broker::reject::{Reason, Reject};
 
-use super::answer::{BOUNDS, by_status, failed};
+use super::answer::{FOR_STATUS, by_status, failed};
 use super::ece::{self, AUTH_BYTES, MAX_PLAINTEXT_BYTES, POINT_BYTES};
 use super::vapid::Vapid;
 use super::{payload, place};
@@ -69,7 +69,7 @@ impl WebPush {
             request = request.header("authorization", signed);
         }
         let request = request.body(sealed).map_err(|_| Failure::Url("the push has no topic"))?;
-        self.outward.send(request, BOUNDS).await
+        self.outward.send(request, FOR_STATUS).await
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConferenceId;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode, TlsConfiguration,
-    Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
+    TlsConfiguration, Transport,
 };
 use siphasher::sip::SipHasher24;
 use tokio::sync::{mpsc, watch};
@@ -55,7 +55,11 @@ impl Link {
     pub fn new(hub: &Arc<Hub>, options: VenueOptions, stopping: watch::Receiver<bool>) -> Option<Self> {
         let conference = ConferenceId::parse(&options.conference).ok()?;
         let conf = hub.reader().conference(&options.conference).ok().flatten()?.no;
-        let (requests, events) = AsyncClient::new(mqtt_options(&options), MAX_REQUESTS);
+        let (requests, mut events) = AsyncClient::new(mqtt_options(&options), MAX_REQUESTS);
+        // A reader waits for each result: it is not held back until what was sent before it is acknowledged.
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        events.set_network_options(network);
         let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), requests, stopping.clone()));
         let address = format!("{}:{}", options.address.host, options.address.port);
         Some(Self { address, hearing, options, events, lanes: Vec::new(), at_work: Vec::new(), stopping })

@@ -221,7 +221,7 @@ impl Webhook {
         let request = Request::builder().method(Method::POST).uri(&self.options.url);
         let request = request.header("content-type", "application/json").header(SIGNATURE, signed).body(Bytes::from(body));
         let answer = match request {
-            Ok(request) => self.outward.send(request, Bounds { timeout, body_bytes: MAX_ANSWER_BYTES }).await,
+            Ok(request) => self.outward.send(request, Bounds { timeout, body_bytes: MAX_ANSWER_BYTES, needs_body: true }).await,
             Err(_) => Err(Failure::Url("it is no URL")),
         };
         let answer = match answer {

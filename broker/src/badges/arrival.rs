@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::contents::pretix::Verdict;
 use super::{Held, result_publication};
 use crate::command::{Action, Actor, Outcome, Reuse};
 use crate::edges::Reading;
@@ -136,13 +137,37 @@ fn sift(hub: &Hub, conf: ConfNo, reader: &Uid, mode: Mode, taps: Vec<Tap>) -> (V
     let (mut left, mut known, mut held) = (Vec::new(), Vec::new(), Held::none(debounce));
     for (at, tap) in taps.into_iter().enumerate() {
         let at_ms = likely_time(&tap, now_ms);
-        if debounce.admits(conf, reader, &tap, at_ms, &mut held) {
+        if let Some(scanned) = no_ticket(hub, conf, mode, &tap, at_ms) {
+            known.push((at, scanned));
+        } else if debounce.admits(conf, reader, &tap, at_ms, &mut held) {
             left.push(tap);
         } else {
             known.push((at, answered(ScanReason::Duplicate, mode, &tap.shown, at_ms)));
         }
     }
     (left, known, held)
+}
+
+/// What is told of a ticket that has no good signature, was revoked, or is for another day: nothing of it is stored. `None` for all others.
+fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, at_ms: u64) -> Option<Scanned> {
+    let signers = hub.badges().signers.get().filter(|signers| !signers.is_empty())?;
+    let reader = hub.reader();
+    let conference = reader.conference_id(conf).ok().flatten()?;
+    let reason = match signers.get(conference.as_str())?.verdict(&tap.shown, at_ms) {
+        Verdict::NotSigned | Verdict::Good(_) => return None,
+        Verdict::Forged => ScanReason::UnknownBadge,
+        Verdict::Revoked => ScanReason::Revoked,
+        Verdict::NotNow => ScanReason::NotAllowed,
+    };
+    let mut scanned = answered(reason, mode, &tap.shown, at_ms);
+    if reason != ScanReason::UnknownBadge
+        && let Some(badge) = tap.codes.iter().find_map(|code| reader.badge(conf, code).ok().flatten())
+        && let Some(user) = reader.user(conf, &badge.user).ok().flatten()
+    {
+        scanned.user = Some(badge.user);
+        scanned.name = user.name;
+    }
+    Some(scanned)
 }
 
 /// A reader's own time, when it can be right; otherwise the server's.
@@ -172,3 +197,6 @@ fn publication(who: &Who, payload: &[u8]) -> Publication {
     let payload = Bytes::copy_from_slice(payload);
     Publication { realm: Realm::Badges, topic: topic.into(), payload, qos: 1, retain: false, expires_ms: u64::MAX, properties: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,10 @@
 //! What a hub knows of badge readers beyond the store: how their payloads are read, and how they are.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Hub;
+use crate::badges::contents::pretix::Signers;
 use crate::badges::{Badges, ReaderHealth};
 use crate::edges::BadgeFormats;
 use crate::ids::{ConfNo, Uid};
@@ -18,6 +20,12 @@ impl Hub {
     #[must_use]
     pub fn badge_formats(&self) -> Option<&Arc<dyn BadgeFormats>> {
         self.badges.formats.get()
+    }
+
+    /// Whose signed tickets are good, by conference; once, before the shards start.
+    pub fn set_ticket_signers(&self, signers: HashMap<String, Signers>) {
+        // Set once.
+        let _ = self.badges.signers.set(signers);
     }
 
     pub(crate) fn badges(&self) -> &Badges {

@@ -16,12 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::{AGENT, Failure, HEAD_BYTES, MAX_HEADERS, Outward, Response, Speaks, Target, connect, read};
+use super::{AGENT, Bounds, Failure, HEAD_BYTES, MAX_HEADERS, Outward, Response, Speaks, Target, connect, read};
 
 /// Connections that are kept in all; those beyond are for one request.
 const MAX_KEPT: usize = 256;
 /// Origins that are remembered.
-const MAX_ORIGINS: usize = 256;
+pub(super) const MAX_ORIGINS: usize = 256;
 /// How long a connection of HTTP/1.1 waits for the next request: servers close them after 5 s to some minutes.
 const IDLE: Duration = Duration::from_secs(30);
 /// After this silence of an HTTP/2 connection the other side is asked whether it is there (RFC 9113 §6.7).
@@ -135,18 +135,24 @@ impl Kept {
         outward: &Outward,
         target: &Target,
         request: &Request<Bytes>,
-        body_bytes: usize,
+        bounds: Bounds,
     ) -> Result<Response<Bytes>, Failure> {
         let origin = self.origin(target);
         let mut lent = self.lend(outward, target, &origin).await?;
-        match lent.exchange(target, request, body_bytes).await {
+        match lent.exchange(target, request, bounds).await {
             Err(Failure::Http(_)) if lent.is_used => {
                 drop(lent);
                 origin.lock().idle.clear();
-                self.lend(outward, target, &origin).await?.exchange(target, request, body_bytes).await
+                self.lend(outward, target, &origin).await?.exchange(target, request, bounds).await
             }
             answer => answer,
         }
+    }
+
+    /// How many origins are remembered.
+    #[cfg(test)]
+    pub(super) fn origins(&self) -> usize {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn origin(&self, target: &Target) -> Arc<Origin> {
@@ -218,14 +224,14 @@ fn forget_unused(origins: &mut HashMap<Target, Arc<Origin>>, with_connections: b
 }
 
 impl Lent<'_> {
-    async fn exchange(&mut self, target: &Target, request: &Request<Bytes>, body_bytes: usize) -> Result<Response<Bytes>, Failure> {
+    async fn exchange(&mut self, target: &Target, request: &Request<Bytes>, bounds: Bounds) -> Result<Response<Bytes>, Failure> {
         let Some(line) = &mut self.line else { return Err(Failure::Timeout) };
         let sent = match line {
             Line::One(one) => one.send_request(target.request(request.clone())?).await,
             Line::Many(_, many) => many.send_request(as_http2(request)).await,
         };
         let (head, body) = sent?.into_parts();
-        let answer = Response::from_parts(head, read(body, body_bytes).await?);
+        let answer = Response::from_parts(head, read(body, bounds).await?);
         if let Some(Line::One(mut one)) = self.line.take()
             && self.keeps
             && one.ready().await.is_ok()

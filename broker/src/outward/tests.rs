@@ -8,7 +8,7 @@ use rustls::crypto::ring;
 
 use super::*;
 
-const SOON: Bounds = Bounds { timeout: Duration::from_secs(5), body_bytes: 1000 };
+const SOON: Bounds = Bounds { timeout: Duration::from_secs(5), body_bytes: 1000, needs_body: true };
 
 /// A server that takes one request, tells what it was, gives this answer and closes; `None`: it says nothing and waits for the other to go.
 async fn server(answer: Option<String>) -> (SocketAddr, oneshot::Receiver<String>) {
@@ -78,6 +78,9 @@ async fn what_is_too_large_is_not_read() {
     assert!(matches!(ask(&unannounced).await, Err(Failure::TooLarge(1000))));
     let exactly = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "a".repeat(1000));
     assert_eq!(ask(&exactly).await.unwrap().body().len(), 1000);
+    let (at, _told) = server(Some(announced.to_owned())).await;
+    let status_alone = Outward::new(true).send(get(&format!("http://{at}/")), Bounds { needs_body: false, ..SOON }).await.unwrap();
+    assert_eq!((status_alone.status(), status_alone.body().len()), (StatusCode::OK, 0));
     let head = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "a".repeat(4 * HEAD_BYTES));
     assert!(matches!(ask(&head).await, Err(Failure::Http(_))));
 }
@@ -146,4 +149,91 @@ async fn tls_is_only_spoken_with_whom_the_roots_know() {
     assert_eq!(&answer.body()[..], b"hi");
     let other_name = friend.send(get(&format!("https://127.0.0.1:{port}/")), SOON).await;
     assert!(matches!(other_name, Err(Failure::Tls(_))), "{other_name:?}");
+}
+
+/// A server with TLS that speaks these protocols and answers every request with the one it came by; its certificate, in PEM.
+async fn secure_server(protocols: &'static [&'static [u8]]) -> (u16, String) {
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], certified.signing_key.serialize_der().try_into().unwrap())
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        for connection in 1.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let service = hyper::service::service_fn(move |request: Request<body::Incoming>| async move {
+                let said = format!("{:?} over connection {connection}", request.version());
+                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(said))))
+            });
+            let stream = TokioIo::new(stream);
+            if is_http2 {
+                let executor = hyper_util::rt::TokioExecutor::new();
+                tokio::spawn(hyper::server::conn::http2::Builder::new(executor).serve_connection(stream, service));
+            } else {
+                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(stream, service));
+            }
+        }
+    });
+    (port, certified.cert.pem())
+}
+
+async fn said(outward: &Outward, port: u16) -> String {
+    let answer = outward.send(get(&format!("https://localhost:{port}/")), SOON).await.unwrap();
+    String::from_utf8(answer.into_body().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn connections_are_kept_in_the_protocol_that_both_speak() {
+    let (port, pem) = secure_server(&[b"h2", b"http/1.1"]).await;
+    let trust = Arc::new(Trust::with(pem.as_bytes()).unwrap());
+    for outward in [Outward::keeping(true, &trust), Outward::http2(true, &trust)] {
+        let first = said(&outward, port).await;
+        assert!(first.starts_with("HTTP/2.0"), "{first}");
+        assert_eq!(said(&outward, port).await, first, "over the same connection");
+    }
+    let once = Outward::with(true, Speaks::Http1, Arc::clone(&trust));
+    assert_ne!(said(&once, port).await, said(&once, port).await, "each over its own");
+    let (port, pem) = secure_server(&[b"http/1.1"]).await;
+    let trust = Arc::new(Trust::with(pem.as_bytes()).unwrap());
+    let keeping = Outward::keeping(true, &trust);
+    let first = said(&keeping, port).await;
+    assert!(first.starts_with("HTTP/1.1"), "{first}");
+    assert_eq!(said(&keeping, port).await, first);
+    let refused = Outward::http2(true, &trust).send(get(&format!("https://localhost:{port}/")), SOON).await;
+    assert!(matches!(refused, Err(Failure::Tls(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn many_at_once_open_one_connection_of_http2() {
+    let (port, pem) = secure_server(&[b"h2"]).await;
+    let outward = Arc::new(Outward::keeping(true, &Arc::new(Trust::with(pem.as_bytes()).unwrap())));
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let outward = Arc::clone(&outward);
+        asking.spawn(async move { said(&outward, port).await });
+    }
+    while let Some(said) = asking.join_next().await {
+        assert_eq!(said.unwrap(), "HTTP/2.0 over connection 1");
+    }
+}
+
+#[tokio::test]
+async fn connections_without_number_are_not_kept() {
+    let outward = Outward::keeping(true, &Arc::default());
+    let kept = outward.kept.as_ref().unwrap();
+    let mut servers = Vec::new();
+    for _ in 0..kept::MAX_ORIGINS + 20 {
+        let (at, told) = server(Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi".to_owned())).await;
+        assert_eq!(&outward.send(get(&format!("http://{at}/")), SOON).await.unwrap().body()[..], b"hi");
+        servers.push(told);
+    }
+    assert!(kept.origins() <= kept::MAX_ORIGINS);
 }

@@ -159,7 +159,8 @@ fn is_of_users(provider: Provider) -> bool {
 pub(super) fn host_of(target: &Target) -> HostName {
     let address = &*target.address;
     let host = match target.provider {
-        Provider::Xmpp => address.rsplit('@').next().and_then(|rest| rest.split('/').next()),
+        // A service may be one account of many.
+        Provider::Xmpp => address.split('/').next(),
         provider if is_of_users(provider) => address.split_once("://").and_then(|(_, rest)| rest.split(['/', '?', '#']).next()),
         _ => None,
     };

@@ -1,5 +1,8 @@
 //! The push worker: follows what happens, decides who is away once the grace is over, sends, and writes down how far it is. One turn after another
-//! on a thread of its own; requests of gateways go on meanwhile.
+//! on a thread of its own; requests of gateways go on meanwhile. What was put off is in [`rows`], what is written down in [`progress`].
+
+mod progress;
+mod rows;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::catch_up::CatchUp;
 use super::compose::compose;
-use super::desk::{Change, Desk, Fate, action, place};
+use super::desk::{Desk, Fate, place};
 use super::expand::{Expansion, Hold};
 use super::gateway::{Gateway, Push, Sent};
 use super::lanes::{HostName, Lanes, Room, host_of};
@@ -20,11 +23,9 @@ use super::person::Person;
 use super::retry::backoff_ms;
 use super::tail::Tail;
 use super::{PushOptions, ms};
-use crate::command::{Action, Actor};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
-use crate::model::{Event, Provider, PushRow, Target, TargetId};
-use crate::reject::{Reason, Reject};
+use crate::model::{Event, PushRow, Target, TargetId};
 use crate::state::StateError;
 
 /// Between two turns while there is something to do, and while there is not.
@@ -47,8 +48,6 @@ const TURN_EVENTS: usize = 4096;
 const TURN_CONVERSATIONS: usize = 256;
 /// Expansions of one conference at the same time: with more the next due conversations wait.
 const MAX_EXPANSIONS: usize = 256;
-/// Pushes of a provider without a gateway that are looked at in one turn.
-const TURN_EXPIRED: usize = 64;
 /// Bytes of a reason that are kept.
 const MAX_WHY_BYTES: usize = 300;
 
@@ -323,86 +322,6 @@ impl Worker {
         self.jobs.insert(task.id(), job);
     }
 
-    /// Sends what was put off and is due, in that order.
-    fn retry_due(&mut self, desk: &mut Desk) -> Result<(), StateError> {
-        if !desk.has_rows || desk.is_stuck() {
-            return Ok(());
-        }
-        let now_ms = self.now_ms();
-        for provider in Provider::ALL {
-            let Some(most) = self.lanes.room_for_rows(provider, now_ms) else {
-                self.expire(desk, provider, now_ms)?;
-                continue;
-            };
-            if most == 0 {
-                continue;
-            }
-            let lanes = &self.lanes;
-            let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
-            for (due_ms, row) in self.hub.reader().push_rows_due(desk.conf, provider, now_ms, most, is_free)? {
-                self.retry(desk, due_ms, row, now_ms)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What waits for a provider that nobody delivers for any more goes when it is of no use.
-    fn expire(&mut self, desk: &mut Desk, provider: Provider, now_ms: u64) -> Result<(), StateError> {
-        let lanes = &self.lanes;
-        let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
-        for (due_ms, row) in self.hub.reader().push_rows_due(desk.conf, provider, now_ms, TURN_EXPIRED, is_free)? {
-            if self.is_expired(&row, now_ms) {
-                self.drop_row(desk, due_ms, row);
-            }
-        }
-        Ok(())
-    }
-
-    fn is_expired(&self, row: &PushRow, now_ms: u64) -> bool {
-        now_ms.saturating_sub(row.since_ms) >= ms(self.options.time_to_live)
-    }
-
-    fn drop_row(&mut self, desk: &mut Desk, due_ms: u64, row: PushRow) {
-        self.hub.metrics().push_dropped.fetch_add(1, Relaxed);
-        self.change(desk, row, Fate::Done(due_ms), None);
-    }
-
-    /// Tries a push that was put off, when it still is to be pushed.
-    fn retry(&mut self, desk: &mut Desk, due_ms: u64, row: PushRow, now_ms: u64) -> Result<(), StateError> {
-        let hub = Arc::clone(&self.hub);
-        let target = hub.reader().target(desk.conf, &row.user, &row.target)?;
-        let (Some(target), false) = (target, self.is_expired(&row, now_ms)) else {
-            self.drop_row(desk, due_ms, row);
-            return Ok(());
-        };
-        if let Room::From(later_ms) = self.lanes.room(&target, now_ms) {
-            // One of many of a host that does not answer, or of a lane that filled up meanwhile.
-            if later_ms > now_ms {
-                let later_ms = later_ms + spread(&row) % 1000;
-                self.put_off(desk, row, later_ms, None);
-            }
-            return Ok(());
-        }
-        let Some((found, person, event)) = self.still_wanted(desk.conf, &row, now_ms)? else {
-            self.drop_row(desk, due_ms, row);
-            return Ok(());
-        };
-        let left = ms(self.options.time_to_live).saturating_sub(now_ms.saturating_sub(row.since_ms));
-        let push = compose(&hub, &desk.conference, &found, &person, &event, now_ms, Duration::from_millis(left))?;
-        self.send(desk, row, Some(due_ms), &target, Arc::new(push), None);
-        Ok(())
-    }
-
-    /// What a row is about, when it is to be pushed now.
-    fn still_wanted(&self, conf: ConfNo, row: &PushRow, now_ms: u64) -> Result<Option<(crate::view::Found, Person, Event)>, StateError> {
-        let reader = self.hub.reader();
-        let Some(found) = reader.conversation(conf, &row.conversation)? else { return Ok(None) };
-        let Some(event) = reader.message(&found, row.seq)? else { return Ok(None) };
-        let Some(person) = Person::find(&self.hub, &found, &row.user)? else { return Ok(None) };
-        let is_wanted = person.decide(&self.hub, &event, now_ms, ms(self.options.active))?.is_ok();
-        Ok(is_wanted.then_some((found, person, event)))
-    }
-
     fn take_answers(&mut self) {
         while let Some(answer) = self.flying.try_join_next_with_id() {
             self.answered(answer);
@@ -456,56 +375,6 @@ impl Worker {
             let end = (0..=why.len().min(MAX_WHY_BYTES)).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
             let row = PushRow { tries: job.row.tries + 1, why: why[..end].into(), ..job.row.clone() };
             self.change(desk, row, fate, job.hold.clone());
-        }
-    }
-
-    /// Writes down where each conference is, and what is to be tried again.
-    async fn write(&mut self) {
-        let is_time = Instant::now() >= self.write_at;
-        let mut desks = std::mem::take(&mut self.desks);
-        for desk in &mut desks {
-            while desk.is_full() || (is_time && desk.has_news()) {
-                if !self.write_some(desk).await {
-                    self.write_at = Instant::now() + WRITE_AGAIN;
-                    break;
-                }
-            }
-            self.forget_gone(desk).await;
-        }
-        self.desks = desks;
-        if is_time {
-            self.write_at = self.write_at.max(Instant::now() + WRITE);
-        }
-    }
-
-    /// One command's worth; whether it was taken.
-    async fn write_some(&mut self, desk: &mut Desk) -> bool {
-        let (cursor, changes) = desk.take_changes();
-        match self.hub.call(desk.conf, Actor::system(), action(&cursor, &changes)).await {
-            Ok(_) => {
-                desk.is_written(cursor, &changes);
-                changes.iter().for_each(|change: &Change| self.lanes.leave(&change.place(desk.conf)));
-                true
-            }
-            Err(reject) => {
-                if reject.reason != Reason::Draining {
-                    tracing::warn!(%reject, "how far push is cannot be written down yet");
-                }
-                desk.is_not_written(changes);
-                false
-            }
-        }
-    }
-
-    async fn forget_gone(&self, desk: &mut Desk) {
-        for (uid, target, since_ms) in std::mem::take(&mut desk.gone) {
-            let forget = Action::ForgetTarget { uid, target, since_ms: Some(since_ms) };
-            // One that could not be forgotten is found gone again.
-            if let Err(Reject { reason, .. }) = self.hub.call(desk.conf, Actor::system(), forget).await
-                && reason != Reason::UnknownTarget
-            {
-                tracing::warn!(reason = reason.word(), "a push target that is gone could not be forgotten yet");
-            }
         }
     }
 

@@ -161,6 +161,16 @@ impl Gateways {
         )
     }
 
+    /// The same for a server that trusts another's certificates instead.
+    #[must_use]
+    pub fn config_of_trust_in(&self, other: &Gateways, push: &str) -> String {
+        self.config(push).replace(&self.authority(), &other.authority())
+    }
+
+    fn authority(&self) -> String {
+        self.files.path().join("ca.pem").display().to_string()
+    }
+
     /// From now on pushes to browsers must be signed by this key (base64url).
     ///
     /// # Errors

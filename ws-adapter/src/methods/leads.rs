@@ -3,7 +3,7 @@
 use hallway_broker::badges::leads;
 use hallway_broker::command::Action;
 use hallway_broker::ids::{ConfNo, Uid};
-use hallway_broker::model::Lead;
+use hallway_broker::model::{Lead, Mode};
 use hallway_broker::reader::{Named, Reader};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
@@ -16,10 +16,17 @@ use crate::types::badge::PageParams;
 use crate::types::lead::{HolderRow, Holders, LeadName, LeadParams, LeadRow, Leads, LeadsCsv, LeadsParams, TableParams, WithdrawParams};
 use crate::types::{DEFAULT_PAGE, Empty, Time, after_user, page_limit, params, user_id};
 
-/// Whose leads are meant, when the caller may have to do with them.
+/// Whose leads are meant, when the caller may have to do with them: of whom they scan for when nobody is named, else their own.
 fn owner(caller: &Caller<'_>, owner: Option<&str>) -> Result<Uid, Fault> {
-    let owner = owner.map_or_else(|| Ok(caller.who.uid.clone()), user_id)?;
     let (reader, conf) = (caller.hub.reader(), caller.who.conf);
+    let owner = match owner {
+        Some(owner) => user_id(owner)?,
+        None => {
+            let handheld = reader.reader_settings(conf, &caller.who.uid).map_err(Reject::from)?;
+            let employer = handheld.filter(|settings| settings.mode == Mode::Lead).and_then(|settings| settings.owner);
+            employer.unwrap_or_else(|| caller.who.uid.clone())
+        }
+    };
     if !reader.may_handle_leads(conf, &caller.who.uid, caller.role()?, &owner).map_err(Reject::from)? {
         return Err(Reason::NotAllowed.into());
     }

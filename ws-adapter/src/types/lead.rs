@@ -14,7 +14,7 @@ use super::contact::Card;
 /// Parameters of `lead.export`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct TableParams<'a> {
-    /// Whose leads: one's own, or of somebody whom one scans for; anybody's for staff.
+    /// Whose leads: one's own or of whom one scans for; anybody's for staff. Not said: of whom one scans for, else one's own.
     #[serde(borrow)]
     pub owner: Option<Cow<'a, str>>,
     /// Uids above this one, without a heading.
@@ -25,7 +25,7 @@ pub struct TableParams<'a> {
 /// Parameters of `lead.list`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct LeadsParams<'a> {
-    /// Whose leads: one's own, or of somebody whom one scans for; anybody's for staff.
+    /// Whose leads: one's own or of whom one scans for; anybody's for staff. Not said: of whom one scans for, else one's own.
     #[serde(borrow)]
     pub owner: Option<Cow<'a, str>>,
     /// Uids above this one.
@@ -84,7 +84,7 @@ pub struct LeadName<'a> {
     /// Who.
     #[serde(borrow)]
     pub user: Cow<'a, str>,
-    /// Whose lead; one's own when it is not said.
+    /// Whose lead; of whom one scans for when it is not said, else one's own.
     #[serde(borrow)]
     pub owner: Option<Cow<'a, str>>,
 }
@@ -95,7 +95,7 @@ pub struct LeadParams<'a> {
     /// Who.
     #[serde(borrow)]
     pub user: Cow<'a, str>,
-    /// Whose lead; one's own when it is not said.
+    /// Whose lead; of whom one scans for when it is not said, else one's own.
     #[serde(borrow)]
     pub owner: Option<Cow<'a, str>>,
     /// 1 to 5; 0 for none.

@@ -25,7 +25,7 @@ const FILE_AGAIN: Duration = Duration::from_secs(2);
 /// How long keys are good that cannot be read again.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// What reading them may take.
-const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(6), body_bytes: MAX_JWKS_BYTES };
+const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(6), body_bytes: MAX_JWKS_BYTES, needs_body: true };
 /// Longest key set, in bytes.
 const MAX_JWKS_BYTES: usize = 256 * 1024;
 /// How long a sign-in waits for them: less than a connection may take to sign in, so that it hears why not.

@@ -158,3 +158,23 @@ fn a_push_that_nobody_takes_for_a_day_is_of_no_use_any_more() {
     story.has_rows(0);
     assert_eq!(story.hub().metrics().push_dropped.load(Relaxed), 1);
 }
+
+#[test]
+fn of_who_is_erased_nothing_waits_and_nothing_is_kept() {
+    let story = Story::of(&["alice", "bob", "staff"]);
+    story.fake.will_answer("bob", [Sent::Refused("400".into()), later(Some(1000))]);
+    for (count, conversation) in [(1, "dm~alice~bob"), (2, "dm~bob~staff")] {
+        let from = if count == 1 { "alice" } else { "staff" };
+        let pos = story.says(from, conversation, "hi");
+        story.passes(GRACE_MS);
+        story.fake.wait_for(count);
+        story.is_over(pos);
+    }
+    story.has_rows(1);
+    let letters = || story.hub().reader().dead_letters(CONF, None, 10).unwrap();
+    assert_eq!(letters().len(), 1);
+    while let Outcome::Continue(_) = story.by_system(Action::Erase { uid: uid("bob") }) {}
+    assert!(letters().is_empty() && story.target_of("bob").is_none());
+    story.has_rows(0);
+    assert!(!story.hub().reader().has_push_rows(CONF).unwrap());
+}

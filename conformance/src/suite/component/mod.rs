@@ -3,6 +3,7 @@
 
 mod prosody;
 mod proxy;
+mod pushing;
 mod server;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub fn run(report: &mut Report) {
     report.check("component: the link is cut within stanzas", link_is_cut);
     report.check("component: the link is held up", link_is_slow);
     report.check("component: a server that is up to no good", hostile_server);
+    report.check("component: a push service of another server", pushing::of_another_server);
     report.check("component: a wrong secret is told", wrong_secret);
 }
 

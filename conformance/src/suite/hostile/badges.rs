@@ -257,5 +257,19 @@ fn lists(server: &Server) -> Result<String> {
     let bad = done["bad"].as_array().context("no bad rows")?;
     ensure!(done["rows"] == 4 && bad.len() + done["added"].as_u64().unwrap_or_default() as usize == 4, "rows are lost: {done}");
     ensure!(bad.iter().all(|row| row["why"].is_string()) && bad.len() >= 2, "bad rows are not named: {done}");
+    no_formula(&mut sam)?;
     Ok(format!("{} bombs; of 4 rows {} were bad", wholes.len(), bad.len()))
+}
+
+/// What an attendee is called calculates nothing in an exhibitor's spreadsheet.
+fn no_formula(sam: &mut Client) -> Result<()> {
+    let row = "id,name,company,badge\n9,=2+5,@SUM(A1),04AABBD9\n";
+    ensure!(sam.call_ok("attendee.import", &json!({"format": "generic", "csv": row}))?["added"] == 1, "the row was not taken");
+    let scanned = sam.call_ok("badge.scan", &json!({"code": "04AABBD9", "mode": "lead"}))?;
+    ensure!(scanned["accepted"] == true, "{scanned}");
+    let exported = sam.call_ok("lead.export", &json!({}))?;
+    let csv = exported["csv"].as_str().context("no CSV")?;
+    let begins = |cell: &str| cell.trim_start_matches('"').starts_with(['=', '@', '+', '-']);
+    ensure!(csv.contains("2+5") && !csv.lines().flat_map(|line| line.split(',')).any(begins), "a cell is a formula: {csv}");
+    Ok(())
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 
-use super::stage::{Person, Stage, times};
+use super::stage::{PATIENCE, Person, Stage, times};
 use crate::gateway::book::Provider;
+use crate::http;
 use crate::suite::Report;
 use crate::suite::load::{MemoryWatch, mib};
 
@@ -80,9 +81,24 @@ fn announcement(count: usize) -> Result<String> {
     for arrived in stage.gateways.book().arrived(|arrived| arrived.seq == said.seq) {
         *times.entry(arrived.device).or_default() += 1;
     }
+    is_counted(&stage, count)?;
     ensure!(times.len() == count && times.values().all(|count| *count == 1), "{} devices, some of them twice", times.len());
     stage.end()?;
     Ok(format!("{:.1} s, {at_once} at once, {} before, {} at the peak", took.as_secs_f64(), mib(before), mib(peak)))
+}
+
+/// The server's own count becomes that.
+fn is_counted(stage: &Stage, count: usize) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = http::get(stage.server.http(), "/metrics")?.text();
+        let sent = metrics.lines().find_map(|line| line.strip_prefix("hallway_push_sent")?.split_whitespace().last()?.parse::<f64>().ok());
+        if sent == Some(count as f64) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "hallway_push_sent is {sent:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// The gateways are down while everybody is told something in each of some conversations; then all of it comes.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::stage::{PATIENCE, Person, Stage, times};
 use crate::gateway::book::{Answer, Provider};
 use crate::gateway::sealed::Subscription;
-use crate::gateway::{TOPIC, text_of};
+use crate::gateway::{Gateways, TOPIC, text_of};
 use crate::suite::load::{MemoryWatch, mib};
 use crate::suite::{Check, Report};
 
@@ -27,6 +27,7 @@ pub fn stories() -> Vec<Check<'static>> {
         Check::new("hostile: registrations for push that mean nothing", bad_registrations),
         Check::new("hostile: push to private addresses where they are not allowed", private_addresses),
         Check::new("hostile: more targets than a user may have", many_targets),
+        Check::new("hostile: gateways whose certificate nobody vouches for", unknown_authority),
     ]
 }
 
@@ -204,6 +205,32 @@ fn many_targets() -> Result<String> {
         stage.pushed(device, &said)?;
     }
     ensure!(stage.gateways.book().count() == MOST_TARGETS, "{} pushes", stage.gateways.book().count());
+    stage.end()?;
+    Ok(String::new())
+}
+
+/// The server trusts another authority: it says nothing to who is there.
+fn unknown_authority() -> Result<String> {
+    let (gateways, other) = (Gateways::start()?, Gateways::start()?);
+    let config = gateways.config_of_trust_in(&other, &times());
+    let stage = Stage::over(gateways, &config)?;
+    let alice = stage.person("alice")?;
+    let mut directs = Vec::new();
+    for provider in Provider::HTTPS {
+        let (person, _) = stage.reachable(&format!("bob-{}", provider.word()), provider)?;
+        directs.push(stage.direct(&alice, &person)?);
+    }
+    stage.rest();
+    for direct in &directs {
+        stage.say(&alice, direct, "for nobody else")?;
+    }
+    // Every one of them has tried, and tried again.
+    let (wanted, deadline) = (2 * Provider::HTTPS.len() as u64, Instant::now() + PATIENCE);
+    while stage.gateways.connections() < wanted {
+        ensure!(Instant::now() < deadline, "only {} connections", stage.gateways.connections());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    ensure!(stage.mark() == 0, "something was said to somebody whom nobody vouches for");
     stage.end()?;
     Ok(String::new())
 }

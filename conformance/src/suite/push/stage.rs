@@ -54,7 +54,9 @@ pub struct Said {
 impl Stage {
     /// A server of demo mode with these lines in `[push]`.
     pub fn with(lines: &str) -> Result<Stage> {
-        Stage::over(Gateways::start()?, lines, Options::new())
+        let gateways = Gateways::start()?;
+        let config = gateways.config(lines);
+        Stage::over(gateways, &config)
     }
 
     /// With the stories' times.
@@ -62,10 +64,11 @@ impl Stage {
         Stage::with(&times())
     }
 
-    /// The same with other options, and gateways that are there already.
-    pub fn over(gateways: Gateways, lines: &str, options: Options) -> Result<Stage> {
-        let config = format!("[server]\nmode = \"demo\"\n{}", gateways.config(lines));
-        let options = options.without_rates().set("limits.registrations_per_minute_per_address", 0).set("limits.users_per_conference", 0);
+    /// A server with this configuration of push, before these gateways.
+    pub fn over(gateways: Gateways, push: &str) -> Result<Stage> {
+        let config = format!("[server]\nmode = \"demo\"\n{push}");
+        let options =
+            Options::new().without_rates().set("limits.registrations_per_minute_per_address", 0).set("limits.users_per_conference", 0);
         let server = Server::start(options.set("limits.sessions_per_user", 64).xmpp().config(&config))?;
         let mut stage = Stage { gateways, server, service: None, canary: None, next: AtomicU64::new(0) };
         let warden = stage.person("warden")?;

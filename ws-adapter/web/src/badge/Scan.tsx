@@ -73,6 +73,7 @@ interface PictureProps {
 function CameraPicture({ wanted, onWanted, onCode }: PictureProps) {
   const { video, state, torch, canFlip, switchTorch, flip } = useCamera(wanted, onCode);
   const on = state === "on";
+  const none = state === "noCamera" || state === "insecure";
   const text = on ? t.badge.scan.hold : state === "starting" ? t.badge.scan.starting : state === "off" ? "" : t.badge.scan[state];
   return (
     <div className="camera">
@@ -82,7 +83,7 @@ function CameraPicture({ wanted, onWanted, onCode }: PictureProps) {
         {!on && <p role="status">{text}</p>}
       </div>
       <div className="buttons centred-line">
-        <button className="button" onClick={() => onWanted(!wanted)}><Icon.Camera size={18} />{wanted ? t.badge.scan.stop : t.badge.scan.start}</button>
+        {!none && <button className="button" onClick={() => onWanted(!wanted)}><Icon.Camera size={18} />{wanted ? t.badge.scan.stop : t.badge.scan.start}</button>}
         {on && torch !== undefined && <button className="button" aria-pressed={torch} onClick={switchTorch}><Icon.Torch size={18} />{t.badge.scan.torch}</button>}
         {on && canFlip && <button className="button" onClick={flip}><Icon.Flip size={18} />{t.badge.scan.flip}</button>}
       </div>

@@ -32,6 +32,6 @@ export function outcomeOf({ scan, result, refused, waits }: Taken): Outcome {
   // Ours was answered before, and the answer was lost: it counts as then.
   const isDone = reason === "ok" || (reason === "duplicate" && accepted);
   if (!isDone) return said(reason === "already_checked_in" || reason === "duplicate" ? "warn" : "bad", reason);
-  if (mode === "meet") return said(conversation ? "good" : "warn", conversation ? "met" : "asked");
+  if (mode === "meet") return said(conversation ? "good" : "wait", conversation ? "met" : "asked");
   return said("good", mode === "session" ? (scan.direction ?? mode) : mode);
 }

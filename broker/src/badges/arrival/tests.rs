@@ -1,0 +1,68 @@
+//! Signed tickets on their way to the hub.
+
+use std::collections::HashMap;
+
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use tokio::runtime::Builder;
+
+use super::*;
+use crate::badges::BadgeOptions;
+use crate::badges::contents::pretix::Signers;
+use crate::clock::SystemClock;
+use crate::hub::{HubOptions, StoreOptions};
+use crate::ids::ConferenceId;
+use crate::limits::Limits;
+use crate::model::{BadgeCode, SignIn, UserRole};
+
+const CONF: ConfNo = ConfNo(1);
+
+/// A ticket without a time, or one that was good until a second after 1970.
+fn ticket(pair: &Ed25519KeyPair, seed: &str, is_over: bool) -> String {
+    let mut payload = [&[0x0a, u8::try_from(seed.len()).unwrap()], seed.as_bytes()].concat();
+    payload.extend(is_over.then_some([0x30, 1]).into_iter().flatten());
+    let head = [1, 0, u8::try_from(payload.len()).unwrap(), 0, 64];
+    let whole = [&head[..], &payload, pair.sign(&payload).as_ref()].concat();
+    data_encoding::BASE64.encode(&whole).chars().rev().collect()
+}
+
+#[test]
+fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
+    let [shop, forger] = [1, 2].map(|seed| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap());
+    let codes = [ticket(&shop, "a", false), ticket(&shop, "b", true), ticket(&shop, "c", false), ticket(&forger, "d", false)];
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
+    let (data_dir, store, badges) = (dir.path().to_owned(), StoreOptions::default(), BadgeOptions::default());
+    let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: HashMap::default(), badges };
+    let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
+    let mut signers = Signers::new(vec![shop.public_key().as_ref().try_into().unwrap()]);
+    signers.revoke(&codes[2]);
+    hub.set_ticket_signers(HashMap::from([("demo".to_owned(), signers)]));
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let act = |conf, action| drop(runtime.block_on(hub.call_to_end(conf, Actor::system(), action)).unwrap());
+    let (id, ada) = (ConferenceId::parse("demo").unwrap(), Uid::parse("ada").unwrap());
+    act(ConfNo(0), Action::AddConference { id, title: "".into(), sign_in: SignIn::Open, epoch: 1 });
+    act(CONF, Action::AddUser { uid: ada.clone(), name: Some("Ada".into()), role: UserRole::Staff, credentials: None });
+    for code in &codes {
+        let (code, shown) = (BadgeCode::given(code).unwrap(), code.as_str().into());
+        act(CONF, Action::AssignBadge { code, shown, user: ada.clone() });
+    }
+    let taps = codes.iter().map(|code| Tap {
+        shown: code.as_str().into(),
+        codes: BadgeCode::candidates(code),
+        at_ms: 0,
+        id: Arc::default(),
+        direction: None,
+    });
+    let wanted = Scan { mode: Some(Mode::Checkin), conversation: None, taps: taps.collect() };
+    let actor = Actor { uid: ada, via: Via::Http, session: 0 };
+    let results = runtime.block_on(scan(&hub, CONF, actor, wanted)).unwrap();
+    let told: Vec<_> = results.iter().map(|scanned| (scanned.reason, &*scanned.name, scanned.scan)).collect();
+    let expected = [
+        (ScanReason::Ok, "Ada", 1),
+        (ScanReason::NotAllowed, "Ada", 0),
+        (ScanReason::Revoked, "Ada", 0),
+        (ScanReason::UnknownBadge, "", 0),
+    ];
+    assert_eq!(told, expected);
+    hub.close();
+}
