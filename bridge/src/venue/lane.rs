@@ -24,6 +24,8 @@ use crate::backoff::Backoff;
 
 /// How soon an ack is tried again that finds no room.
 const NO_ROOM_WAIT: Duration = Duration::from_millis(5);
+/// How readers are whose broker is gone.
+const OUT_OF_REACH: &str = "the venue's broker is out of reach";
 /// Names that were warned of; others are passed over in silence.
 const MAX_WARNED: usize = 256;
 /// Readers that are remembered to have been heard.
@@ -91,7 +93,7 @@ impl Hearing {
             }
             if !is_there {
                 *was_well = self.hub.reader_health(self.conf, reader).online;
-                self.hub.reader_says(self.conf, reader, false, "the venue's broker is out of reach");
+                self.hub.reader_says(self.conf, reader, false, OUT_OF_REACH);
             }
         }
     }
@@ -143,6 +145,10 @@ impl Hearing {
                 Err(reject) => break vec![self.refusal(reject.reason)],
             }
         };
+        if !self.is_there.get() {
+            // It came before the break, and says nothing of now.
+            self.hub.reader_says(self.conf, &who.uid, false, OUT_OF_REACH);
+        }
         if let Some(topic) = &found.result {
             scanned.iter().for_each(|scanned| self.tell(topic, scanned));
         }
