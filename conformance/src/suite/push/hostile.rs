@@ -266,6 +266,11 @@ fn bad_receivers(answer: &Answer) -> Result<String> {
     }
     let peak = memory.stop()?;
     ensure!(peak <= before + EXTRA_BYTES, "{} before, {} at the peak", mib(before), mib(peak));
+    // What was answered, however badly, is not said again and again.
+    if matches!(answer, Answer::Endless | Answer::Elsewhere) {
+        let tries = stage.gateways.book().arrived(|arrived| arrived.device != phone.name).len();
+        ensure!(tries == BAD_RECEIVERS, "{tries} tries at {BAD_RECEIVERS} receivers");
+    }
     // Nobody was asked where a redirect leads: that is a violation.
     stage.end()?;
     Ok(format!("somebody else's push took {} ms, {} before, {} at the peak", slowest.as_millis(), mib(before), mib(peak)))
