@@ -20,7 +20,7 @@ const MAX_WORDS_BYTES: usize = 80;
 pub fn failed(failure: &Failure) -> Sent {
     match failure {
         // Nothing of it changes by waiting.
-        Failure::Url(_) | Failure::Private => Sent::Refused(failure.to_string()),
+        Failure::Url(_) | Failure::Private | Failure::TooLarge(_) => Sent::Refused(failure.to_string()),
         _ => Sent::Later { after: None, why: failure.to_string() },
     }
 }

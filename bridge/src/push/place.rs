@@ -26,6 +26,10 @@ pub fn url(text: &str, allow_private: bool) -> Result<(), Reject> {
     }
     let authority =
         uri.authority().filter(|authority| !authority.as_str().contains('@') && !authority.host().is_empty()).ok_or_else(bad)?;
+    // Without a name in front, what is longer than the host has a port.
+    if authority.as_str().len() > authority.host().len() && authority.port_u16().is_none() {
+        return Err(bad());
+    }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let is_private = host.parse().map_or_else(|_| is_local_name(host), |address: IpAddr| !is_public(address));
     if is_private && !allow_private { Err(Reason::PrivateUrl.into()) } else { Ok(()) }
@@ -73,9 +77,18 @@ mod tests {
         ] {
             assert_eq!((reason(text, false), reason(text, true)), (Some(Reason::PrivateUrl), None), "{text}");
         }
-        for text in
-            ["", "push.example", "/path", "ftp://push.example/", "https://a@push.example/", "https:///", "https://a b/", "https://a/#x"]
-        {
+        for text in [
+            "",
+            "push.example",
+            "/path",
+            "ftp://push.example/",
+            "https://a@push.example/",
+            "https:///",
+            "https://a b/",
+            "https://a/#x",
+            "https://a:99999/",
+            "https://a:/",
+        ] {
             assert_eq!((reason(text, false), reason(text, true)), (Some(Reason::BadTarget), Some(Reason::BadTarget)), "{text}");
         }
         assert_eq!(reason(&format!("https://push.example/{}", "a".repeat(MAX_URL_BYTES)), true), Some(Reason::BadTarget));

@@ -61,7 +61,8 @@ mod tests {
     use crate::script::reasons::{CODES, METHODS};
 
     /// Reasons that other suites provoke.
-    const ELSEWHERE: [(&str, &str); 11] = [
+    const ELSEWHERE: [(&str, &str); 12] = [
+        ("private_url", include_str!("push/hostile.rs")),
         ("allowance_unknown", include_str!("hostile/compat/webhook.rs")),
         ("disk_full", include_str!("disk.rs")),
         ("too_deep", include_str!("hostile/input.rs")),
