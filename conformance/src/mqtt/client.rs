@@ -220,6 +220,23 @@ impl Client {
         }
     }
 
+    /// The reason code of that acknowledgement; messages that come before it are kept for later.
+    ///
+    /// # Errors
+    /// Something else came, or nothing.
+    pub fn hear_ack(&mut self, first: u8, id: u16) -> Result<u8> {
+        let mut messages = Vec::new();
+        let code = loop {
+            match self.expect("an acknowledgement")? {
+                Packet::Ack { first: seen, id: seen_id, code, .. } if seen == first && seen_id == id => break code,
+                message @ Packet::Publish(_) => messages.push(message),
+                other => bail!("instead of packet {first:#04x} of id {id} came {other:?}"),
+            }
+        };
+        self.put_back(messages);
+        Ok(code)
+    }
+
     /// The end of the connection, after a DISCONNECT at most (whose reason code is returned). Nothing else may come before.
     ///
     /// # Errors
@@ -340,7 +357,8 @@ impl Client {
         match message.qos {
             0 => {}
             1 => {
-                self.expect_ack(PUBACK, id)?;
+                let code = self.hear_ack(PUBACK, id)?;
+                ensure!(code < 0x80, "acknowledged with reason code 0x{code:02X}");
             }
             _ => {
                 self.expect_ack(PUBREC, id)?;

@@ -59,16 +59,7 @@ fn reader(server: &Server, version: Version) -> Result<Client> {
 fn publish(client: &mut Client, version: Version, topic: &str, payload: &str) -> Result<u8> {
     let id = client.fresh_id();
     client.send(&Publish::new(topic, 1, payload).id(id).bytes(version))?;
-    let mut results = Vec::new();
-    let code = loop {
-        match client.see(WITHIN)? {
-            Seen::Packet(Packet::Ack { first: PUBACK, id: seen, code, .. }) if seen == id => break code,
-            Seen::Packet(message @ Packet::Publish(_)) => results.push(message),
-            other => bail!("instead of the acknowledgement came {other:?}"),
-        }
-    };
-    client.put_back(results);
-    Ok(code)
+    client.hear_ack(PUBACK, id)
 }
 
 fn result(gate: &mut Client) -> Result<Value> {
