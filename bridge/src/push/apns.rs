@@ -13,7 +13,7 @@ use ring::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::{BOUNDS, failed, is_passing, later, word};
+use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
 use super::options::{ApnsOptions, GatewayError};
 use super::payload::{json, title};
@@ -197,7 +197,10 @@ fn verdict(answer: &Response<Bytes>, now_ms: u64) -> Verdict {
     Verdict::Sent(match (status, reason.as_str()) {
         (StatusCode::GONE, _) | (_, "BadDeviceToken" | "Unregistered" | "ExpiredToken") => Sent::Gone,
         (StatusCode::FORBIDDEN, "ExpiredProviderToken") => return Verdict::Expired,
-        (_, "IdleTimeout") => later(answer, now_ms, why()),
+        // Of the provider token, which all have.
+        (_, "IdleTimeout" | "TooManyProviderTokenUpdates") => later(answer, now_ms, why()),
+        // Too many to the same device.
+        (StatusCode::TOO_MANY_REQUESTS, _) => throttled(answer, now_ms, why()),
         _ if is_passing(status) => later(answer, now_ms, why()),
         _ => Sent::Refused(why()),
     })

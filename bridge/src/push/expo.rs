@@ -14,7 +14,7 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 
-use super::answer::{BOUNDS, failed, is_passing, later, word};
+use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
 use super::options::ExpoOptions;
 use super::payload::{json, time, title};
@@ -222,7 +222,9 @@ fn outcome(ticket: &Ticket, answer: &Response<Bytes>, now_ms: u64) -> Sent {
         ("ok", _) => Sent::Accepted,
         (_, "DeviceNotRegistered") => Sent::Gone,
         // Of the service itself, or of those behind it: not of the message.
-        (_, "MessageRateExceeded" | "ExpoError" | "ProviderError" | "") => later(answer, now_ms, why()),
+        (_, "ExpoError" | "ProviderError" | "") => later(answer, now_ms, why()),
+        // Too many to the same device.
+        (_, "MessageRateExceeded") => throttled(answer, now_ms, why()),
         _ => Sent::Refused(why()),
     }
 }

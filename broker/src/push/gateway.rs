@@ -60,6 +60,13 @@ pub enum Sent {
         /// Why.
         why: String,
     },
+    /// Too many of this one's: as `Later`, but whoever answers for the provider is well, and others need not wait.
+    Throttled {
+        /// What the provider asked for (`Retry-After`).
+        after: Option<Duration>,
+        /// Why.
+        why: String,
+    },
 }
 
 /// A gateway's answer, when it comes.

@@ -373,7 +373,7 @@ impl Worker {
                 metrics.push_dead.fetch_add(1, Relaxed);
                 Some((Fate::Dead(job.was_due_ms), why))
             }
-            Sent::Later { after, why } => {
+            Sent::Later { after, why } | Sent::Throttled { after, why } => {
                 metrics.push_retried.fetch_add(1, Relaxed);
                 let wait_ms = backoff_ms(job.row.tries + 1, spread(&job.row)).max(after.map_or(0, ms));
                 Some((Fate::Due(now_ms.saturating_add(wait_ms)), why))

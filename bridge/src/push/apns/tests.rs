@@ -103,7 +103,7 @@ async fn what_answers_mean() {
         (405, r#"{"reason":"MethodNotAllowed"}"#, refused("MethodNotAllowed")),
         (413, r#"{"reason":"PayloadTooLarge"}"#, refused("PayloadTooLarge")),
         (413, "<html>", refused("status 413")),
-        (429, r#"{"reason":"TooManyRequests"}"#, later("TooManyRequests")),
+        (429, r#"{"reason":"TooManyRequests"}"#, Sent::Throttled { after: None, why: "TooManyRequests".into() }),
         (429, r#"{"reason":"TooManyProviderTokenUpdates"}"#, later("TooManyProviderTokenUpdates")),
         (500, r#"{"reason":"InternalServerError"}"#, later("InternalServerError")),
         (503, r#"{"reason":"ServiceUnavailable"}"#, later("ServiceUnavailable")),

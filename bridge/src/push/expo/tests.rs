@@ -51,7 +51,7 @@ async fn what_answers_mean() {
         (200, ticket("MessageTooBig"), refused("MessageTooBig")),
         (200, ticket("MismatchSenderId"), refused("MismatchSenderId")),
         (200, ticket("InvalidCredentials"), refused("InvalidCredentials")),
-        (200, ticket("MessageRateExceeded"), later("MessageRateExceeded")),
+        (200, ticket("MessageRateExceeded"), Sent::Throttled { after: None, why: "MessageRateExceeded".into() }),
         (200, "{}".to_owned(), later("status 200")),
         (400, r#"{"errors":[{"code":"API_ERROR","message":"…"}]}"#.to_owned(), refused("API_ERROR")),
         (401, r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_owned(), refused("UNAUTHORIZED")),

@@ -112,6 +112,7 @@ async fn what_answers_mean() {
     let violation = |field: &str| {
         error("INVALID_ARGUMENT", json!({ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{ "field": field }] }))
     };
+    let (wait, quota) = (Some(Duration::from_secs(60)), |detail: Value| error("RESOURCE_EXHAUSTED", detail));
     let bad_token = r#"{"error":{"code":400,"message":"The registration token is not a valid FCM registration token","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"INVALID_ARGUMENT"}]}}"#;
     let refused = |why: &str| Sent::Refused(why.into());
     let later = |why: &str| Sent::Later { after: None, why: why.into() };
@@ -128,8 +129,19 @@ async fn what_answers_mean() {
         (
             429,
             of_push("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
-            Sent::Later { after: Some(Duration::from_secs(60)), why: "QUOTA_EXCEEDED".into() },
+            Sent::Throttled { after: Some(Duration::from_secs(60)), why: "QUOTA_EXCEEDED".into() },
         ),
+        (
+            429,
+            quota(json!({ "violations": [{ "subject": "device:abc" }] })),
+            Sent::Throttled { after: wait, why: "RESOURCE_EXHAUSTED".into() },
+        ),
+        (
+            429,
+            quota(json!({ "violations": [{ "subject": "project:hallway-1" }] })),
+            Sent::Later { after: wait, why: "RESOURCE_EXHAUSTED".into() },
+        ),
+        (429, quota(json!({ "reason": "RATE_LIMIT_EXCEEDED" })), Sent::Later { after: wait, why: "RESOURCE_EXHAUSTED".into() }),
         (500, of_push("INTERNAL", "INTERNAL"), later("INTERNAL")),
         (503, of_push("UNAVAILABLE", "UNAVAILABLE"), later("UNAVAILABLE")),
         (502, "<html>".to_owned(), later("status 502")),

@@ -33,7 +33,7 @@ async fn what_answers_mean() {
     let (service, gateway) = (Service::start(false).await, gateway(true));
     let target = target(Provider::Webhook, &service.url(), SECRET.into());
     for (status, wanted) in
-        [(204, "accepted"), (410, "gone"), (404, "gone"), (400, "refused"), (302, "refused"), (429, "later"), (500, "later")]
+        [(204, "accepted"), (410, "gone"), (404, "gone"), (400, "refused"), (302, "refused"), (429, "throttled"), (500, "later")]
     {
         service.says(&[(status, "")]);
         let said = match gateway.send(&target, &push()).await {
@@ -41,6 +41,7 @@ async fn what_answers_mean() {
             Sent::Gone => "gone",
             Sent::Refused(_) => "refused",
             Sent::Later { .. } => "later",
+            Sent::Throttled { .. } => "throttled",
         };
         assert_eq!(said, wanted, "{status}");
     }

@@ -86,7 +86,7 @@ async fn what_answers_mean() {
         (403, Sent::Refused(String::new())),
         (413, Sent::Refused(String::new())),
         (307, Sent::Refused(String::new())),
-        (429, later(7)),
+        (429, Sent::Throttled { after: Some(std::time::Duration::from_secs(7)), why: String::new() }),
         (500, later(7)),
         (503, later(7)),
     ] {
@@ -94,6 +94,7 @@ async fn what_answers_mean() {
         let sent = match story.send(&push()).await {
             Sent::Refused(_) => Sent::Refused(String::new()),
             Sent::Later { after, .. } => Sent::Later { after, why: String::new() },
+            Sent::Throttled { after, .. } => Sent::Throttled { after, why: String::new() },
             sent => sent,
         };
         assert_eq!(sent, wanted, "{status}");
