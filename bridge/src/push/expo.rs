@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
 use super::options::ExpoOptions;
-use super::payload::{json, time, title};
+use super::payload::{json, leading, time, title};
 
 /// Largest message.
 const MAX_MESSAGE_BYTES: usize = 4096;
@@ -95,18 +95,15 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
             "ttl": push.time_to_live.as_secs(),
             "priority": if is_urgent { "high" } else { "default" },
             "mutableContent": true,
-            "data": {
+            "data": leading(push, json!({
                 "conference": push.conference.as_str(),
-                "conversation": push.conversation.as_str(),
                 "kind": push.kind.word(),
-                "seq": push.seq,
-                "id": &*push.id,
                 "from": &*push.from,
                 "unread": push.unread,
                 "collapse": &*push.collapse,
                 "mentions": push.mentions,
                 "ts": time(push),
-            },
+            }), Into::into),
         }))
     })
 }

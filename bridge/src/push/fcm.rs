@@ -15,7 +15,7 @@ use super::answer::{BOUNDS, failed, is_passing, later, word};
 use super::fit::fit;
 use super::oauth::{AccessTokens, ServiceAccount};
 use super::options::{FcmOptions, GatewayError};
-use super::payload::{json, time, title};
+use super::payload::{json, leading, thread, time, title};
 use super::place;
 
 /// Largest message.
@@ -103,19 +103,16 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                 "token": &*target.address,
                 "notification": { "title": title(push), "body": text },
                 // Google keeps the key `from` for itself.
-                "data": {
+                "data": leading(push, json!({
                     "conference": push.conference.as_str(),
-                    "conversation": push.conversation.as_str(),
                     "kind": push.kind.word(),
-                    "seq": push.seq.to_string(),
-                    "id": &*push.id,
                     "sender": &*push.from,
                     "unread": push.unread.to_string(),
                     "badge": push.badge.to_string(),
                     "collapse": &*push.collapse,
                     "mentions": push.mentions.to_string(),
                     "ts": time(push),
-                },
+                }), |seq| seq.to_string().into()),
                 "android": {
                     "collapse_key": &*push.collapse,
                     "priority": if is_urgent { "HIGH" } else { "NORMAL" },
@@ -124,7 +121,7 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                 },
                 "apns": {
                     "headers": { "apns-collapse-id": &*push.collapse },
-                    "payload": { "aps": { "badge": push.badge, "sound": "default", "thread-id": push.conversation.as_str() } },
+                    "payload": { "aps": { "badge": push.badge, "sound": "default", "thread-id": thread(push) } },
                 },
             },
         }))

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::testing::{Hands, Service, push, target};
+use super::super::testing::{Hands, Service, push, target, without_content};
 use super::*;
 
 const TOKEN: &str = "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]";
@@ -37,6 +37,13 @@ async fn a_push_as_expo_wants_it() {
             },
         }])
     );
+    assert_eq!(gateway.send(&target(Provider::Expo, TOKEN, Vec::new()), &without_content()).await, Sent::Accepted);
+    let message = &expo.asked()[0].json()[0];
+    let data = json!({
+        "conference": "demo", "kind": "direct", "from": "", "unread": 2, "collapse": "c0llapse-id_of_32_characters_aaa", "mentions": false,
+        "ts": "2023-11-14T22:13:20.123Z",
+    });
+    assert_eq!((&message["data"], message.to_string().contains("dm~")), (&data, false));
 }
 
 #[tokio::test]

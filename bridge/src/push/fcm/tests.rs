@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::Value;
 
-use super::super::testing::{Asked, Hands, Service, push, target};
+use super::super::testing::{Asked, Hands, Service, push, target, without_content};
 use super::*;
 
 const TOKEN: &str = "bk3RNwTe3H0:CI2k_HHwgIpoDKCIZvvDMExUdFQ3P1";
@@ -100,6 +100,13 @@ async fn a_push_as_google_wants_it() {
         },
     });
     assert_eq!(asked.json(), json!({ "message": wanted }));
+    assert_eq!(story.gateway.send(&target(Provider::Fcm, TOKEN, Vec::new()), &without_content()).await, Sent::Accepted);
+    let message = &story.google.asked()[0].json()["message"];
+    let data = json!({
+        "conference": "demo", "kind": "direct", "sender": "", "unread": "2", "badge": "5", "collapse": "c0llapse-id_of_32_characters_aaa",
+        "mentions": "false", "ts": "2023-11-14T22:13:20.123Z",
+    });
+    assert_eq!((&message["data"], message.to_string().contains("dm~")), (&data, false));
 }
 
 #[tokio::test]

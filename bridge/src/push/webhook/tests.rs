@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::testing::{Hands, Service, push, target};
+use super::super::testing::{Hands, Service, push, target, without_content};
 use super::*;
 
 const SECRET: &str = "a secret of 16 bytes or more";
@@ -24,6 +24,14 @@ async fn a_push_is_signed_json() {
         json!({
             "conference": "demo", "user": "alice", "conversation": "dm~alice~bob", "seq": 7, "id": "abcdef", "from": "bob", "title": "Bob",
             "text": "Hello", "unread": 2, "collapse": "c0llapse-id_of_32_characters_aaa",
+        })
+    );
+    assert_eq!(gateway(true).send(&target, &without_content()).await, Sent::Accepted);
+    assert_eq!(
+        service.asked()[0].json(),
+        json!({
+            "conference": "demo", "user": "alice", "from": "", "title": "The Demo", "text": "New message", "unread": 2,
+            "collapse": "c0llapse-id_of_32_characters_aaa",
         })
     );
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::ece::tests::Receiver;
-use super::super::testing::{Hands, Service, options, push, target};
+use super::super::testing::{Hands, Service, options, push, target, without_content};
 use super::super::vapid::tests::verified;
 use super::*;
 
@@ -57,6 +57,16 @@ async fn a_push_is_sealed_for_the_web_app() {
             "conference": "demo", "conversation": "dm~alice~bob", "kind": "direct", "seq": 7, "id": "abcdef", "from": "bob", "title": "Bob",
             "text": "Hello", "unread": 2, "badge": 5, "collapse": "c0llapse-id_of_32_characters_aaa", "mentions": false,
             "ts": "2023-11-14T22:13:20.123Z",
+        })
+    );
+    let story = Story::begin(Provider::WebPush).await;
+    assert_eq!(story.send(&without_content()).await, Sent::Accepted);
+    let opened: Value = serde_json::from_slice(&story.receiver.open(&story.service.asked()[0].body).unwrap()).unwrap();
+    assert_eq!(
+        opened,
+        json!({
+            "conference": "demo", "kind": "direct", "from": "", "title": "The Demo", "text": "New message", "unread": 2, "badge": 5,
+            "collapse": "c0llapse-id_of_32_characters_aaa", "mentions": false, "ts": "2023-11-14T22:13:20.123Z",
         })
     );
 }

@@ -31,7 +31,7 @@ fn what_a_gateway_puts_off_is_tried_again_when_it_says() {
     assert!(due_ms >= START_MS + GRACE_MS + 100_000, "{due_ms}");
     story.passes(1_000);
     let pushes = story.fake.wait_for(2);
-    assert_eq!((&pushes[0].1.collapse, &pushes[0].1.id), (&pushes[1].1.collapse, &pushes[1].1.id));
+    assert_eq!((&pushes[0].1.collapse, &pushes[0].1.at), (&pushes[1].1.collapse, &pushes[1].1.at));
     story.has_rows(0);
 }
 
