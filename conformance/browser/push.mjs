@@ -211,6 +211,27 @@ export async function push(server, browser, shots) {
       return url;
     });
 
+    await check("push – without content nothing says where it is: clicked, the list of chats opens", async () => {
+      await worker.closeAll();
+      const hidden = { title: "Hallway", text: "New message", collapse: "c7" };
+      await worker.push({ ...hidden, ts: "2026-11-20T18:00:01.000Z" });
+      await until(async () => (await worker.shown("c7")).length === 1, "it is shown");
+      await worker.push({ ...hidden, text: "late", ts: "2026-11-20T18:00:00.000Z" });
+      await worker.push({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c8" });
+      await until(async () => (await worker.shown("c8")).length === 1, "another conversation's");
+      equal((await worker.shown("c7"))[0].body, "New message", "what is shown after one that came late");
+      await worker.closeAll();
+      await worker.push({ ...hidden, ts: "2026-11-20T18:00:02.000Z" });
+      await until(async () => (await worker.shown("c7")).length === 1, "it is shown again");
+      await pia.evaluate((id) => (location.hash = `#/c/${id}`), direct);
+      await pia.locator(".conversation-head h1", { hasText: "Tim Teller" }).waitFor();
+      await worker.click();
+      await until(() => pia.evaluate(() => location.hash === "#/"), "the list of chats");
+      await worker.push({ ...hidden, ts: "2026-11-20T18:00:03.000Z" });
+      await until(async () => (await worker.shown("c7")).length === 1, "it is shown once more");
+      equal(await worker.click({ windowless: true }), ["/"], "what opens without a window");
+    });
+
     await check("push – one notification per conversation, the newest; what comes twice or late is not shown again", async () => {
       await worker.closeAll();
       await worker.push({ conversation: "lobby", seq: 900, title: "Lobby", text: "first", collapse: "c2" });

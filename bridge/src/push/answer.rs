@@ -31,6 +31,12 @@ pub fn later(answer: &Response<Bytes>, now_ms: u64, why: String) -> Sent {
     Sent::Later { after: retry_after(answer, now_ms), why }
 }
 
+/// What is to be asked again later, while others are not held up by it.
+#[must_use]
+pub fn throttled(answer: &Response<Bytes>, now_ms: u64, why: String) -> Sent {
+    Sent::Throttled { after: retry_after(answer, now_ms), why }
+}
+
 /// Whether a status is one of those that pass.
 #[must_use]
 pub fn is_passing(status: StatusCode) -> bool {
@@ -46,6 +52,7 @@ pub fn by_status(answer: &Response<Bytes>, now_ms: u64) -> Sent {
     match status {
         _ if status.is_success() => Sent::Accepted,
         StatusCode::NOT_FOUND | StatusCode::GONE => Sent::Gone,
+        StatusCode::TOO_MANY_REQUESTS => throttled(answer, now_ms, why()),
         _ if is_passing(status) => later(answer, now_ms, why()),
         _ => Sent::Refused(why()),
     }
@@ -89,8 +96,9 @@ mod tests {
         for status in [301, 302, 307, 400, 401, 403, 405, 413] {
             assert_eq!(by_status(&answer(status, "5"), 0), Sent::Refused(format!("status {status}")));
         }
-        for status in [408, 425, 429, 500, 502, 503, 504] {
-            let after = Some(Duration::from_secs(5));
+        let after = Some(Duration::from_secs(5));
+        assert_eq!(by_status(&answer(429, "5"), 0), Sent::Throttled { after, why: "status 429".to_owned() });
+        for status in [408, 425, 500, 502, 503, 504] {
             assert_eq!(by_status(&answer(status, "5"), 0), Sent::Later { after, why: format!("status {status}") });
         }
     }

@@ -13,10 +13,10 @@ use ring::digest::{Context, SHA256};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::{BOUNDS, failed, is_passing, later, word};
+use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
 use super::options::{ApnsOptions, GatewayError};
-use super::payload::{json, title};
+use super::payload::{json, leading, thread, title};
 use super::read;
 use super::sign::{BadKey, Signer, pkcs8_of_pem};
 
@@ -148,17 +148,14 @@ fn payload(push: &Push) -> Option<Vec<u8>> {
                 "alert": { "title": title(push), "body": text },
                 "badge": push.badge,
                 "sound": "default",
-                "thread-id": push.conversation.as_str(),
+                "thread-id": thread(push),
                 "mutable-content": 1,
             },
-            "hallway": {
+            "hallway": leading(push, json!({
                 "conference": push.conference.as_str(),
-                "conversation": push.conversation.as_str(),
-                "seq": push.seq,
-                "id": &*push.id,
                 "from": &*push.from,
                 "unread": push.unread,
-            },
+            }), Into::into),
         }))
     })
 }
@@ -166,11 +163,11 @@ fn payload(push: &Push) -> Option<Vec<u8>> {
 /// The same for each try of the same push: a UUID made of a hash (RFC 9562 §5.8).
 fn id(target: &Target, push: &Push) -> String {
     let mut context = Context::new(&SHA256);
-    for part in [push.conference.as_str(), push.user.as_str(), push.conversation.as_str(), &target.address] {
+    for part in [push.conference.as_str(), push.user.as_str(), &push.collapse, &target.address] {
         context.update(part.as_bytes());
         context.update(&[0]);
     }
-    context.update(&push.seq.to_be_bytes());
+    context.update(&push.ts_ms.to_be_bytes());
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&context.finish().as_ref()[..16]);
     uuid[6] = uuid[6] & 0x0f | 0x80;
@@ -197,7 +194,10 @@ fn verdict(answer: &Response<Bytes>, now_ms: u64) -> Verdict {
     Verdict::Sent(match (status, reason.as_str()) {
         (StatusCode::GONE, _) | (_, "BadDeviceToken" | "Unregistered" | "ExpiredToken") => Sent::Gone,
         (StatusCode::FORBIDDEN, "ExpiredProviderToken") => return Verdict::Expired,
-        (_, "IdleTimeout") => later(answer, now_ms, why()),
+        // Of the provider token, which all have.
+        (_, "IdleTimeout" | "TooManyProviderTokenUpdates") => later(answer, now_ms, why()),
+        // Too many to the same device.
+        (StatusCode::TOO_MANY_REQUESTS, _) => throttled(answer, now_ms, why()),
         _ if is_passing(status) => later(answer, now_ms, why()),
         _ => Sent::Refused(why()),
     })

@@ -14,10 +14,10 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
 
-use super::answer::{BOUNDS, failed, is_passing, later, word};
+use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
 use super::options::ExpoOptions;
-use super::payload::{json, time, title};
+use super::payload::{json, leading, time, title};
 
 /// Largest message.
 const MAX_MESSAGE_BYTES: usize = 4096;
@@ -95,18 +95,15 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
             "ttl": push.time_to_live.as_secs(),
             "priority": if is_urgent { "high" } else { "default" },
             "mutableContent": true,
-            "data": {
+            "data": leading(push, json!({
                 "conference": push.conference.as_str(),
-                "conversation": push.conversation.as_str(),
                 "kind": push.kind.word(),
-                "seq": push.seq,
-                "id": &*push.id,
                 "from": &*push.from,
                 "unread": push.unread,
                 "collapse": &*push.collapse,
                 "mentions": push.mentions,
                 "ts": time(push),
-            },
+            }), Into::into),
         }))
     })
 }
@@ -222,7 +219,9 @@ fn outcome(ticket: &Ticket, answer: &Response<Bytes>, now_ms: u64) -> Sent {
         ("ok", _) => Sent::Accepted,
         (_, "DeviceNotRegistered") => Sent::Gone,
         // Of the service itself, or of those behind it: not of the message.
-        (_, "MessageRateExceeded" | "ExpoError" | "ProviderError" | "") => later(answer, now_ms, why()),
+        (_, "ExpoError" | "ProviderError" | "") => later(answer, now_ms, why()),
+        // Too many to the same device.
+        (_, "MessageRateExceeded") => throttled(answer, now_ms, why()),
         _ => Sent::Refused(why()),
     }
 }

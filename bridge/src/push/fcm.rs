@@ -15,7 +15,7 @@ use super::answer::{BOUNDS, failed, is_passing, later, word};
 use super::fit::fit;
 use super::oauth::{AccessTokens, ServiceAccount};
 use super::options::{FcmOptions, GatewayError};
-use super::payload::{json, time, title};
+use super::payload::{json, leading, thread, time, title};
 use super::place;
 
 /// Largest message.
@@ -103,19 +103,16 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                 "token": &*target.address,
                 "notification": { "title": title(push), "body": text },
                 // Google keeps the key `from` for itself.
-                "data": {
+                "data": leading(push, json!({
                     "conference": push.conference.as_str(),
-                    "conversation": push.conversation.as_str(),
                     "kind": push.kind.word(),
-                    "seq": push.seq.to_string(),
-                    "id": &*push.id,
                     "sender": &*push.from,
                     "unread": push.unread.to_string(),
                     "badge": push.badge.to_string(),
                     "collapse": &*push.collapse,
                     "mentions": push.mentions.to_string(),
                     "ts": time(push),
-                },
+                }), |seq| seq.to_string().into()),
                 "android": {
                     "collapse_key": &*push.collapse,
                     "priority": if is_urgent { "HIGH" } else { "NORMAL" },
@@ -124,7 +121,7 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                 },
                 "apns": {
                     "headers": { "apns-collapse-id": &*push.collapse },
-                    "payload": { "aps": { "badge": push.badge, "sound": "default", "thread-id": push.conversation.as_str() } },
+                    "payload": { "aps": { "badge": push.badge, "sound": "default", "thread-id": thread(push) } },
                 },
             },
         }))
@@ -146,18 +143,22 @@ struct Error {
     details: Vec<Detail>,
 }
 
-/// One of several types: of `FcmError` it has the code, of `BadRequest` the violations.
+/// One of several types: of `FcmError` it has the code, of `BadRequest` and `QuotaFailure` the violations, of `ErrorInfo` the reason.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Detail {
     error_code: String,
     field_violations: Vec<Violation>,
+    violations: Vec<Violation>,
+    reason: String,
 }
 
+/// Of a field, or of a quota: the subject has that.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Violation {
     field: String,
+    subject: String,
 }
 
 impl Error {
@@ -171,6 +172,13 @@ impl Error {
     fn is_about_token(&self) -> bool {
         let mut violations = self.details.iter().flat_map(|detail| &detail.field_violations);
         violations.any(|violation| violation.field == "message.token") || self.message.contains("not a valid FCM registration token")
+    }
+
+    /// The quota that is used up says that it is the project's, not a device's (google.rpc.QuotaFailure, `google.rpc.ErrorInfo`).
+    fn is_about_project(&self) -> bool {
+        self.details.iter().any(|detail| {
+            detail.reason == "RATE_LIMIT_EXCEEDED" || detail.violations.iter().any(|violation| violation.subject.starts_with("project"))
+        })
     }
 }
 
@@ -187,7 +195,8 @@ fn verdict(answer: &Response<Bytes>, now_ms: u64) -> Verdict {
         (StatusCode::BAD_REQUEST, _) if error.is_about_token() => Sent::Gone,
         (StatusCode::UNAUTHORIZED, code) if code != "THIRD_PARTY_AUTH_ERROR" => return Verdict::Expired,
         (StatusCode::TOO_MANY_REQUESTS, _) => match later(answer, now_ms, why()) {
-            Sent::Later { after: None, why } => Sent::Later { after: Some(QUOTA_WAIT), why },
+            Sent::Later { after, why } if error.is_about_project() => Sent::Later { after: after.or(Some(QUOTA_WAIT)), why },
+            Sent::Later { after, why } => Sent::Throttled { after: after.or(Some(QUOTA_WAIT)), why },
             sent => sent,
         },
         _ if is_passing(status) => later(answer, now_ms, why()),

@@ -3,6 +3,7 @@
 use hallway_broker::canonical::write_time;
 use hallway_broker::push::gateway::Push;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::fit::{beginning, fit};
 
@@ -11,14 +12,21 @@ const MAX_TITLE_BYTES: usize = 200;
 /// Most bytes of a webhook's body: a text of the greatest length, escaped.
 const MAX_WEBHOOK_BYTES: usize = 512 * 1024;
 
+/// Where the message is; left out where nobody is led there.
+#[derive(Serialize)]
+struct At<'p> {
+    conversation: &'p str,
+    seq: u64,
+    id: &'p str,
+}
+
 /// What a web app's service worker is told.
 #[derive(Serialize)]
 struct ForApp<'p> {
     conference: &'p str,
-    conversation: &'p str,
+    #[serde(flatten)]
+    at: Option<At<'p>>,
     kind: &'static str,
-    seq: u64,
-    id: &'p str,
     from: &'p str,
     title: &'p str,
     text: &'p str,
@@ -34,9 +42,8 @@ struct ForApp<'p> {
 struct ForWebhook<'p> {
     conference: &'p str,
     user: &'p str,
-    conversation: &'p str,
-    seq: u64,
-    id: &'p str,
+    #[serde(flatten)]
+    at: Option<At<'p>>,
     from: &'p str,
     title: &'p str,
     text: &'p str,
@@ -48,6 +55,27 @@ struct ForWebhook<'p> {
 #[must_use]
 pub fn title(push: &Push) -> &str {
     beginning(&push.title, MAX_TITLE_BYTES)
+}
+
+fn at(push: &Push) -> Option<At<'_>> {
+    push.at.as_ref().map(|at| At { conversation: at.conversation.as_str(), seq: at.seq, id: &at.id })
+}
+
+/// Adds to an object where the message is, when somebody is to be led there.
+#[must_use]
+pub fn leading(push: &Push, mut object: Value, number: impl Fn(u64) -> Value) -> Value {
+    if let Some(at) = at(push) {
+        object["conversation"] = at.conversation.into();
+        object["seq"] = number(at.seq);
+        object["id"] = at.id.into();
+    }
+    object
+}
+
+/// By what a phone keeps pushes together: the conversation, or a word that stands for it.
+#[must_use]
+pub fn thread(push: &Push) -> &str {
+    push.at.as_ref().map_or(&*push.collapse, |at| at.conversation.as_str())
 }
 
 /// When the message was sent (RFC 3339).
@@ -65,10 +93,8 @@ pub fn for_app(push: &Push, most: usize) -> Option<Vec<u8>> {
     fit(&push.text, most, |text| {
         json(&ForApp {
             conference: push.conference.as_str(),
-            conversation: push.conversation.as_str(),
+            at: at(push),
             kind: push.kind.word(),
-            seq: push.seq,
-            id: &push.id,
             from: &push.from,
             title: title(push),
             text,
@@ -88,9 +114,7 @@ pub fn for_webhook(push: &Push) -> Option<Vec<u8>> {
         json(&ForWebhook {
             conference: push.conference.as_str(),
             user: push.user.as_str(),
-            conversation: push.conversation.as_str(),
-            seq: push.seq,
-            id: &push.id,
+            at: at(push),
             from: &push.from,
             title: title(push),
             text,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hallway_broker::clock::Clock;
 use hallway_broker::ids::{ConferenceId, ConversationId, Uid};
 use hallway_broker::model::{Kind, Provider, Target};
-use hallway_broker::push::gateway::Push;
+use hallway_broker::push::gateway::{Push, Where};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -67,13 +67,12 @@ pub fn options(data_dir: &Path, clock: &Arc<Hands>) -> Options {
 
 /// Bob says hello to alice.
 pub fn push() -> Push {
+    let conversation = ConversationId::direct(&Uid::parse("alice").unwrap(), &Uid::parse("bob").unwrap()).unwrap();
     Push {
         conference: ConferenceId::parse("demo").unwrap(),
         user: Uid::parse("alice").unwrap(),
-        conversation: ConversationId::direct(&Uid::parse("alice").unwrap(), &Uid::parse("bob").unwrap()).unwrap(),
+        at: Some(Where { conversation, seq: 7, id: "abcdef".into() }),
         kind: Kind::Direct,
-        seq: 7,
-        id: "abcdef".into(),
         from: "bob".into(),
         title: "Bob".into(),
         text: "Hello".into(),
@@ -84,6 +83,11 @@ pub fn push() -> Push {
         ts_ms: 1_700_000_000_123,
         time_to_live: Duration::from_secs(600),
     }
+}
+
+/// The same, to alice who wants no content.
+pub fn without_content() -> Push {
+    Push { at: None, from: "".into(), title: "The Demo".into(), text: "New message".into(), ..push() }
 }
 
 /// Where alice is reached.

@@ -162,7 +162,7 @@ pub struct PushSettings {
     pub level: Level,
     /// Whether names and texts are in the push; otherwise only that there is a new message.
     pub content: bool,
-    /// Minutes of the day from which, and until which, nothing is pushed; equal: never.
+    /// Minutes of the day from which, and until which, pushes wait; equal: never.
     pub quiet_minutes: (u16, u16),
     /// Minutes that the user's clock is ahead of UTC.
     pub utc_offset_minutes: i16,
@@ -205,7 +205,7 @@ pub struct PushRow {
     pub seq: u64,
     /// Tries so far.
     pub tries: u32,
-    /// When it was first tried, Unix ms.
+    /// From when on its time to live counts, Unix ms: when it was first to be tried, later for what waits for the end of quiet hours.
     pub since_ms: u64,
     /// Why it did not get through; never what the push held.
     pub why: Arc<str>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64URL_NOPAD;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-use super::gateway::Push;
+use super::gateway::{Push, Where};
 use super::person::Person;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
@@ -43,14 +43,16 @@ pub(super) fn compose(
         let title = reader.conference(conference.as_str())?.map_or_else(String::new, |conference| conference.title);
         ("".into(), if title.is_empty() { conference.to_string() } else { title }, NO_CONTENT.to_owned())
     };
+    // The id of a direct conversation names both.
+    let is_hidden = !person.settings.content && found.record.kind == Kind::Direct;
+    let id = reader.ids().encode(found.conf, event.entry.pos).into();
+    let at = Where { conversation: found.id.clone(), seq: event.place.seq, id };
     let unread = reader.unread(found, uid, reader.head(found)?, reader.read_mark(found, uid)?)?;
     Ok(Push {
         conference: conference.clone(),
         user: uid.clone(),
-        conversation: found.id.clone(),
+        at: (!is_hidden).then_some(at),
         kind: found.record.kind,
-        seq: event.place.seq,
-        id: reader.ids().encode(found.conf, event.entry.pos).into(),
         from,
         title: cut(&title, MAX_TITLE_BYTES).into(),
         text: text.into(),

@@ -1,8 +1,9 @@
-//! Whether somebody is pushed a message: a pure question of what is known of both.
+//! Whether somebody is pushed a message, and when: a pure question of what is known of both.
 
 use crate::model::{Attention, Kind, Level, PushSettings};
 
 const MINUTES_PER_DAY: i64 = 24 * 60;
+const MINUTE_MS: u64 = 60_000;
 
 /// What is known of a member and a message.
 #[derive(Debug, Clone)]
@@ -29,6 +30,14 @@ pub(super) struct Facts<'a> {
     pub last_active_ms: Option<u64>,
 }
 
+/// When somebody is pushed a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Now,
+    /// At the end of their quiet hours, Unix ms.
+    From(u64),
+}
+
 /// Why somebody is not pushed a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
@@ -37,13 +46,12 @@ pub(super) enum Why {
     Deleted,
     Read,
     Unwanted,
-    Quiet,
     There,
     Blocked,
 }
 
 /// Decides, at `now_ms`; who did something up to `active_ms` before the message is there.
-pub(super) fn decide(facts: &Facts<'_>, now_ms: u64, active_ms: u64) -> Result<(), Why> {
+pub(super) fn decide(facts: &Facts<'_>, now_ms: u64, active_ms: u64) -> Result<When, Why> {
     let since_ms = facts.said_ms.saturating_sub(active_ms);
     let tests = [
         (!facts.is_member, Why::NotAMember),
@@ -51,10 +59,12 @@ pub(super) fn decide(facts: &Facts<'_>, now_ms: u64, active_ms: u64) -> Result<(
         (facts.is_deleted, Why::Deleted),
         (facts.has_read, Why::Read),
         (facts.attention.is_muted(now_ms) || !is_wanted(facts), Why::Unwanted),
-        (is_quiet(facts.settings, now_ms), Why::Quiet),
         (facts.last_active_ms.is_some_and(|last_ms| last_ms >= since_ms), Why::There),
     ];
-    tests.into_iter().find(|(holds, _)| *holds).map_or(Ok(()), |(_, why)| Err(why))
+    match tests.into_iter().find(|(holds, _)| *holds) {
+        Some((_, why)) => Err(why),
+        None => Ok(quiet_until_ms(facts.settings, now_ms).map_or(When::Now, When::From)),
+    }
 }
 
 fn is_wanted(facts: &Facts<'_>) -> bool {
@@ -67,11 +77,15 @@ fn is_wanted(facts: &Facts<'_>) -> bool {
     }
 }
 
-fn is_quiet(settings: &PushSettings, now_ms: u64) -> bool {
-    let minutes = i64::try_from(now_ms / 60_000).unwrap_or(i64::MAX / 2) + i64::from(settings.utc_offset_minutes);
+/// When the quiet hours end that it is in; within a day.
+fn quiet_until_ms(settings: &PushSettings, now_ms: u64) -> Option<u64> {
+    let now_minutes = now_ms / MINUTE_MS;
+    let minutes = i64::try_from(now_minutes).unwrap_or(i64::MAX / 2) + i64::from(settings.utc_offset_minutes);
     let minute = minutes.rem_euclid(MINUTES_PER_DAY);
     let (from, to) = (i64::from(settings.quiet_minutes.0), i64::from(settings.quiet_minutes.1));
-    if from <= to { (from..to).contains(&minute) } else { !(to..from).contains(&minute) }
+    let is_quiet = if from <= to { (from..to).contains(&minute) } else { !(to..from).contains(&minute) };
+    let left = (to - minute).rem_euclid(MINUTES_PER_DAY).unsigned_abs();
+    is_quiet.then(|| now_minutes.saturating_add(left).saturating_mul(MINUTE_MS))
 }
 
 #[cfg(test)]
@@ -103,8 +117,8 @@ mod tests {
     fn an_idle_desktop_does_not_silence_the_phone_and_a_busy_one_does() {
         let settings = PushSettings::default();
         let active_at = |last_ms| decide(&Facts { last_active_ms: Some(last_ms), ..facts(&settings) }, NOON_MS, 60_000);
-        assert_eq!(decide(&facts(&settings), NOON_MS, 60_000), Ok(()));
-        assert_eq!(active_at(NOON_MS - 3000 - 60_001), Ok(()));
+        assert_eq!(decide(&facts(&settings), NOON_MS, 60_000), Ok(When::Now));
+        assert_eq!(active_at(NOON_MS - 3000 - 60_001), Ok(When::Now));
         for there in [NOON_MS - 3000 - 60_000, NOON_MS - 3000, NOON_MS] {
             assert_eq!(active_at(there), Err(Why::There));
         }
@@ -135,17 +149,18 @@ mod tests {
             let settings = PushSettings { quiet_minutes: (from * 60, to * 60), utc_offset_minutes: offset, ..PushSettings::default() };
             decide(&facts(&settings), NOON_MS - 12 * HOUR_MS + utc_hour * HOUR_MS, 0)
         };
-        for quiet in [22, 23, 0, 3, 6] {
-            assert_eq!(at(quiet, 22, 7, 0), Err(Why::Quiet), "{quiet}");
+        let until = |utc_hour: u64| Ok(When::From(NOON_MS - 12 * HOUR_MS + utc_hour * HOUR_MS));
+        for (quiet, end) in [(22, 31), (23, 31), (0, 7), (3, 7), (6, 7)] {
+            assert_eq!(at(quiet, 22, 7, 0), until(end), "{quiet}");
         }
         for loud in [7, 12, 21] {
-            assert_eq!(at(loud, 22, 7, 0), Ok(()), "{loud}");
+            assert_eq!(at(loud, 22, 7, 0), Ok(When::Now), "{loud}");
         }
-        assert_eq!(at(21, 22, 7, 60), Err(Why::Quiet));
-        assert_eq!(at(6, 22, 7, 60), Ok(()));
-        assert_eq!(at(3, 22, 7, -480), Ok(()));
-        assert_eq!(at(12, 11, 13, 0), Err(Why::Quiet));
-        assert_eq!(at(12, 9, 9, 0), Ok(()), "from then until then is never");
+        assert_eq!(at(21, 22, 7, 60), until(30));
+        assert_eq!(at(6, 22, 7, 60), Ok(When::Now));
+        assert_eq!(at(3, 22, 7, -480), Ok(When::Now));
+        assert_eq!(at(12, 11, 13, 0), until(13));
+        assert_eq!(at(12, 9, 9, 0), Ok(When::Now), "from then until then is never");
     }
 
     #[test]
@@ -155,7 +170,7 @@ mod tests {
             let attention = Attention { level: Level::Default, silent_until_ms: NOON_MS };
             decide(&Facts { attention, ..facts(&settings) }, now_ms, 0)
         };
-        assert_eq!((silenced(NOON_MS - 1), silenced(NOON_MS)), (Err(Why::Unwanted), Ok(())));
+        assert_eq!((silenced(NOON_MS - 1), silenced(NOON_MS)), (Err(Why::Unwanted), Ok(When::Now)));
     }
 
     proptest! {
@@ -167,7 +182,13 @@ mod tests {
             let level = [Level::Default, Level::All, Level::Mentions, Level::None][level];
             let settings = PushSettings { level, content: true, quiet_minutes, utc_offset_minutes };
             let facts = Facts { is_member, is_author, is_deleted, has_read, names_them, said_ms, last_active_ms, ..facts(&settings) };
-            if decide(&facts, now_ms, active_ms).is_ok() {
+            let decided = decide(&facts, now_ms, active_ms);
+            if let Ok(When::From(until_ms)) = decided {
+                // Unless time itself ends.
+                prop_assert!(now_ms > u64::MAX / 2 || (now_ms + 1..=now_ms + 24 * HOUR_MS).contains(&until_ms));
+                prop_assert!(now_ms > u64::MAX / 2 || decide(&facts, until_ms, active_ms) == Ok(When::Now));
+            }
+            if decided.is_ok() {
                 prop_assert!(is_member && !is_author && !is_deleted && !has_read && level != Level::None);
                 prop_assert!(last_active_ms.is_none_or(|last_ms| last_ms < said_ms.saturating_sub(active_ms)));
             }

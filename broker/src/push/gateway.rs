@@ -9,6 +9,17 @@ use crate::ids::{ConferenceId, ConversationId, Uid};
 use crate::model::{Kind, Provider, Target};
 use crate::reject::Reject;
 
+/// Where a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Where {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The message's number there.
+    pub seq: u64,
+    /// Its public id.
+    pub id: Arc<str>,
+}
+
 /// What somebody who is away is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
@@ -16,14 +27,10 @@ pub struct Push {
     pub conference: ConferenceId,
     /// Who is told.
     pub user: Uid,
-    /// The conversation that the message is in.
-    pub conversation: ConversationId,
-    /// Its kind.
+    /// Where the message is; `None` when that tells who wrote it and the user wants no content: those who deliver can read it.
+    pub at: Option<Where>,
+    /// The conversation's kind.
     pub kind: Kind,
-    /// The message's number there.
-    pub seq: u64,
-    /// The message's public id.
-    pub id: Arc<str>,
     /// The author's uid; empty when the user wants no content.
     pub from: Arc<str>,
     /// What the push is headed with: the author's name, in a channel or group with the conversation's title; a general word without content.
@@ -55,6 +62,13 @@ pub enum Sent {
     Refused(String),
     /// Not now: again after this time, or after a time that grows.
     Later {
+        /// What the provider asked for (`Retry-After`).
+        after: Option<Duration>,
+        /// Why.
+        why: String,
+    },
+    /// Too many of this one's: as `Later`, but whoever answers for the provider is well, and others need not wait.
+    Throttled {
         /// What the provider asked for (`Retry-After`).
         after: Option<Duration>,
         /// Why.

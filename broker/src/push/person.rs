@@ -1,6 +1,6 @@
 //! Somebody whom a message may concern: what the store and the sessions know of them.
 
-use super::decide::{Facts, Why, decide};
+use super::decide::{Facts, When, Why, decide};
 use crate::hub::Hub;
 use crate::ids::Uid;
 use crate::model::{Attention, Body, Event, PushSettings, Target, TargetId};
@@ -43,8 +43,8 @@ impl Person {
         message.mentions.iter().any(|mention| &**mention == "*" || **mention == *self.uid.as_str())
     }
 
-    /// Whether they are to be pushed a message.
-    pub(super) fn decide(&self, hub: &Hub, event: &Event, now_ms: u64, active_ms: u64) -> Result<Result<(), Why>, StateError> {
+    /// Whether they are to be pushed a message, and when.
+    pub(super) fn decide(&self, hub: &Hub, event: &Event, now_ms: u64, active_ms: u64) -> Result<Result<When, Why>, StateError> {
         let is_deleted = match &event.entry.body {
             Body::Message(message) => message.deleted.is_some(),
             _ => true,
@@ -61,11 +61,12 @@ impl Person {
             said_ms: event.entry.ts_ms,
             last_active_ms: self.last_active_ms,
         };
-        if let Err(why) = decide(&facts, now_ms, active_ms) {
-            return Ok(Err(why));
-        }
+        let when = match decide(&facts, now_ms, active_ms) {
+            Ok(when) => when,
+            Err(why) => return Ok(Err(why)),
+        };
         // Looked at last, since it is rare.
         let blocked = hub.reader().block_between(event.place.conf, &self.uid, &event.entry.from)?;
-        Ok(if blocked.is_some() { Err(Why::Blocked) } else { Ok(()) })
+        Ok(if blocked.is_some() { Err(Why::Blocked) } else { Ok(when) })
     }
 }

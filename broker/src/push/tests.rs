@@ -3,6 +3,7 @@
 
 mod crowds;
 mod down;
+mod quiet;
 mod who;
 
 use std::collections::{HashMap, VecDeque};

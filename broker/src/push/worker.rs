@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::catch_up::CatchUp;
 use super::compose::compose;
+use super::decide::When;
 use super::desk::{Desk, Fate, place};
 use super::expand::{Expansion, Hold};
 use super::gateway::{Gateway, Push, Sent};
@@ -253,20 +254,25 @@ impl Worker {
         let mut wanted = None;
         for event in expansion.messages(self.hub.reader(), uid)? {
             let is_fresh = now_ms.saturating_sub(event.entry.ts_ms) < ms(self.options.time_to_live);
-            if is_fresh && person.decide(&self.hub, &event, now_ms, ms(self.options.active))?.is_ok() {
-                wanted = Some(event);
+            if is_fresh && let Ok(when) = person.decide(&self.hub, &event, now_ms, ms(self.options.active))? {
+                wanted = Some((event, when));
                 break;
             }
         }
-        let Some(event) = wanted else { return Ok(()) };
+        let Some((event, when)) = wanted else { return Ok(()) };
         let mut push = None;
         for (target_id, target) in &person.targets {
             let row = row_of(&event, &person, *target_id, now_ms);
-            if let Some(due_ms) = self.has_to_wait(desk, &row, target, now_ms)? {
-                self.put_off(desk, row, due_ms, Some(expansion.hold()));
+            let due_ms = self.has_to_wait(desk, &row, target, now_ms)?;
+            if due_ms.is_none() && self.lanes.room(target, now_ms) == Room::NoGateway {
                 continue;
             }
-            if self.lanes.room(target, now_ms) == Room::NoGateway {
+            if let When::From(until_ms) = when {
+                self.wait_for_loud(desk, row, due_ms, until_ms, &event, Some(expansion.hold()));
+                continue;
+            }
+            if let Some(due_ms) = due_ms {
+                self.put_off(desk, row, due_ms, Some(expansion.hold()));
                 continue;
             }
             let push = match &push {
@@ -288,15 +294,17 @@ impl Worker {
         if self.lanes.is_busy(&place(desk.conf, row)) {
             return Ok(Some(now_ms));
         }
-        if desk.has_rows
-            && let Some(due_ms) = self.hub.reader().push_row_due(desk.conf, row)?
-        {
-            return Ok(Some(due_ms));
-        }
-        Ok(match self.lanes.room(target, now_ms) {
+        let room_ms = match self.lanes.room(target, now_ms) {
             Room::From(due_ms) => Some(due_ms),
             Room::Free | Room::NoGateway => None,
-        })
+        };
+        if desk.has_rows
+            && let Some((due_ms, there)) = self.hub.reader().push_row(desk.conf, row)?
+        {
+            // One that was never tried waited for room or for the end of quiet hours: they may be others now.
+            return Ok(Some(if there.tries == 0 { room_ms.unwrap_or(now_ms) } else { due_ms }));
+        }
+        Ok(room_ms)
     }
 
     /// Has a push written down, to be tried then.
@@ -365,7 +373,7 @@ impl Worker {
                 metrics.push_dead.fetch_add(1, Relaxed);
                 Some((Fate::Dead(job.was_due_ms), why))
             }
-            Sent::Later { after, why } => {
+            Sent::Later { after, why } | Sent::Throttled { after, why } => {
                 metrics.push_retried.fetch_add(1, Relaxed);
                 let wait_ms = backoff_ms(job.row.tries + 1, spread(&job.row)).max(after.map_or(0, ms));
                 Some((Fate::Due(now_ms.saturating_add(wait_ms)), why))

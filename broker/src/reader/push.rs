@@ -163,12 +163,15 @@ impl Reader {
         Ok(rows)
     }
 
-    /// When the push of a row's conversation to its target is due that waits already.
+    /// The push of a row's conversation to its target that waits already, and when it is due.
     ///
     /// # Errors
     /// The state's.
-    pub fn push_row_due(&self, conf: ConfNo, row: &PushRow) -> Result<Option<u64>, StateError> {
-        self.get(&keys::push_row_of(conf, &row.user, &row.target, &row.conversation))
+    pub fn push_row(&self, conf: ConfNo, row: &PushRow) -> Result<Option<(u64, PushRow)>, StateError> {
+        let due_ms: Option<u64> = self.get(&keys::push_row_of(conf, &row.user, &row.target, &row.conversation))?;
+        let Some(due_ms) = due_ms else { return Ok(None) };
+        let there: Option<PushRow> = self.get(&keys::push_row(conf, due_ms, row))?;
+        Ok(there.map(|there| (due_ms, there)))
     }
 
     /// A message of a conversation, as it is now.

@@ -5,7 +5,7 @@ use hyper::Version;
 use serde_json::{Value, json};
 
 use super::book::{Answer, Arrived, Device, Provider};
-use super::exchange::{Reply, Request, has_members, number, text};
+use super::exchange::{Reply, Request, has_members, number, place, text};
 use super::token::Token;
 use super::{TOPIC, World};
 
@@ -98,14 +98,16 @@ fn read(device: &Device, payload: &Value) -> Result<Arrived> {
     has_members(&aps["alert"], &["title", "body"], &["subtitle"])?;
     number(aps, "badge")?;
     ensure!(aps["sound"] == "default" && aps["mutable-content"] == 1, "sound or mutable-content in {aps}");
-    has_members(ours, &["conference", "conversation", "seq", "id", "from", "unread"], &["kind", "mentions", "collapse", "ts"])?;
-    ensure!(aps["thread-id"] == ours["conversation"], "the thread is {}", aps["thread-id"]);
+    has_members(ours, &["conference", "from", "unread"], &["conversation", "seq", "id", "kind", "mentions", "collapse", "ts"])?;
+    let from = text(ours, "from")?;
+    let (conversation, seq, id) = place(ours, &from, number)?;
+    ensure!(conversation.is_empty() || aps["thread-id"] == conversation.as_str(), "the thread is {}", aps["thread-id"]);
     Ok(Arrived {
         conference: text(ours, "conference")?,
-        conversation: text(ours, "conversation")?,
-        seq: number(ours, "seq")?,
-        id: text(ours, "id")?,
-        from: text(ours, "from")?,
+        conversation,
+        seq,
+        id,
+        from,
         title: text(&aps["alert"], "title")?,
         text: text(&aps["alert"], "body")?,
         unread: number(ours, "unread")?,

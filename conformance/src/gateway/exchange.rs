@@ -181,6 +181,9 @@ impl Body for Payload {
 
 // ---- JSON ----
 
+/// Members that say where the message is: not there in a direct conversation with somebody who wants no content.
+pub const AT: [&str; 3] = ["conversation", "seq", "id"];
+
 /// An object with these members and no others.
 ///
 /// # Errors
@@ -210,6 +213,17 @@ pub fn text(value: &Value, name: &str) -> Result<String> {
 /// It is something else, or missing.
 pub fn number(value: &Value, name: &str) -> Result<u64> {
     value[name].as_u64().with_context(|| format!("{name} is {}, not a number", value[name]))
+}
+
+/// Where the message is: conversation, seq, id. All of them or, when the author is not told either, none.
+///
+/// # Errors
+/// It is something else.
+pub fn place(value: &Value, from: &str, number: impl Fn(&Value, &str) -> Result<u64>) -> Result<(String, u64, String)> {
+    if from.is_empty() && AT.iter().all(|name| value.get(name).is_none()) {
+        return Ok((String::new(), 0, String::new()));
+    }
+    Ok((text(value, AT[0])?, number(value, AT[1])?, text(value, AT[2])?))
 }
 
 /// A member that is a number written as text.

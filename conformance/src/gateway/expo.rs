@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::book::{Answer, Arrived, Provider};
-use super::exchange::{Reply, Request, has_members, number, text};
+use super::exchange::{Reply, Request, has_members, number, place, text};
 use super::{World, misbehave};
 
 /// Where batches are posted.
@@ -92,12 +92,14 @@ fn read(world: &World, message: &Value) -> Result<Arrived> {
         ensure!(message[name].is_null() || message[name].as_str() == collapse, "{name} is {}", message[name]);
     }
     ensure!(matches!(message["priority"].as_str(), None | Some("default" | "normal" | "high")), "the priority is {}", message["priority"]);
+    let from = text(data, "from")?;
+    let (conversation, seq, id) = place(data, &from, number)?;
     Ok(Arrived {
         conference: text(data, "conference")?,
-        conversation: text(data, "conversation")?,
-        seq: number(data, "seq")?,
-        id: text(data, "id")?,
-        from: text(data, "from")?,
+        conversation,
+        seq,
+        id,
+        from,
         title: text(message, "title")?,
         text: text(message, "body")?,
         unread: number(data, "unread")?,

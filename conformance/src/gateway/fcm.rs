@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::book::{Answer, Arrived, Device, Provider};
-use super::exchange::{Reply, Request, has_members, number_as_text, text};
+use super::exchange::{Reply, Request, has_members, number_as_text, place, text};
 use super::token::Token;
 use super::{World, form, text_of};
 
@@ -159,12 +159,14 @@ fn read(device: &Device, message: &Value) -> Result<Arrived> {
         ensure!(!is_reserved, "the reserved word {name:?} in data");
         ensure!(value.is_string(), "{name} in data is {value}, not text");
     }
+    let from = text(data, "sender")?;
+    let (conversation, seq, id) = place(data, &from, number_as_text)?;
     Ok(Arrived {
         conference: text(data, "conference")?,
-        conversation: text(data, "conversation")?,
-        seq: number_as_text(data, "seq")?,
-        id: text(data, "id")?,
-        from: text(data, "sender")?,
+        conversation,
+        seq,
+        id,
+        from,
         title: text(notification, "title")?,
         text: text(notification, "body")?,
         unread: number_as_text(data, "unread")?,

@@ -4,12 +4,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use ring::hmac;
 
 use super::book::{Answer, Arrived, Provider};
-use super::exchange::{Reply, Request, has_members, number, text};
+use super::exchange::{AT, Reply, Request, has_members, number, place, text};
 use super::{World, hexadecimal, misbehave};
 
 /// Where receivers are.
 pub const PATH: &str = "/hook/";
-const MEMBERS: [&str; 10] = ["conference", "user", "conversation", "seq", "id", "from", "title", "text", "unread", "collapse"];
+const MEMBERS: [&str; 7] = ["conference", "user", "from", "title", "text", "unread", "collapse"];
 /// How far the time of a signature may be off, in s.
 const SKEW_S: u64 = 300;
 
@@ -42,13 +42,15 @@ fn judge(world: &World, request: &Request) -> Result<Arrived> {
     let device = world.book.device(Provider::Webhook, &request.path)?;
     is_signed(request, &device.secret)?;
     let body = request.json()?;
-    has_members(&body, &MEMBERS, &[])?;
+    has_members(&body, &MEMBERS, &AT)?;
+    let from = text(&body, "from")?;
+    let (conversation, seq, id) = place(&body, &from, number)?;
     Ok(Arrived {
         conference: text(&body, "conference")?,
-        conversation: text(&body, "conversation")?,
-        seq: number(&body, "seq")?,
-        id: text(&body, "id")?,
-        from: text(&body, "from")?,
+        conversation,
+        seq,
+        id,
+        from,
         title: text(&body, "title")?,
         text: text(&body, "text")?,
         unread: number(&body, "unread")?,

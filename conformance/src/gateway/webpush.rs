@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::book::{Answer, Arrived, Provider};
-use super::exchange::{Reply, Request, has_members, number, text};
+use super::exchange::{AT, Reply, Request, has_members, number, place, text};
 use super::token::{Token, base64url};
 use super::{World, misbehave};
 
@@ -18,8 +18,7 @@ const MAX_LIFE_S: u64 = 86_400;
 /// RFC 8030 §5.4.
 const TOPIC_CHARACTERS: usize = 32;
 /// All that is told of a push.
-const MEMBERS: [&str; 13] =
-    ["conference", "conversation", "kind", "seq", "id", "from", "title", "text", "unread", "badge", "collapse", "mentions", "ts"];
+const MEMBERS: [&str; 10] = ["conference", "kind", "from", "title", "text", "unread", "badge", "collapse", "mentions", "ts"];
 
 /// Judges a request, and answers it.
 pub fn answer(world: &World, provider: Provider, request: &Request) -> Reply {
@@ -67,17 +66,19 @@ fn judge(world: &World, provider: Provider, request: &Request) -> Result<Arrived
     world.book.once(once)?;
     let raw = String::from_utf8(plain).context("it is not UTF-8")?;
     let told: Value = serde_json::from_str(&raw).context("it is not JSON")?;
-    has_members(&told, &MEMBERS, &[])?;
+    has_members(&told, &MEMBERS, &AT)?;
     ensure!(told["collapse"] == topic, "the topic is {topic}, collapse {}", told["collapse"]);
     ensure!(told["mentions"].is_boolean(), "mentions is {}", told["mentions"]);
     number(&told, "badge")?;
     ensure!(text(&told, "ts")?.ends_with('Z'), "ts is {}", told["ts"]);
+    let from = text(&told, "from")?;
+    let (conversation, seq, id) = place(&told, &from, number)?;
     Ok(Arrived {
         conference: text(&told, "conference")?,
-        conversation: text(&told, "conversation")?,
-        seq: number(&told, "seq")?,
-        id: text(&told, "id")?,
-        from: text(&told, "from")?,
+        conversation,
+        seq,
+        id,
+        from,
         title: text(&told, "title")?,
         text: text(&told, "text")?,
         unread: number(&told, "unread")?,

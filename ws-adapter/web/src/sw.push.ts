@@ -1,7 +1,7 @@
 // The service worker's part of notifications: what a push becomes, and where a click on it leads.
 import { words } from "./texts.sw";
 
-/** What a push holds (`PUSH.md`); all of it may be missing. */
+/** What a push holds (`PUSH.md`); all of it may be missing: where the message is, when that tells who wrote it to who wants no content. */
 interface Pushed {
   conversation?: string;
   seq?: number;
@@ -15,11 +15,13 @@ interface Pushed {
 }
 
 /** What the app's windows are told; their answer is in chat/chat.ts. */
-export type Told = { kind: "looking" } | { kind: "open"; conversation: string; seq?: number | undefined } | { kind: "resubscribed" };
+export type Told = { kind: "looking" } | { kind: "open"; conversation?: string | undefined; seq?: number | undefined } | { kind: "resubscribed" };
 
 interface Shown {
   conversation?: string;
   seq?: number;
+  /** Where there is no `seq`. */
+  ts?: string;
 }
 
 /** `renotify` is not in the types: a newer message in the same conversation is heard, too. */
@@ -54,12 +56,18 @@ async function arrived(worker: ServiceWorkerGlobalScope, pushed: Pushed): Promis
   if (conversation !== undefined && (await isLookedAt(worker, conversation))) return;
   const before = await worker.registration.getNotifications({ tag });
   // A push is delivered at least once, and an old one may come late: it is not heard twice.
-  if (seq !== undefined && before.some(({ data }) => ((data as Shown | null)?.seq ?? 0) >= seq)) return;
+  if (before.some(({ data }) => isAsNew((data ?? {}) as Shown, pushed))) return;
   const options: Options = {
-    body: text ?? words.news, tag, renotify: true, icon: "/assets/icon-192.png", data: { conversation, seq } satisfies Shown,
+    body: text ?? words.news, tag, renotify: true, icon: "/assets/icon-192.png", data: (seq === undefined ? { conversation, ts } : { conversation, seq }) satisfies Shown,
     ...(ts && !Number.isNaN(Date.parse(ts)) && { timestamp: Date.parse(ts) }),
   };
   await worker.registration.showNotification(title ?? words.app, options);
+}
+
+/** Whether what is shown is of the same message, or a later one. */
+function isAsNew(shown: Shown, { seq, ts }: Pushed): boolean {
+  if (seq !== undefined) return (shown.seq ?? 0) >= seq;
+  return ts !== undefined && (shown.ts ?? "") >= ts;
 }
 
 const windows = (worker: ServiceWorkerGlobalScope) => worker.clients.matchAll({ type: "window", includeUncontrolled: true });
@@ -87,7 +95,7 @@ async function clicked(worker: ServiceWorkerGlobalScope, shown: Notification): P
   const window = open.find(({ focused }) => focused) ?? open[0];
   const at = seq === undefined ? "" : `?at=${seq}`;
   if (!window) return void (await worker.clients.openWindow(conversation === undefined ? "/" : `/#/c/${encodeURIComponent(conversation)}${at}`));
-  if (conversation !== undefined) window.postMessage({ kind: "open", conversation, seq } satisfies Told);
+  window.postMessage({ kind: "open", conversation, seq } satisfies Told);
   await window.focus().catch(() => undefined);
 }
 

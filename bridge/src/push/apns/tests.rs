@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::Value;
 
-use super::super::testing::{Asked, Hands, Service, key_file, push, target};
+use super::super::testing::{Asked, Hands, Service, key_file, push, target, without_content};
 use super::*;
 
 const TOKEN: &str = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0";
@@ -77,6 +77,18 @@ async fn a_push_as_apple_wants_it() {
             "hallway": { "conference": "demo", "conversation": "dm~alice~bob", "seq": 7, "id": "abcdef", "from": "bob", "unread": 2 },
         })
     );
+    let target = target(Provider::Apns, TOKEN, Vec::new());
+    assert_eq!(story.gateway.send(&target, &without_content()).await, Sent::Accepted);
+    assert_eq!(
+        story.apple.asked()[0].json(),
+        json!({
+            "aps": {
+                "alert": { "title": "The Demo", "body": "New message" },
+                "badge": 5, "sound": "default", "thread-id": "c0llapse-id_of_32_characters_aaa", "mutable-content": 1,
+            },
+            "hallway": { "conference": "demo", "from": "", "unread": 2 },
+        })
+    );
     let id = asked.header("apns-id").to_owned();
     assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
     // Tried again it is the same push; over the same connection.
@@ -103,7 +115,7 @@ async fn what_answers_mean() {
         (405, r#"{"reason":"MethodNotAllowed"}"#, refused("MethodNotAllowed")),
         (413, r#"{"reason":"PayloadTooLarge"}"#, refused("PayloadTooLarge")),
         (413, "<html>", refused("status 413")),
-        (429, r#"{"reason":"TooManyRequests"}"#, later("TooManyRequests")),
+        (429, r#"{"reason":"TooManyRequests"}"#, Sent::Throttled { after: None, why: "TooManyRequests".into() }),
         (429, r#"{"reason":"TooManyProviderTokenUpdates"}"#, later("TooManyProviderTokenUpdates")),
         (500, r#"{"reason":"InternalServerError"}"#, later("InternalServerError")),
         (503, r#"{"reason":"ServiceUnavailable"}"#, later("ServiceUnavailable")),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::testing::{Hands, Service, push, target};
+use super::super::testing::{Hands, Service, push, target, without_content};
 use super::*;
 
 const TOKEN: &str = "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]";
@@ -37,6 +37,13 @@ async fn a_push_as_expo_wants_it() {
             },
         }])
     );
+    assert_eq!(gateway.send(&target(Provider::Expo, TOKEN, Vec::new()), &without_content()).await, Sent::Accepted);
+    let message = &expo.asked()[0].json()[0];
+    let data = json!({
+        "conference": "demo", "kind": "direct", "from": "", "unread": 2, "collapse": "c0llapse-id_of_32_characters_aaa", "mentions": false,
+        "ts": "2023-11-14T22:13:20.123Z",
+    });
+    assert_eq!((&message["data"], message.to_string().contains("dm~")), (&data, false));
 }
 
 #[tokio::test]
@@ -51,7 +58,7 @@ async fn what_answers_mean() {
         (200, ticket("MessageTooBig"), refused("MessageTooBig")),
         (200, ticket("MismatchSenderId"), refused("MismatchSenderId")),
         (200, ticket("InvalidCredentials"), refused("InvalidCredentials")),
-        (200, ticket("MessageRateExceeded"), later("MessageRateExceeded")),
+        (200, ticket("MessageRateExceeded"), Sent::Throttled { after: None, why: "MessageRateExceeded".into() }),
         (200, "{}".to_owned(), later("status 200")),
         (400, r#"{"errors":[{"code":"API_ERROR","message":"…"}]}"#.to_owned(), refused("API_ERROR")),
         (401, r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_owned(), refused("UNAUTHORIZED")),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde_json::Value;
 
-use super::super::testing::{Asked, Hands, Service, push, target};
+use super::super::testing::{Asked, Hands, Service, push, target, without_content};
 use super::*;
 
 const TOKEN: &str = "bk3RNwTe3H0:CI2k_HHwgIpoDKCIZvvDMExUdFQ3P1";
@@ -100,6 +100,13 @@ async fn a_push_as_google_wants_it() {
         },
     });
     assert_eq!(asked.json(), json!({ "message": wanted }));
+    assert_eq!(story.gateway.send(&target(Provider::Fcm, TOKEN, Vec::new()), &without_content()).await, Sent::Accepted);
+    let message = &story.google.asked()[0].json()["message"];
+    let data = json!({
+        "conference": "demo", "kind": "direct", "sender": "", "unread": "2", "badge": "5", "collapse": "c0llapse-id_of_32_characters_aaa",
+        "mentions": "false", "ts": "2023-11-14T22:13:20.123Z",
+    });
+    assert_eq!((&message["data"], message.to_string().contains("dm~")), (&data, false));
 }
 
 #[tokio::test]
@@ -112,6 +119,7 @@ async fn what_answers_mean() {
     let violation = |field: &str| {
         error("INVALID_ARGUMENT", json!({ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [{ "field": field }] }))
     };
+    let (wait, quota) = (Some(Duration::from_secs(60)), |detail: Value| error("RESOURCE_EXHAUSTED", detail));
     let bad_token = r#"{"error":{"code":400,"message":"The registration token is not a valid FCM registration token","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"INVALID_ARGUMENT"}]}}"#;
     let refused = |why: &str| Sent::Refused(why.into());
     let later = |why: &str| Sent::Later { after: None, why: why.into() };
@@ -128,8 +136,19 @@ async fn what_answers_mean() {
         (
             429,
             of_push("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"),
-            Sent::Later { after: Some(Duration::from_secs(60)), why: "QUOTA_EXCEEDED".into() },
+            Sent::Throttled { after: Some(Duration::from_secs(60)), why: "QUOTA_EXCEEDED".into() },
         ),
+        (
+            429,
+            quota(json!({ "violations": [{ "subject": "device:abc" }] })),
+            Sent::Throttled { after: wait, why: "RESOURCE_EXHAUSTED".into() },
+        ),
+        (
+            429,
+            quota(json!({ "violations": [{ "subject": "project:hallway-1" }] })),
+            Sent::Later { after: wait, why: "RESOURCE_EXHAUSTED".into() },
+        ),
+        (429, quota(json!({ "reason": "RATE_LIMIT_EXCEEDED" })), Sent::Later { after: wait, why: "RESOURCE_EXHAUSTED".into() }),
         (500, of_push("INTERNAL", "INTERNAL"), later("INTERNAL")),
         (503, of_push("UNAVAILABLE", "UNAVAILABLE"), later("UNAVAILABLE")),
         (502, "<html>".to_owned(), later("status 502")),

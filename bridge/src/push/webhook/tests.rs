@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::testing::{Hands, Service, push, target};
+use super::super::testing::{Hands, Service, push, target, without_content};
 use super::*;
 
 const SECRET: &str = "a secret of 16 bytes or more";
@@ -26,6 +26,14 @@ async fn a_push_is_signed_json() {
             "text": "Hello", "unread": 2, "collapse": "c0llapse-id_of_32_characters_aaa",
         })
     );
+    assert_eq!(gateway(true).send(&target, &without_content()).await, Sent::Accepted);
+    assert_eq!(
+        service.asked()[0].json(),
+        json!({
+            "conference": "demo", "user": "alice", "from": "", "title": "The Demo", "text": "New message", "unread": 2,
+            "collapse": "c0llapse-id_of_32_characters_aaa",
+        })
+    );
 }
 
 #[tokio::test]
@@ -33,7 +41,7 @@ async fn what_answers_mean() {
     let (service, gateway) = (Service::start(false).await, gateway(true));
     let target = target(Provider::Webhook, &service.url(), SECRET.into());
     for (status, wanted) in
-        [(204, "accepted"), (410, "gone"), (404, "gone"), (400, "refused"), (302, "refused"), (429, "later"), (500, "later")]
+        [(204, "accepted"), (410, "gone"), (404, "gone"), (400, "refused"), (302, "refused"), (429, "throttled"), (500, "later")]
     {
         service.says(&[(status, "")]);
         let said = match gateway.send(&target, &push()).await {
@@ -41,6 +49,7 @@ async fn what_answers_mean() {
             Sent::Gone => "gone",
             Sent::Refused(_) => "refused",
             Sent::Later { .. } => "later",
+            Sent::Throttled { .. } => "throttled",
         };
         assert_eq!(said, wanted, "{status}");
     }

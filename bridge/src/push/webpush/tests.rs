@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::ece::tests::Receiver;
-use super::super::testing::{Hands, Service, options, push, target};
+use super::super::testing::{Hands, Service, options, push, target, without_content};
 use super::super::vapid::tests::verified;
 use super::*;
 
@@ -59,6 +59,16 @@ async fn a_push_is_sealed_for_the_web_app() {
             "ts": "2023-11-14T22:13:20.123Z",
         })
     );
+    let story = Story::begin(Provider::WebPush).await;
+    assert_eq!(story.send(&without_content()).await, Sent::Accepted);
+    let opened: Value = serde_json::from_slice(&story.receiver.open(&story.service.asked()[0].body).unwrap()).unwrap();
+    assert_eq!(
+        opened,
+        json!({
+            "conference": "demo", "kind": "direct", "from": "", "title": "The Demo", "text": "New message", "unread": 2, "badge": 5,
+            "collapse": "c0llapse-id_of_32_characters_aaa", "mentions": false, "ts": "2023-11-14T22:13:20.123Z",
+        })
+    );
 }
 
 #[tokio::test]
@@ -86,7 +96,7 @@ async fn what_answers_mean() {
         (403, Sent::Refused(String::new())),
         (413, Sent::Refused(String::new())),
         (307, Sent::Refused(String::new())),
-        (429, later(7)),
+        (429, Sent::Throttled { after: Some(std::time::Duration::from_secs(7)), why: String::new() }),
         (500, later(7)),
         (503, later(7)),
     ] {
@@ -94,6 +104,7 @@ async fn what_answers_mean() {
         let sent = match story.send(&push()).await {
             Sent::Refused(_) => Sent::Refused(String::new()),
             Sent::Later { after, .. } => Sent::Later { after, why: String::new() },
+            Sent::Throttled { after, .. } => Sent::Throttled { after, why: String::new() },
             sent => sent,
         };
         assert_eq!(sent, wanted, "{status}");

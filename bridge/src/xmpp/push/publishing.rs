@@ -254,16 +254,17 @@ impl Edge {
         Ok(place)
     }
 
-    /// The address of a message's sender: in a room the occupant's.
+    /// The address of a message's sender: in a room the occupant's; nothing when it is not to be told.
     fn sender(&self, conf: ConfNo, push: &Push, person: &str, people: &str, rooms: &str) -> String {
-        if push.conversation.direct_pair().is_some() {
+        let Some(conversation) = push.at.as_ref().map(|at| &at.conversation) else { return String::new() };
+        if conversation.direct_pair().is_some() {
             return format!("{person}{}@{people}", push.from);
         }
         let uid = Uid::parse(&push.from).ok();
         let user = uid.as_ref().and_then(|uid| self.hub.reader().user(conf, uid).ok().flatten());
         match uid.as_ref().zip(user.as_ref()) {
-            Some((uid, user)) => format!("{}@{rooms}/{}", push.conversation, nick_of(&user.name, uid)),
-            None => format!("{}@{rooms}", push.conversation),
+            Some((uid, user)) => format!("{}@{rooms}/{}", conversation, nick_of(&user.name, uid)),
+            None => format!("{}@{rooms}", conversation),
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::publishing::{Answerer, Publishing};
 use super::*;
-use crate::push::testing::{push, target};
+use crate::push::testing::{push, target, without_content};
 
 const OPTIONS: &str = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field><field var='secret'><value>a&lt;b</value></field></x>";
 
@@ -46,8 +46,7 @@ fn a_push_as_the_document_wants_it() {
 
 #[test]
 fn who_wants_no_content_has_a_number_alone() {
-    let silent = Push { from: "".into(), text: "New message".into(), ..push() };
-    let text = as_text(&parsed(&silent, &service()));
+    let text = as_text(&parsed(&without_content(), &service()));
     assert!(text.contains("message-count") && !text.contains("last-message") && !text.contains("New message"), "{text}");
 }
 

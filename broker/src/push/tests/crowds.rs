@@ -55,8 +55,8 @@ fn an_announcement_goes_on_after_a_restart_and_whoever_comes_twice_comes_as_the_
     story.has_rows(0);
     let mut by_address = HashMap::new();
     for (address, push) in story.fake.wait_for(CROWD) {
-        let known = by_address.entry(address).or_insert_with(|| (push.collapse.clone(), push.id.clone()));
-        assert_eq!(*known, (push.collapse, push.id));
+        let known = by_address.entry(address).or_insert_with(|| (push.collapse.clone(), push.at.clone()));
+        assert_eq!(*known, (push.collapse, push.at));
     }
     assert!(story.fake.count() <= CROWD + 64, "only what was on its way comes again");
 }

@@ -31,7 +31,7 @@ fn what_a_gateway_puts_off_is_tried_again_when_it_says() {
     assert!(due_ms >= START_MS + GRACE_MS + 100_000, "{due_ms}");
     story.passes(1_000);
     let pushes = story.fake.wait_for(2);
-    assert_eq!((&pushes[0].1.collapse, &pushes[0].1.id), (&pushes[1].1.collapse, &pushes[1].1.id));
+    assert_eq!((&pushes[0].1.collapse, &pushes[0].1.at), (&pushes[1].1.collapse, &pushes[1].1.at));
     story.has_rows(0);
 }
 
@@ -77,6 +77,31 @@ fn a_gateway_that_was_down_gets_the_newest_of_everything_once_it_is_back() {
     assert_eq!(addresses(&pushes), people);
     assert!(pushes.iter().any(|(address, push)| address == "user-00" && &*push.text == "second"));
     assert!(story.hub().metrics().push_retried.load(Relaxed) < 40, "nobody hammers a gateway that is down");
+}
+
+#[test]
+fn too_many_to_some_devices_hold_up_nobody_else() {
+    let people: Vec<String> = (0..12).map(|n| format!("user-{n:02}")).collect();
+    let names: Vec<&str> = people.iter().map(String::as_str).chain(["alice", "bob"]).collect();
+    let story = Story::of(&names);
+    for person in &people {
+        let after = Some(Duration::from_secs(1000));
+        story.fake.will_answer(person, [Sent::Throttled { after, why: "429".into() }]);
+        story.says("alice", &format!("dm~alice~{person}"), "hi");
+    }
+    story.passes(500);
+    let pos = story.says("alice", "dm~alice~bob", "hi");
+    story.passes(GRACE_MS - 500);
+    story.has_rows(12);
+    story.passes(500);
+    story.is_over(pos);
+    assert_eq!(story.fake.wait_for(13)[12].0, "bob", "within the second for which a gateway is not asked that fails");
+    story.passes(1000 * 1000 - 2 * GRACE_MS);
+    let rows = story.hub().reader().push_rows_due(CONF, Provider::Fcm, u64::MAX, 100, |_, _| true).unwrap();
+    assert!(rows.iter().all(|(due_ms, _)| *due_ms >= START_MS + 1000 * 1000), "each waits as long as it was told");
+    story.passes(2 * GRACE_MS);
+    story.fake.wait_for(25);
+    story.has_rows(0);
 }
 
 #[test]

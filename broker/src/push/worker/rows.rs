@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::super::compose::compose;
+use super::super::decide::When;
 use super::super::desk::{Desk, Fate, place};
+use super::super::expand::Hold;
 use super::super::lanes::Room;
 use super::super::ms;
 use super::super::person::Person;
@@ -17,6 +19,10 @@ use crate::view::Found;
 
 /// Pushes of a provider without a gateway that are looked at in one turn.
 const TURN_EXPIRED: usize = 64;
+/// How long a push is of use after the quiet hours that it waited for, at least.
+const AFTER_QUIET_MS: u64 = 3_600_000;
+/// Quiet hours end within a day.
+const LONGEST_QUIET_MS: u64 = 24 * 3_600_000;
 
 impl Worker {
     /// Sends what was put off and is due, in that order.
@@ -55,7 +61,29 @@ impl Worker {
     }
 
     fn is_expired(&self, row: &PushRow, now_ms: u64) -> bool {
-        now_ms.saturating_sub(row.since_ms) >= ms(self.options.time_to_live)
+        now_ms >= self.useless_ms(row)
+    }
+
+    /// From when on a push is of no use.
+    fn useless_ms(&self, row: &PushRow) -> u64 {
+        row.since_ms.saturating_add(ms(self.options.time_to_live))
+    }
+
+    /// Puts a push off to the end of quiet hours, or beyond when it has to wait longer, and has it live long enough; but not by the quiet hours of
+    /// more than one day, for who is never reached in between.
+    pub(super) fn wait_for_loud(
+        &mut self,
+        desk: &mut Desk,
+        row: PushRow,
+        due_ms: Option<u64>,
+        until_ms: u64,
+        event: &Event,
+        hold: Option<Hold>,
+    ) {
+        let live_from_ms = until_ms.saturating_add(AFTER_QUIET_MS).saturating_sub(ms(self.options.time_to_live));
+        let latest_ms = event.entry.ts_ms.saturating_add(LONGEST_QUIET_MS + AFTER_QUIET_MS);
+        let since_ms = row.since_ms.max(live_from_ms.min(latest_ms));
+        self.put_off(desk, PushRow { since_ms, ..row }, due_ms.map_or(until_ms, |due_ms| due_ms.max(until_ms)), hold);
     }
 
     fn drop_row(&mut self, desk: &mut Desk, due_ms: u64, row: PushRow) {
@@ -79,23 +107,27 @@ impl Worker {
             }
             return Ok(());
         }
-        let Some((found, person, event)) = self.still_wanted(desk.conf, &row, now_ms)? else {
+        let Some((found, person, event, when)) = self.still_wanted(desk.conf, &row, now_ms)? else {
             self.drop_row(desk, due_ms, row);
             return Ok(());
         };
-        let left = ms(self.options.time_to_live).saturating_sub(now_ms.saturating_sub(row.since_ms));
+        if let When::From(until_ms) = when {
+            self.wait_for_loud(desk, row, None, until_ms, &event, None);
+            return Ok(());
+        }
+        let left = self.useless_ms(&row).saturating_sub(now_ms);
         let push = compose(&hub, &desk.conference, &found, &person, &event, now_ms, Duration::from_millis(left))?;
         self.send(desk, row, Some(due_ms), &target, Arc::new(push), None);
         Ok(())
     }
 
-    /// What a row is about, when it is to be pushed now.
-    fn still_wanted(&self, conf: ConfNo, row: &PushRow, now_ms: u64) -> Result<Option<(Found, Person, Event)>, StateError> {
+    /// What a row is about, when it is still to be pushed.
+    fn still_wanted(&self, conf: ConfNo, row: &PushRow, now_ms: u64) -> Result<Option<(Found, Person, Event, When)>, StateError> {
         let reader = self.hub.reader();
         let Some(found) = reader.conversation(conf, &row.conversation)? else { return Ok(None) };
         let Some(event) = reader.message(&found, row.seq)? else { return Ok(None) };
         let Some(person) = Person::find(&self.hub, &found, &row.user)? else { return Ok(None) };
-        let is_wanted = person.decide(&self.hub, &event, now_ms, ms(self.options.active))?.is_ok();
-        Ok(is_wanted.then_some((found, person, event)))
+        let decided = person.decide(&self.hub, &event, now_ms, ms(self.options.active))?;
+        Ok(decided.ok().map(|when| (found, person, event, when)))
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::stage::{Person, Stage};
+use super::stage::{PATIENCE, Person, Stage};
 use crate::client::Client;
 use crate::gateway::book::{Device, Provider};
 use crate::mqtt::Version;
@@ -20,13 +20,14 @@ type Story = fn(&Cast) -> Result<()>;
 
 /// All stories.
 pub fn stories() -> Vec<Check<'static>> {
-    let stories: [(&str, Story); 14] = [
+    let stories: [(&str, Story); 15] = [
         ("a channel only when one is named, or wants all of it", in_a_channel),
         ("staff names everybody", everybody_is_named),
         ("a group like a channel, announcements to all who are in", in_groups_and_announcements),
         ("muted for a while", muted_for_a_while),
         ("a level for everything", level_for_all),
         ("quiet hours", quiet_hours),
+        ("what falls into quiet hours comes once at their end", quiet_hours_end),
         ("edited and deleted before they are told", changed_before),
         ("blocked", blocked),
         ("an idle desktop does not silence the phone", idle_desktop),
@@ -186,21 +187,49 @@ fn level_for_all(cast: &Cast) -> Result<()> {
     cast.is_silent("lobby", "by the kind again")
 }
 
+/// Settings of quiet hours from the one minute until the other, from now, for somebody whose clock is five hours and a half ahead.
+fn quiet_in(now_s: u64, from: u64, to: u64) -> Value {
+    let clock = |minutes: u64| {
+        let minute = (now_s / 60 + 330 + 1440 + minutes) % 1440;
+        format!("{:02}:{:02}", minute / 60, minute % 60)
+    };
+    json!({"quiet": {"from": clock(from), "to": clock(to)}, "utc_offset_minutes": 330})
+}
+
 fn quiet_hours(cast: &Cast) -> Result<()> {
     let direct = cast.direct()?;
-    // Their clock is five hours and a half ahead.
-    let minute = (now_s() / 60 + 330) % 1440;
-    let clock = |minutes: u64| format!("{:02}:{:02}", minutes % 1440 / 60, minutes % 60);
-    let quiet = |from: u64, to: u64| json!({"quiet": {"from": clock(from), "to": clock(to)}, "utc_offset_minutes": 330});
-    cast.stage.does(&cast.bob, "push.settings", &quiet(minute + 1440 - 10, minute + 10))?;
+    let now_s = now_s();
+    let quiet = |from: u64, to: u64| quiet_in(now_s, from, to);
+    cast.stage.does(&cast.bob, "push.settings", &quiet(1440 - 10, 10))?;
     cast.is_silent(&direct, "in quiet hours")?;
-    cast.stage.does(&cast.bob, "push.settings", &quiet(minute + 120, minute + 240))?;
+    cast.stage.does(&cast.bob, "push.settings", &quiet(120, 240))?;
     cast.is_heard(&direct, "outside quiet hours")?;
-    cast.stage.does(&cast.bob, "push.settings", &quiet(minute + 240, minute + 120))?;
+    cast.stage.does(&cast.bob, "push.settings", &quiet(240, 120))?;
     cast.is_silent(&direct, "in quiet hours over midnight")?;
     let set = cast.stage.does(&cast.bob, "push.settings", &json!({"quiet": null}))?;
     ensure!(set["quiet"].is_null(), "push.settings answers {set}");
     cast.is_heard(&direct, "no quiet hours")
+}
+
+fn quiet_hours_end(cast: &Cast) -> Result<()> {
+    let (direct, other) = (cast.direct()?, cast.stage.direct(&cast.sam, &cast.bob)?);
+    // The end of a minute that leaves enough of it.
+    let now_s = now_s() + 30;
+    cast.stage.does(&cast.bob, "push.settings", &quiet_in(now_s, 1440 - 10, 1))?;
+    let end_s = (now_s / 60 + 1) * 60;
+    let mark = cast.stage.mark();
+    let read = cast.stage.say(&cast.sam, &other, "read before they end")?;
+    cast.is_silent(&direct, "the first in quiet hours")?;
+    cast.stage.rest();
+    let said = cast.stage.say(&cast.alice, &direct, "the second in quiet hours")?;
+    cast.stage.does(&cast.bob, "conversation.read", &json!({"conversation": other, "seq": read.seq}))?;
+    let patience = Duration::from_secs(end_s.saturating_sub(self::now_s())) + PATIENCE;
+    let told = cast.stage.gateways.book().wait("the push at the end of quiet hours", patience, |all| {
+        all.iter().skip(mark).find(|arrived| arrived.device == cast.phone.name).cloned()
+    })?;
+    ensure!(self::now_s() >= end_s, "it came {} s before the end of quiet hours", end_s - self::now_s());
+    ensure!(told.seq == said.seq && told.unread == 2, "told {told:?}");
+    cast.stage.one(mark, &cast.phone).map(drop)
 }
 
 // ---- Messages that change ----

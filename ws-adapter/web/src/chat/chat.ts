@@ -168,7 +168,7 @@ export class Chat {
   /** What the service worker says, or asks. */
   private told({ data, ports }: MessageEvent<Told>): void {
     if (data.kind === "looking") ports[0]?.postMessage(document.hasFocus() ? (this.looking?.conversation ?? null) : null);
-    else if (data.kind === "open") go(to.conversation(data.conversation, data.seq));
+    else if (data.kind === "open") go(data.conversation === undefined ? to.chats : to.conversation(data.conversation, data.seq));
     else if (features.get().push) renew(this.client).catch(() => undefined);
   }
 
