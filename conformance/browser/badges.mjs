@@ -8,6 +8,11 @@ const CAMERA = { width: 640, height: 480 };
 /** What the server calls the same badge again (`badges.debounce_ms`), and a little. */
 const HELD_MS = 2200;
 const PAGES = ["you", "badge", "scan", "contacts", "leads"];
+/** More leads than one part of the table holds: a part is cut behind a hundred rows, when they have 256 KiB. */
+const VISITORS = 120;
+const NOTE_CHARS = 3000;
+/** More than one page of who has one's data. */
+const EXHIBITORS = 55;
 
 /** What is on somebody's screen, as a camera sees it: one frame of YUV4MPEG2. The code is drawn by the app itself. */
 async function frameOf(page) {
@@ -57,11 +62,20 @@ export async function badges(server, browser, shots) {
     return own.person(name, { permissions: ["camera"], ...options });
   };
   const account = (uid, name, role) => server.operate("user", "add", `demo/${uid}`, "--password", `${uid}-secret-1`, "--name", name, ...(role ? ["--role", role] : []));
-  const ask = async (uid, method, params) => {
+  /** Somebody who asks the server themselves. */
+  const asker = async (uid) => {
     const { token } = await server.post("/api/login", { conference: "demo", uid, password: `${uid}-secret-1` });
-    const { result, error } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token);
-    assert(!error, `${method}: ${JSON.stringify(error)}`);
-    return result;
+    return async (method, params) => {
+      const { result, error } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token);
+      assert(!error, `${method}: ${JSON.stringify(error)}`);
+      return result;
+    };
+  };
+  const ask = async (uid, method, params) => (await asker(uid))(method, params);
+  /** What the page downloads as the table of leads. */
+  const tableOf = async (page) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as CSV" }).click()]);
+    return Buffer.concat(await (await download.createReadStream()).toArray()).toString();
   };
   const codeOf = async (uid) => (await ask(uid, "badge.mine", {})).code;
 
@@ -172,8 +186,35 @@ export async function badges(server, browser, shots) {
       await to(desk, "desk");
       await desk.getByRole("listitem").filter({ hasText: /Gate One.*Check-in.*Offline · no scan yet/ }).waitFor();
       await desk.getByText(/^2 of \d+ are checked in$/).waitFor();
+      equal((await ask("gate-1", "badge.scan", { code: lees })).reason, "already_checked_in", "what the gate is told");
+      await desk.getByRole("listitem").filter({ hasText: /Gate One.* · last scan (?:now|1 min)$/ }).waitFor();
       await axe(desk, "desk");
       await shots(desk, "phone-desk");
+    });
+
+    await check("session – a scan without a direction says what is known: neither a welcome nor a goodbye; with one, which", async () => {
+      const sue = await browser.person("sue");
+      await logIn(sue, server.url, "sue");
+      await to(sue, "scan");
+      await sue.getByRole("radio", { name: "Session", exact: true }).check({ force: true });
+      await sue.locator(".purpose select").selectOption("lobby");
+      const scanned = async (word) => {
+        await sue.waitForTimeout(HELD_MS);
+        await type(sue, await codeOf("kim"));
+        const said = outcome(sue, word).filter({ hasText: "Kim Kaapo" });
+        await said.waitFor();
+        return said.textContent();
+      };
+      for (const inside of [1, 0]) {
+        const said = await scanned("Noted");
+        assert(!/welcome/i.test(said), `it says ${said}`);
+        equal((await ask("sue", "attendance.list", { conversation: "lobby" })).inside, inside, "the number of people inside");
+      }
+      for (const [direction, word] of [["In", /^In$/], ["Out", /^Out$/]]) {
+        await sue.getByRole("radio", { name: direction, exact: true }).check({ force: true });
+        await scanned(word);
+      }
+      await sue.context().close();
     });
 
     await check("leads – an exhibitor scans, rates, notes, downloads; the visitor sees who has their data, and withdraws it", async () => {
@@ -196,9 +237,7 @@ export async function badges(server, browser, shots) {
       await card.getByRole("img", { name: "4 stars" }).waitFor();
       await card.getByText("wants a demo, \"soon\"").waitFor();
       equal(await card.locator(".chip").allTextContents(), ["hot", "demo"], "the tags");
-      const [download] = await Promise.all([eve.waitForEvent("download"), eve.getByRole("button", { name: "Download as CSV" }).click()]);
-      const table = await (await download.createReadStream()).toArray();
-      assert(/Lee Lindqvist/.test(Buffer.concat(table).toString()), "Lee is not in the table");
+      assert(/Lee Lindqvist/.test(await tableOf(eve)), "Lee is not in the table");
       await shots(eve, "desktop-leads");
       // Who scans for her writes to her leads.
       account("hal", "Hal Helper");
@@ -219,6 +258,39 @@ export async function badges(server, browser, shots) {
       await lee.getByText("Nobody has it.").waitFor();
       equal((await ask("eve", "lead.list", {})).leads, [], "Eve's leads");
       await eve.context().close();
+    });
+
+    await check("leads – none of many is missing: in the list, in the table, and in what a visitor sees of who has their data", async () => {
+      const sue = await asker("sue");
+      const numbers = (count) => Array.from({ length: count }, (_, at) => String(at + 1).padStart(3, "0"));
+      const visitors = numbers(VISITORS);
+      const { bad } = await sue("attendee.import", { format: "generic", csv: ["uid,name,badge", ...visitors.map((number) => `visitor-${number},Visitor ${number},ticket-of-${number}`)].join("\n") });
+      equal(bad, [], "what was not imported");
+      const eves = await asker("eve");
+      for (const number of visitors) {
+        equal((await eves("badge.scan", { code: `ticket-of-${number}` })).user, `visitor-${number}`, "who was scanned");
+        await eves("lead.update", { user: `visitor-${number}`, note: "n".repeat(NOTE_CHARS) });
+      }
+      const { complete } = await eves("lead.export", {});
+      assert(!complete, "the table has only one part");
+      const eve = await browser.person("eve");
+      await logIn(eve, server.url, "eve");
+      await to(eve, "leads");
+      await until(async () => (await eve.locator(".people-cards li").count()) === VISITORS, "all leads are shown");
+      const [heading, ...users] = (await tableOf(eve)).trimEnd().split("\r\n").map((row) => row.split(",")[0]);
+      equal([heading, users.length, new Set(users).size], ["uid", VISITORS, VISITORS], "the heading, the rows of the table and the people in it");
+      await eve.context().close();
+
+      const lees = await codeOf("lee");
+      const began = Date.now();
+      for (const [at, number] of numbers(EXHIBITORS).entries()) {
+        // The same hand scans for one exhibitor after the other, some time apart.
+        await sue("reader.set", { reader: "sue", mode: "lead", owner: `visitor-${number}` });
+        equal((await sue("badge.scan", { code: lees, mode: "lead", at: new Date(began - at * 2 * HELD_MS).toISOString() })).reason, "ok", `the scan for ${number}`);
+      }
+      await sue("reader.remove", { reader: "sue" });
+      await to(lee, "contacts");
+      await until(async () => (await lee.getByRole("button", { name: /^Withdraw from Visitor/ }).count()) === EXHIBITORS, "all who have Lee's data are shown");
     });
 
     await check("camera – none, and one that is not allowed, are said in words", async () => {

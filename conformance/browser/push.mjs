@@ -8,6 +8,8 @@ import { assert, axe, chatRow, check, equal, logIn, open, register, say, sees, u
 
 /** What the server may wait before it pushes, and then some. */
 const PUSHED_WITHIN_MS = 30_000;
+/** A silence that is over while one looks, and not before one does. */
+const SILENT_MS = 6000;
 
 const info = (...parts) => Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
 const derive = (secret, salt, about, bytes) => Buffer.from(hkdfSync("sha256", secret, salt, about, bytes));
@@ -300,7 +302,7 @@ export async function push(server, browser, shots) {
       await holds("as before", ({ level, content }) => level === "default" && content);
     });
 
-    await check("push – a conversation is muted for an hour, until tomorrow, always; the list shows it", async () => {
+    await check("push – a conversation is muted for an hour, until tomorrow, always; the list shows it, as long as it lasts", async () => {
       await open(pia, "Tim Teller").catch(async () => {
         await pia.getByRole("link", { name: /^Chats/ }).click();
         await open(pia, "Tim Teller");
@@ -321,6 +323,12 @@ export async function push(server, browser, shots) {
         await pia.getByRole("button", { name: "Unmute" }).click();
         await chatRow(pia, "Tim Teller").getByRole("img", { name: "Muted" }).waitFor({ state: "detached" });
       }
+      // For some seconds, on another device.
+      await rpc(pia, "conversation.notify", { conversation: direct, until: new Date(Date.now() + SILENT_MS).toISOString() });
+      await pia.reload();
+      await chatRow(pia, "Tim Teller").getByRole("img", { name: "Muted" }).waitFor();
+      await chatRow(pia, "Tim Teller").getByRole("img", { name: "Muted" }).waitFor({ state: "detached" });
+      await pia.getByRole("button", { name: "Details" }).click();
       await pia.getByLabel("What you are told of here").selectOption("all");
       await until(async () => (await known()).level === "all", "everything");
       await pia.getByLabel("What you are told of here").selectOption("default");

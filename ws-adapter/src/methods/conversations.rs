@@ -4,7 +4,7 @@ use hallway_broker::clock;
 use hallway_broker::command::{Action, Outcome};
 use hallway_broker::ids::{ConversationId, EventIds};
 use hallway_broker::limits::MAX_PAGE;
-use hallway_broker::model::{Kind, Signal, Via};
+use hallway_broker::model::{Kind, Level, Signal, Via};
 use hallway_broker::reader::{Listed, Membership, Toward};
 use hallway_broker::registry::Scope;
 use hallway_broker::reject::{Reason, Reject};
@@ -18,6 +18,7 @@ use crate::types::conversation::{
     At, ConversationRow, CreateParams, HistoryParams, InviteParams, ListParams, MemberRow, Members, MembersParams, OpenParams, Opened,
     ReadMark, ReadParams, RemoveParams, RoleParams, SubscribeParams, Subscribed, TypingParams, UpdateParams,
 };
+use crate::types::push::Notify;
 use crate::types::{
     ConversationParams, DEFAULT_PAGE, Empty, Epoch, after_user, conversation_id, conversation_id_or_inbox, page_limit, params,
 };
@@ -37,6 +38,7 @@ pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
 pub(super) fn row(listed: Listed, ids: &EventIds, now_ms: u64) -> ConversationRow {
     let last = listed.last.and_then(|event| canonical::raw_event(&event, ids));
     let record = listed.found.record;
+    let Notify { until, muted, .. } = Notify::of(listed.attention, now_ms);
     ConversationRow {
         conversation: listed.found.id,
         kind: record.kind.word(),
@@ -48,7 +50,8 @@ pub(super) fn row(listed: Listed, ids: &EventIds, now_ms: u64) -> ConversationRo
         seq: listed.head.seq,
         read: listed.read,
         unread: listed.unread,
-        muted: listed.attention.is_muted(now_ms),
+        muted,
+        muted_until: until.filter(|_| listed.attention.level != Level::None),
     }
 }
 

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::EventShape;
-use super::{Epoch, at_most, conversation_id, user_id};
+use super::{Epoch, Time, at_most, conversation_id, user_id};
 use crate::rpc::Fault;
 
 /// What `#[serde(default)]` cannot say of a bool.
@@ -107,6 +107,9 @@ pub struct ConversationRow {
     pub unread: u64,
     /// No push, no badge.
     pub muted: bool,
+    /// When that ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Time>,
 }
 
 /// Parameters of `conversation.open`.

@@ -170,6 +170,7 @@ export class Hallway extends Emitter<ClientEvents> {
   close(): void {
     this.#stopWatching();
     clearTimeout(this.#readTimer);
+    this.conversations.close();
     this.#connection.stop({ status: "idle" });
   }
   /** Ends the session, its token too when the server can be reached at once, and forgets what is kept of this user here, unsent messages included. */

@@ -20,10 +20,14 @@ export function partnerOf(conversation: string, me: string | undefined): string 
   return dm === "dm" ? (a === me ? b : a) : undefined;
 }
 
+/** What is further away is looked at again; timers know no longer times. */
+const LONGEST_WAIT_MS = 86_400_000;
+
 export class Conversations extends Store<ConversationsSnapshot> {
   #rows = new Map<string, ConversationRow>();
   #invitations = new Map<string, Notice>();
   #ready = false;
+  #silence: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly touched: (conversation: string) => void) {
     super();
@@ -46,10 +50,17 @@ export class Conversations extends Store<ConversationsSnapshot> {
     for (const id of this.#rows.keys()) this.#invitations.delete(id);
     for (const id of new Set([...before.keys(), ...this.#rows.keys()])) this.touched(id);
     this.changed();
+    this.#endSilence();
+  }
+
+  /** @internal */
+  close(): void {
+    clearTimeout(this.#silence);
   }
 
   /** @internal */
   clear(): void {
+    this.close();
     this.#rows.clear();
     this.#invitations.clear();
     this.#ready = false;
@@ -91,12 +102,27 @@ export class Conversations extends Store<ConversationsSnapshot> {
   patch(conversation: string, change: Partial<ConversationRow>): void {
     const row = this.#rows.get(conversation);
     if (row) this.#put({ ...row, ...change }, false);
+    if (change.muted) this.#endSilence();
   }
 
   protected build(): ConversationsSnapshot {
     const rows = [...this.#rows.values()];
     const unread = rows.reduce((sum, { unread, muted }) => sum + (muted ? 0 : unread), 0);
     return { rows, ready: this.#ready, unread, invitations: [...this.#invitations.values()] };
+  }
+
+  /** What was muted for a while is not any more, now and when the next one's time is over. */
+  #endSilence(): void {
+    clearTimeout(this.#silence);
+    const now = Date.now();
+    let wait = Infinity;
+    for (const row of [...this.#rows.values()]) {
+      if (!row.muted || !row.muted_until) continue;
+      const left = Date.parse(row.muted_until) - now;
+      if (left <= 0) this.#put({ ...row, muted: false, muted_until: null }, false);
+      else wait = Math.min(wait, left);
+    }
+    if (wait < Infinity) this.#silence = setTimeout(() => this.#endSilence(), Math.min(wait, LONGEST_WAIT_MS));
   }
 
   #put(row: ConversationRow, first: boolean): void {

@@ -152,6 +152,8 @@ export interface ConversationRow {
   /** Messages of others after it. */
   unread: number;
   muted: boolean;
+  /** When that ends by itself, RFC 3339. */
+  muted_until?: string | null;
 }
 export interface Placed {
   conversation: string;
@@ -277,7 +279,8 @@ export interface Reader {
   online: boolean;
   since?: string | null;
   detail?: string | null;
-  last_scan?: Scanned | null;
+  /** When it last scanned something, since the server started. */
+  last_scan?: string | null;
 }
 export interface Checkin {
   user: string;
@@ -348,7 +351,7 @@ export interface Methods {
   "lead.list": [Page & { owner?: string }, { leads: Lead[]; complete: boolean }];
   "lead.update": [{ user: string; owner?: string; rating?: number; note?: string; tags?: string[] }, unknown];
   "lead.remove": [{ user: string; owner?: string }, unknown];
-  "lead.export": [Page & { owner?: string }, { csv: string; complete: boolean }];
+  "lead.export": [{ owner?: string; after?: string }, { csv: string; complete: boolean; next?: string | null }];
   "lead.holders": [Page, { holders: LeadHolder[]; complete: boolean }];
   "lead.withdraw": [{ owner: string }, unknown];
   "checkin.count": [Nothing, { checked_in: number; attendees: number }];

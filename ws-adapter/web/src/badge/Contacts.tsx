@@ -1,6 +1,7 @@
 // Whom one has met, who asks to, and who has one's data.
 import type { Contact, LeadHolder } from "hallway-client";
 import { useEffect, useState, type ReactNode } from "react";
+import { allPages, PAGE } from "../chat/pages";
 import { useSignal } from "../chat/signal";
 import { directWith } from "../format/names";
 import { shortTime } from "../format/time";
@@ -78,7 +79,7 @@ function Holders() {
   const [asking, setAsking] = useState<LeadHolder | null>(null);
   useEffect(() => {
     if (!online) return;
-    const load = () => void client.call("lead.holders", {}).then(({ holders }) => setHolders(holders), () => undefined);
+    const load = () => void allPages<LeadHolder>(async (last) => (await client.call("lead.holders", { limit: PAGE, ...(last && { after: last.owner }) })).holders).then(setHolders, () => undefined);
     load();
     return client.on("notice", ({ reason }) => reason === "lead" && load());
   }, [client, online]);

@@ -54,7 +54,7 @@ function ReaderRow({ reader: { reader, name, mode, conversation, online, detail,
       <span className="status" data-status={online ? "online" : "dnd"} aria-hidden="true" />
       <span className="row-text">
         <span className="name" dir="auto">{name || reader} <span className="tag">{t.badge.modes[mode]}</span></span>
-        <span className="faint">{[online ? t.badge.desk.online : t.badge.desk.offline, conversation, last_scan ? t.badge.desk.lastScan(last_scan.name ?? "", shortTime(last_scan.ts, now)) : t.badge.desk.noScan, detail].filter(Boolean).join(" · ")}</span>
+        <span className="faint">{[online ? t.badge.desk.online : t.badge.desk.offline, conversation, last_scan ? t.badge.desk.lastScan(shortTime(last_scan, now)) : t.badge.desk.noScan, detail].filter(Boolean).join(" · ")}</span>
       </span>
     </li>
   );

@@ -31,7 +31,7 @@ export function LeadsPage() {
   };
   return (
     <>
-      <button className="button" onClick={() => exported(chat, leads).then((csv) => download(csv, "text/csv", `leads-${me.user}.csv`), complain)}><Icon.Down size={18} />{t.leads.export}</button>
+      <button className="button" onClick={() => exported(chat).then((csv) => download(csv, "text/csv", `leads-${me.user}.csv`), complain)}><Icon.Down size={18} />{t.leads.export}</button>
       <ul className="people-cards">
         {leads.map((lead) => (
           <li key={lead.user}>
@@ -66,19 +66,16 @@ export function LeadsPage() {
   );
 }
 
-/** Leads of one page of the table. */
-const CSV_ROWS = 500;
-
-/** The server's table; it comes in pages, each with the heading. */
-async function exported({ client }: Chat, leads: readonly Lead[]): Promise<string> {
-  const users = leads.map(({ user }) => user).sort();
+/** The server's table; it comes in parts, the first with the heading. */
+async function exported({ client }: Chat): Promise<string> {
   let table = "";
-  for (let at = 0; ; at += CSV_ROWS) {
-    const after = users[at - 1];
-    const { csv, complete } = await client.call("lead.export", { limit: CSV_ROWS, ...(after && { after }) });
-    table += at ? csv.slice(csv.indexOf("\n") + 1) : csv;
-    if (complete || at + CSV_ROWS >= users.length) return table;
-  }
+  let after: string | null | undefined;
+  do {
+    const { csv, next } = await client.call("lead.export", after ? { after } : {});
+    table += csv;
+    after = next;
+  } while (after);
+  return table;
 }
 
 /** What a card says beyond the name. */

@@ -36,7 +36,7 @@ export function Attention({ row: { conversation } }: { row: ConversationRow }) {
   const set = (change: { level?: AttentionLevel; until?: string | null }) => {
     client.call("conversation.notify", { conversation, ...change }).then((next) => {
       setKnown(next);
-      client.conversations.patch(conversation, { muted: next.muted });
+      client.conversations.patch(conversation, { muted: next.muted, muted_until: next.level === "none" ? null : next.until ?? null });
     }, complain);
   };
   const until = (time: number) => set({ until: new Date(time).toISOString() });
