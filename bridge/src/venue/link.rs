@@ -18,14 +18,13 @@ use tokio::time::Instant;
 
 use super::VenueOptions;
 use super::lane::{Heard, Hearing};
+use super::outbox::{MAX_REQUESTS, Outbox};
 use crate::backoff::Backoff;
 
 /// Lanes of a link.
 const LANES: usize = 8;
 /// Messages that wait in a lane; beyond them, the broker waits.
 const LANE_MESSAGES: usize = 64;
-/// Acks and results that wait to be sent.
-const MAX_REQUESTS: usize = 1024;
 /// Largest message that is taken from the broker in bytes: whatever MQTT can carry (3.1.1 §2.2.3), since one that is not read would come again for
 /// ever. What is larger than a scan can be is refused by the hub, and acked.
 const INCOMING_BYTES_MAX: usize = 5 + 268_435_455;
@@ -61,7 +60,7 @@ impl Link {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         events.set_network_options(network);
-        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), requests, stopping.clone()));
+        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(requests), stopping.clone()));
         let address = format!("{}:{}", options.address.host, options.address.port);
         Some(Self { address, hearing, options, events, lanes: Vec::new(), at_work: Vec::new(), stopping })
     }
@@ -76,6 +75,7 @@ impl Link {
         let (mut backoff, mut since) = (Backoff::default(), Instant::now());
         let mut stopping = self.stopping.clone();
         loop {
+            self.hearing.outbox.hand_over();
             let event = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => break,
@@ -112,7 +112,7 @@ impl Link {
         self.hearing.is_there.set(true);
         self.hearing.tell_health(true);
         let filters = self.options.topics.filters().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
-        if self.hearing.requests.try_subscribe_many(filters).is_err() {
+        if !self.hearing.outbox.subscribe(filters) {
             tracing::error!(address = %self.address, "the venue's topics cannot be subscribed to: too much waits to be sent");
         }
     }
@@ -126,7 +126,8 @@ impl Link {
     }
 
     /// What is under way belongs to a connection that is gone; whether there was one.
-    fn lost(&self) -> bool {
+    fn lost(&mut self) -> bool {
+        self.hearing.outbox.clear();
         let was_there = self.hearing.is_there.replace(false);
         if was_there {
             self.hearing.connection.set(self.hearing.connection.get() + 1);
@@ -135,11 +136,12 @@ impl Link {
         was_there
     }
 
+    /// Waits until there is room in the reader's lane, and the broker with it: no lane waits for this connection.
     async fn hear(&mut self, publish: Publish) {
         let connection = self.hearing.connection.get();
         let Some(found) = self.options.topics.find(&publish.topic) else {
             self.hearing.warn(&publish.topic, "is nobody's topic");
-            return self.hearing.ack(&publish, connection).await;
+            return self.hearing.ack(&publish, connection);
         };
         let mut hasher = SipHasher24::new();
         hasher.write(found.reader.as_str().as_bytes());
@@ -157,8 +159,9 @@ impl Link {
         let mut is_over = !self.hearing.is_there.get();
         let mut has_asked = false;
         while !is_over && Instant::now() < until {
+            self.hearing.outbox.hand_over();
             if !has_asked && self.at_work.iter().all(JoinHandle::is_finished) {
-                has_asked = self.hearing.requests.try_disconnect().is_ok();
+                has_asked = self.hearing.outbox.disconnect();
             }
             is_over = match tokio::time::timeout(CLOSE_LOOK, self.events.poll()).await {
                 Ok(Ok(event)) => event == Event::Outgoing(Outgoing::Disconnect),
