@@ -8,8 +8,8 @@ use std::time::Duration;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConferenceId;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
-    TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, Request, SubscribeFilter,
+    SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use siphasher::sip::SipHasher24;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +30,8 @@ const LANE_MESSAGES: usize = 64;
 const INCOMING_BYTES_MAX: usize = 5 + 268_435_455;
 /// Largest that is sent.
 const OUTGOING_BYTES_MAX: usize = 65_536;
+/// Results that are sent before the broker has acked the first.
+pub const UNDER_WAY: u16 = 100;
 /// Silence after which it is asked whether the broker is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long a connection must have lasted for the next to be tried soon.
@@ -128,6 +130,9 @@ impl Link {
     /// What is under way belongs to a connection that is gone; whether there was one.
     fn lost(&mut self) -> bool {
         self.hearing.outbox.clear();
+        // What was sent is sent again (3.1.1 §4.4), what was not has no packet id yet.
+        self.events.pending.retain(|request| matches!(request, Request::Publish(publish) if publish.pkid != 0));
+        self.events.state.collision = None;
         let was_there = self.hearing.is_there.replace(false);
         if was_there {
             self.hearing.connection.set(self.hearing.connection.get() + 1);
@@ -188,7 +193,7 @@ fn namespace(options: &VenueOptions) -> u64 {
 
 fn mqtt_options(options: &VenueOptions) -> MqttOptions {
     let mut mqtt = MqttOptions::new(options.client_id.clone(), options.address.host.clone(), options.address.port);
-    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE);
+    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE).set_inflight(UNDER_WAY);
     mqtt.set_max_packet_size(INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX);
     if let Some((user, password)) = &options.login {
         mqtt.set_credentials(user.clone(), password.clone());

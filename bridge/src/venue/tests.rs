@@ -19,6 +19,7 @@ use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS}
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::link::UNDER_WAY;
 use super::*;
 
 /// How long anything may take.
@@ -370,6 +371,41 @@ async fn what_is_scanned_while_nobody_listens_counts_once() {
     readers.publish("esphome/door/tag", &badge(1)).await;
     until(|| house.visits(1) == (2, true)).await;
     assert_eq!(house.all_visits()[1..], vec![(1, false); PEOPLE as usize - 1], "nothing came twice");
+    venue.stop().await;
+    readers.leave().await;
+}
+
+/// A result opens a gate: not for somebody who was there before the break.
+#[tokio::test]
+#[ignore = "needs mosquitto"]
+async fn a_result_that_was_not_sent_is_not_told_after_a_break() {
+    let (house, broker) = (House::open().await, Mosquitto::start());
+    let line = Line::to(broker.at);
+    let mut readers = Readers::at(broker.at).await;
+    let venue = house.venue(line.at);
+    readers.publish_or_retain("esphome/door/status", "online", true).await;
+    until(|| house.hub.reader_health(house.conf, &uid("door")).online).await;
+    line.lose_what_is_said();
+    let gate = "springcard/springcore/DA1275B0/rdr/evt";
+    for message in 0..5 {
+        let badges: Vec<Value> = (0..MAX_TAPS).map(|scan| json!({"badge": format!("late-{message}-{scan}-zz")})).collect();
+        readers.client.publish(gate, QoS::AtMostOnce, false, Value::Array(badges).to_string()).await.unwrap();
+    }
+    readers.publish(gate, &badge(1)).await;
+    until(|| house.hub.reader().checkin(house.conf, &uid("person-1")).unwrap().is_some()).await;
+    line.is_deaf.store(false, SeqCst);
+    line.cut();
+    until(|| !house.hub.reader_health(house.conf, &uid("door")).online).await;
+    line.broken.store(false, SeqCst);
+    until(|| house.hub.reader_health(house.conf, &uid("door")).online).await;
+    readers.publish(gate, &badge(2)).await;
+    let (mut late, mut is_last) = (0, false);
+    while !is_last {
+        let (_, result) = readers.result().await;
+        late += u16::from(result["badge"].as_str().is_some_and(|badge| badge.starts_with("late-")));
+        is_last = result["user"] == "person-2";
+    }
+    assert!(late <= UNDER_WAY, "{late} late results");
     venue.stop().await;
     readers.leave().await;
 }
