@@ -196,8 +196,8 @@ impl Hearing {
             Class::Invalid | Class::TooLarge => ScanReason::Malformed,
             _ => ScanReason::NotAllowed,
         };
-        let (at_ms, shown, name) = (self.hub.clock().now_ms(), Arc::default(), Arc::default());
-        Scanned { accepted: false, reason, shown, user: None, name, mode: Default::default(), scan: 0, at_ms, conversation: None }
+        let (at_ms, shown, name, id) = (self.hub.clock().now_ms(), Arc::default(), Arc::default(), Arc::default());
+        Scanned { accepted: false, reason, shown, user: None, name, mode: Default::default(), scan: 0, at_ms, conversation: None, id }
     }
 
     /// A result that finds no connection is of no use later: the person has gone on.
