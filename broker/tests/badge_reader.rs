@@ -485,4 +485,16 @@ fn what_comes_over_another_broker_goes_the_same_way() {
     venue.wait_for_health("gate", false);
     assert_eq!(take("ffffffff").unwrap(), [ScanReason::UnknownBadge]);
     venue.wait_for_health("gate", true);
+    take("04a21b").unwrap();
+    let asks = |dup| {
+        let packet = Reuse::Packet { client: 1, id: 7, dup };
+        badges::arrive(&venue.hub, &who, b"04a21b", packet, true).unwrap().action
+    };
+    assert!(asks(false).is_none(), "it was there just now");
+    let Some(Action::Scan { taps, raw, .. }) = asks(true) else { panic!("acked though what it repeats may not be on disk") };
+    assert!(taps.is_empty() && raw.is_none(), "only to be answered after it");
+    let scans = venue.scans();
+    let repeated = badges::take(&venue.hub, &who, b"04a21b", Reuse::Packet { client: 1, id: 7, dup: true }, true);
+    assert_eq!(venue.runtime.block_on(repeated).unwrap()[0].reason, ScanReason::Duplicate);
+    assert_eq!(venue.scans(), scans);
 }

@@ -20,7 +20,7 @@ use crate::topic::Telling;
 
 /// What a reader's message comes to before the hub is asked.
 pub struct Arrival {
-    /// What is to be asked; nothing when there was no badge, or only such as were there just now.
+    /// What is to be asked; nothing when there was no badge, or only such as were there just now, unless the protocol calls it a repetition.
     pub action: Option<Action>,
     /// What was answered without: by its place among the taps.
     pub known: Vec<(usize, Scanned)>,
@@ -71,7 +71,10 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool
         tell(hub, who, scanned);
     }
     let raw = (!taps.is_empty()).then(|| Arc::new(publication(who, payload)));
-    let action = raw.map(|raw| Action::Scan { mode: None, conversation: None, taps, raw: Some(raw), packet });
+    // What came before may be on its way to the disk yet: a repetition is acked after it, and so it asks, if only for nothing.
+    let is_repetition = matches!(packet, Reuse::Packet { dup: true, .. });
+    let is_asked = raw.is_some() || is_repetition;
+    let action = is_asked.then_some(Action::Scan { mode: None, conversation: None, taps, raw, packet });
     Ok(Arrival { action, known, held })
 }
 
