@@ -75,7 +75,10 @@ impl BadgeFormats for Formats {
             name if BARE.contains(&name) => plain::read(&payload),
             HOME_ASSISTANT if !payload.looks_like_json() => home_assistant::read_text(payload.text()),
             name => match FAMILIES.iter().find(|(known, _)| *known == name) {
-                Some((_, family)) => read_each(&payload.json()?, *family),
+                Some((_, family)) => {
+                    let json = payload.json()?;
+                    read_each(&json, *family).or_else(|| read_some(&json, *family))
+                }
                 None => Template::parse(format)?.read(&payload.json()?),
             },
         };
@@ -98,7 +101,9 @@ fn read_any(payload: &Payload<'_>) -> Result<Option<Reading>, Reject> {
         return Ok(plain::read(payload));
     }
     let json = payload.json()?;
-    Ok(FAMILIES.iter().find_map(|(_, family)| read_each(&json, *family)))
+    let all = || FAMILIES.iter().find_map(|(_, family)| read_each(&json, *family));
+    let some = || FAMILIES.iter().find_map(|(_, family)| read_some(&json, *family));
+    Ok(all().or_else(some))
 }
 
 /// Readers that batch send arrays of what they else send alone.
@@ -106,6 +111,14 @@ fn read_each(json: &Value, family: Family) -> Option<Reading> {
     let Value::Array(items) = json else { return family(json) };
     let readings: Option<Vec<Reading>> = items.iter().map(family).collect();
     readings.filter(|readings| !readings.is_empty()).map(together)
+}
+
+/// The same when some of them are not what they should be: the rest is taken, and each of these is told.
+fn read_some(json: &Value, family: Family) -> Option<Reading> {
+    let readings: Vec<_> = json.as_array()?.iter().map(|item| (item, family(item))).collect();
+    let has_taps = readings.iter().any(|(_, reading)| matches!(reading, Some(Reading::Taps(_))));
+    let malformed = |item: &Value| Reading::Taps(vec![seen::malformed(item.get("id"))]);
+    has_taps.then(|| together(readings.into_iter().map(|(item, reading)| reading.unwrap_or_else(|| malformed(item))).collect()))
 }
 
 /// Taps count more than how the reader is.

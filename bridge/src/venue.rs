@@ -1,8 +1,8 @@
 //! A venue's own MQTT broker: readers that already speak to it stay there. Hallway is a client of that broker, takes what they publish as if they had
 //! published it here, and publishes the results back.
 //!
-//! In reading order: [`topics`] (whose a topic is), [`link`] (the connection to the broker), [`lane`] (the way of a scan to the hub, and of its
-//! results back).
+//! In reading order: [`topics`] (whose a topic is), [`link`] (the connection to the broker), [`lane`] (the way of a scan to the hub),
+//! [`outbox`] (the way of acks and results back).
 //!
 //! A scan is acked to the venue's broker once the hub has it, and the broker keeps it as long: the session there is kept (3.1.1, `clean_session`
 //! false), and what comes again after a break or a restart says so (DUP), by which the hub knows it. What is published is never
@@ -10,6 +10,7 @@
 
 mod lane;
 mod link;
+mod outbox;
 mod topics;
 
 use std::path::Path;

@@ -28,7 +28,7 @@ const WAIT: Duration = Duration::from_secs(20);
 const TRIES: u32 = 4000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
-/// A reader's payload in these tests: badges with commas between them, or how it is.
+/// A reader's payload in these tests: badges with commas between them, some with their id behind a #, or how it is.
 struct Commas;
 
 impl BadgeFormats for Commas {
@@ -44,7 +44,10 @@ impl BadgeFormats for Commas {
             _ if text.starts_with('{') => return Err(Reason::InvalidParams.into()),
             _ => {}
         }
-        let tap = |code: &str| Tap { shown: code.into(), codes: BadgeCode::candidates(code), at_ms: 0, id: "".into(), direction: None };
+        let tap = |text: &str| {
+            let (code, id) = text.split_once('#').unwrap_or((text, ""));
+            Tap { shown: code.into(), codes: BadgeCode::candidates(code), at_ms: 0, id: id.into(), direction: None }
+        };
         Ok(Reading::Taps(text.split(',').map(tap).collect()))
     }
 }
@@ -352,6 +355,19 @@ fn a_badge_is_held_to_a_reader_and_the_reader_is_told() {
 }
 
 #[test]
+fn what_of_a_batch_is_no_scan_is_told_and_the_rest_is_taken() {
+    let venue = Venue::open();
+    let mut gate = venue.connect("gate");
+    gate.subscribe("conf/demo/badge/gate/result");
+    assert_eq!(gate.publish(GATE, "04a21b#up-1,#up-2,04a21c,04a21b#up-3"), 0);
+    let told: Vec<serde_json::Value> = (0..4).map(|_| serde_json::from_str(&gate.hear().1).unwrap()).collect();
+    let told: Vec<_> = told.iter().map(|result| (result["reason"].as_str().unwrap(), result["id"].as_str())).collect();
+    let expected = [("malformed", Some("up-2")), ("duplicate", Some("up-3")), ("ok", Some("up-1")), ("ok", None)];
+    assert_eq!(told, expected, "each with the id that the reader gave it");
+    assert_eq!(venue.scans(), 2);
+}
+
+#[test]
 fn a_thousand_scans_a_second_of_one_badge_are_one() {
     let venue = Venue::open();
     venue.set("gate", Mode::Session);
@@ -469,4 +485,16 @@ fn what_comes_over_another_broker_goes_the_same_way() {
     venue.wait_for_health("gate", false);
     assert_eq!(take("ffffffff").unwrap(), [ScanReason::UnknownBadge]);
     venue.wait_for_health("gate", true);
+    take("04a21b").unwrap();
+    let asks = |dup| {
+        let packet = Reuse::Packet { client: 1, id: 7, dup };
+        badges::arrive(&venue.hub, &who, b"04a21b", packet, true).unwrap().action
+    };
+    assert!(asks(false).is_none(), "it was there just now");
+    let Some(Action::Scan { taps, raw, .. }) = asks(true) else { panic!("acked though what it repeats may not be on disk") };
+    assert!(taps.is_empty() && raw.is_none(), "only to be answered after it");
+    let scans = venue.scans();
+    let repeated = badges::take(&venue.hub, &who, b"04a21b", Reuse::Packet { client: 1, id: 7, dup: true }, true);
+    assert_eq!(venue.runtime.block_on(repeated).unwrap()[0].reason, ScanReason::Duplicate);
+    assert_eq!(venue.scans(), scans);
 }

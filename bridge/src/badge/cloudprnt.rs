@@ -20,7 +20,7 @@ pub fn read(value: &Value) -> Option<Reading> {
         None => {}
     }
     let scans = readers.iter().filter_map(|reader| reader.get("scan")?.as_array()).flatten();
-    let taps = scans.map(tap).collect::<Option<Vec<Tap>>>()?;
+    let taps = seen::batch(scans.map(|scan| tap(scan).ok_or_else(|| seen::malformed(None))))?;
     if !taps.is_empty() {
         return Some(Reading::Taps(taps));
     }

@@ -64,6 +64,19 @@ pub fn word(value: &Value) -> Option<String> {
     }
 }
 
+/// What stands for an element of a batch that is no scan: it has no code, so that it is told as malformed, and its id if it has one.
+pub fn malformed(id: Option<&Value>) -> Tap {
+    let id = id.and_then(word).map(|id| own_id(&id)).unwrap_or_default();
+    Tap { shown: "".into(), codes: Vec::new(), at_ms: 0, id: id.into(), direction: None }
+}
+
+/// The taps of a batch, with what stands for those that are none; `None` when all are none.
+pub fn batch(taps: impl Iterator<Item = Result<Tap, Tap>>) -> Option<Vec<Tap>> {
+    let taps: Vec<_> = taps.collect();
+    let is_batch = taps.is_empty() || taps.iter().any(Result::is_ok);
+    is_batch.then(|| taps.into_iter().map(|tap| tap.unwrap_or_else(|malformed| malformed)).collect())
+}
+
 /// How the reader is.
 pub fn health(online: bool, detail: &str) -> Reading {
     let detail: String = detail.chars().filter(|c| !c.is_control()).take(DETAIL_CHARS_MAX).collect();

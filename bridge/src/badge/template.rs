@@ -52,14 +52,14 @@ impl Template {
             && self.when.values().all(is_scalar)
     }
 
-    /// The taps of a payload; `None` when what should be there is not.
+    /// The taps of a payload; `None` when what should be there is not, in none of them.
     pub fn read(&self, payload: &Value) -> Option<Reading> {
         let items = match &self.each {
             Some(each) => payload.pointer(each)?.as_array()?.iter().collect(),
             None => vec![payload],
         };
         let wanted = items.into_iter().filter(|item| self.when.iter().all(|(pointer, value)| item.pointer(pointer) == Some(value)));
-        let taps = wanted.map(|item| self.tap(item)).collect::<Option<Vec<Tap>>>()?;
+        let taps = seen::batch(wanted.map(|item| self.tap(item).ok_or_else(|| self.malformed(item))))?;
         Some(if taps.is_empty() { Reading::Nothing } else { Reading::Taps(taps) })
     }
 
@@ -69,6 +69,10 @@ impl Template {
         let direction = at(&self.direction).and_then(seen::word).and_then(|word| self.direction_of(&word));
         let id = at(&self.id).and_then(seen::word).filter(|id| !id.is_empty() && tap.id.is_empty()).map(|id| seen::own_id(&id).into());
         Some(Tap { direction, id: id.unwrap_or(tap.id), ..tap })
+    }
+
+    fn malformed(&self, item: &Value) -> Tap {
+        seen::malformed(self.id.as_ref().and_then(|id| item.pointer(id)))
     }
 
     fn direction_of(&self, word: &str) -> Option<Direction> {

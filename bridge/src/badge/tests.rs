@@ -86,6 +86,9 @@ fn zebra() {
         "barcodeData": [{"decodedBarcode": "TICKET 7", "symbology": "QR Code", "eventNum": 3}]}});
     let taps = taps("zebra-rfd", &sled);
     assert!(is_badge(&taps[0], "E2003411B802011383257C3D") && is_badge(&taps[1], "8a450224") && is_badge(&taps[2], "TICKET 7"));
+    let damaged = json!({"timestamp": "2026-02-26T17:13:37.432Z", "data": {"tagData": [{"peakRssi": -52}, {"EPCid": "8A450224"}]}});
+    let Ok(Reading::Taps(some)) = read("zebra-rfd", &damaged.to_string()) else { panic!() };
+    assert!(some[0].codes.is_empty() && is_badge(&some[1], "8a450224"));
     assert_eq!(health("zebra-rfd", r#"{"connectionState":"DISCONNECTED","deviceModel":"RFD4031"}"#), Some(false));
     assert_eq!(health("zebra-rfd", r#"{"connectionState":"CONNECTED","deviceModel":"RFD4031"}"#), Some(true));
     assert_eq!(health("zebra-rfd", r#"{"type":"ALERT","id":4,"state":"SET","priority":"HIGH","alertDetails":{}}"#), None);
@@ -182,6 +185,13 @@ fn hallways_own() {
     assert!(taps[0].at_ms == SCANNED_MS && &*taps[0].id == "gate-1/77" && taps[0].direction == Some(Direction::Exit));
     assert!(taps[1].at_ms == 0 && taps[1].id.is_empty() && is_badge(&taps[1], "74380D"));
     assert_eq!(health("hallway", r#"{"status":"offline","detail":"battery"}"#), Some(false));
+    let damaged = json!([
+        {"badge": "04A1B2C3", "id": "a"}, {"badge": null, "id": "b"}, {"badge": "x".repeat(10_000), "id": 7}, 5, {"badge": "04A1B2C4"}
+    ]);
+    let some = self::taps("hallway", &damaged);
+    let ids: Vec<_> = some.iter().map(|tap| (&*tap.id, tap.codes.is_empty())).collect();
+    assert_eq!(ids, [("a", false), ("b", true), ("7", true), ("", true), ("", false)], "one that is no scan does not cost the others");
+    assert!(read("hallway", r#"[{"badge":null},5]"#).is_err() && read("auto", r#"[{"badge":null},5]"#).is_err());
     let many = |count| Value::Array(vec![json!({"badge": "04A1B2C3"}); count]).to_string();
     assert!(read("auto", &many(MAX_TAPS)).is_ok());
     assert_eq!(read("auto", &many(MAX_TAPS + 1)), Err(Reason::InvalidParams.into()));
@@ -201,6 +211,9 @@ fn a_template_for_readers_that_nobody_has_heard_of() {
     assert!(taps[0].id.len() == 24 && &*taps[1].id == "x-2", "a counter counts with the time, or alone when there is none");
     assert_eq!(taps[1].direction, Some(Direction::Exit));
     assert_eq!(read(template, r#"{"events":[]}"#), Ok(Reading::Nothing));
+    let damaged = r#"{"events":[{"kind":"scan","seq":"x-3"},{"kind":"scan","data":{"uid":"04A1B2C3"}}]}"#;
+    let Ok(Reading::Taps(some)) = read(template, damaged) else { panic!() };
+    assert!(some[0].codes.is_empty() && &*some[0].id == "x-3" && is_badge(&some[1], "04a1b2c3"));
     assert!(read(template, r#"{"events":[{"kind":"scan"}]}"#).is_err(), "what is promised is not there");
     for wrong in ["zebra", "{", "{}", r#"{"code":"uid"}"#, r#"{"code":"/uid","colour":"/x"}"#, r#"{"code":"/uid","when":{"/a":[]}}"#, "[]"]
     {
@@ -255,7 +268,8 @@ proptest! {
         payload.splice(at..=at, with.into_bytes());
         if let Ok(Reading::Taps(taps)) = formats().read(&format, &payload) {
             for tap in taps {
-                prop_assert!(!tap.codes.is_empty() && tap.codes.len() <= 12 && tap.id.len() <= 64);
+                let is_malformed = tap.codes.is_empty() && tap.shown.is_empty();
+                prop_assert!((is_malformed || !tap.codes.is_empty()) && tap.codes.len() <= 12 && tap.id.len() <= 64);
             }
         }
     }

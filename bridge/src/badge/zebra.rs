@@ -40,7 +40,7 @@ pub fn read_rfd(value: &Value) -> Option<Reading> {
     let records = |member: &str| data.get(member).and_then(Value::as_array).into_iter().flatten();
     let tags = records("tagData").map(|tag| record(tag, &["EPCid", "EPCId", "epcId", "TID"], when.as_ref()));
     let barcodes = records("barcodeData").map(|code| record(code, &["decodedBarcode"], when.as_ref()));
-    tags.chain(barcodes).collect::<Option<Vec<Tap>>>().map(Reading::Taps)
+    seen::batch(tags.chain(barcodes).map(|tap| tap.ok_or_else(|| seen::malformed(None)))).map(Reading::Taps)
 }
 
 fn record(record: &Value, members: &[&str], when: Option<&When>) -> Option<Tap> {

@@ -16,14 +16,13 @@ use hallway_broker::ids::{ConfNo, ConferenceId, Uid};
 use hallway_broker::model::{ScanReason, Scanned, UserRole};
 use hallway_broker::reject::{Class, Reason, Reject};
 use hallway_broker::session::Who;
-use rumqttc::{AsyncClient, Publish, QoS};
+use rumqttc::{Publish, QoS};
 use tokio::sync::{mpsc, watch};
 
+use super::outbox::Outbox;
 use super::topics::Found;
 use crate::backoff::Backoff;
 
-/// How soon an ack is tried again that finds no room.
-const NO_ROOM_WAIT: Duration = Duration::from_millis(5);
 /// How readers are whose broker is gone.
 const OUT_OF_REACH: &str = "the venue's broker is out of reach";
 /// Names that were warned of; others are passed over in silence.
@@ -48,7 +47,7 @@ pub struct Hearing {
     pub conference: ConferenceId,
     /// The packets' namespace.
     pub client: u64,
-    pub requests: AsyncClient,
+    pub outbox: Outbox,
     pub stopping: watch::Receiver<bool>,
     /// The number of the connection that there is, or will be next.
     pub connection: Cell<u64>,
@@ -60,7 +59,7 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    pub fn new(hub: &Arc<Hub>, of: (ConfNo, ConferenceId), client: u64, requests: AsyncClient, stopping: watch::Receiver<bool>) -> Self {
+    pub fn new(hub: &Arc<Hub>, of: (ConfNo, ConferenceId), client: u64, outbox: Outbox, stopping: watch::Receiver<bool>) -> Self {
         let (conf, conference) = of;
         let (warned, heard) = (RefCell::default(), RefCell::default());
         Self {
@@ -68,7 +67,7 @@ impl Hearing {
             conf,
             conference,
             client,
-            requests,
+            outbox,
             stopping,
             connection: Cell::new(0),
             is_there: Cell::new(false),
@@ -103,9 +102,9 @@ impl Hearing {
     }
 
     /// Lets the broker forget a message, unless the connection that it came on is gone: then it comes again.
-    pub async fn ack(&self, publish: &Publish, connection: u64) {
-        while publish.qos != QoS::AtMostOnce && self.connection.get() == connection && self.requests.try_ack(publish).is_err() {
-            tokio::time::sleep(NO_ROOM_WAIT).await;
+    pub fn ack(&self, publish: &Publish, connection: u64) {
+        if publish.qos != QoS::AtMostOnce && self.connection.get() == connection {
+            self.outbox.ack(publish.pkid);
         }
     }
 
@@ -121,12 +120,12 @@ impl Hearing {
 
     async fn carry_out(&self, Heard { found, publish, connection }: Heard) {
         let Some(who) = self.device(&found.reader) else {
-            return self.ack(&publish, connection).await;
+            return self.ack(&publish, connection);
         };
         self.note(&found.reader);
         if publish.retain && !self.is_health(&who, &publish) {
             // It was scanned when nobody knows; who held the badge there has long gone on.
-            return self.ack(&publish, connection).await;
+            return self.ack(&publish, connection);
         }
         let packet = match publish.qos {
             QoS::AtMostOnce => Reuse::NewMessage,
@@ -152,7 +151,7 @@ impl Hearing {
         if let Some(topic) = &found.result {
             scanned.iter().for_each(|scanned| self.tell(topic, scanned));
         }
-        self.ack(&publish, connection).await;
+        self.ack(&publish, connection);
     }
 
     /// Whether it goes on after this time.
@@ -197,16 +196,16 @@ impl Hearing {
             Class::Invalid | Class::TooLarge => ScanReason::Malformed,
             _ => ScanReason::NotAllowed,
         };
-        let (at_ms, shown, name) = (self.hub.clock().now_ms(), Arc::default(), Arc::default());
-        Scanned { accepted: false, reason, shown, user: None, name, mode: Default::default(), scan: 0, at_ms, conversation: None }
+        let (at_ms, shown, name, id) = (self.hub.clock().now_ms(), Arc::default(), Arc::default(), Arc::default());
+        Scanned { accepted: false, reason, shown, user: None, name, mode: Default::default(), scan: 0, at_ms, conversation: None, id }
     }
 
     /// A result that finds no connection is of no use later: the person has gone on.
     fn tell(&self, topic: &str, scanned: &Scanned) {
-        let mut payload = Vec::new();
-        write_scanned(scanned, &mut payload);
-        if !self.is_there.get() || self.requests.try_publish(topic, QoS::AtLeastOnce, false, payload).is_err() {
-            tracing::debug!(topic, "venue: a result was not told");
+        if self.is_there.get() {
+            let mut payload = Vec::new();
+            write_scanned(scanned, &mut payload);
+            self.outbox.tell(topic, payload);
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConferenceId;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
-    TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, Request, SubscribeFilter,
+    SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use siphasher::sip::SipHasher24;
 use tokio::sync::{mpsc, watch};
@@ -18,19 +18,20 @@ use tokio::time::Instant;
 
 use super::VenueOptions;
 use super::lane::{Heard, Hearing};
+use super::outbox::{MAX_REQUESTS, Outbox};
 use crate::backoff::Backoff;
 
 /// Lanes of a link.
 const LANES: usize = 8;
 /// Messages that wait in a lane; beyond them, the broker waits.
 const LANE_MESSAGES: usize = 64;
-/// Acks and results that wait to be sent.
-const MAX_REQUESTS: usize = 1024;
 /// Largest message that is taken from the broker in bytes: whatever MQTT can carry (3.1.1 §2.2.3), since one that is not read would come again for
 /// ever. What is larger than a scan can be is refused by the hub, and acked.
 const INCOMING_BYTES_MAX: usize = 5 + 268_435_455;
 /// Largest that is sent.
 const OUTGOING_BYTES_MAX: usize = 65_536;
+/// Results that are sent before the broker has acked the first.
+pub const UNDER_WAY: u16 = 100;
 /// Silence after which it is asked whether the broker is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long a connection must have lasted for the next to be tried soon.
@@ -61,7 +62,7 @@ impl Link {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         events.set_network_options(network);
-        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), requests, stopping.clone()));
+        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(requests), stopping.clone()));
         let address = format!("{}:{}", options.address.host, options.address.port);
         Some(Self { address, hearing, options, events, lanes: Vec::new(), at_work: Vec::new(), stopping })
     }
@@ -76,6 +77,7 @@ impl Link {
         let (mut backoff, mut since) = (Backoff::default(), Instant::now());
         let mut stopping = self.stopping.clone();
         loop {
+            self.hearing.outbox.hand_over();
             let event = tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => break,
@@ -112,7 +114,7 @@ impl Link {
         self.hearing.is_there.set(true);
         self.hearing.tell_health(true);
         let filters = self.options.topics.filters().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
-        if self.hearing.requests.try_subscribe_many(filters).is_err() {
+        if !self.hearing.outbox.subscribe(filters) {
             tracing::error!(address = %self.address, "the venue's topics cannot be subscribed to: too much waits to be sent");
         }
     }
@@ -126,7 +128,11 @@ impl Link {
     }
 
     /// What is under way belongs to a connection that is gone; whether there was one.
-    fn lost(&self) -> bool {
+    fn lost(&mut self) -> bool {
+        self.hearing.outbox.clear();
+        // What was sent is sent again (3.1.1 §4.4), what was not has no packet id yet.
+        self.events.pending.retain(|request| matches!(request, Request::Publish(publish) if publish.pkid != 0));
+        self.events.state.collision = None;
         let was_there = self.hearing.is_there.replace(false);
         if was_there {
             self.hearing.connection.set(self.hearing.connection.get() + 1);
@@ -135,11 +141,12 @@ impl Link {
         was_there
     }
 
+    /// Waits until there is room in the reader's lane, and the broker with it: no lane waits for this connection.
     async fn hear(&mut self, publish: Publish) {
         let connection = self.hearing.connection.get();
         let Some(found) = self.options.topics.find(&publish.topic) else {
             self.hearing.warn(&publish.topic, "is nobody's topic");
-            return self.hearing.ack(&publish, connection).await;
+            return self.hearing.ack(&publish, connection);
         };
         let mut hasher = SipHasher24::new();
         hasher.write(found.reader.as_str().as_bytes());
@@ -157,8 +164,9 @@ impl Link {
         let mut is_over = !self.hearing.is_there.get();
         let mut has_asked = false;
         while !is_over && Instant::now() < until {
+            self.hearing.outbox.hand_over();
             if !has_asked && self.at_work.iter().all(JoinHandle::is_finished) {
-                has_asked = self.hearing.requests.try_disconnect().is_ok();
+                has_asked = self.hearing.outbox.disconnect();
             }
             is_over = match tokio::time::timeout(CLOSE_LOOK, self.events.poll()).await {
                 Ok(Ok(event)) => event == Event::Outgoing(Outgoing::Disconnect),
@@ -185,7 +193,7 @@ fn namespace(options: &VenueOptions) -> u64 {
 
 fn mqtt_options(options: &VenueOptions) -> MqttOptions {
     let mut mqtt = MqttOptions::new(options.client_id.clone(), options.address.host.clone(), options.address.port);
-    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE);
+    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE).set_inflight(UNDER_WAY);
     mqtt.set_max_packet_size(INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX);
     if let Some((user, password)) = &options.login {
         mqtt.set_credentials(user.clone(), password.clone());

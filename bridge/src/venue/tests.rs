@@ -12,13 +12,14 @@ use hallway_broker::clock::SystemClock;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::hub::{HubOptions, StoreOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
-use hallway_broker::limits::Limits;
+use hallway_broker::limits::{Limits, MAX_TAPS};
 use hallway_broker::model::{BadgeCode, Kind, Mode, ReaderSettings, SignIn, UserRole};
 use hallway_broker::recent::WIRES;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::link::UNDER_WAY;
 use super::*;
 
 /// How long anything may take.
@@ -34,11 +35,16 @@ struct Mosquitto {
 
 impl Mosquitto {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With more lines of configuration.
+    fn start_with(more: &str) -> Self {
         let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut one = Self { dir: tempfile::tempdir().unwrap(), at, child: None };
         let path = one.dir.path().display();
         let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {path}/\nmax_queued_messages 0\n",
+            "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {path}/\nmax_queued_messages 0\n{more}\n",
             at.port()
         );
         fs::write(one.dir.path().join("mosquitto.conf"), text).unwrap();
@@ -367,6 +373,82 @@ async fn what_is_scanned_while_nobody_listens_counts_once() {
     assert_eq!(house.all_visits()[1..], vec![(1, false); PEOPLE as usize - 1], "nothing came twice");
     venue.stop().await;
     readers.leave().await;
+}
+
+/// A result opens a gate: not for somebody who was there before the break.
+#[tokio::test]
+#[ignore = "needs mosquitto"]
+async fn a_result_that_was_not_sent_is_not_told_after_a_break() {
+    let (house, broker) = (House::open().await, Mosquitto::start());
+    let line = Line::to(broker.at);
+    let mut readers = Readers::at(broker.at).await;
+    let venue = house.venue(line.at);
+    readers.publish_or_retain("esphome/door/status", "online", true).await;
+    until(|| house.hub.reader_health(house.conf, &uid("door")).online).await;
+    line.lose_what_is_said();
+    let gate = "springcard/springcore/DA1275B0/rdr/evt";
+    for message in 0..5 {
+        let badges: Vec<Value> = (0..MAX_TAPS).map(|scan| json!({"badge": format!("late-{message}-{scan}-zz")})).collect();
+        readers.client.publish(gate, QoS::AtMostOnce, false, Value::Array(badges).to_string()).await.unwrap();
+    }
+    readers.publish(gate, &badge(1)).await;
+    until(|| house.hub.reader().checkin(house.conf, &uid("person-1")).unwrap().is_some()).await;
+    line.is_deaf.store(false, SeqCst);
+    line.cut();
+    until(|| !house.hub.reader_health(house.conf, &uid("door")).online).await;
+    line.broken.store(false, SeqCst);
+    until(|| house.hub.reader_health(house.conf, &uid("door")).online).await;
+    readers.publish(gate, &badge(2)).await;
+    let (mut late, mut is_last) = (0, false);
+    while !is_last {
+        let (_, result) = readers.result().await;
+        late += u16::from(result["badge"].as_str().is_some_and(|badge| badge.starts_with("late-")));
+        is_last = result["user"] == "person-2";
+    }
+    assert!(late <= UNDER_WAY, "{late} late results");
+    venue.stop().await;
+    readers.leave().await;
+}
+
+/// Publishes as fast as the broker takes it, as nobody who looks at results.
+async fn flood(at: SocketAddr, qos: QoS, messages: usize) {
+    let mut options = MqttOptions::new(format!("flood-{qos:?}"), at.ip().to_string(), at.port());
+    options.set_inflight(u16::MAX);
+    let (client, mut events) = AsyncClient::new(options, messages + 1);
+    for message in 0..messages {
+        let badges: Vec<Value> = (0..MAX_TAPS).map(|scan| json!({"badge": format!("{qos:?}-{message}-{scan}-zz")})).collect();
+        client.try_publish("springcard/springcore/DA1275B0/rdr/evt", qos, false, Value::Array(badges).to_string()).unwrap();
+    }
+    client.try_disconnect().unwrap();
+    let is_over = async { while events.poll().await.unwrap() != Event::Outgoing(Outgoing::Disconnect) {} };
+    tokio::time::timeout(WITHIN, is_over).await.expect("in time");
+}
+
+/// Far more results than a connection takes at once, while what they are of still comes in.
+#[tokio::test]
+#[ignore = "needs mosquitto"]
+async fn a_burst_holds_nobody_up() {
+    let mixed = vec![(QoS::AtMostOnce, 200), (QoS::AtLeastOnce, 30)];
+    for (more, bursts) in [("", mixed), ("max_inflight_messages 0", vec![(QoS::AtLeastOnce, 200)])] {
+        let (house, broker) = (House::open().await, Mosquitto::start_with(more));
+        let mut readers = Readers::at(broker.at).await;
+        let venue = house.venue(broker.at);
+        readers.publish_or_retain("esphome/door/status", "online", true).await;
+        until(|| house.hub.reader_health(house.conf, &uid("door")).online).await;
+        let bursts: Vec<_> = bursts.into_iter().map(|(qos, messages)| tokio::spawn(flood(broker.at, qos, messages))).collect();
+        for burst in bursts {
+            burst.await.unwrap();
+        }
+        readers.publish("springcard/springcore/DA1275B0/rdr/evt", &badge(1)).await;
+        readers.publish("esphome/door/tag", &badge(1)).await;
+        readers.publish("nobody/knows", &badge(1)).await;
+        until(|| house.visits(1) == (1, true) && house.hub.reader().checkin(house.conf, &uid("person-1")).unwrap().is_some()).await;
+        // Its results are told again, too.
+        readers.publish("esphome/door/tag", &badge(2)).await;
+        while readers.result().await.1["user"] != "person-2" {}
+        venue.stop().await;
+        readers.leave().await;
+    }
 }
 
 #[test]

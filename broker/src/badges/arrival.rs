@@ -20,7 +20,7 @@ use crate::topic::Telling;
 
 /// What a reader's message comes to before the hub is asked.
 pub struct Arrival {
-    /// What is to be asked; nothing when there was no badge, or only such as were there just now.
+    /// What is to be asked; nothing when there was no badge, or only such as were there just now, unless the protocol calls it a repetition.
     pub action: Option<Action>,
     /// What was answered without: by its place among the taps.
     pub known: Vec<(usize, Scanned)>,
@@ -71,7 +71,10 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool
         tell(hub, who, scanned);
     }
     let raw = (!taps.is_empty()).then(|| Arc::new(publication(who, payload)));
-    let action = raw.map(|raw| Action::Scan { mode: None, conversation: None, taps, raw: Some(raw), packet });
+    // What came before may be on its way to the disk yet: a repetition is acked after it, and so it asks, if only for nothing.
+    let is_repetition = matches!(packet, Reuse::Packet { dup: true, .. });
+    let is_asked = raw.is_some() || is_repetition;
+    let action = is_asked.then_some(Action::Scan { mode: None, conversation: None, taps, raw, packet });
     Ok(Arrival { action, known, held })
 }
 
@@ -137,12 +140,16 @@ fn sift(hub: &Hub, conf: ConfNo, reader: &Uid, mode: Mode, taps: Vec<Tap>) -> (V
     let (mut left, mut known, mut held) = (Vec::new(), Vec::new(), Held::none(debounce));
     for (at, tap) in taps.into_iter().enumerate() {
         let at_ms = likely_time(&tap, now_ms);
-        if let Some(scanned) = no_ticket(hub, conf, mode, &tap, at_ms) {
+        let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
+        if tap.codes.is_empty() {
+            // What of a batch was no scan.
+            known.push((at, known_as(ScanReason::Malformed)));
+        } else if let Some(scanned) = no_ticket(hub, conf, mode, &tap, at_ms) {
             known.push((at, scanned));
         } else if debounce.admits(conf, reader, &tap, at_ms, &mut held) {
             left.push(tap);
         } else {
-            known.push((at, answered(ScanReason::Duplicate, mode, &tap.shown, at_ms)));
+            known.push((at, known_as(ScanReason::Duplicate)));
         }
     }
     (left, known, held)
@@ -159,7 +166,7 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, at_ms: u64) -> Opti
         Verdict::Revoked => ScanReason::Revoked,
         Verdict::NotNow => ScanReason::NotAllowed,
     };
-    let mut scanned = answered(reason, mode, &tap.shown, at_ms);
+    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
     if reason != ScanReason::UnknownBadge
         && let Some(badge) = tap.codes.iter().find_map(|code| reader.badge(conf, code).ok().flatten())
         && let Some(user) = reader.user(conf, &badge.user).ok().flatten()
@@ -178,8 +185,8 @@ pub(crate) fn likely_time(tap: &Tap, now_ms: u64) -> u64 {
 
 /// An answer without a scan.
 fn answered(reason: ScanReason, mode: Mode, shown: &Arc<str>, at_ms: u64) -> Scanned {
-    let (shown, name) = (Arc::clone(shown), Arc::default());
-    Scanned { accepted: false, reason, shown, user: None, name, mode, scan: 0, at_ms, conversation: None }
+    let (shown, name, id) = (Arc::clone(shown), Arc::default(), Arc::default());
+    Scanned { accepted: false, reason, shown, user: None, name, mode, scan: 0, at_ms, conversation: None, id }
 }
 
 /// Tells a reader what is not stored.

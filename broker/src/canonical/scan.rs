@@ -10,6 +10,9 @@ pub fn write_scanned(scanned: &Scanned, out: &mut Vec<u8>) {
     object.bool("accepted", scanned.accepted);
     object.word("reason", scanned.reason.word());
     object.string("badge", &scanned.shown);
+    if !scanned.id.is_empty() {
+        object.string("id", &scanned.id);
+    }
     if let Some(user) = &scanned.user {
         object.word("user", user.as_str());
         object.string("name", &scanned.name);

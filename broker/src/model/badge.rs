@@ -195,6 +195,8 @@ pub struct Scanned {
     pub at_ms: u64,
     /// The conversation that it opened or led into.
     pub conversation: Option<ConversationId>,
+    /// The tap's id, empty when it had none.
+    pub id: Arc<str>,
 }
 
 /// Where two people stand with each other.

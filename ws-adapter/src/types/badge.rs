@@ -224,6 +224,9 @@ pub struct ScanShape {
     pub reason: ScanReasonWord,
     /// What was read.
     pub badge: String,
+    /// The id that the reader, or the app, gave it; else what is made of its time and code, if it has a time of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Whose badge it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

@@ -126,6 +126,7 @@ fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>
         scan: 0,
         at_ms,
         conversation: None,
+        id: Arc::clone(&tap.id),
     };
     if let Some(Identity { key, is_asked: true }) = &repeated
         && let Some(known) = view.get::<KnownScan>(key)?.filter(|known| !known.is_expired(desk.ask.at_ms))
