@@ -1,5 +1,7 @@
 //! Badges, command by command: what each mode makes of a scan, what comes again, who may what, and that what is counted is what a count gives.
 
+mod attendance;
+
 use super::*;
 use crate::badges::{own_code, whose};
 use crate::command::Reuse;
@@ -99,7 +101,7 @@ impl Venue {
 
     fn attendance(&self, who: &str) -> (bool, u32, u64) {
         let no = self.found("talk").record.no;
-        let attendance = self.reader().attendance(CONF, no, &uid(who)).unwrap().unwrap_or_default();
+        let attendance = self.reader().attendance(CONF, no, &uid(who)).unwrap().unwrap_or_default().stay;
         (attendance.inside_since_ms.is_some(), attendance.enters, attendance.total_ms / 1000)
     }
 
@@ -236,7 +238,7 @@ fn a_session_lets_people_in_and_out_and_into_its_channel() {
     let talk = [("alice", "alice joined"), ("bob", "bob joined"), ("carol", "carol joined")].map(|(who, what)| pair(who, what));
     assert_eq!(venue.said("talk"), talk, "who goes out stays a member");
     let (list, _) = venue.reader().attendances(CONF, venue.found("talk").record.no, None, 10).unwrap();
-    let inside: Vec<_> = list.iter().map(|one| (one.uid.as_str(), one.record.inside_since_ms.is_some())).collect();
+    let inside: Vec<_> = list.iter().map(|one| (one.uid.as_str(), one.record.stay.inside_since_ms.is_some())).collect();
     assert_eq!(inside, [("alice", false), ("bob", false), ("carol", true)]);
     venue.does("stan", Action::Remove { conversation: conversation("talk"), user: uid("bob"), ban: true }).unwrap();
     assert_eq!(venue.scan("hall", "bob"), ScanReason::NotAllowed);
