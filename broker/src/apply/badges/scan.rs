@@ -12,7 +12,7 @@ use crate::badges::{PURPOSE, likely_time, result_publication, whose};
 use crate::command::{Outcome, Reuse};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid, key_for};
 use crate::keys;
-use crate::model::{Badge, BadgeCode, Body, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
+use crate::model::{Badge, BadgeCode, Body, Direction, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
 use crate::reject::Reason;
 use crate::state::StateError;
 use crate::view::View;
@@ -151,6 +151,10 @@ fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>
 fn judge(view: &mut View<'_>, desk: &Desk<'_>, holder: &Holder, tap: &Tap, scanned: &Scanned) -> Result<Verdict, Stop> {
     if holder.role == UserRole::Device {
         return Ok(ScanReason::NotAllowed.into());
+    }
+    // Readers tell when a badge is taken away, too: only a session has anybody leave.
+    if tap.direction == Some(Direction::Exit) && desk.settings.mode != Mode::Session {
+        return Ok(ScanReason::Ok.into());
     }
     match desk.settings.mode {
         Mode::Checkin => checkin::arrive(view, desk, holder, scanned.at_ms, scanned.scan),
