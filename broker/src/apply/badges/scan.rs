@@ -115,7 +115,7 @@ fn introducing() -> ReaderSettings {
 
 fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Result<Scanned, Stop> {
     let at_ms = likely_time(tap, desk.ask.at_ms);
-    let repeated = identity(view, desk.ask, tap, arrival, index);
+    let repeated = identity(view, desk, tap, arrival, index);
     let mut scanned = Scanned {
         accepted: false,
         reason: ScanReason::UnknownBadge,
@@ -184,7 +184,8 @@ struct Identity {
 
 /// The reader's own id; without one its time, when that can be right; without both the packet that it came in, when the protocol calls that a
 /// repetition.
-fn identity(view: &View<'_>, ask: Ask<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
+fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
+    let ask = desk.ask;
     let mut hasher = SipHasher24::new_with_key(&view.head.secret);
     hasher.write(ask.actor.uid.as_str().as_bytes());
     hasher.write_u8(0);
@@ -193,6 +194,13 @@ fn identity(view: &View<'_>, ask: Ask<'_>, tap: &Tap, arrival: &Arrival<'_>, ind
         hasher.write(code.as_str().as_bytes());
         hasher.write_u8(0);
     }
+    // For something else, or the other way, it is another one, too.
+    hasher.write(desk.settings.mode.word().as_bytes());
+    hasher.write_u8(0);
+    hasher.write(desk.settings.conversation.as_ref().map_or(b"", |id| id.as_str().as_bytes()));
+    hasher.write_u8(0);
+    hasher.write(tap.direction.map_or(b"", |way| way.word().as_bytes()));
+    hasher.write_u8(0);
     let mut is_asked = true;
     if !tap.id.is_empty() {
         hasher.write_u8(1);

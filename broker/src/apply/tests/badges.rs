@@ -492,6 +492,34 @@ fn what_is_uploaded_again_counts_once_and_gets_its_first_result() {
 }
 
 #[test]
+fn what_is_scanned_for_something_else_or_the_other_way_is_no_repetition() {
+    let mut venue = Venue::new();
+    venue.system(Action::Create { kind: Kind::Channel, id: conversation("party"), title: String::new(), members: vec![] });
+    let scan = |mode, id: Option<&str>, direction, tap: Tap| Action::Scan {
+        mode: Some(mode),
+        conversation: id.map(conversation),
+        taps: vec![Tap { direction, ..tap }],
+        raw: None,
+        packet: Reuse::NewMessage,
+    };
+    let with_id = Tap { id: "1".into(), ..tap("alice") };
+    let with_time = Tap { at_ms: NOW_MS - 1, ..tap("bob") };
+    for tap in [with_id, with_time] {
+        for (mode, id, direction) in [
+            (Mode::Checkin, None, None),
+            (Mode::Session, Some("talk"), Some(Way::Enter)),
+            (Mode::Session, Some("talk"), Some(Way::Exit)),
+            (Mode::Session, Some("party"), Some(Way::Enter)),
+        ] {
+            for reason in [ScanReason::Ok, ScanReason::Duplicate] {
+                let done = venue.does("stan", scan(mode, id, direction, tap.clone()));
+                assert!(matches!(done, Ok(Outcome::Scanned(scanned)) if scanned[0].reason == reason), "{mode:?} {id:?} {direction:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_a_reader_sent_and_what_it_is_told_is_published_in_one_command() {
     let mut venue = Venue::new();
     let raw = Publication {
