@@ -140,7 +140,10 @@ fn forget_badges(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, S
 pub(super) fn forget_last(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
     checkin::forget(view, conf, uid)?;
     import::forget(view, conf, uid)?;
-    view.remove(keys::reader(conf, uid));
+    if let Some(before) = view.get(&keys::reader(conf, uid))? {
+        view.remove(keys::reader(conf, uid));
+        readers::leave(view, conf, &before)?;
+    }
     view.remove(keys::waiting_tap(conf, uid));
     view.remove(keys::bearer(conf, uid));
     Ok(())

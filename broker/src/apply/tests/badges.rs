@@ -285,6 +285,28 @@ fn a_session_takes_as_many_as_one_of_its_doors_says() {
 }
 
 #[test]
+fn a_door_takes_what_it_said_along_and_nothing_else() {
+    let mut venue = Venue::new();
+    venue.system(Action::Create { kind: Kind::Channel, id: conversation("party"), title: String::new(), members: vec![] });
+    let takes = |venue: &Venue, id: &str| venue.reader().occupancy(CONF, venue.found(id).record.no).unwrap().capacity;
+    let of = |id: &str, capacity| ReaderSettings { capacity, ..settings(Mode::Session, Some(id)) };
+    venue.set("gate", of("party", 100));
+    venue.set("hall", of("talk", 50));
+    venue.set("hall", of("party", 0));
+    assert_eq!((takes(&venue, "talk"), takes(&venue, "party")), (0, 100), "it says nothing of where it moves to");
+    venue.set("hall", of("party", 120));
+    assert_eq!(takes(&venue, "party"), 120, "said last");
+    venue.set("hall", settings(Mode::Checkin, None));
+    assert_eq!(takes(&venue, "party"), 100, "what the other door says");
+    venue.set("gate", of("party", 2));
+    assert_eq!(takes(&venue, "party"), 2);
+    venue.system(Action::SetReader { reader: uid("gate"), settings: None });
+    venue.set("gate", of("party", 0));
+    assert_eq!(takes(&venue, "party"), 0, "nobody says it any more");
+    venue.is_good();
+}
+
+#[test]
 fn two_badges_at_one_reader_within_moments_introduce_two_people() {
     let mut venue = Venue::new();
     venue.set("gate", settings(Mode::Meet, None));
