@@ -335,6 +335,8 @@ pub struct Contact {
     pub state: Acquaintance,
     /// Since when, Unix ms.
     pub since_ms: u64,
+    /// Who asked took it back: nobody is shown it, but the other is not told of it a second time.
+    pub is_withdrawn: bool,
 }
 
 /// Record: an exhibitor was given somebody's contact.

@@ -392,6 +392,38 @@ fn one_asks_and_the_other_says_yes() {
 }
 
 #[test]
+fn nobody_is_asked_again_and_again() {
+    use ContactDeed::{Accept, Ask as AskFor, Decline, Remove};
+    let mut venue = Venue::new();
+    let deed = |user: &str, deed| Action::Contact { user: uid(user), deed };
+    venue.does("alice", deed("bob", AskFor)).unwrap();
+    let told = |venue: &Venue, who: &str| venue.said(&format!("inbox~{who}")).len();
+    for _ in 0..3 {
+        venue.does("alice", deed("bob", Remove)).unwrap();
+        venue.does("alice", deed("bob", Remove)).unwrap();
+        assert_eq!((venue.state("alice", "bob"), venue.state("bob", "alice")), (None, None), "taken back");
+        assert!(venue.reader().contacts(CONF, &uid("bob"), None, 10).unwrap().0.is_empty());
+        assert_eq!(venue.does("bob", deed("alice", Accept)), Err(Reason::NotAsked));
+        venue.does("alice", deed("bob", AskFor)).unwrap();
+        assert_eq!((venue.state("alice", "bob"), venue.state("bob", "alice")), (Some(Acquaintance::Asked), Some(Acquaintance::WasAsked)));
+    }
+    venue.does("bob", deed("alice", Decline)).unwrap();
+    for _ in 0..3 {
+        venue.does("alice", deed("bob", Remove)).unwrap();
+        venue.does("alice", deed("bob", AskFor)).unwrap();
+        assert_eq!((venue.state("alice", "bob"), venue.state("bob", "alice")), (Some(Acquaintance::Asked), None), "declined");
+    }
+    assert_eq!(told(&venue, "bob"), 1, "told once");
+    venue.does("alice", deed("bob", Remove)).unwrap();
+    venue.does("bob", deed("alice", AskFor)).unwrap();
+    assert_eq!((venue.state("alice", "bob"), venue.state("bob", "alice")), (Some(Acquaintance::WasAsked), Some(Acquaintance::Asked)));
+    assert_eq!(told(&venue, "alice"), 1, "what was taken back is no yes");
+    venue.does("alice", deed("bob", Accept)).unwrap();
+    assert_eq!(venue.state("bob", "alice"), Some(Acquaintance::Met));
+    venue.is_good();
+}
+
+#[test]
 fn an_exhibitor_has_a_visitors_contact_until_it_is_withdrawn() {
     let mut venue = Venue::new();
     venue.set("hall", ReaderSettings { owner: Some(uid("carol")), ..settings(Mode::Lead, None) });
