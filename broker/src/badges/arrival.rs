@@ -95,8 +95,11 @@ pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<V
     check(&scan.taps)?;
     let Scan { mode, conversation, taps } = scan;
     let settings = hub.reader().reader_settings(conf, &actor.uid)?;
-    hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), false);
     let role = hub.reader().user(conf, &actor.uid)?.map(|user| user.role);
+    // Everybody can scan, but not everybody is a reader.
+    if settings.is_some() || role == Some(UserRole::Device) {
+        hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), false);
+    }
     let at = At {
         conf,
         reader: &actor.uid,
