@@ -141,7 +141,8 @@ fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>
         scanned.user = Some(holder.uid);
         scanned.name = holder.name;
     }
-    if let Some(Identity { key, .. }) = repeated {
+    // Whose badge is not known comes to nothing however often: nobody fills the store with such.
+    if let Some(Identity { key, .. }) = repeated.filter(|_| scanned.user.is_some()) {
         let Scanned { scan, accepted, user, conversation, .. } = scanned.clone();
         view.put(key, &KnownScan { came_ms: desk.ask.at_ms, scan, accepted, user, at_ms, conversation });
     }

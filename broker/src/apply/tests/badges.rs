@@ -548,6 +548,21 @@ fn what_is_uploaded_again_counts_once_and_gets_its_first_result() {
 }
 
 #[test]
+fn what_is_nobodys_is_not_remembered() {
+    let mut venue = Venue::new();
+    let unknown = |n: u32| Tap { id: n.to_string().into(), ..tap(&format!("nobody-{n}")) };
+    for _ in 0..2 {
+        let told = venue.scans("gate", (0..9).map(unknown).collect());
+        assert!(told.iter().all(|scanned| scanned.reason == ScanReason::UnknownBadge));
+    }
+    assert_eq!(venue.world.count(b"1"), 0);
+    venue.does("stan", assign("nobody-1", "alice")).unwrap();
+    let told: Vec<_> = (0..2).map(|_| venue.scans("gate", vec![unknown(1)]).remove(0).reason).collect();
+    assert_eq!(told, [ScanReason::Ok, ScanReason::Duplicate], "it is somebody's now");
+    venue.is_good();
+}
+
+#[test]
 fn what_is_scanned_for_something_else_or_the_other_way_is_no_repetition() {
     let mut venue = Venue::new();
     venue.system(Action::Create { kind: Kind::Channel, id: conversation("party"), title: String::new(), members: vec![] });
