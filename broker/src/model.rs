@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 
 pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, Subject, SubjectHash, Token, TokenHash, User, UserRole};
-pub use attendance::{Attendance, MAX_PASSES, Pass, Stay};
+pub use attendance::{Attendance, Pass, Stay};
 pub use badge::{
     Acquaintance, Attendee, Badge, BadgeCode, BadgeTotals, Bearer, Checkin, Contact, ContactDeed, Direction, Imported, KnownScan, Lead,
     LeadNotes, Mode, Occupancy, ReaderSettings, ScanReason, Scanned, Tap, Waiting,

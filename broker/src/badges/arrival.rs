@@ -10,7 +10,7 @@ use super::{At, Held, result_publication};
 use crate::command::{Action, Actor, Outcome, Reuse};
 use crate::edges::Reading;
 use crate::hub::Hub;
-use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::ids::{ConfNo, ConversationId};
 use crate::limits::{MAX_SHOWN_BYTES, MAX_TAP_CODES, MAX_TAPS, TAP_FUTURE_MS, TAP_PAST_MS};
 use crate::model::{Mode, Publication, ReaderSettings, Realm, ScanReason, Scanned, Signal, Tap, UserRole, Via};
 use crate::mqtt::topic::badge_scan_topic;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::badge::Direction;
 
 /// Passes that are kept each for itself; the oldest beyond are only kept as what they came to.
-pub const MAX_PASSES: usize = 64;
+const MAX_PASSES: usize = 64;
 
 /// A badge held to a session's door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Stay {
 pub struct Attendance {
     /// What all passes come to.
     pub stay: Stay,
-    /// The last of them, up to [`MAX_PASSES`], in the order of their times.
+    /// The last of them, a bounded number, in the order of their times.
     pub passes: Vec<Pass>,
     /// What those before came to.
     pub folded: Stay,

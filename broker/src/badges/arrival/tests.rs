@@ -10,7 +10,7 @@ use crate::badges::BadgeOptions;
 use crate::badges::contents::pretix::Signers;
 use crate::clock::SystemClock;
 use crate::hub::{HubOptions, StoreOptions};
-use crate::ids::ConferenceId;
+use crate::ids::{ConferenceId, Uid};
 use crate::limits::Limits;
 use crate::model::{BadgeCode, SignIn, UserRole};
 
