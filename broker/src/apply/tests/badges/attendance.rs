@@ -54,8 +54,11 @@ fn who_was_only_seen_going_out_is_forgotten_too() {
     assert_eq!(venue.world.count(b"N"), 0);
 }
 
-/// Passes as small numbers: badge, direction, minutes ago.
-fn passes() -> impl Strategy<Value = (Vec<(u8, u8, u64)>, Vec<(u8, u8, u64)>)> {
+/// A pass as small numbers: badge, direction, minutes ago.
+type Told = (u8, u8, u64);
+
+/// Passes in two orders.
+fn passes() -> impl Strategy<Value = (Vec<Told>, Vec<Told>)> {
     let passes = prop::collection::vec((0..3u8, 0..3u8, 1..50u64), 1..30);
     passes.prop_flat_map(|passes| (Just(passes.clone()), Just(passes).prop_shuffle()))
 }
@@ -64,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_order_of_the_same_passes_gives_the_same_attendance_and_occupancy((passes, shuffled) in passes()) {
-        let told = |passes: &[(u8, u8, u64)]| {
+        let told = |passes: &[Told]| {
             let mut venue = with_doors();
             for (at, (who, way, minutes)) in passes.iter().enumerate() {
                 let direction = [None, Some(Way::Enter), Some(Way::Exit)][usize::from(*way)];

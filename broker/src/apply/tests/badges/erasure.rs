@@ -70,3 +70,31 @@ fn what_was_announced_of_somebody_goes_and_of_others_stays() {
     venue.erase("alice");
     assert_eq!(words(&venue, "talk"), ["", "bob is here.", "", "Hi alice"], "what others wrote is theirs");
 }
+
+#[test]
+fn an_erasure_takes_everything_along() {
+    let mut venue = Venue::new();
+    venue.set("hall", settings(Mode::Session, Some("talk")));
+    venue.set("bob", ReaderSettings { owner: Some(uid("carol")), ..settings(Mode::Lead, None) });
+    venue.set("alice", ReaderSettings { owner: Some(uid("alice")), ..settings(Mode::Lead, None) });
+    venue.system(Action::ImportAttendee {
+        uid: uid("alice"),
+        name: "x".into(),
+        attendee: Box::new(Attendee { external: "7".into(), ..Attendee::default() }),
+        badges: vec![],
+        takes_account: true,
+    });
+    for (reader, badge) in [("gate", "alice"), ("hall", "alice"), ("hall", "bob"), ("bob", "alice"), ("alice", "bob")] {
+        assert_eq!(venue.scan(reader, badge), ScanReason::Ok);
+    }
+    venue.does("alice", Action::Contact { user: uid("bob"), deed: ContactDeed::Ask }).unwrap();
+    venue.does("bob", Action::Contact { user: uid("alice"), deed: ContactDeed::Accept }).unwrap();
+    venue.does("carol", Action::Contact { user: uid("alice"), deed: ContactDeed::Ask }).unwrap();
+    venue.erase("alice");
+    let (inside, totals) = (venue.inside(), venue.reader().badge_totals(CONF).unwrap());
+    assert_eq!((inside, totals.checked_in, totals.attendees), (1, 0, 2));
+    // bob's and carol's badges; two readers; nothing of the others; bob at the session and in the counts.
+    let left: Vec<_> = b"AJdHLMNO456".iter().map(|kind| venue.world.count(&[*kind])).collect();
+    assert_eq!(left, [2, 2, 2, 0, 0, 0, 1, 0, 0, 1, 2], "and whose ticket it was, as a hash");
+    assert_eq!(venue.scan("gate", "alice"), ScanReason::UnknownBadge);
+}
