@@ -382,7 +382,7 @@ fn a_thousand_scans_a_second_of_one_badge_are_one() {
     assert_eq!(venue.scans(), 1);
     let no = venue.hub.reader().conversation(CONF, &lobby()).unwrap().unwrap().record.no;
     let attendance = venue.hub.reader().attendance(CONF, no, &uid("alice")).unwrap().unwrap();
-    assert!(attendance.inside_since_ms.is_some() && attendance.enters == 1, "{attendance:?}");
+    assert!(attendance.stay.inside_since_ms.is_some() && attendance.stay.enters == 1, "{attendance:?}");
 }
 
 #[test]

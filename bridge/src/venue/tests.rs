@@ -218,7 +218,7 @@ impl House {
     fn visits(&self, person: u32) -> (u32, bool) {
         let talk = self.hub.reader().conversation(self.conf, &ConversationId::parse("talk").unwrap()).unwrap().unwrap().record.no;
         let found = self.hub.reader().attendance(self.conf, talk, &uid(&format!("person-{person}"))).unwrap();
-        found.map_or((0, false), |found| (found.enters, found.inside_since_ms.is_some()))
+        found.map_or((0, false), |found| (found.stay.enters, found.stay.inside_since_ms.is_some()))
     }
 
     fn all_visits(&self) -> Vec<(u32, bool)> {

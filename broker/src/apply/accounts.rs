@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{Applied, Ask, Stop, badges, files, items, messages, push, stored};
-use crate::canonical::names;
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::{MAX_STEP, MAX_TOKENS};
-use crate::model::{Body, Credentials, Realm, Subject, SubjectHash, Token, TokenHash, User, UserRole};
+use crate::model::{Body, Credentials, Entry, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 use crate::reject::Reason;
-use crate::view::View;
+use crate::view::{Found, View};
 
 pub(super) fn add(
     view: &mut View<'_>,
@@ -270,34 +269,31 @@ fn erase_in(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, id: &ConversationId, a
         let Some(mut entry) = view.entry(&found, seq)? else { continue };
         if entry.from == *uid {
             entry.name = "".into();
-        } else if !is_told(&entry.body, uid) {
+        } else if !badges::is_about(&entry, uid) {
             continue;
+        } else if let Some((raw, scan)) = badges::raw_of(view, &found, seq, &entry)? {
+            bury(view, &found, raw, scan);
         }
         match &mut entry.body {
             Body::Message(message) => {
                 message.deleted.get_or_insert(seq);
                 messages::bury(view, ask, &found, seq, entry)?;
             }
-            body => {
-                match body {
-                    Body::Edit { text, .. } => *text = "".into(),
-                    Body::Publication(publication) | Body::Stored(publication) => *publication = Arc::new(publication.buried()),
-                    _ => {}
-                }
-                view.made.tombstones.push((conf, entry.clone()));
-                view.put_entry(&found, seq, &entry);
-            }
+            _ => bury(view, &found, seq, entry),
         }
     }
     Ok((end < last).then_some(end))
 }
 
-/// Whether it is what a badge reader was told about somebody.
-fn is_told(body: &Body, uid: &Uid) -> bool {
-    match body {
-        Body::Publication(publication) if publication.realm == Realm::Badges => names(&publication.payload, uid),
-        _ => false,
+/// Overwrites an edit or a publication.
+fn bury(view: &mut View<'_>, found: &Found, seq: u64, mut entry: Entry) {
+    match &mut entry.body {
+        Body::Edit { text, .. } => *text = "".into(),
+        Body::Publication(publication) | Body::Stored(publication) => *publication = Arc::new(publication.buried()),
+        _ => {}
     }
+    view.made.tombstones.push((found.conf, entry.clone()));
+    view.put_entry(found, seq, &entry);
 }
 
 /// The erasures that are under way in a conference.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::contents::pretix::Verdict;
-use super::{Held, result_publication};
+use super::{At, Held, result_publication};
 use crate::command::{Action, Actor, Outcome, Reuse};
 use crate::edges::Reading;
 use crate::hub::Hub;
-use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::ids::{ConfNo, ConversationId};
 use crate::limits::{MAX_SHOWN_BYTES, MAX_TAP_CODES, MAX_TAPS, TAP_FUTURE_MS, TAP_PAST_MS};
-use crate::model::{Mode, Publication, Realm, ScanReason, Scanned, Signal, Tap, Via};
+use crate::model::{Mode, Publication, ReaderSettings, Realm, ScanReason, Scanned, Signal, Tap, UserRole, Via};
 use crate::mqtt::topic::badge_scan_topic;
 use crate::reject::{Reason, Reject};
 use crate::session::Who;
@@ -66,7 +66,8 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool
         }
     };
     hub.badges().health.scanned(who.conf, &who.uid, now_ms, is_afar);
-    let (taps, known, held) = sift(hub, who.conf, &who.uid, settings.mode, taps);
+    let (taps, known, held) =
+        sift(hub, At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() }, taps);
     for (_, scanned) in &known {
         tell(hub, who, scanned);
     }
@@ -95,12 +96,29 @@ pub async fn take(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: 
 /// [`Reason::TooLarge`], [`Reason::NotAllowed`], [`Reason::StaffOnly`], and the hub's.
 pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<Vec<Scanned>, Reject> {
     check(&scan.taps)?;
-    hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), false);
     let Scan { mode, conversation, taps } = scan;
-    let (taps, known, held) = sift(hub, conf, &actor.uid, mode.unwrap_or_default(), taps);
+    let settings = hub.reader().reader_settings(conf, &actor.uid)?;
+    let role = hub.reader().user(conf, &actor.uid)?.map(|user| user.role);
+    // Everybody can scan, but not everybody is a reader.
+    if settings.is_some() || role == Some(UserRole::Device) {
+        hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), false);
+    }
+    let at = At {
+        conf,
+        reader: &actor.uid,
+        mode: what_for(mode, settings.as_ref(), role),
+        conversation: conversation.as_ref().or(settings.as_ref().and_then(|settings| settings.conversation.as_ref())),
+    };
+    let (taps, known, held) = sift(hub, at, taps);
     let packet = Reuse::NewMessage;
     let action = (!taps.is_empty()).then_some(Action::Scan { mode, conversation, taps, raw: None, packet });
     carry_out(hub, conf, actor, action, known, &held).await
+}
+
+/// What a scan is for that says `mode`: what who scans is set to; who is set to nothing checks people in, or meets them.
+fn what_for(mode: Option<Mode>, settings: Option<&ReaderSettings>, role: Option<UserRole>) -> Mode {
+    let default = if role == Some(UserRole::Attendee) { Mode::Meet } else { Mode::default() };
+    mode.or(settings.map(|settings| settings.mode)).unwrap_or(default)
 }
 
 async fn carry_out(
@@ -134,8 +152,9 @@ fn check(taps: &[Tap]) -> Result<(), Reject> {
 }
 
 /// Takes out what was there just now: what is left, and what is answered to the others.
-fn sift(hub: &Hub, conf: ConfNo, reader: &Uid, mode: Mode, taps: Vec<Tap>) -> (Vec<Tap>, Vec<(usize, Scanned)>, Held) {
+fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> (Vec<Tap>, Vec<(usize, Scanned)>, Held) {
     let debounce = &hub.badges().debounce;
+    let mode = place.mode;
     let now_ms = hub.clock().now_ms();
     let (mut left, mut known, mut held) = (Vec::new(), Vec::new(), Held::none(debounce));
     for (at, tap) in taps.into_iter().enumerate() {
@@ -144,9 +163,9 @@ fn sift(hub: &Hub, conf: ConfNo, reader: &Uid, mode: Mode, taps: Vec<Tap>) -> (V
         if tap.codes.is_empty() {
             // What of a batch was no scan.
             known.push((at, known_as(ScanReason::Malformed)));
-        } else if let Some(scanned) = no_ticket(hub, conf, mode, &tap, at_ms) {
+        } else if let Some(scanned) = no_ticket(hub, place.conf, mode, &tap, at_ms) {
             known.push((at, scanned));
-        } else if debounce.admits(conf, reader, &tap, at_ms, &mut held) {
+        } else if debounce.admits(place, &tap, at_ms, &mut held) {
             left.push(tap);
         } else {
             known.push((at, known_as(ScanReason::Duplicate)));

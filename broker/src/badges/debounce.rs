@@ -5,14 +5,23 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::generations::Generations;
-use crate::ids::{ConfNo, Uid};
-use crate::model::Tap;
+use crate::ids::{ConfNo, ConversationId, Uid};
+use crate::model::{Direction, Mode, Tap};
 
 /// Badges at readers that are remembered at least.
 const REMEMBERED: usize = 16_384;
 
-/// A badge at a reader.
+/// A badge at a reader, with what it is scanned for.
 type Place = (ConfNo, Uid, u64);
+
+/// Where and what for badges are scanned.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub conf: ConfNo,
+    pub reader: &'a Uid,
+    pub mode: Mode,
+    pub conversation: Option<&'a ConversationId>,
+}
 
 /// When a badge was last at a reader, and what the reader called that.
 struct Last {
@@ -51,11 +60,12 @@ impl Debounce {
         Self { within_ms, hasher: RandomState::new(), last: Mutex::new(Generations::new(REMEMBERED)) }
     }
 
-    /// Whether a tap is another one than the last. A badge that stays where it is counts once, however long. A tap that the reader uploads again under the
-    /// same id is let through: the hub has its first result.
-    pub fn admits(&self, conf: ConfNo, reader: &Uid, tap: &Tap, at_ms: u64, held: &mut Held) -> bool {
+    /// Whether a tap is another one than the last. A badge that stays where it is counts once, however long; for something else, or the other way, it
+    /// counts again. A tap that the reader uploads again under the same id is let through: the hub has its first result.
+    pub fn admits(&self, at: At<'_>, tap: &Tap, at_ms: u64, held: &mut Held) -> bool {
         let Some(code) = tap.codes.first().filter(|_| self.within_ms > 0) else { return true };
-        let place = (conf, reader.clone(), self.hasher.hash_one(code));
+        let what: (_, _, _, Option<Direction>) = (code, at.mode, at.conversation, tap.direction);
+        let place = (at.conf, at.reader.clone(), self.hasher.hash_one(what));
         let id = if tap.id.is_empty() { 0 } else { self.hasher.hash_one(&tap.id) };
         let mut all = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = all.get(&place) {
@@ -89,7 +99,7 @@ mod tests {
         let debounce = Arc::new(Debounce::new(2000));
         let mut held = Held::none(&debounce);
         let gate = Uid::parse("gate").unwrap();
-        let mut admits = |code, id, at_ms| debounce.admits(CONF, &gate, &tap(code, id), at_ms, &mut held);
+        let mut admits = |code, id, at_ms| debounce.admits(at(&gate), &tap(code, id), at_ms, &mut held);
         assert!(admits("x:1", "", 10_000));
         for at_ms in [10_001, 11_900, 13_000, 14_999, 13_500] {
             assert!(!admits("x:1", "", at_ms), "{at_ms}");
@@ -102,17 +112,41 @@ mod tests {
         assert!(admits("x:1", "", 1_000), "an old one, from when the reader was offline");
     }
 
+    fn at(reader: &Uid) -> At<'_> {
+        At { conf: CONF, reader, mode: Mode::Session, conversation: None }
+    }
+
+    #[test]
+    fn for_something_else_or_the_other_way_a_badge_counts_again() {
+        let debounce = Arc::new(Debounce::new(2000));
+        let mut held = Held::none(&debounce);
+        let gate = Uid::parse("gate").unwrap();
+        let halls = ["a", "b"].map(ConversationId::stored);
+        let mut once = |at: At<'_>, direction| {
+            let tap = Tap { direction, ..tap("x:1", "") };
+            assert!(debounce.admits(at, &tap, 10_000, &mut held));
+            assert!(!debounce.admits(at, &tap, 10_500, &mut held));
+        };
+        for mode in [Mode::Checkin, Mode::Session] {
+            for conversation in [None, Some(&halls[0]), Some(&halls[1])] {
+                for direction in [None, Some(Direction::Enter), Some(Direction::Exit)] {
+                    once(At { mode, conversation, ..at(&gate) }, direction);
+                }
+            }
+        }
+    }
+
     #[test]
     fn readers_are_apart_and_what_was_refused_comes_again() {
         let debounce = Arc::new(Debounce::new(2000));
         let mut held = Held::none(&debounce);
         let (gate, hall) = (Uid::parse("gate").unwrap(), Uid::parse("hall").unwrap());
-        assert!(debounce.admits(CONF, &gate, &tap("x:1", ""), 10_000, &mut held));
-        assert!(debounce.admits(CONF, &hall, &tap("x:1", ""), 10_000, &mut Held::none(&debounce)));
+        assert!(debounce.admits(at(&gate), &tap("x:1", ""), 10_000, &mut held));
+        assert!(debounce.admits(at(&hall), &tap("x:1", ""), 10_000, &mut Held::none(&debounce)));
         held.forget();
-        assert!(debounce.admits(CONF, &gate, &tap("x:1", ""), 10_000, &mut held));
-        assert!(!debounce.admits(CONF, &hall, &tap("x:1", ""), 10_000, &mut held));
+        assert!(debounce.admits(at(&gate), &tap("x:1", ""), 10_000, &mut held));
+        assert!(!debounce.admits(at(&hall), &tap("x:1", ""), 10_000, &mut held));
         let off = Arc::new(Debounce::new(0));
-        assert!((0..3).all(|_| off.admits(CONF, &gate, &tap("x:1", ""), 10_000, &mut Held::none(&off))));
+        assert!((0..3).all(|_| off.admits(at(&gate), &tap("x:1", ""), 10_000, &mut Held::none(&off))));
     }
 }

@@ -96,7 +96,7 @@ pub struct ReaderSettings {
 }
 
 /// Which way somebody went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Direction {
     /// In.
     Enter,
@@ -319,21 +319,6 @@ pub struct Checkin {
     pub scan: u64,
 }
 
-/// Record: somebody's coming to and going from a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Attendance {
-    /// Since when they are inside, Unix ms; `None` when they are not.
-    pub inside_since_ms: Option<u64>,
-    /// How often they came in.
-    pub enters: u32,
-    /// How long they were inside, as far as they went out again, in ms.
-    pub total_ms: u64,
-    /// When they first came, Unix ms.
-    pub first_ms: u64,
-    /// When they were last scanned, Unix ms.
-    pub last_ms: u64,
-}
-
 /// Record: who is inside a session, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Occupancy {
@@ -352,6 +337,8 @@ pub struct Contact {
     pub state: Acquaintance,
     /// Since when, Unix ms.
     pub since_ms: u64,
+    /// Who asked took it back: nobody is shown it, but the other is not told of it a second time.
+    pub is_withdrawn: bool,
 }
 
 /// Record: an exhibitor was given somebody's contact.

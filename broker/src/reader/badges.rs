@@ -95,13 +95,29 @@ impl Reader {
         after: Option<&Uid>,
         limit: usize,
     ) -> Result<(Vec<Named<T>>, bool), StateError> {
+        self.named_if(conf, prefix, after, limit, |_| true)
+    }
+
+    /// Those of them that are shown.
+    fn named_if<T: DeserializeOwned>(
+        &self,
+        conf: ConfNo,
+        prefix: &[u8],
+        after: Option<&Uid>,
+        limit: usize,
+        is_shown: impl Fn(&T) -> bool,
+    ) -> Result<(Vec<Named<T>>, bool), StateError> {
         let from = after.map_or(prefix.to_vec(), |after| [prefix, after.as_str().as_bytes(), &[0]].concat());
         let (mut found, mut complete) = (Vec::new(), true);
         self.visit_range(&from, &keys::end_of(prefix), Direction::Ascending, |key, value| {
             let Some(uid) = keys::uid_at(key, prefix.len()) else { return Ok(true) };
+            let record = decode(value)?;
+            if !is_shown(&record) {
+                return Ok(true);
+            }
             complete = found.len() < limit;
             if complete {
-                found.push(Named { uid, name: std::sync::Arc::default(), record: decode(value)? });
+                found.push(Named { uid, name: std::sync::Arc::default(), record });
             }
             Ok(complete)
         })?;
@@ -204,7 +220,7 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn contact(&self, conf: ConfNo, uid: &Uid, other: &Uid) -> Result<Option<Contact>, StateError> {
-        self.get(&keys::contact(conf, uid, other))
+        Ok(self.get::<Contact>(&keys::contact(conf, uid, other))?.filter(|contact| !contact.is_withdrawn))
     }
 
     /// Where somebody stands with others.
@@ -212,7 +228,7 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn contacts(&self, conf: ConfNo, uid: &Uid, after: Option<&Uid>, limit: usize) -> Result<(Vec<Named<Contact>>, bool), StateError> {
-        self.named(conf, &keys::contacts(conf, uid), after, limit)
+        self.named_if(conf, &keys::contacts(conf, uid), after, limit, |contact: &Contact| !contact.is_withdrawn)
     }
 
     /// A lead.

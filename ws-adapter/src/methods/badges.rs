@@ -7,7 +7,7 @@ use hallway_broker::badges::{Scan, scan as scan_badges};
 use hallway_broker::canonical;
 use hallway_broker::command::Action;
 use hallway_broker::ids::Uid;
-use hallway_broker::model::{Attendance, Badge, BadgeCode, Tap};
+use hallway_broker::model::{Badge, BadgeCode, Stay, Tap};
 use hallway_broker::reader::{Named, Reader};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
@@ -162,7 +162,7 @@ pub(super) async fn attendance(caller: &Caller<'_>, given: Option<&RawValue>) ->
         let conv = session.ok_or(Reason::UnknownConversation)?.record.no;
         let room = reader.occupancy(conf, conv)?;
         let (people, complete) = reader.attendances(conf, conv, after.as_ref(), limit)?;
-        let people = people.into_iter().map(|Named { uid, name, record }| attended(uid, name, record, now_ms)).collect();
+        let people = people.into_iter().map(|Named { uid, name, record }| attended(uid, name, record.stay, now_ms)).collect();
         let capacity = Some(room.capacity).filter(|capacity| *capacity > 0);
         Ok(Attendances { conversation, people, inside: room.inside, came: room.people, capacity, complete })
     })
@@ -170,15 +170,15 @@ pub(super) async fn attendance(caller: &Caller<'_>, given: Option<&RawValue>) ->
     json(&found)
 }
 
-fn attended(user: Uid, name: Arc<str>, record: Attendance, now_ms: u64) -> AttendanceRow {
-    let inside_ms = record.inside_since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+fn attended(user: Uid, name: Arc<str>, stay: Stay, now_ms: u64) -> AttendanceRow {
+    let inside_ms = stay.inside_since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
     AttendanceRow {
         user,
         name,
-        inside: record.inside_since_ms.is_some(),
-        enters: record.enters,
-        seconds: (record.total_ms + inside_ms) / 1000,
-        first: Time(record.first_ms),
-        last: Time(record.last_ms),
+        inside: stay.inside_since_ms.is_some(),
+        enters: stay.enters,
+        seconds: (stay.total_ms + inside_ms) / 1000,
+        first: Time(stay.first_ms),
+        last: Time(stay.last_ms),
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     let found = blocking(move || {
         let (found, complete) = reader.contacts(conf, &me, after.as_ref(), limit)?;
         let mut contacts = Vec::with_capacity(found.len());
-        for Named { uid, name, record: Contact { state, since_ms } } in found {
+        for Named { uid, name, record: Contact { state, since_ms, .. } } in found {
             let card = if state == Acquaintance::Met { card(&reader, conf, &uid)? } else { Card::default() };
             contacts.push(ContactRow { user: uid, name, state: state.word(), since: Time(since_ms), card });
         }

@@ -21,10 +21,10 @@ pub(super) fn of(reader: &Reader, conf: ConfNo, uid: &Uid) -> Result<(OwnScanned
     };
     let attended = |(conversation, record): (_, Attendance)| OwnAttendance {
         conversation,
-        enters: record.enters,
-        seconds: record.total_ms / 1000,
-        first: Time(record.first_ms),
-        last: Time(record.last_ms),
+        enters: record.stay.enters,
+        seconds: record.stay.total_ms / 1000,
+        first: Time(record.stay.first_ms),
+        last: Time(record.stay.last_ms),
     };
     let (contacts, all_contacts) = reader.contacts(conf, uid, None, MAX_EXPORTED)?;
     let (leads, all_leads) = reader.leads(conf, uid, None, MAX_EXPORTED)?;

@@ -21,8 +21,9 @@ pub(super) fn contact(view: &mut View<'_>, ask: Ask<'_>, user: &Uid, deed: Conta
     if user == me {
         return Err(Reason::InvalidParams.into());
     }
-    let mine: Option<Contact> = view.get(&keys::contact(ask.conf, me, user))?;
-    let mine = mine.map(|contact| contact.state);
+    let (ours, theirs) = (keys::contact(ask.conf, me, user), keys::contact(ask.conf, user, me));
+    let known: Option<Contact> = view.get(&ours)?;
+    let mine = known.filter(|contact| !contact.is_withdrawn).map(|contact| contact.state);
     match deed {
         ContactDeed::Ask => {
             let other = view.user(ask.conf, user)?.ok_or(Reason::UnknownUser)?;
@@ -45,15 +46,30 @@ pub(super) fn contact(view: &mut View<'_>, ask: Ask<'_>, user: &Uid, deed: Conta
             if mine != Some(Acquaintance::WasAsked) {
                 return Err(Reason::NotAsked.into());
             }
-            view.remove(keys::contact(ask.conf, me, user));
+            view.remove(ours);
+            Ok(Outcome::Done)
+        }
+        ContactDeed::Remove if known.is_some_and(|contact| contact.is_withdrawn) => Ok(Outcome::Done),
+        // What was asked stays asked until the other acts: they are not to be told of it again and again.
+        ContactDeed::Remove if mine == Some(Acquaintance::Asked) => {
+            withdraw(view, ours, true)?;
+            withdraw(view, theirs, true)?;
             Ok(Outcome::Done)
         }
         ContactDeed::Remove => {
-            view.remove(keys::contact(ask.conf, me, user));
-            view.remove(keys::contact(ask.conf, user, me));
+            view.remove(ours);
+            view.remove(theirs);
             Ok(Outcome::Done)
         }
     }
+}
+
+/// Takes a question back, or puts it again.
+fn withdraw(view: &mut View<'_>, key: keys::Key, on: bool) -> Result<(), Stop> {
+    if let Some(contact) = view.get::<Contact>(&key)? {
+        view.put(key, &Contact { is_withdrawn: on, ..contact });
+    }
+    Ok(())
 }
 
 fn takes_part(role: UserRole) -> bool {
@@ -74,15 +90,19 @@ fn asked(view: &mut View<'_>, ask: Ask<'_>, author: &Author, user: &Uid) -> Appl
 fn become_acquainted(view: &mut View<'_>, ask: Ask<'_>, author: &Author, user: &Uid) -> Result<Option<ConversationId>, Stop> {
     let me = &ask.actor.uid;
     let (mine, theirs) = (keys::contact(ask.conf, me, user), keys::contact(ask.conf, user, me));
-    let their_state = view.get::<Contact>(&theirs)?.map(|contact| contact.state);
+    let shown = |contact: &Contact| !contact.is_withdrawn;
+    let their_state = view.get::<Contact>(&theirs)?.filter(shown).map(|contact| contact.state);
     if matches!(their_state, Some(Acquaintance::Asked | Acquaintance::Met)) {
         return acquaint(view, ask, me, user);
     }
-    if view.has(&mine)? {
+    // Whose question it was says who puts it again; the other puts one of their own.
+    if view.get::<Contact>(&mine)?.is_some_and(|contact| shown(&contact) || contact.state == Acquaintance::Asked) {
+        withdraw(view, mine, false)?;
+        withdraw(view, theirs, false)?;
         return Ok(None);
     }
-    view.put(mine, &Contact { state: Acquaintance::Asked, since_ms: ask.at_ms });
-    view.put(theirs, &Contact { state: Acquaintance::WasAsked, since_ms: ask.at_ms });
+    view.put(mine, &Contact { state: Acquaintance::Asked, since_ms: ask.at_ms, is_withdrawn: false });
+    view.put(theirs, &Contact { state: Acquaintance::WasAsked, since_ms: ask.at_ms, is_withdrawn: false });
     ask.notify(view, author, user, Notice::Contact { user: me.clone(), state: Acquaintance::WasAsked })?;
     Ok(None)
 }

@@ -52,7 +52,7 @@ pub(super) fn acquaint(view: &mut View<'_>, ask: Ask<'_>, one: &Uid, other: &Uid
     if state(view, conf, one, other)? == met && state(view, conf, other, one)? == met {
         return Ok(Some(id));
     }
-    let contact = Contact { state: Acquaintance::Met, since_ms: ask.at_ms };
+    let contact = Contact { state: Acquaintance::Met, since_ms: ask.at_ms, is_withdrawn: false };
     let is_open = view.conversation(conf, &id)?.is_some();
     for (me, you) in [(one, other), (other, one)] {
         view.put(keys::contact(conf, me, you), &contact);

@@ -1,11 +1,12 @@
 //! Badges: given out, revoked, held to readers, and what scans lead to. In reading order: [`readers`] (what a reader scans for), [`scan`] (the way of
 //! a scan), then what it does by the reader's mode: [`checkin`], [`session`], [`meet`], [`lead`], [`announce`]; beside it [`contacts`] (who knows
-//! whom), [`import`] (from the ticket shop) and [`counts`] (so that nobody has to count).
+//! whom), [`import`] (from the ticket shop), [`counts`] (so that nobody has to count) and [`forget`] (when somebody is erased).
 
 mod announce;
 mod checkin;
 mod contacts;
 mod counts;
+mod forget;
 mod import;
 mod lead;
 mod meet;
@@ -115,35 +116,5 @@ fn revoke(view: &mut View<'_>, ask: Ask<'_>, code: &BadgeCode, on: bool) -> Appl
     Ok(Outcome::Done)
 }
 
-/// A bounded step of an erasure: forgets some of what badges led to for a user; whether there was any.
-pub(super) fn forget_some(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, Stop> {
-    Ok(forget_badges(view, conf, uid)? || contacts::forget_some(view, conf, uid)? || lead::forget_some(view, conf, uid)?)
-}
-
-fn forget_badges(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, Stop> {
-    let prefix = keys::user_badges(conf, uid);
-    let found = view.keys_from(&prefix, &prefix, MAX_BADGES as usize)?;
-    if found.is_empty() {
-        return Ok(false);
-    }
-    for key in found {
-        let code = key.get(prefix.len()..).and_then(|code| std::str::from_utf8(code).ok());
-        if let Some(code) = code {
-            take(view, conf, &BadgeCode(code.into()), uid)?;
-        }
-        view.remove(key);
-    }
-    Ok(true)
-}
-
-/// The last of it, which is one record of each kind.
-pub(super) fn forget_last(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
-    checkin::forget(view, conf, uid)?;
-    import::forget(view, conf, uid)?;
-    view.remove(keys::reader(conf, uid));
-    view.remove(keys::waiting_tap(conf, uid));
-    view.remove(keys::bearer(conf, uid));
-    Ok(())
-}
-
+pub(super) use forget::{forget_last, forget_some, is_about, raw_of};
 pub(super) use session::forget as forget_attendance;

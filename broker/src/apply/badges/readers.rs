@@ -5,7 +5,7 @@ use super::staff;
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
-use crate::limits::MAX_PARTICULAR_BYTES;
+use crate::limits::{MAX_PARTICULAR_BYTES, MAX_STEP};
 use crate::model::{Kind, Mode, Occupancy, ReaderSettings};
 use crate::reject::Reason;
 use crate::state::StateError;
@@ -16,9 +16,10 @@ pub(super) fn set(view: &mut View<'_>, ask: Ask<'_>, reader: &Uid, settings: Opt
     let key = keys::reader(ask.conf, reader);
     let before: Option<ReaderSettings> = view.get(&key)?;
     let Some(settings) = settings else {
-        before.ok_or(Reason::UnknownReader)?;
+        let before = before.ok_or(Reason::UnknownReader)?;
         view.remove(key);
         view.remove(keys::waiting_tap(ask.conf, reader));
+        leave(view, ask.conf, &before)?;
         return Ok(Outcome::Done);
     };
     view.user(ask.conf, reader)?.ok_or(Reason::UnknownUser)?;
@@ -33,12 +34,21 @@ pub(super) fn set(view: &mut View<'_>, ask: Ask<'_>, reader: &Uid, settings: Opt
         None if matches!(settings.mode, Mode::Session | Mode::Announce) => return Err(Reason::InvalidParams.into()),
         None => None,
     };
-    if let Some(found) = found.filter(|_| settings.mode == Mode::Session) {
-        let had = before.map_or(0, |before| before.capacity);
-        set_capacity(view, &found, had, settings.capacity)?;
-    }
     view.put(key, settings);
+    let stays = |before: &ReaderSettings| before.mode == Mode::Session && before.conversation == settings.conversation;
+    if let Some(before) = before.filter(|before| said(before).is_some() && (said(settings).is_none() || !stays(before))) {
+        leave(view, ask.conf, &before)?;
+    }
+    if let Some(found) = found.filter(|_| settings.mode == Mode::Session && settings.capacity > 0) {
+        set_capacity(view, &found, settings.capacity)?;
+    }
     Ok(Outcome::Done)
+}
+
+/// Which session a door says how many it takes of, and how many.
+fn said(settings: &ReaderSettings) -> Option<(&ConversationId, u32)> {
+    let says = settings.mode == Mode::Session && settings.capacity > 0;
+    settings.conversation.as_ref().filter(|_| says).map(|id| (id, settings.capacity))
 }
 
 /// A conversation that people come together in.
@@ -47,13 +57,30 @@ pub(super) fn gathering(view: &mut View<'_>, conf: ConfNo, id: &ConversationId) 
     Ok(found.filter(|found| matches!(found.record.kind, Kind::Channel | Kind::Group | Kind::Announcements)))
 }
 
-/// A session takes as many as was said last at one of its doors: a door that says nothing leaves it, unless it said something before.
-fn set_capacity(view: &mut View<'_>, found: &Found, had: u32, capacity: u32) -> Result<(), StateError> {
-    if capacity == 0 && had == 0 {
-        return Ok(());
-    }
+/// A session takes as many as was said last at one of its doors: a door that says nothing leaves it.
+fn set_capacity(view: &mut View<'_>, found: &Found, capacity: u32) -> Result<(), StateError> {
     let key = keys::occupancy(found.conf, found.record.no);
     let occupancy: Occupancy = view.get(&key)?.unwrap_or_default();
     view.put(key, &Occupancy { capacity, ..occupancy });
     Ok(())
+}
+
+/// A door that said how many a session takes says so no more: what its other doors say counts, of several the least.
+pub(super) fn leave(view: &mut View<'_>, conf: ConfNo, before: &ReaderSettings) -> Result<(), StateError> {
+    let Some((id, _)) = said(before) else { return Ok(()) };
+    let Some(found) = view.conversation(conf, id)? else { return Ok(()) };
+    let prefix = keys::readers(conf);
+    let (mut from, mut least) = (prefix.clone(), None);
+    loop {
+        let page = view.keys_from(&from, &prefix, MAX_STEP)?;
+        for key in &page {
+            let other: Option<ReaderSettings> = view.get(key)?;
+            let says = other.as_ref().and_then(said).filter(|(of, _)| *of == id).map(|(_, capacity)| capacity);
+            least = [least, says].into_iter().flatten().min();
+        }
+        match page.into_iter().next_back() {
+            Some(last) => from = [&last[..], &[0]].concat(),
+            None => return set_capacity(view, &found, least.unwrap_or_default()),
+        }
+    }
 }

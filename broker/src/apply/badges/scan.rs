@@ -12,7 +12,7 @@ use crate::badges::{PURPOSE, likely_time, result_publication, whose};
 use crate::command::{Outcome, Reuse};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid, key_for};
 use crate::keys;
-use crate::model::{Badge, BadgeCode, Body, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
+use crate::model::{Badge, BadgeCode, Body, Direction, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
 use crate::reject::Reason;
 use crate::state::StateError;
 use crate::view::View;
@@ -115,7 +115,7 @@ fn introducing() -> ReaderSettings {
 
 fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Result<Scanned, Stop> {
     let at_ms = likely_time(tap, desk.ask.at_ms);
-    let repeated = identity(view, desk.ask, tap, arrival, index);
+    let repeated = identity(view, desk, tap, arrival, index);
     let mut scanned = Scanned {
         accepted: false,
         reason: ScanReason::UnknownBadge,
@@ -142,7 +142,8 @@ fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>
         scanned.user = Some(holder.uid);
         scanned.name = holder.name;
     }
-    if let Some(Identity { key, .. }) = repeated {
+    // Whose badge is not known comes to nothing however often: nobody fills the store with such.
+    if let Some(Identity { key, .. }) = repeated.filter(|_| scanned.user.is_some()) {
         let Scanned { scan, accepted, user, conversation, .. } = scanned.clone();
         view.put(key, &KnownScan { came_ms: desk.ask.at_ms, scan, accepted, user, at_ms, conversation });
     }
@@ -152,6 +153,10 @@ fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>
 fn judge(view: &mut View<'_>, desk: &Desk<'_>, holder: &Holder, tap: &Tap, scanned: &Scanned) -> Result<Verdict, Stop> {
     if holder.role == UserRole::Device {
         return Ok(ScanReason::NotAllowed.into());
+    }
+    // Readers tell when a badge is taken away, too: only a session has anybody leave.
+    if tap.direction == Some(Direction::Exit) && desk.settings.mode != Mode::Session {
+        return Ok(ScanReason::Ok.into());
     }
     match desk.settings.mode {
         Mode::Checkin => checkin::arrive(view, desk, holder, scanned.at_ms, scanned.scan),
@@ -181,7 +186,8 @@ struct Identity {
 
 /// The reader's own id; without one its time, when that can be right; without both the packet that it came in, when the protocol calls that a
 /// repetition.
-fn identity(view: &View<'_>, ask: Ask<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
+fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
+    let ask = desk.ask;
     let mut hasher = SipHasher24::new_with_key(&view.head.secret);
     hasher.write(ask.actor.uid.as_str().as_bytes());
     hasher.write_u8(0);
@@ -190,6 +196,13 @@ fn identity(view: &View<'_>, ask: Ask<'_>, tap: &Tap, arrival: &Arrival<'_>, ind
         hasher.write(code.as_str().as_bytes());
         hasher.write_u8(0);
     }
+    // For something else, or the other way, it is another one, too.
+    hasher.write(desk.settings.mode.word().as_bytes());
+    hasher.write_u8(0);
+    hasher.write(desk.settings.conversation.as_ref().map_or(b"", |id| id.as_str().as_bytes()));
+    hasher.write_u8(0);
+    hasher.write(tap.direction.map_or(b"", |way| way.word().as_bytes()));
+    hasher.write_u8(0);
     let mut is_asked = true;
     if !tap.id.is_empty() {
         hasher.write_u8(1);

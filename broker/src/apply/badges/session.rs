@@ -6,10 +6,10 @@ use super::scan::{Desk, Holder, Verdict};
 use crate::command::Actor;
 use crate::ids::Uid;
 use crate::keys;
-use crate::model::{Attendance, Body, Change, Direction, Kind, MemberRole, Occupancy, ScanReason, Standing, Via};
+use crate::model::{Attendance, Body, Change, Direction, Kind, MemberRole, Occupancy, Pass, ScanReason, Standing, Via};
 use crate::view::{Found, View};
 
-/// In or out, as the reader says, or else the other way than before. Who is inside and comes in once more was not seen going out: nothing changes.
+/// In or out, as the reader says, or else the other way than before: of all passes in the order of their times, since a reader may upload late.
 pub(super) fn pass(
     view: &mut View<'_>,
     desk: &Desk<'_>,
@@ -26,37 +26,29 @@ pub(super) fn pass(
     let rooms = keys::occupancy(conf, found.record.no);
     let key = keys::attendance(conf, found.record.no, &holder.uid);
     let mut room: Occupancy = view.get(&rooms)?.unwrap_or_default();
-    let known: Option<Attendance> = view.get(&key)?;
-    let is_first = known.is_none();
-    let mut attendance = known.unwrap_or_default();
-    let way = direction.unwrap_or(if attendance.inside_since_ms.is_some() { Direction::Exit } else { Direction::Enter });
-    match (way, attendance.inside_since_ms) {
-        (Direction::Enter, None) => {
-            if room.capacity > 0 && room.inside >= room.capacity {
-                return Ok(ScanReason::Full.into());
-            }
-            if !join(view, desk, &mut found, holder)? {
-                return Ok(ScanReason::NotAllowed.into());
-            }
-            attendance.inside_since_ms = Some(at_ms);
-            attendance.enters += 1;
-            room.inside += 1;
-            room.people += u32::from(is_first);
-        }
-        (Direction::Exit, Some(since_ms)) => {
-            attendance.inside_since_ms = None;
-            attendance.total_ms += at_ms.saturating_sub(since_ms);
-            room.inside = room.inside.saturating_sub(1);
-        }
-        // Not seen coming in.
-        (Direction::Exit, None) if is_first => return Ok(here(&found)),
-        _ => {}
+    let known: Attendance = view.get(&key)?.unwrap_or_default();
+    let attendance = known.with(Pass { at_ms, way: direction });
+    let (was, is) = (is_inside(&known), is_inside(&attendance));
+    // Who has gone cannot be kept out.
+    if direction != Some(Direction::Exit) && !was && is && room.capacity > 0 && room.inside >= room.capacity {
+        return Ok(ScanReason::Full.into());
     }
-    attendance.first_ms = if is_first { at_ms } else { attendance.first_ms.min(at_ms) };
-    attendance.last_ms = attendance.last_ms.max(at_ms);
+    if attendance.stay.enters > known.stay.enters && !join(view, desk, &mut found, holder)? {
+        return Ok(ScanReason::NotAllowed.into());
+    }
+    if view.member(&found, &holder.uid)?.is_none() {
+        // Only seen going out: an erasure finds it by this.
+        view.put(keys::user_conversation(conf, &holder.uid, &found.id), &());
+    }
+    room.inside = (room.inside + u32::from(is)).saturating_sub(u32::from(was));
+    room.people = (room.people + u32::from(attendance.was_inside())).saturating_sub(u32::from(known.was_inside()));
     view.put(key, &attendance);
     view.put(rooms, &room);
     Ok(here(&found))
+}
+
+fn is_inside(attendance: &Attendance) -> bool {
+    attendance.stay.inside_since_ms.is_some()
 }
 
 fn here(found: &Found) -> Verdict {
@@ -85,8 +77,8 @@ pub(in super::super) fn forget(view: &mut View<'_>, found: &Found, uid: &Uid) ->
     let Some(attendance) = view.get::<Attendance>(&key)? else { return Ok(()) };
     let rooms = keys::occupancy(found.conf, found.record.no);
     let mut room: Occupancy = view.get(&rooms)?.unwrap_or_default();
-    room.inside = room.inside.saturating_sub(u32::from(attendance.inside_since_ms.is_some()));
-    room.people = room.people.saturating_sub(1);
+    room.inside = room.inside.saturating_sub(u32::from(is_inside(&attendance)));
+    room.people = room.people.saturating_sub(u32::from(attendance.was_inside()));
     view.put(rooms, &room);
     view.remove(key);
     Ok(())

@@ -16,7 +16,7 @@ pub(super) fn is_of_kind(kind: u8, value: &[u8]) -> Option<bool> {
         b'd' => whole::<ReaderSettings>(value).is_some(),
         b'H' => whole::<Checkin>(value).is_some(),
         b'L' => whole::<Lead>(value).is_some(),
-        b'N' => whole::<Attendance>(value).is_some(),
+        b'N' => whole::<Attendance>(value).is_some_and(|attendance| attendance.stay == attendance.counted()),
         b'O' => whole::<Contact>(value).is_some(),
         b'1' => whole::<KnownScan>(value).is_some(),
         b'2' => whole::<Waiting>(value).is_some(),
@@ -91,14 +91,15 @@ impl Walk<'_> {
         let mut found: Vec<(Vec<u8>, u32, u32)> = Vec::new();
         let of_session = keys::badge_totals(conf).len() + size_of::<u32>();
         self.scan(&keys::all_attendances(conf), &mut |key, value| {
-            let inside = u32::from(whole::<Attendance>(value).is_some_and(|attendance| attendance.inside_since_ms.is_some()));
+            let attendance: Attendance = whole(value).unwrap_or_default();
+            let (inside, came) = (u32::from(attendance.stay.inside_since_ms.is_some()), u32::from(attendance.was_inside()));
             let session = key.get(..of_session).unwrap_or_default();
             match found.last_mut().filter(|(last, ..)| last == session) {
                 Some((_, all_inside, people)) => {
                     *all_inside += inside;
-                    *people += 1;
+                    *people += came;
                 }
-                None => found.push((session.to_vec(), inside, 1)),
+                None => found.push((session.to_vec(), inside, came)),
             }
         })?;
         for (mut key, inside, people) in found {

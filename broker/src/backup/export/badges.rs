@@ -65,7 +65,7 @@ impl Lines<'_> {
         loop {
             let (page, complete) = self.reader.attendances(self.conf, found.record.no, after.as_ref(), PAGE)?;
             for one in &page {
-                let record = &one.record;
+                let record = &one.record.stay;
                 self.line(&json!({"conversation": found.id, "attended": one.uid, "enters": record.enters, "inside_since_ms": record.inside_since_ms, "total_ms": record.total_ms, "first_ms": record.first_ms, "last_ms": record.last_ms}))?;
             }
             after = page.into_iter().next_back().map(|one| one.uid);

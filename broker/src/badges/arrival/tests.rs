@@ -10,7 +10,7 @@ use crate::badges::BadgeOptions;
 use crate::badges::contents::pretix::Signers;
 use crate::clock::SystemClock;
 use crate::hub::{HubOptions, StoreOptions};
-use crate::ids::ConferenceId;
+use crate::ids::{ConferenceId, Uid};
 use crate::limits::Limits;
 use crate::model::{BadgeCode, SignIn, UserRole};
 
@@ -54,8 +54,8 @@ fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
         direction: None,
     });
     let wanted = Scan { mode: Some(Mode::Checkin), conversation: None, taps: taps.collect() };
-    let actor = Actor { uid: ada, via: Via::Http, session: 0 };
-    let results = runtime.block_on(scan(&hub, CONF, actor, wanted)).unwrap();
+    let actor = Actor { uid: ada.clone(), via: Via::Http, session: 0 };
+    let results = runtime.block_on(scan(&hub, CONF, actor.clone(), wanted)).unwrap();
     let told: Vec<_> = results.iter().map(|scanned| (scanned.reason, &*scanned.name, scanned.scan)).collect();
     let expected = [
         (ScanReason::Ok, "Ada", 1),
@@ -64,5 +64,10 @@ fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
         (ScanReason::UnknownBadge, "", 0),
     ];
     assert_eq!(told, expected);
+    let last_scan_ms = || hub.badges().health.of(CONF, &ada, &[]).last_scan_ms;
+    assert_eq!(last_scan_ms(), None, "who scans is not yet a reader");
+    act(CONF, Action::SetReader { reader: ada.clone(), settings: Some(Box::default()) });
+    runtime.block_on(scan(&hub, CONF, actor, Scan { mode: None, conversation: None, taps: vec![] })).unwrap();
+    assert!(last_scan_ms().is_some(), "who has a handheld is");
     hub.close();
 }

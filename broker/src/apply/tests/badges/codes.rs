@@ -1,0 +1,51 @@
+//! Badges are given out, revoked and given to others; everybody has a code of their own.
+
+use super::*;
+
+#[test]
+fn badges_are_given_revoked_and_given_again() {
+    let mut venue = Venue::new();
+    assert_eq!(venue.does("alice", assign("new", "alice")), Err(Reason::StaffOnly));
+    assert_eq!(venue.does("stan", assign("new", "nobody")), Err(Reason::UnknownUser));
+    assert_eq!(venue.does("stan", assign("alice", "bob")), Err(Reason::Taken));
+    venue.does("stan", assign("alice", "alice")).unwrap();
+    let revoke = |badge: &str, on| Action::RevokeBadge { code: code(badge), on };
+    assert_eq!(venue.does("bob", revoke("alice", true)), Err(Reason::StaffOnly));
+    assert_eq!(venue.does("stan", revoke("nobody", true)), Err(Reason::UnknownBadge));
+    venue.does("stan", revoke("alice", true)).unwrap();
+    let refused = venue.scans("gate", vec![tap("alice")]).remove(0);
+    assert_eq!((refused.reason, refused.accepted, &*refused.name), (ScanReason::Revoked, false, "alice"));
+    venue.does("stan", revoke("alice", false)).unwrap();
+    assert_eq!(venue.scan("gate", "alice"), ScanReason::Ok);
+    venue.does("stan", revoke("alice", true)).unwrap();
+    venue.does("stan", assign("alice", "bob")).unwrap();
+    assert_eq!(venue.scans("gate", vec![tap("alice")]).remove(0).user, Some(uid("bob")), "it was given to somebody else");
+    assert_eq!(venue.reader().badges_of(CONF, &uid("bob")).unwrap().len(), 2);
+    assert!(venue.reader().badges_of(CONF, &uid("alice")).unwrap().is_empty());
+    for n in 2..crate::limits::MAX_BADGES {
+        venue.does("stan", assign(&format!("more-{n}"), "bob")).unwrap();
+    }
+    assert_eq!(venue.does("stan", assign("one-more", "bob")), Err(Reason::TooManyBadges));
+    let (first, complete) = venue.reader().badges(CONF, None, 10).unwrap();
+    let (rest, all) = venue.reader().badges(CONF, first.last().map(|(code, _)| code), 10).unwrap();
+    assert_eq!((first.len(), complete, rest.len(), all), (10, false, 7, true));
+    venue.is_good();
+}
+
+#[test]
+fn everybody_has_a_code_of_their_own() {
+    let mut venue = Venue::new();
+    let demo = crate::ids::ConferenceId::parse("demo").unwrap();
+    let key = key_for(&[1; 16], "badge");
+    let own = venue.reader().own_badge_code(CONF, &uid("alice")).unwrap();
+    assert_eq!((own.clone(), whose(&key, &demo, &code(&own))), (own_code(&key, &demo, &uid("alice")), Some(uid("alice"))));
+    assert_eq!(venue.scan("gate", &own), ScanReason::Ok);
+    assert_eq!(venue.scan("gate", "alice"), ScanReason::AlreadyCheckedIn, "the same person");
+    assert_eq!(venue.scan("gate", &own.replace("alice", "bob")), ScanReason::UnknownBadge, "forged");
+    let foreign = own_code(&key, &crate::ids::ConferenceId::parse("other").unwrap(), &uid("alice"));
+    assert_eq!(venue.scan("gate", &foreign), ScanReason::UnknownBadge, "another conference's");
+    assert_eq!(venue.does("stan", assign(&own, "bob")), Err(Reason::Reserved));
+    venue.does("stan", Action::RevokeBadge { code: code(&own), on: true }).unwrap();
+    assert_eq!(venue.scan("gate", &own), ScanReason::Revoked);
+    venue.is_good();
+}
