@@ -14,7 +14,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::digest;
 
-use super::contents;
+use super::{contents, own};
 use crate::model::BadgeCode;
 
 /// Longest content of a code in bytes: what fits into a QR code.
@@ -83,6 +83,9 @@ impl BadgeCode {
     }
 
     fn text(text: &str) -> Self {
+        // What is found in any case is revoked in any case.
+        let own = own::is_own(text).then(|| text.to_ascii_lowercase());
+        let text = own.as_deref().unwrap_or(text);
         if text.len() <= KEPT_BYTES_MAX {
             return Self(format!("t:{text}").into());
         }

@@ -208,8 +208,13 @@ fn everybody_has_a_code_of_their_own() {
     let foreign = own_code(&key, &crate::ids::ConferenceId::parse("other").unwrap(), &uid("alice"));
     assert_eq!(venue.scan("gate", &foreign), ScanReason::UnknownBadge, "another conference's");
     assert_eq!(venue.does("stan", assign(&own, "bob")), Err(Reason::Reserved));
-    venue.does("stan", Action::RevokeBadge { code: code(&own), on: true }).unwrap();
-    assert_eq!(venue.scan("gate", &own), ScanReason::Revoked);
+    let capitals = |own: &str| BadgeCode::given(&own.to_ascii_uppercase()).unwrap();
+    venue.does("stan", Action::RevokeBadge { code: capitals(&own), on: true }).unwrap();
+    for shown in [own.clone(), own.to_ascii_uppercase(), own.to_ascii_lowercase()] {
+        venue.now_ms += 1000;
+        let shown = Tap { codes: BadgeCode::candidates(&shown), ..tap(&shown) };
+        assert_eq!(venue.scans("gate", vec![shown]).remove(0).reason, ScanReason::Revoked, "in any case");
+    }
     venue.is_good();
 }
 
