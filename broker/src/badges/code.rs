@@ -94,9 +94,8 @@ impl BadgeCode {
     }
 }
 
-/// Without what keyboards and serial lines put around a code.
 fn trimmed(text: &str) -> Option<&str> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    let text = contents::bare(text);
     (!text.is_empty() && text.len() <= CODE_BYTES_MAX).then_some(text)
 }
 
