@@ -17,7 +17,7 @@ use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, 
 use ring::digest;
 
 use super::{contents, own};
-use crate::model::BadgeCode;
+use crate::model::{BadgeCode, GivenBadge};
 
 /// Longest content of a code in bytes: what fits into a QR code.
 pub const CODE_BYTES_MAX: usize = 4096;
@@ -50,9 +50,18 @@ impl BadgeCode {
     /// card: the code in it, then the whole.
     #[must_use]
     pub fn candidates(text: &str) -> Vec<Self> {
+        Self::meant(text, Found::default())
+    }
+
+    /// What the same badge may have been given as: [`BadgeCode::candidates`] without those whose bytes are turned round, which may be another's.
+    #[must_use]
+    pub fn certain(text: &str) -> Vec<Self> {
+        Self::meant(text, Found { is_straight: true, ..Found::default() })
+    }
+
+    fn meant(text: &str, mut found: Found) -> Vec<Self> {
         let Some(text) = trimmed(text) else { return Vec::new() };
         let card = contents::codes(text);
-        let mut found = Found::default();
         let inside = card.iter().filter_map(|code| trimmed(code));
         inside.clone().for_each(|code| found.add(kept(code, Writing::of(code))));
         inside.for_each(|code| found.meanings(code));
@@ -237,6 +246,17 @@ struct Found {
     codes: Vec<BadgeCode>,
     /// What was read may be a ticket's running number: it has digits alone.
     is_digits: bool,
+    /// Bytes are not turned round.
+    is_straight: bool,
+}
+
+impl GivenBadge {
+    /// A badge as somebody typed, printed or scanned it. `None` for what is empty or too long.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let mut codes = BadgeCode::certain(text).into_iter();
+        Some(Self { code: codes.next()?, same: codes.collect(), shown: contents::bare(text).into() })
+    }
 }
 
 impl Found {
@@ -289,7 +309,7 @@ impl Found {
 
     fn reversed(&mut self, bytes: &[u8]) {
         let turned = reversed(bytes);
-        if is_chip(bytes) && is_chip(&turned) {
+        if !self.is_straight && is_chip(bytes) && is_chip(&turned) {
             self.add_bytes(&turned);
             self.writings(&turned);
         }

@@ -5,8 +5,8 @@ use crate::badges::{own_code, whose};
 use crate::command::Reuse;
 use crate::ids::key_for;
 use crate::model::{
-    Acquaintance, Attendee, BadgeCode, ContactDeed, Direction as Way, Imported, LeadNotes, Mode, Publication, ReaderSettings, Realm,
-    ScanReason, Scanned, Tap,
+    Acquaintance, Attendee, BadgeCode, ContactDeed, Direction as Way, GivenBadge, Imported, LeadNotes, Mode, Publication, ReaderSettings,
+    Realm, ScanReason, Scanned, Tap,
 };
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -19,6 +19,10 @@ struct Venue {
 
 fn code(text: &str) -> BadgeCode {
     BadgeCode(format!("t:{text}").into())
+}
+
+fn given(text: &str) -> GivenBadge {
+    GivenBadge { code: code(text), same: vec![], shown: text.into() }
 }
 
 fn tap(text: &str) -> Tap {
@@ -140,7 +144,7 @@ impl Venue {
 }
 
 fn assign(badge: &str, user: &str) -> Action {
-    Action::AssignBadge { code: code(badge), shown: badge.into(), user: uid(user) }
+    Action::AssignBadge { badge: given(badge), user: uid(user) }
 }
 
 fn pair(name: &str, what: &str) -> (String, String) {
@@ -172,7 +176,7 @@ fn badges_are_given_revoked_and_given_again() {
     assert_eq!(venue.does("stan", assign("new", "nobody")), Err(Reason::UnknownUser));
     assert_eq!(venue.does("stan", assign("alice", "bob")), Err(Reason::Taken));
     venue.does("stan", assign("alice", "alice")).unwrap();
-    let revoke = |badge: &str, on| Action::RevokeBadge { code: code(badge), on };
+    let revoke = |badge: &str, on| Action::RevokeBadge { codes: vec![code(badge)], on };
     assert_eq!(venue.does("bob", revoke("alice", true)), Err(Reason::StaffOnly));
     assert_eq!(venue.does("stan", revoke("nobody", true)), Err(Reason::UnknownBadge));
     venue.does("stan", revoke("alice", true)).unwrap();
@@ -196,6 +200,32 @@ fn badges_are_given_revoked_and_given_again() {
 }
 
 #[test]
+fn a_chip_is_one_badge_in_all_its_writings() {
+    let mut venue = Venue::new();
+    let (hexadecimal, decimal, turned) = ("04A1B2C3", "77705923", "C3B2A104");
+    let give = |text: &str, user: &str| Action::AssignBadge { badge: GivenBadge::of(text).unwrap(), user: uid(user) };
+    let read = |text: &str| Tap { codes: BadgeCode::candidates(text), ..tap(text) };
+    venue.does("stan", give(hexadecimal, "alice")).unwrap();
+    for same in [decimal, "BKGyww==", "04:a1:b2:c3"] {
+        assert_eq!(venue.does("stan", give(same, "bob")), Err(Reason::Taken), "{same}");
+        venue.does("stan", give(same, "alice")).unwrap();
+    }
+    assert_eq!(venue.reader().badges_of(CONF, &uid("alice")).unwrap().len(), 2, "it was hers");
+    // Another chip may have these bytes.
+    venue.does("stan", give(turned, "carol")).unwrap();
+    let revoke = |venue: &mut Venue, text: &str| {
+        let codes = venue.reader().codes_of_badge(CONF, text).unwrap();
+        venue.does("stan", Action::RevokeBadge { codes, on: true })
+    };
+    revoke(&mut venue, decimal).unwrap();
+    assert_eq!(venue.scans("gate", vec![read(hexadecimal)]).remove(0).reason, ScanReason::Revoked);
+    assert_eq!(venue.scans("gate", vec![read(turned)]).remove(0).user, Some(uid("carol")));
+    venue.does("stan", give(decimal, "bob")).unwrap();
+    assert_eq!(venue.scans("gate", vec![read(hexadecimal)]).remove(0).user, Some(uid("bob")), "in whatever writing");
+    venue.is_good();
+}
+
+#[test]
 fn everybody_has_a_code_of_their_own() {
     let mut venue = Venue::new();
     let demo = crate::ids::ConferenceId::parse("demo").unwrap();
@@ -209,7 +239,7 @@ fn everybody_has_a_code_of_their_own() {
     assert_eq!(venue.scan("gate", &foreign), ScanReason::UnknownBadge, "another conference's");
     assert_eq!(venue.does("stan", assign(&own, "bob")), Err(Reason::Reserved));
     let capitals = |own: &str| BadgeCode::given(&own.to_ascii_uppercase()).unwrap();
-    venue.does("stan", Action::RevokeBadge { code: capitals(&own), on: true }).unwrap();
+    venue.does("stan", Action::RevokeBadge { codes: vec![capitals(&own)], on: true }).unwrap();
     for shown in [own.clone(), own.to_ascii_uppercase(), own.to_ascii_lowercase()] {
         venue.now_ms += 1000;
         let shown = Tap { codes: BadgeCode::candidates(&shown), ..tap(&shown) };
@@ -519,7 +549,7 @@ fn an_import_is_the_same_however_often() {
         uid: uid("dora"),
         name: "Dora".into(),
         attendee: Box::new(Attendee { external: "A1".into(), company: company.into(), ..Attendee::default() }),
-        badges: vec![(code(badge), badge.into())],
+        badges: vec![given(badge)],
         takes_account: false,
     };
     let done = |change| Ok(Outcome::Imported { uid: uid("dora"), change });
@@ -530,7 +560,7 @@ fn an_import_is_the_same_however_often() {
     assert_eq!(venue.does("stan", row("Bros", "b1")), done(Imported::Changed));
     assert_eq!(&*venue.reader().user(CONF, &uid("dora")).unwrap().unwrap().name, "Dorothea");
     assert_eq!(venue.does("stan", row("Bros", "b2")), done(Imported::Changed), "one more badge");
-    venue.does("stan", Action::RevokeBadge { code: code("b1"), on: true }).unwrap();
+    venue.does("stan", Action::RevokeBadge { codes: vec![code("b1")], on: true }).unwrap();
     assert_eq!(venue.does("stan", row("Bros", "b1")), done(Imported::Unchanged));
     assert_eq!(venue.scan("gate", "b1"), ScanReason::Revoked, "an import revives nothing");
     assert_eq!(venue.does("stan", row("Else", "alice")), Err(Reason::Taken), "another's badge");
@@ -612,7 +642,7 @@ proptest! {
             venue.set("hall", ReaderSettings { capacity: 2, ..settings(Mode::Session, Some("talk")) });
             venue.set("bob", ReaderSettings { owner: Some(uid("stan")), ..settings(Mode::Lead, None) });
             venue.does("stan", assign("lost", "carol")).unwrap();
-            venue.does("stan", Action::RevokeBadge { code: code("lost"), on: true }).unwrap();
+            venue.does("stan", Action::RevokeBadge { codes: vec![code("lost")], on: true }).unwrap();
             venue.world
         };
         let (mut world, commands) = (prepared(), told(&story));

@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::hub::{HubOptions, StoreOptions};
 use crate::ids::ConferenceId;
 use crate::limits::Limits;
-use crate::model::{BadgeCode, SignIn, UserRole};
+use crate::model::{BadgeCode, GivenBadge, SignIn, UserRole};
 
 const CONF: ConfNo = ConfNo(1);
 
@@ -47,8 +47,7 @@ fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
     let wraps: [&dyn Fn(&str) -> String; 4] =
         [&str::to_owned, &|code| format!("MECARD:N:Ada;UID:{code};;"), &vcard, &|code| format!("\u{2}{code}\u{3}\r\n")];
     for code in &codes {
-        let (code, shown) = (BadgeCode::given(code).unwrap(), code.as_str().into());
-        act(CONF, Action::AssignBadge { code, shown, user: ada.clone() });
+        act(CONF, Action::AssignBadge { badge: GivenBadge::of(code).unwrap(), user: ada.clone() });
     }
     let tap =
         |shown: String| Tap { codes: BadgeCode::candidates(&shown), shown: shown.into(), at_ms: 0, id: Arc::default(), direction: None };
