@@ -269,6 +269,7 @@ fn free_of_ticket(reader: &Reader, conf: ConfNo, uid: Uid) -> Result<Bearer, Sta
     }
     match reader.user(conf, &uid)? {
         Some(user) if matches!(user.role, UserRole::Device | UserRole::Service) => Ok(Bearer::None("the user is a device or a service")),
+        Some(user) if user.role.is_staff() => Ok(Bearer::None("the user is of the staff: give them badges by hand")),
         Some(_) => Ok(Bearer::Known(uid)),
         None if reader.had_user(conf, &uid)? => Ok(Bearer::None("they were erased: left out")),
         None => Ok(Bearer::New(uid)),

@@ -35,7 +35,8 @@ pub(super) fn import(view: &mut View<'_>, ask: Ask<'_>, row: &Row<'_>) -> Applie
     if account.is_some() && !has_ticket && !row.takes_account {
         return Err(Reason::Taken.into());
     }
-    if account.as_ref().is_some_and(|user| user.erased || user.role == UserRole::Device) {
+    let is_other = |role: UserRole| role == UserRole::Device || (role.is_staff() && !has_ticket);
+    if account.as_ref().is_some_and(|user| user.erased || is_other(user.role)) {
         return Err(Reason::Taken.into());
     }
     let new = new_badges(view, ask.conf, &uid, badges)?;

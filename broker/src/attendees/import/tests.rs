@@ -143,6 +143,23 @@ fn staff_imports_and_nobody_else() {
 }
 
 #[test]
+fn nobody_of_the_staff_gets_a_ticket_by_a_list() {
+    let world = World::new();
+    world.add("sam", UserRole::Staff);
+    world.add("olga", UserRole::Organiser);
+    let why = "the user is of the staff: give them badges by hand";
+    let told = world.import("uid,id,name,badge\nsam,T1,Sam,b1\nolga,T2,Olga,b2\n");
+    assert_eq!(told, (0, 0, 0, vec![format!("2 {why}"), format!("3 {why}")]));
+    let attendee = Box::new(Attendee { external: "T3".into(), ..Attendee::default() });
+    let action = Action::ImportAttendee { uid: uid("sam"), name: "Sam".into(), attendee, badges: vec![], takes_account: true };
+    let refused = world.runtime.block_on(world.hub.call_to_end(CONF, Actor::system(), action)).unwrap_err();
+    assert_eq!(refused.reason, Reason::Taken);
+    // Another system's user names are no uids.
+    assert_eq!(world.import("username,user,login,id,name\nsam,sam,sam,T1,Someone Else\n"), (1, 0, 0, vec![]));
+    assert!(world.everybody().contains(&("someone-else".to_owned(), "T1".to_owned())));
+}
+
+#[test]
 fn many_of_one_name_in_one_file() {
     let world = World::new();
     let rows: String = (0..300).map(|n| format!("T{n},John Smith\n")).collect();
