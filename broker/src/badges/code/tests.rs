@@ -171,6 +171,14 @@ fn a_business_card_is_the_code_in_it() {
 }
 
 #[test]
+fn a_uuid_is_one_badge_on_a_vcard_and_alone() {
+    let uuid = "4fbe8971-0bc3-424c-9c26-36c3e1eff6b1";
+    let card = format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:urn:uuid:{uuid}\r\nEND:VCARD");
+    assert!(finds(uuid, &card) && finds(&card, uuid) && finds(&uuid.to_uppercase(), &card));
+    assert!(BadgeCode::candidates(&card).contains(&code(&format!("urn:uuid:{uuid}"))));
+}
+
+#[test]
 fn base64_that_looks_like_something_else() {
     for (base64, hex) in [("AB00-A", "001d34f8"), ("0x0aB0AA", "d31d1a074000"), ("1234", "d76df8"), ("deadbeef", "75e69d6de79f")] {
         assert!(finds(hex, base64) && finds(base64, hex), "{base64}");
