@@ -73,9 +73,10 @@ pub(super) fn mine(caller: &Caller<'_>) -> Json {
     let (reader, conf, me) = (caller.hub.reader(), caller.who.conf, &caller.who.uid);
     let code = reader.own_badge_code(conf, me)?;
     let badges = reader.badges_of(conf, me).map_err(Reject::from)?;
-    // One's own code has a record once it was revoked, and nothing to show.
-    let good = badges.into_iter().map(|(_, badge)| badge).filter(|badge| !badge.revoked && !badge.shown.is_empty());
-    json(&OwnBadges { code, badges: good.map(|badge| badge.shown).collect() })
+    // One's own code has a record once it was revoked.
+    let good = badges.into_iter().map(|(_, badge)| badge).filter(|badge| !badge.revoked && !badge.shown.eq_ignore_ascii_case(&code));
+    let badges = good.map(|badge| badge.shown).collect();
+    json(&OwnBadges { code, badges })
 }
 
 pub(super) async fn scan(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {

@@ -122,7 +122,9 @@ fn revoke(view: &mut View<'_>, ask: Ask<'_>, codes: &[BadgeCode], on: bool) -> A
     let code = codes.first().ok_or(Reason::UnknownBadge)?;
     let user = scan::own(view, ask.conf, code)?.ok_or(Reason::UnknownBadge)?;
     if on {
-        give(view, ask, code, &Arc::default(), &user)?;
+        // Lists go on after what is shown.
+        let shown = Arc::from(code.as_str().trim_start_matches("t:"));
+        give(view, ask, code, &shown, &user)?;
         revoke(view, ask, codes, on)?;
     }
     Ok(Outcome::Done)

@@ -235,6 +235,18 @@ fn everybody_has_a_code_of_their_own() {
     assert_eq!(venue.scan("gate", &own), ScanReason::Ok);
     assert_eq!(venue.scan("gate", "alice"), ScanReason::AlreadyCheckedIn, "the same person");
     assert_eq!(venue.scan("gate", &own.replace("alice", "bob")), ScanReason::UnknownBadge, "forged");
+    let others = venue.reader().own_badge_code(CONF, &uid("bob")).unwrap();
+    venue.does("stan", Action::RevokeBadge { codes: vec![BadgeCode::given(&others).unwrap()], on: true }).unwrap();
+    let (mut after, mut listed) = (None, Vec::new());
+    loop {
+        let (page, complete) = venue.reader().badges(CONF, after.as_ref(), 1).unwrap();
+        listed.extend(page.into_iter().map(|(_, badge)| badge.shown));
+        after = listed.last().and_then(|shown| BadgeCode::given(shown));
+        if complete || listed.len() > 9 {
+            break;
+        }
+    }
+    assert_eq!(listed, ["alice", "bob", "carol", &*others.to_ascii_lowercase()].map(Arc::from), "each once, page by page");
     let foreign = own_code(&key, &crate::ids::ConferenceId::parse("other").unwrap(), &uid("alice"));
     assert_eq!(venue.scan("gate", &foreign), ScanReason::UnknownBadge, "another conference's");
     assert_eq!(venue.does("stan", assign(&own, "bob")), Err(Reason::Reserved));
