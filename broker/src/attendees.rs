@@ -14,6 +14,7 @@ mod table;
 use std::collections::HashMap;
 
 use crate::ids::Uid;
+use crate::model::{BadgeCode, GivenBadge};
 
 pub use columns::{Field, Format};
 pub use table::{MAX_COLUMNS, MAX_ROWS, MAX_SHEET_BYTES};
@@ -157,7 +158,7 @@ impl Sheet {
 struct Once {
     tickets: HashMap<String, u64>,
     uids: HashMap<Uid, u64>,
-    codes: HashMap<String, u64>,
+    codes: HashMap<BadgeCode, u64>,
 }
 
 impl Once {
@@ -170,12 +171,13 @@ impl Once {
         if let Some(earlier) = row.uid.as_ref().and_then(|uid| self.uids.get(uid)) {
             return bad(Field::Uid, format!("the same user as in row {earlier}"));
         }
-        if let Some(earlier) = row.codes.iter().find_map(|code| self.codes.get(code)) {
+        let badges: Vec<GivenBadge> = row.codes.iter().filter_map(|code| GivenBadge::of(code)).collect();
+        if let Some(earlier) = badges.iter().flat_map(GivenBadge::codes).find_map(|code| self.codes.get(code)) {
             return bad(Field::Badge, format!("the same badge as in row {earlier}"));
         }
         self.tickets.insert(row.external.clone(), row.line);
         self.uids.extend(row.uid.clone().map(|uid| (uid, row.line)));
-        self.codes.extend(row.codes.iter().map(|code| (code.clone(), row.line)));
+        self.codes.extend(badges.into_iter().map(|badge| (badge.code, row.line)));
         Ok(())
     }
 }

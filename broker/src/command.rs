@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::model::{
-    Access, Attendee, Attention, BadgeCode, ContactDeed, Credentials, FileId, Imported, Invite, InviteHash, KeptSession, KeptSubscription,
-    Kind, LeadNotes, MediaType, MemberRole, Mode, NodeSettings, Publication, PushCursor, PushRow, PushSettings, ReaderSettings, Scanned,
-    SignIn, SubjectHash, Tap, Target, TargetId, TokenHash, UserRole, Via,
+    Access, Attendee, Attention, BadgeCode, ContactDeed, Credentials, FileId, GivenBadge, Imported, Invite, InviteHash, KeptSession,
+    KeptSubscription, Kind, LeadNotes, MediaType, MemberRole, Mode, NodeSettings, Publication, PushCursor, PushRow, PushSettings,
+    ReaderSettings, Scanned, SignIn, SubjectHash, Tap, Target, TargetId, TokenHash, UserRole, Via,
 };
 
 /// Who asks. Taken from the session, never from a payload.
@@ -202,9 +202,9 @@ pub enum Action {
     /// Try dead letters again, all or those of these numbers: a bounded step each time.
     ReplayPushes { letters: Option<Vec<u64>> },
     /// Give somebody a badge.
-    AssignBadge { code: BadgeCode, shown: Arc<str>, user: Uid },
-    /// Make a badge worth nothing, or take that back.
-    RevokeBadge { code: BadgeCode, on: bool },
+    AssignBadge { badge: GivenBadge, user: Uid },
+    /// Make a badge worth nothing, or take that back: whatever of these its bearer has, of whom the first is.
+    RevokeBadge { codes: Vec<BadgeCode>, on: bool },
     /// Say what a reader scans for; `None`: it is none any more.
     SetReader { reader: Uid, settings: Option<Box<ReaderSettings>> },
     /// Badges were held to the reader that asks, or scanned by the person who asks, for what `mode` says or else their settings. Taps that have
@@ -219,7 +219,7 @@ pub enum Action {
     /// Take a check-in back.
     UndoCheckin { user: Uid },
     /// Make an attendee of the ticket shop's, or bring what is known of them up to date; `takes_account`: of an account that is there already, too.
-    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<(BadgeCode, Arc<str>)>, takes_account: bool },
+    ImportAttendee { uid: Uid, name: String, attendee: Box<Attendee>, badges: Vec<GivenBadge>, takes_account: bool },
 }
 
 impl Action {

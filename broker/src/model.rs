@@ -18,8 +18,8 @@ use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 pub use account::{Credentials, Invite, InviteHash, ScramKeys, SignIn, Subject, SubjectHash, Token, TokenHash, User, UserRole};
 pub use attendance::{Attendance, Pass, Stay};
 pub use badge::{
-    Acquaintance, Attendee, Badge, BadgeCode, BadgeTotals, Bearer, Checkin, Contact, ContactDeed, Direction, Imported, KnownScan, Lead,
-    LeadNotes, Mode, Occupancy, ReaderSettings, ScanReason, Scanned, Tap, Waiting,
+    Acquaintance, Attendee, Badge, BadgeCode, BadgeTotals, Bearer, Checkin, Contact, ContactDeed, Direction, GivenBadge, Imported,
+    KnownScan, Lead, LeadNotes, Mode, Occupancy, ReaderSettings, ScanReason, Scanned, Tap, Waiting,
 };
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};

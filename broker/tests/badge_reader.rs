@@ -15,7 +15,7 @@ use hallway_broker::edges::{BadgeFormats, JsonRpc, Reading, RpcAnswer, SignIns};
 use hallway_broker::hub::{Hub, HubOptions, StoreOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
-use hallway_broker::model::{BadgeCode, Kind, Mode, ReaderSettings, ScanReason, SignIn, Tap, UserRole, Via};
+use hallway_broker::model::{BadgeCode, GivenBadge, Kind, Mode, ReaderSettings, ScanReason, SignIn, Tap, UserRole, Via};
 use hallway_broker::mqtt::{self, Listeners, MqttOptions};
 use hallway_broker::recent::WIRES;
 use hallway_broker::registry::Wires;
@@ -129,7 +129,7 @@ impl Venue {
             self.asks(Action::IssueToken { uid: uid(who), hash: tokens::hash(&token(who)).unwrap(), expires_ms: u64::MAX });
         }
         for (badge, user) in [("04:A2:1B", "alice"), ("04:A2:1C", "bob")] {
-            self.asks(Action::AssignBadge { code: BadgeCode::given(badge).unwrap(), shown: badge.into(), user: uid(user) });
+            self.asks(Action::AssignBadge { badge: GivenBadge::of(badge).unwrap(), user: uid(user) });
         }
         self.asks(Action::Create { kind: Kind::Channel, id: lobby(), title: String::new(), members: vec![] });
     }

@@ -13,7 +13,7 @@ use hallway_broker::command::{Action, Actor};
 use hallway_broker::hub::{HubOptions, StoreOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::{Limits, MAX_TAPS};
-use hallway_broker::model::{BadgeCode, Kind, Mode, ReaderSettings, SignIn, UserRole};
+use hallway_broker::model::{GivenBadge, Kind, Mode, ReaderSettings, SignIn, UserRole};
 use hallway_broker::recent::WIRES;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
@@ -175,8 +175,7 @@ impl House {
         for person in 1..=PEOPLE {
             let name = uid(&format!("person-{person}"));
             house.ask(Action::AddUser { uid: name.clone(), name: None, role: UserRole::Attendee, credentials: None }).await;
-            let (code, shown) = (BadgeCode::given(&badge(person)).unwrap(), badge(person).into());
-            house.ask(Action::AssignBadge { code, shown, user: name }).await;
+            house.ask(Action::AssignBadge { badge: GivenBadge::of(&badge(person)).unwrap(), user: name }).await;
         }
         for (device, mode, conversation) in [("da1275b0", Mode::Checkin, None), ("door", Mode::Session, Some(talk))] {
             house.ask(Action::AddUser { uid: uid(device), name: None, role: UserRole::Device, credentials: None }).await;

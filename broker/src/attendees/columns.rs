@@ -156,7 +156,8 @@ impl Field {
 
     fn of_others(self) -> &'static [&'static str] {
         match self {
-            Self::Uid => &["uid", "user", "username", "login"],
+            // What other systems call a user is another account.
+            Self::Uid => &["uid"],
             Self::Name => &["name", "full name", "attendee name", "attendee", "display name"],
             Self::First => &["first name", "firstname", "given name", "vorname"],
             Self::Last => &["last name", "lastname", "surname", "family name", "nachname"],

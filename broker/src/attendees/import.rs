@@ -11,7 +11,7 @@ use crate::accounts::subjects::slug;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
-use crate::model::{Attendee, BadgeCode, Imported, UserRole};
+use crate::model::{Attendee, GivenBadge, Imported, UserRole};
 use crate::queue::ReplyTo;
 use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
@@ -165,7 +165,7 @@ enum Plan {
     Put {
         uid: Uid,
         attendee: Box<Attendee>,
-        badges: Vec<(BadgeCode, Arc<str>)>,
+        badges: Vec<GivenBadge>,
         /// The account may be there already: the file names it, or it has the ticket or the badge.
         takes_account: bool,
         /// It is not.
@@ -194,8 +194,7 @@ struct Planner {
 
 impl Planner {
     fn plan(&mut self, reader: &Reader, conf: ConfNo, row: &Row) -> Result<Plan, StateError> {
-        let badges: Vec<(BadgeCode, Arc<str>)> =
-            row.codes.iter().filter_map(|code| Some((BadgeCode::given(code)?, code.as_str().into()))).collect();
+        let badges: Vec<GivenBadge> = row.codes.iter().filter_map(|code| GivenBadge::of(code)).collect();
         let bad = |why: &str| Ok(Plan::Bad(BadRow::whole(row.line, why)));
         let (uid, is_new) = match self.bearer(reader, conf, row, &badges)? {
             Bearer::Known(uid) => (uid, false),
@@ -203,12 +202,16 @@ impl Planner {
             Bearer::None(why) => return bad(why),
         };
         let mut has_all = true;
-        for (code, _) in &badges {
-            match reader.badge(conf, code)? {
-                Some(badge) if badge.user == uid => {}
-                Some(_) => return bad("the badge is somebody else's: revoke it there first, and give it to them by hand"),
-                None => has_all = false,
+        for badge in &badges {
+            let mut has = false;
+            for code in badge.codes() {
+                match reader.badge(conf, code)? {
+                    Some(badge) if badge.user == uid => has = true,
+                    Some(_) => return bad("the badge is somebody else's: revoke it there first, and give it to them by hand"),
+                    None => {}
+                }
             }
+            has_all &= has;
         }
         let attendee = Attendee {
             external: row.external.as_str().into(),
@@ -225,7 +228,7 @@ impl Planner {
     }
 
     /// Who it is: who has the ticket; else whom the file names; else who was given the badge by hand; else somebody new.
-    fn bearer(&mut self, reader: &Reader, conf: ConfNo, row: &Row, badges: &[(BadgeCode, Arc<str>)]) -> Result<Bearer, StateError> {
+    fn bearer(&mut self, reader: &Reader, conf: ConfNo, row: &Row, badges: &[GivenBadge]) -> Result<Bearer, StateError> {
         if let Some(uid) = reader.attendee_of_ticket(conf, &row.external)? {
             return match reader.user(conf, &uid)? {
                 Some(_) => Ok(Bearer::Known(uid)),
@@ -235,7 +238,7 @@ impl Planner {
         if let Some(uid) = &row.uid {
             return free_of_ticket(reader, conf, uid.clone());
         }
-        for (code, _) in badges {
+        for code in badges.iter().flat_map(GivenBadge::codes) {
             if let Some(badge) = reader.badge(conf, code)?.filter(|badge| !badge.revoked) {
                 return free_of_ticket(reader, conf, badge.user);
             }
@@ -266,6 +269,7 @@ fn free_of_ticket(reader: &Reader, conf: ConfNo, uid: Uid) -> Result<Bearer, Sta
     }
     match reader.user(conf, &uid)? {
         Some(user) if matches!(user.role, UserRole::Device | UserRole::Service) => Ok(Bearer::None("the user is a device or a service")),
+        Some(user) if user.role.is_staff() => Ok(Bearer::None("the user is of the staff: give them badges by hand")),
         Some(_) => Ok(Bearer::Known(uid)),
         None if reader.had_user(conf, &uid)? => Ok(Bearer::None("they were erased: left out")),
         None => Ok(Bearer::New(uid)),

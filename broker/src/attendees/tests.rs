@@ -140,6 +140,12 @@ fn every_bad_row_is_told_with_its_column() {
 }
 
 #[test]
+fn one_badge_in_other_writings_is_the_same_badge() {
+    let sheet = read("id,name,badge\n1,Ada,04A1B2C3\n2,Grace,04:a1:b2:c3\n3,Alan,77705923\n4,Kurt,C3B2A104\n");
+    assert_eq!(complaints(&sheet), ["3 badge: the same badge as in row 2", "4 badge: the same badge as in row 2"]);
+}
+
+#[test]
 fn what_is_no_table_is_told_so() {
     assert_eq!(refused(b""), "the file is empty");
     assert_eq!(refused(b"\n\n  \n"), "the file is empty");

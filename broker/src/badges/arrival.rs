@@ -179,7 +179,7 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, at_ms: u64) -> Opti
     let signers = hub.badges().signers.get().filter(|signers| !signers.is_empty())?;
     let reader = hub.reader();
     let conference = reader.conference_id(conf).ok().flatten()?;
-    let reason = match signers.get(conference.as_str())?.verdict(&tap.shown, at_ms) {
+    let reason = match signers.get(conference.as_str())?.verdict_of_all(&tap.shown, at_ms) {
         Verdict::NotSigned | Verdict::Good(_) => return None,
         Verdict::Forged => ScanReason::UnknownBadge,
         Verdict::Revoked => ScanReason::Revoked,

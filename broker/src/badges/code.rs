@@ -5,17 +5,19 @@
 //! *kept* by one reading of what was typed ([`BadgeCode::given`]), and *looked up* by all that its text may mean
 //! ([`BadgeCode::candidates`]): the number itself, and what every other way of writing that number would have been kept by.
 //!
-//! What is kept is always the text as it is, never turned round or guessed at; guesses come last among the candidates. Numbers below
-//! 65,536 are not guessed at at all: they are the running numbers of tickets, and 274 would be 0x112, another's. A decimal number does not tell
-//! how many zero bytes the chip's began with; one is reckoned with.
+//! What is kept is always the text as it is, never turned round or guessed at; guesses come last among the candidates. Tickets have running
+//! numbers, and nobody's ticket may be taken for another's. So of digits alone no number of fewer than eight digits is guessed: 74565 would be
+//! 0x12345, another's. Neither are numbers below 65,536 guessed at in any writing; `1-2-3` and what base64 or `facility,card` make a number of
+//! that kind are texts, and short numbers keep their zeros. A decimal number does not tell how many zero bytes the chip's began with; one is
+//! reckoned with.
 
 use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ring::digest;
 
-use super::contents;
-use crate::model::BadgeCode;
+use super::{contents, own};
+use crate::model::{BadgeCode, GivenBadge};
 
 /// Longest content of a code in bytes: what fits into a QR code.
 pub const CODE_BYTES_MAX: usize = 4096;
@@ -29,6 +31,8 @@ const GUESSED_BYTES_MIN: usize = 3;
 const GUESSED_BYTES_MAX: usize = 16;
 /// Hexadecimal digits of the longest number: an EPC of 496 bits.
 const HEX_DIGITS_MAX: usize = 124;
+/// Digits of the shortest number that is no ticket's running number.
+const GUESSED_DIGITS_MIN: usize = 8;
 /// Digits of the largest decimal number of 16 bytes.
 const DECIMAL_DIGITS_MAX: usize = 39;
 
@@ -46,31 +50,41 @@ impl BadgeCode {
     /// card: the code in it, then the whole.
     #[must_use]
     pub fn candidates(text: &str) -> Vec<Self> {
+        Self::meant(text, Found::default())
+    }
+
+    /// What the same badge may have been given as: [`BadgeCode::candidates`] without those whose bytes are turned round, which may be another's.
+    #[must_use]
+    pub fn certain(text: &str) -> Vec<Self> {
+        Self::meant(text, Found { is_straight: true, ..Found::default() })
+    }
+
+    fn meant(text: &str, mut found: Found) -> Vec<Self> {
         let Some(text) = trimmed(text) else { return Vec::new() };
         let card = contents::codes(text);
-        let mut found = Found(Vec::new());
         let inside = card.iter().filter_map(|code| trimmed(code));
         inside.clone().for_each(|code| found.add(kept(code, Writing::of(code))));
         inside.for_each(|code| found.meanings(code));
         if card.is_empty() {
             found.meanings(text);
         } else {
-            found.0.truncate(CANDIDATES_MAX - 1);
+            found.codes.truncate(CANDIDATES_MAX - 1);
             found.add(BadgeCode::text(text));
         }
-        found.0.truncate(CANDIDATES_MAX);
-        found.0
+        found.codes.truncate(CANDIDATES_MAX);
+        found.codes
     }
 
     /// What a chip's number may have been given as, likeliest first.
     #[must_use]
     pub fn of_chip(bytes: &[u8]) -> Vec<Self> {
-        let mut found = Found(Vec::new());
+        let mut found = Found::default();
         if !bytes.is_empty() && bytes.len() <= HEX_DIGITS_MAX / 2 {
+            found.add_first(BadgeCode::bytes(bytes));
             found.chip(bytes);
         }
-        found.0.truncate(CANDIDATES_MAX);
-        found.0
+        found.codes.truncate(CANDIDATES_MAX);
+        found.codes
     }
 
     fn number(digits: &str) -> Self {
@@ -83,6 +97,9 @@ impl BadgeCode {
     }
 
     fn text(text: &str) -> Self {
+        // What is found in any case is revoked in any case.
+        let own = own::is_own(text).then(|| text.to_ascii_lowercase());
+        let text = own.as_deref().unwrap_or(text);
         if text.len() <= KEPT_BYTES_MAX {
             return Self(format!("t:{text}").into());
         }
@@ -91,15 +108,17 @@ impl BadgeCode {
     }
 }
 
-/// Without what keyboards and serial lines put around a code.
 fn trimmed(text: &str) -> Option<&str> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    let text = contents::bare(text);
     (!text.is_empty() && text.len() <= CODE_BYTES_MAX).then_some(text)
 }
 
 fn kept(text: &str, writing: Writing) -> BadgeCode {
     match writing {
         Writing::Number(bytes) | Writing::Hex(bytes) | Writing::Base64(bytes) => BadgeCode::bytes(&bytes),
+        Writing::Card(bytes) if is_running(&bytes) => BadgeCode::number(&decimal(&bytes)),
+        Writing::Card(bytes) => BadgeCode::bytes(&bytes),
+        Writing::Digits if text.len() < GUESSED_DIGITS_MIN => BadgeCode(format!("x:{text}").into()),
         // Decimal or hexadecimal: nobody can tell. The digits are kept.
         Writing::Digits => BadgeCode::number(text),
         Writing::Text => BadgeCode::text(text),
@@ -109,8 +128,10 @@ fn kept(text: &str, writing: Writing) -> BadgeCode {
 /// What a text looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Writing {
-    /// Certainly a number, of these bytes: hexadecimal with separators or `0x`, or `facility,card`.
+    /// Certainly a number, of these bytes: hexadecimal with separators or `0x`.
     Number(Vec<u8>),
+    /// `facility,card`.
+    Card(Vec<u8>),
     /// Digits only.
     Digits,
     /// Hexadecimal digits with a letter among them.
@@ -126,8 +147,11 @@ impl Writing {
         if text.len() > HEX_DIGITS_MAX * 3 || !text.is_ascii() {
             return Self::Text;
         }
-        if let Some(bytes) = separated(text).or_else(|| facility_and_card(text)) {
+        if let Some(bytes) = separated(text).filter(|bytes| !is_running(bytes)) {
             return Self::Number(bytes);
+        }
+        if let Some(bytes) = facility_and_card(text) {
+            return Self::Card(bytes);
         }
         if text.bytes().all(|b| b.is_ascii_digit()) {
             return if text.len() <= HEX_DIGITS_MAX { Self::Digits } else { Self::Text };
@@ -161,7 +185,8 @@ fn separated(text: &str) -> Option<Vec<u8>> {
         let is_whole = group.len() == 1 || group.len().is_multiple_of(2);
         bytes.extend(hex(group).filter(|_| is_whole)?);
     }
-    (GUESSED_BYTES_MIN..=HEX_DIGITS_MAX / 2).contains(&bytes.len()).then_some(bytes)
+    let is_whole = significant(&bytes).len() >= GUESSED_BYTES_MIN && bytes.len() <= HEX_DIGITS_MAX / 2;
+    is_whole.then_some(bytes)
 }
 
 /// `116,14349`, as cards of 26-bit Wiegand are printed, after the whole number or alone.
@@ -174,11 +199,8 @@ fn facility_and_card(text: &str) -> Option<Vec<u8>> {
     }
     let (facility, card): (u8, u16) = (facility.parse().ok()?, card.parse().ok()?);
     let [high, low] = card.to_be_bytes();
-    if let Some(whole) = whole {
-        let is_same = is_short(whole) && whole.parse() == Ok(u32::from_be_bytes([0, facility, high, low]));
-        return is_same.then(|| vec![facility, high, low]);
-    }
-    Some(vec![facility, high, low])
+    let is_same = |whole: &str| is_short(whole) && whole.parse() == Ok(u32::from_be_bytes([0, facility, high, low]));
+    (facility > 0 && whole.is_none_or(is_same)).then(|| vec![facility, high, low])
 }
 
 /// Base64 of either alphabet, padded or not.
@@ -189,7 +211,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     }
     let codings = [BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD];
     let bytes = codings.iter().find_map(|coding| coding.decode(text.as_bytes()).ok())?;
-    (GUESSED_BYTES_MIN..=GUESSED_BYTES_MAX).contains(&bytes.len()).then_some(bytes)
+    (is_chip(&bytes) && !is_running(&bytes)).then_some(bytes)
 }
 
 fn decimal(bytes: &[u8]) -> String {
@@ -212,24 +234,65 @@ fn is_chip(bytes: &[u8]) -> bool {
     (GUESSED_BYTES_MIN..=GUESSED_BYTES_MAX).contains(&significant(bytes).len()) && bytes.len() <= GUESSED_BYTES_MAX
 }
 
+/// Whether the hexadecimal digits of a number could be a ticket's running number.
+fn is_running(bytes: &[u8]) -> bool {
+    let bytes = significant(bytes);
+    bytes.len() * 2 < GUESSED_DIGITS_MIN && bytes.iter().all(|byte| byte >> 4 < 10 && byte & 15 < 10)
+}
+
 /// Codes without repetition, in the order in which they are likely.
-struct Found(Vec<BadgeCode>);
+#[derive(Default)]
+struct Found {
+    codes: Vec<BadgeCode>,
+    /// What was read may be a ticket's running number: it has digits alone.
+    is_digits: bool,
+    /// Bytes are not turned round.
+    is_straight: bool,
+}
+
+impl GivenBadge {
+    /// A badge as somebody typed, printed or scanned it. `None` for what is empty or too long.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let mut codes = BadgeCode::certain(text).into_iter();
+        Some(Self { code: codes.next()?, same: codes.collect(), shown: contents::bare(text).into() })
+    }
+}
 
 impl Found {
     fn add(&mut self, code: BadgeCode) {
-        if !self.0.contains(&code) {
-            self.0.push(code);
+        if !self.codes.contains(&code) {
+            self.codes.push(code);
+        }
+    }
+
+    /// What is read by itself.
+    fn add_first(&mut self, code: BadgeCode) {
+        self.is_digits = code.as_str().strip_prefix("x:").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        self.add(code);
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        if !self.is_digits || !is_running(bytes) {
+            self.add(BadgeCode::bytes(bytes));
+        }
+    }
+
+    fn add_decimal(&mut self, bytes: &[u8]) {
+        let digits = decimal(bytes);
+        if !self.is_digits || digits.len() >= GUESSED_DIGITS_MIN {
+            self.add(BadgeCode::number(&digits));
         }
     }
 
     /// All that a text may mean, what it is kept by first.
     fn meanings(&mut self, text: &str) {
         let writing = Writing::of(text);
-        self.add(kept(text, writing.clone()));
+        self.add_first(kept(text, writing.clone()));
         match writing {
             Writing::Base64(bytes) => self.chip(&bytes),
             Writing::Digits => self.digits(text),
-            Writing::Number(bytes) | Writing::Hex(bytes) => {
+            Writing::Number(bytes) | Writing::Card(bytes) | Writing::Hex(bytes) => {
                 self.chip(&bytes);
                 self.base64(text);
             }
@@ -239,15 +302,15 @@ impl Found {
 
     /// What the writings of a number of these bytes are kept by.
     fn chip(&mut self, bytes: &[u8]) {
-        self.add(BadgeCode::bytes(bytes));
+        self.add_bytes(bytes);
         self.writings(bytes);
         self.reversed(bytes);
     }
 
     fn reversed(&mut self, bytes: &[u8]) {
         let turned = reversed(bytes);
-        if is_chip(bytes) && is_chip(&turned) {
-            self.add(BadgeCode::bytes(&turned));
+        if !self.is_straight && is_chip(bytes) && is_chip(&turned) {
+            self.add_bytes(&turned);
             self.writings(&turned);
         }
     }
@@ -257,12 +320,14 @@ impl Found {
         if !is_chip(bytes) {
             return;
         }
-        self.add(BadgeCode::number(&decimal(bytes)));
+        self.add_decimal(bytes);
         // Some base64 looks like something else.
         for coding in [BASE64_NOPAD, BASE64URL_NOPAD] {
             let encoded = coding.encode(bytes);
-            if !matches!(Writing::of(&encoded), Writing::Base64(_)) {
-                self.add(kept(&encoded, Writing::of(&encoded)));
+            match Writing::of(&encoded) {
+                Writing::Base64(_) | Writing::Text => {}
+                Writing::Digits if self.is_digits && encoded.len() < GUESSED_DIGITS_MIN => {}
+                writing => self.add(kept(&encoded, writing)),
             }
         }
     }
@@ -274,7 +339,7 @@ impl Found {
         let decimal = wide.as_ref().map(|wide| significant(wide)).filter(|bytes| is_chip(bytes));
         let hexadecimal = hex(text).filter(|bytes| is_chip(bytes));
         if let Some(bytes) = decimal {
-            self.add(BadgeCode::bytes(bytes));
+            self.add_bytes(bytes);
         }
         for bytes in decimal.into_iter().chain(hexadecimal.as_deref()) {
             self.writings(bytes);
@@ -290,7 +355,7 @@ impl Found {
     }
 
     fn base64(&mut self, text: &str) {
-        if let Some(bytes) = base64(text).filter(|bytes| is_chip(bytes)) {
+        if let Some(bytes) = base64(text) {
             self.chip(&bytes);
         }
     }

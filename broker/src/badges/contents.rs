@@ -18,7 +18,7 @@ const MAX_CODES: usize = 4;
 /// The codes in what a reader read, likeliest first; none when the text itself is the code.
 #[must_use]
 pub fn codes(text: &str) -> Vec<Cow<'_, str>> {
-    let text = text.trim();
+    let text = bare(text);
     if text.len() > MAX_CONTENTS_BYTES {
         return Vec::new();
     }
@@ -32,10 +32,16 @@ pub fn codes(text: &str) -> Vec<Cow<'_, str>> {
     codes
 }
 
+/// A text without what keyboards and serial lines put around it.
+#[must_use]
+pub fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c.is_control())
+}
+
 fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
     match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        Cow::Borrowed(text) => Cow::Borrowed(bare(text)),
+        Cow::Owned(text) => Cow::Owned(bare(&text).to_owned()),
     }
 }
 
@@ -80,6 +86,7 @@ mod tests {
     fn the_code_of_a_card() {
         assert_eq!(codes("MECARD:UID:187WCI5;N:Lovelace,Ada;;"), ["187WCI5"]);
         assert_eq!(codes("  BEGIN:VCARD\r\nVERSION:3.0\r\nUID:187WCI5\r\nEND:VCARD\r\n"), ["187WCI5"]);
+        assert_eq!(codes("\u{2}MECARD:UID:\u{2}187WCI5\u{3};;\u{3}\r\n"), ["187WCI5"]);
         assert_eq!(codes(&format!("MECARD:UID:1;NOTE:{};;", "x".repeat(MAX_CONTENTS_BYTES))), [""; 0]);
     }
 
@@ -90,7 +97,7 @@ mod tests {
             prop_assert!(found.len() <= MAX_CODES);
             for code in found {
                 prop_assert!(!code.is_empty() && code.len() <= text.len());
-                prop_assert_eq!(code.trim(), code.as_ref());
+                prop_assert_eq!(bare(&code), code.as_ref());
             }
         }
 

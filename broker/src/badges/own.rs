@@ -50,10 +50,15 @@ pub fn whose(key: &[u8; 16], conference: &ConferenceId, code: &BadgeCode) -> Opt
     Uid::parse(uid).ok()
 }
 
+/// Whether a text looks like somebody's own code.
+pub(super) fn is_own(text: &str) -> bool {
+    text.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
 /// Whether a code looks like somebody's own, of whatever conference: it cannot be given to anybody else.
 #[must_use]
 pub(crate) fn looks_own(code: &BadgeCode) -> bool {
-    code.as_str().strip_prefix("t:").and_then(|text| text.get(..PREFIX.len())).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    code.as_str().strip_prefix("t:").is_some_and(is_own)
 }
 
 #[cfg(test)]

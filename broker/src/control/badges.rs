@@ -12,7 +12,7 @@ use crate::badges::{ReaderHealth, leads};
 use crate::command::{Action, Actor};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConversationId, Uid};
-use crate::model::{Badge, BadgeCode, Mode, ReaderSettings};
+use crate::model::{Badge, BadgeCode, GivenBadge, Mode, ReaderSettings};
 use crate::reader::Named;
 use crate::reject::{Reason, Reject};
 use crate::session::blocking;
@@ -77,30 +77,33 @@ pub struct ImportLines {
 }
 
 fn parse_code(text: &str) -> Result<BadgeCode, ControlError> {
-    BadgeCode::given(text).ok_or_else(|| invalid("a badge's code has 1 to 4096 bytes"))
+    BadgeCode::given(text).ok_or_else(no_code)
+}
+
+fn no_code() -> ControlError {
+    invalid("a badge's code has 1 to 4096 bytes")
 }
 
 pub(super) async fn add(hub: &Hub, conference: &str, uid: &str, badge: &Secret) -> Result<ControlReply, ControlError> {
     let (conf, user) = find_user(hub, conference, uid)?;
-    let (code, shown) = (parse_code(&badge.0)?, badge.0.trim());
-    let holder = hub.reader().badge(conf, &code)?.filter(|badge| !badge.revoked && badge.user != user);
-    if let Some(Badge { user, .. }) = holder {
+    let badge = GivenBadge::of(&badge.0).ok_or_else(no_code)?;
+    for code in badge.codes() {
+        let Some(Badge { user, .. }) = hub.reader().badge(conf, code)?.filter(|badge| !badge.revoked && badge.user != user) else {
+            continue;
+        };
         let message = format!("the badge is {user}'s: 'hallway badge revoke {conference} CODE' takes it from them");
         return Err(ControlError::of(Reason::Taken, message));
     }
-    to_the_end(hub, conf, Action::AssignBadge { code, shown: shown.into(), user }).await
+    to_the_end(hub, conf, Action::AssignBadge { badge, user }).await
 }
 
 pub(super) async fn revoke(hub: &Hub, conference: &str, badge: &Secret, on: bool) -> Result<ControlReply, ControlError> {
     let conf = find_conference(hub, conference)?.no;
-    let mut code = parse_code(&badge.0)?;
-    for candidate in BadgeCode::candidates(&badge.0) {
-        if hub.reader().badge(conf, &candidate)?.is_some() {
-            code = candidate;
-            break;
-        }
+    let codes = hub.reader().codes_of_badge(conf, &badge.0)?;
+    if codes.is_empty() {
+        return Err(no_code());
     }
-    match to_the_end(hub, conf, Action::RevokeBadge { code, on }).await {
+    match to_the_end(hub, conf, Action::RevokeBadge { codes, on }).await {
         Err(error) if error.reason == Reason::UnknownBadge.word() => {
             let message = format!("nobody has this badge: 'hallway badge list {conference}' shows them");
             Err(ControlError::of(Reason::UnknownBadge, message))

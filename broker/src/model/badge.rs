@@ -26,6 +26,24 @@ impl std::fmt::Debug for BadgeCode {
     }
 }
 
+/// A badge as it is given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenBadge {
+    /// What it is kept by.
+    pub code: BadgeCode,
+    /// What it would be kept by in other writings of the same number.
+    pub same: Vec<BadgeCode>,
+    /// As it was written.
+    pub shown: Arc<str>,
+}
+
+impl GivenBadge {
+    /// What it is kept by in whatever writing.
+    pub fn codes(&self) -> impl Iterator<Item = &BadgeCode> {
+        std::iter::once(&self.code).chain(&self.same)
+    }
+}
+
 /// Record: a badge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Badge {

@@ -48,6 +48,23 @@ impl Reader {
         self.get(&keys::badge(conf, code))
     }
 
+    /// What the badge that a text means may be kept by in all its writings: of the badge that there is, even when the text has its bytes the other way
+    /// round. Empty for what is no code.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn codes_of_badge(&self, conf: ConfNo, text: &str) -> Result<Vec<BadgeCode>, StateError> {
+        let codes = BadgeCode::certain(text);
+        for code in codes.iter().cloned().chain(BadgeCode::candidates(text)) {
+            match self.badge(conf, &code)? {
+                Some(_) if codes.contains(&code) => break,
+                Some(badge) => return Ok([vec![code], BadgeCode::certain(&badge.shown)].concat()),
+                None => {}
+            }
+        }
+        Ok(codes)
+    }
+
     /// All badges of somebody: [`crate::limits::MAX_BADGES`] at most.
     ///
     /// # Errors

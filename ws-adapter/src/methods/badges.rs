@@ -8,7 +8,7 @@ use hallway_broker::canonical;
 use hallway_broker::command::Action;
 use hallway_broker::ids::Uid;
 use hallway_broker::model::{Badge, BadgeCode, Stay, Tap};
-use hallway_broker::reader::{Named, Reader};
+use hallway_broker::reader::Named;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
 use serde_json::value::RawValue;
@@ -17,37 +17,27 @@ use super::{Caller, Json, json};
 use crate::rpc::Fault;
 use crate::types::badge::{
     AssignParams, Assigned, AttendanceParams, AttendanceRow, Attendances, BadgeRow, Badges, BadgesParams, CheckinCount, CheckinRow,
-    Checkins, OwnBadges, PageParams, RevokeParams, Revoked, ScanParams, UserParams, badge_code,
+    Checkins, OwnBadges, PageParams, RevokeParams, Revoked, ScanParams, UserParams, badge_code, given_badge,
 };
 use crate::types::{DEFAULT_PAGE, Empty, Time, after_user, conversation_id, page_limit, params, user_id};
 
 pub(super) async fn assign(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let AssignParams { badge, user } = params(given)?;
-    let (code, user) = (badge_code(&badge)?, user_id(&user)?);
+    let (badge, user) = (given_badge(&badge)?, user_id(&user)?);
     caller.take_rate()?;
-    let shown = badge.trim();
-    caller.act(Action::AssignBadge { code, shown: shown.into(), user: user.clone() }).await?;
-    json(&Assigned { badge: shown.to_owned(), user })
+    let shown = badge.shown.to_string();
+    caller.act(Action::AssignBadge { badge, user: user.clone() }).await?;
+    json(&Assigned { badge: shown, user })
 }
 
 pub(super) async fn revoke(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let RevokeParams { badge, on } = params(given)?;
     caller.staff()?;
-    let code = known(caller.hub.reader(), caller, &badge)?;
+    given_badge(&badge)?;
+    let codes = caller.hub.reader().codes_of_badge(caller.who.conf, &badge).map_err(Reject::from)?;
     caller.take_rate()?;
-    caller.act(Action::RevokeBadge { code, on }).await?;
+    caller.act(Action::RevokeBadge { codes, on }).await?;
     json(&Revoked { badge: badge.trim().to_owned(), on })
-}
-
-/// The badge that a text means: the one that there is, whatever way its code was written when it was given out.
-fn known(reader: &Reader, caller: &Caller<'_>, text: &str) -> Result<BadgeCode, Fault> {
-    let given = badge_code(text)?;
-    for code in BadgeCode::candidates(text) {
-        if reader.badge(caller.who.conf, &code).map_err(Reject::from)?.is_some() {
-            return Ok(code);
-        }
-    }
-    Ok(given)
 }
 
 pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
@@ -83,9 +73,10 @@ pub(super) fn mine(caller: &Caller<'_>) -> Json {
     let (reader, conf, me) = (caller.hub.reader(), caller.who.conf, &caller.who.uid);
     let code = reader.own_badge_code(conf, me)?;
     let badges = reader.badges_of(conf, me).map_err(Reject::from)?;
-    // One's own code has a record once it was revoked, and nothing to show.
-    let good = badges.into_iter().map(|(_, badge)| badge).filter(|badge| !badge.revoked && !badge.shown.is_empty());
-    json(&OwnBadges { code, badges: good.map(|badge| badge.shown).collect() })
+    // One's own code has a record once it was revoked.
+    let good = badges.into_iter().map(|(_, badge)| badge).filter(|badge| !badge.revoked && !badge.shown.eq_ignore_ascii_case(&code));
+    let badges = good.map(|badge| badge.shown).collect();
+    json(&OwnBadges { code, badges })
 }
 
 pub(super) async fn scan(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hallway_broker::badges::CODE_BYTES_MAX;
 use hallway_broker::canonical;
 use hallway_broker::ids::{ConversationId, Uid};
-use hallway_broker::model::{BadgeCode, Direction, Mode};
+use hallway_broker::model::{BadgeCode, Direction, GivenBadge, Mode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,14 @@ pub enum ScanReasonWord {
 /// `invalid_params`: the text is empty or too long.
 pub fn badge_code(text: &str) -> Result<BadgeCode, Fault> {
     BadgeCode::given(text).ok_or_else(|| Fault::invalid_params(format_args!("badge has 1 to {CODE_BYTES_MAX} bytes")))
+}
+
+/// A badge as it is given out.
+///
+/// # Errors
+/// Those of [`badge_code`].
+pub fn given_badge(text: &str) -> Result<GivenBadge, Fault> {
+    GivenBadge::of(text).ok_or_else(|| Fault::invalid_params(format_args!("badge has 1 to {CODE_BYTES_MAX} bytes")))
 }
 
 /// Parameters of `badge.assign`.

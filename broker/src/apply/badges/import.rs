@@ -1,15 +1,13 @@
 //! Attendees of a ticket shop. A row is known by the shop's own id for the ticket, so that the same file can be imported again and again: what was
 //! changed in the meantime by the people themselves (their name) stays.
 
-use std::sync::Arc;
-
 use super::super::{Applied, Ask, Stop, accounts};
-use super::{check_new, counts, give, staff};
+use super::{check_new, counts, give, known, staff};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, Uid};
 use crate::keys;
 use crate::limits::MAX_PARTICULAR_BYTES;
-use crate::model::{Attendee, Badge, BadgeCode, Imported, UserRole};
+use crate::model::{Attendee, GivenBadge, Imported, UserRole};
 use crate::reject::Reason;
 use crate::view::View;
 
@@ -20,7 +18,7 @@ pub(super) struct Row<'a> {
     /// The name of an account that is made.
     pub name: &'a str,
     pub attendee: &'a Attendee,
-    pub badges: &'a [(BadgeCode, Arc<str>)],
+    pub badges: &'a [GivenBadge],
     /// The account may be there already. One that somebody made for themselves under a uid that was only thought up for the row is not theirs.
     pub takes_account: bool,
 }
@@ -37,7 +35,8 @@ pub(super) fn import(view: &mut View<'_>, ask: Ask<'_>, row: &Row<'_>) -> Applie
     if account.is_some() && !has_ticket && !row.takes_account {
         return Err(Reason::Taken.into());
     }
-    if account.as_ref().is_some_and(|user| user.erased || user.role == UserRole::Device) {
+    let is_other = |role: UserRole| role == UserRole::Device || (role.is_staff() && !has_ticket);
+    if account.as_ref().is_some_and(|user| user.erased || is_other(user.role)) {
         return Err(Reason::Taken.into());
     }
     let new = new_badges(view, ask.conf, &uid, badges)?;
@@ -55,8 +54,8 @@ pub(super) fn import(view: &mut View<'_>, ask: Ask<'_>, row: &Row<'_>) -> Applie
         view.put(keys::ticket(ask.conf, &attendee.external), &uid);
     }
     counts::change(view, ask.conf, &uid, |bearer| bearer.has_ticket = true)?;
-    for (code, shown) in new {
-        give(view, ask, code, shown, &uid)?;
+    for badge in new {
+        give(view, ask, &badge.code, &badge.shown, &uid)?;
     }
     Ok(Outcome::Imported { uid, change })
 }
@@ -74,23 +73,20 @@ fn whose(view: &View<'_>, conf: ConfNo, uid: &Uid, attendee: &Attendee) -> Resul
 }
 
 /// The badges of a row that are not theirs yet.
-fn new_badges<'a>(
-    view: &View<'_>,
-    conf: ConfNo,
-    uid: &Uid,
-    badges: &'a [(BadgeCode, Arc<str>)],
-) -> Result<Vec<&'a (BadgeCode, Arc<str>)>, Stop> {
-    let mut new: Vec<&(BadgeCode, Arc<str>)> = Vec::new();
+fn new_badges<'a>(view: &View<'_>, conf: ConfNo, uid: &Uid, badges: &'a [GivenBadge]) -> Result<Vec<&'a GivenBadge>, Stop> {
+    let mut new: Vec<&GivenBadge> = Vec::new();
     for badge in badges {
-        match view.get::<Badge>(&keys::badge(conf, &badge.0))? {
-            Some(known) if known.user == *uid => {}
-            Some(_) => return Err(Reason::Taken.into()),
-            None if new.iter().any(|(code, _)| *code == badge.0) => {}
-            None => new.push(badge),
+        let known = known(view, conf, badge.codes())?;
+        if known.iter().any(|(_, known)| known.user != *uid) {
+            return Err(Reason::Taken.into());
+        }
+        let is_twice = new.iter().any(|other| badge.codes().any(|code| *code == other.code));
+        if known.is_empty() && !is_twice {
+            new.push(badge);
         }
     }
-    for (code, shown) in &new {
-        check_new(view, conf, code, shown, uid, new.len())?;
+    for badge in &new {
+        check_new(view, conf, badge, uid, new.len())?;
     }
     Ok(new)
 }

@@ -22,15 +22,15 @@ use crate::command::{Action, Actor, Outcome};
 use crate::ids::{ConfNo, Uid};
 use crate::keys;
 use crate::limits::{MAX_BADGES, MAX_SHOWN_BYTES};
-use crate::model::{Badge, BadgeCode, Via};
+use crate::model::{Badge, BadgeCode, GivenBadge, Via};
 use crate::reject::Reason;
 use crate::view::View;
 
 /// Carries out what is asked about badges.
 pub(super) fn handle(view: &mut View<'_>, ask: Ask<'_>, action: &Action) -> Applied {
     match action {
-        Action::AssignBadge { code, shown, user } => assign(view, ask, code, shown, user),
-        Action::RevokeBadge { code, on } => revoke(view, ask, code, *on),
+        Action::AssignBadge { badge, user } => assign(view, ask, badge, user),
+        Action::RevokeBadge { codes, on } => revoke(view, ask, codes, *on),
         Action::SetReader { reader, settings } => readers::set(view, ask, reader, settings.as_deref()),
         Action::Scan { mode, conversation, taps, raw, packet } => {
             // What comes of it comes from a reader, whatever it speaks.
@@ -56,30 +56,40 @@ fn staff(view: &mut View<'_>, ask: Ask<'_>) -> Result<Author, Stop> {
     if author.role.is_staff() { Ok(author) } else { Err(Reason::StaffOnly.into()) }
 }
 
-fn assign(view: &mut View<'_>, ask: Ask<'_>, code: &BadgeCode, shown: &Arc<str>, user: &Uid) -> Applied {
+fn assign(view: &mut View<'_>, ask: Ask<'_>, badge: &GivenBadge, user: &Uid) -> Applied {
     staff(view, ask)?;
     view.user(ask.conf, user)?.ok_or(Reason::UnknownUser)?;
-    let known: Option<Badge> = view.get(&keys::badge(ask.conf, code))?;
-    match &known {
-        Some(badge) if badge.user == *user => return Ok(Outcome::Done),
-        // What was given back and revoked can be given to somebody else.
-        Some(badge) if !badge.revoked => return Err(Reason::Taken.into()),
-        _ => {}
+    let known = known(view, ask.conf, badge.codes())?;
+    // What was given back and revoked can be given to somebody else.
+    if known.iter().any(|(_, badge)| badge.user != *user && !badge.revoked) {
+        return Err(Reason::Taken.into());
     }
-    check_new(view, ask.conf, code, shown, user, 1)?;
-    if let Some(badge) = known {
-        take(view, ask.conf, code, &badge.user)?;
+    if known.iter().any(|(_, badge)| badge.user == *user) {
+        return Ok(Outcome::Done);
     }
-    give(view, ask, code, shown, user)?;
+    check_new(view, ask.conf, badge, user, 1)?;
+    for (code, before) in known {
+        take(view, ask.conf, code, &before.user)?;
+    }
+    give(view, ask, &badge.code, &badge.shown, user)?;
     Ok(Outcome::Done)
 }
 
+/// Those of some codes that are somebody's.
+fn known<'c>(view: &View<'_>, conf: ConfNo, codes: impl Iterator<Item = &'c BadgeCode>) -> Result<Vec<(&'c BadgeCode, Badge)>, Stop> {
+    let mut known = Vec::new();
+    for code in codes {
+        known.extend(view.get::<Badge>(&keys::badge(conf, code))?.map(|badge| (code, badge)));
+    }
+    Ok(known)
+}
+
 /// Whether somebody can be given `more` badges, of which this is one.
-fn check_new(view: &View<'_>, conf: ConfNo, code: &BadgeCode, shown: &str, user: &Uid, more: usize) -> Result<(), Stop> {
-    if looks_own(code) {
+fn check_new(view: &View<'_>, conf: ConfNo, badge: &GivenBadge, user: &Uid, more: usize) -> Result<(), Stop> {
+    if looks_own(&badge.code) {
         return Err(Reason::Reserved.into());
     }
-    if shown.len() > MAX_SHOWN_BYTES {
+    if badge.shown.len() > MAX_SHOWN_BYTES {
         return Err(Reason::TooLarge.into());
     }
     let has = counts::bearer(view, conf, user)?.badges as usize;
@@ -101,17 +111,22 @@ fn take(view: &mut View<'_>, conf: ConfNo, code: &BadgeCode, from: &Uid) -> Resu
 }
 
 /// Somebody's own code has no record until it is revoked.
-fn revoke(view: &mut View<'_>, ask: Ask<'_>, code: &BadgeCode, on: bool) -> Applied {
+fn revoke(view: &mut View<'_>, ask: Ask<'_>, codes: &[BadgeCode], on: bool) -> Applied {
     staff(view, ask)?;
-    if let Some(mut badge) = view.get::<Badge>(&keys::badge(ask.conf, code))? {
-        badge.revoked = on;
-        view.put(keys::badge(ask.conf, code), &badge);
+    let known = known(view, ask.conf, codes.iter())?;
+    if let Some(bearer) = known.first().map(|(_, badge)| badge.user.clone()) {
+        for (code, badge) in known.into_iter().filter(|(_, badge)| badge.user == bearer) {
+            view.put(keys::badge(ask.conf, code), &Badge { revoked: on, ..badge });
+        }
         return Ok(Outcome::Done);
     }
+    let code = codes.first().ok_or(Reason::UnknownBadge)?;
     let user = scan::own(view, ask.conf, code)?.ok_or(Reason::UnknownBadge)?;
     if on {
-        give(view, ask, code, &Arc::default(), &user)?;
-        revoke(view, ask, code, on)?;
+        // Lists go on after what is shown.
+        let shown = Arc::from(code.as_str().trim_start_matches("t:"));
+        give(view, ask, code, &shown, &user)?;
+        revoke(view, ask, codes, on)?;
     }
     Ok(Outcome::Done)
 }

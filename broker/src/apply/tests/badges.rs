@@ -17,8 +17,8 @@ use crate::badges::{own_code, whose};
 use crate::command::Reuse;
 use crate::ids::key_for;
 use crate::model::{
-    Acquaintance, Attendee, BadgeCode, ContactDeed, Direction as Way, Imported, LeadNotes, Mode, Publication, ReaderSettings, Realm,
-    ScanReason, Scanned, Tap,
+    Acquaintance, Attendee, BadgeCode, ContactDeed, Direction as Way, GivenBadge, Imported, LeadNotes, Mode, Publication, ReaderSettings,
+    Realm, ScanReason, Scanned, Tap,
 };
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -31,6 +31,10 @@ struct Venue {
 
 fn code(text: &str) -> BadgeCode {
     BadgeCode(format!("t:{text}").into())
+}
+
+fn given(text: &str) -> GivenBadge {
+    GivenBadge { code: code(text), same: vec![], shown: text.into() }
 }
 
 fn tap(text: &str) -> Tap {
@@ -152,7 +156,7 @@ impl Venue {
 }
 
 fn assign(badge: &str, user: &str) -> Action {
-    Action::AssignBadge { code: code(badge), shown: badge.into(), user: uid(user) }
+    Action::AssignBadge { badge: given(badge), user: uid(user) }
 }
 
 fn pair(name: &str, what: &str) -> (String, String) {

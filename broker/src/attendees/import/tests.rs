@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::hub::{HubOptions, StoreOptions};
 use crate::ids::ConferenceId;
 use crate::limits::Limits;
-use crate::model::{SignIn, Via};
+use crate::model::{BadgeCode, SignIn, Via};
 
 const CONF: ConfNo = ConfNo(1);
 
@@ -106,8 +106,7 @@ fn nobody_gets_the_ticket_of_another() {
     let world = World::new();
     world.add("ada-lovelace", UserRole::Attendee);
     world.add("gate-1", UserRole::Device);
-    let (code, shown) = (BadgeCode::given("s2").unwrap(), Arc::from("s2"));
-    world.act(CONF, Action::AssignBadge { code, shown, user: uid("ada-lovelace") });
+    world.act(CONF, Action::AssignBadge { badge: GivenBadge::of("s2").unwrap(), user: uid("ada-lovelace") });
     // Who calls herself Ada Lovelace is not the one of the list, until the list names her account.
     assert_eq!(world.import("id,name,uid\nT1,Ada Lovelace,\n"), (1, 0, 0, vec![]));
     assert_eq!(world.everybody(), pairs(&[("ada-lovelace", ""), ("ada-lovelace-2", "T1"), ("gate-1", "")]));
@@ -116,6 +115,8 @@ fn nobody_gets_the_ticket_of_another() {
     // Row 5 of the same file has a badge of row 2: the sheet told so.
     assert_eq!((bad.0, bad.1, &bad.3[..2]), (0, 1, &expected[..]));
     assert_eq!(world.everybody(), pairs(&[("ada-lovelace", "T2"), ("ada-lovelace-2", "T1"), ("gate-1", "")]));
+    let same_chip = world.import("id,name,badge\nT6,Alan,04A1B2C3\n").0 + world.import("id,name,badge\nT7,Grace,77705923\n").0;
+    assert_eq!(same_chip, 1, "one chip in two writings");
     let told = world.import("id,name,badge\nT9,Grace,s2\nT1,Ada Lovelace,s2\n");
     assert_eq!(told.3[0], "2 the user, or whose badge it is, has another ticket");
 }
@@ -139,6 +140,23 @@ fn staff_imports_and_nobody_else() {
     assert_eq!(world.import_as(&actor("mallory"), LIST, false).unwrap_err().reason, Reason::StaffOnly);
     assert_eq!(world.everybody().len(), 2);
     assert_eq!(world.import_as(&actor("sam"), LIST, false).unwrap().added, 4);
+}
+
+#[test]
+fn nobody_of_the_staff_gets_a_ticket_by_a_list() {
+    let world = World::new();
+    world.add("sam", UserRole::Staff);
+    world.add("olga", UserRole::Organiser);
+    let why = "the user is of the staff: give them badges by hand";
+    let told = world.import("uid,id,name,badge\nsam,T1,Sam,b1\nolga,T2,Olga,b2\n");
+    assert_eq!(told, (0, 0, 0, vec![format!("2 {why}"), format!("3 {why}")]));
+    let attendee = Box::new(Attendee { external: "T3".into(), ..Attendee::default() });
+    let action = Action::ImportAttendee { uid: uid("sam"), name: "Sam".into(), attendee, badges: vec![], takes_account: true };
+    let refused = world.runtime.block_on(world.hub.call_to_end(CONF, Actor::system(), action)).unwrap_err();
+    assert_eq!(refused.reason, Reason::Taken);
+    // Another system's user names are no uids.
+    assert_eq!(world.import("username,user,login,id,name\nsam,sam,sam,T1,Someone Else\n"), (1, 0, 0, vec![]));
+    assert!(world.everybody().contains(&("someone-else".to_owned(), "T1".to_owned())));
 }
 
 #[test]

@@ -53,6 +53,19 @@ pub enum Verdict {
     NotNow,
 }
 
+impl Verdict {
+    fn worse(self, other: Self) -> Self {
+        let badness = |verdict: &Self| match verdict {
+            Self::NotSigned => 0,
+            Self::Good(_) => 1,
+            Self::NotNow => 2,
+            Self::Revoked => 3,
+            Self::Forged => 4,
+        };
+        if badness(&other) > badness(&self) { other } else { self }
+    }
+}
+
 /// Whose tickets are good, and which of them are not.
 #[derive(Default)]
 pub struct Signers {
@@ -76,14 +89,22 @@ impl Signers {
 
     /// Adds a revocation list: a code per line. Other columns behind a comma and a heading do no harm.
     pub fn revoke(&mut self, list: &str) {
-        let code = |line: &str| Some(line.split([',', ';', '\t']).next()?.trim().trim_matches('"').to_owned());
+        let code = |line: &str| Some(super::bare(line.split([',', ';', '\t']).next()?).trim_matches('"').to_owned());
         self.revoked.extend(list.lines().filter_map(code).filter(|code| !code.is_empty()).map(String::into_boxed_str));
+    }
+
+    /// The worst of what a text is at a time, and of what it has in it: a ticket is no better on a business card.
+    #[must_use]
+    pub fn verdict_of_all(&self, text: &str, now_ms: u64) -> Verdict {
+        let whole = self.verdict(text, now_ms);
+        let inside = super::codes(text);
+        inside.iter().map(|code| self.verdict(code, now_ms)).fold(whole, Verdict::worse)
     }
 
     /// What `code` is at a time.
     #[must_use]
     pub fn verdict(&self, code: &str, now_ms: u64) -> Verdict {
-        let code = code.trim();
+        let code = super::bare(code);
         if self.keys.is_empty() {
             return Verdict::NotSigned;
         }

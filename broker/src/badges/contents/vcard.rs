@@ -7,7 +7,7 @@ use super::{strip_prefix, unescaped};
 /// What a UUID is prefixed with as a URI (RFC 6350 §6.7.6).
 const UUID: &str = "urn:uuid:";
 
-/// The values of the property `UID`; of a UUID as a URI also the UUID.
+/// The values of the property `UID`; of a UUID as a URI the UUID first, which is what others print.
 pub(super) fn uids(text: &str) -> Vec<Cow<'_, str>> {
     let mut uids = Vec::new();
     if strip_prefix(text, "BEGIN:VCARD").is_none() {
@@ -17,8 +17,8 @@ pub(super) fn uids(text: &str) -> Vec<Cow<'_, str>> {
         let Some((parameters, value)) = uid(&line) else { continue };
         let value = if is_quoted_printable(parameters) { from_quoted_printable(value) } else { unescaped(value, true).into_owned() };
         let uuid = strip_prefix(value.trim(), UUID).map(str::to_owned);
-        uids.push(Cow::Owned(value));
         uids.extend(uuid.map(Cow::Owned));
+        uids.push(Cow::Owned(value));
     }
     uids
 }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_uuid_is_found_with_and_without_its_prefix() {
         let uuid = "4fbe8971-0bc3-424c-9c26-36c3e1eff6b1";
-        assert_eq!(uids(&card("4.0", &format!("UID:urn:uuid:{uuid}"))), [format!("urn:uuid:{uuid}"), uuid.to_owned()]);
+        assert_eq!(uids(&card("4.0", &format!("UID:urn:uuid:{uuid}"))), [uuid.to_owned(), format!("urn:uuid:{uuid}")]);
     }
 
     #[test]

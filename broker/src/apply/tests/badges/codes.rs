@@ -9,7 +9,7 @@ fn badges_are_given_revoked_and_given_again() {
     assert_eq!(venue.does("stan", assign("new", "nobody")), Err(Reason::UnknownUser));
     assert_eq!(venue.does("stan", assign("alice", "bob")), Err(Reason::Taken));
     venue.does("stan", assign("alice", "alice")).unwrap();
-    let revoke = |badge: &str, on| Action::RevokeBadge { code: code(badge), on };
+    let revoke = |badge: &str, on| Action::RevokeBadge { codes: vec![code(badge)], on };
     assert_eq!(venue.does("bob", revoke("alice", true)), Err(Reason::StaffOnly));
     assert_eq!(venue.does("stan", revoke("nobody", true)), Err(Reason::UnknownBadge));
     venue.does("stan", revoke("alice", true)).unwrap();
@@ -33,6 +33,32 @@ fn badges_are_given_revoked_and_given_again() {
 }
 
 #[test]
+fn a_chip_is_one_badge_in_all_its_writings() {
+    let mut venue = Venue::new();
+    let (hexadecimal, decimal, turned) = ("04A1B2C3", "77705923", "C3B2A104");
+    let give = |text: &str, user: &str| Action::AssignBadge { badge: GivenBadge::of(text).unwrap(), user: uid(user) };
+    let read = |text: &str| Tap { codes: BadgeCode::candidates(text), ..tap(text) };
+    venue.does("stan", give(hexadecimal, "alice")).unwrap();
+    for same in [decimal, "BKGyww==", "04:a1:b2:c3"] {
+        assert_eq!(venue.does("stan", give(same, "bob")), Err(Reason::Taken), "{same}");
+        venue.does("stan", give(same, "alice")).unwrap();
+    }
+    assert_eq!(venue.reader().badges_of(CONF, &uid("alice")).unwrap().len(), 2, "it was hers");
+    // Another chip may have these bytes.
+    venue.does("stan", give(turned, "carol")).unwrap();
+    let revoke = |venue: &mut Venue, text: &str| {
+        let codes = venue.reader().codes_of_badge(CONF, text).unwrap();
+        venue.does("stan", Action::RevokeBadge { codes, on: true })
+    };
+    revoke(&mut venue, decimal).unwrap();
+    assert_eq!(venue.scans("gate", vec![read(hexadecimal)]).remove(0).reason, ScanReason::Revoked);
+    assert_eq!(venue.scans("gate", vec![read(turned)]).remove(0).user, Some(uid("carol")));
+    venue.does("stan", give(decimal, "bob")).unwrap();
+    assert_eq!(venue.scans("gate", vec![read(hexadecimal)]).remove(0).user, Some(uid("bob")), "in whatever writing");
+    venue.is_good();
+}
+
+#[test]
 fn everybody_has_a_code_of_their_own() {
     let mut venue = Venue::new();
     let demo = crate::ids::ConferenceId::parse("demo").unwrap();
@@ -42,10 +68,27 @@ fn everybody_has_a_code_of_their_own() {
     assert_eq!(venue.scan("gate", &own), ScanReason::Ok);
     assert_eq!(venue.scan("gate", "alice"), ScanReason::AlreadyCheckedIn, "the same person");
     assert_eq!(venue.scan("gate", &own.replace("alice", "bob")), ScanReason::UnknownBadge, "forged");
+    let others = venue.reader().own_badge_code(CONF, &uid("bob")).unwrap();
+    venue.does("stan", Action::RevokeBadge { codes: vec![BadgeCode::given(&others).unwrap()], on: true }).unwrap();
+    let (mut after, mut listed) = (None, Vec::new());
+    loop {
+        let (page, complete) = venue.reader().badges(CONF, after.as_ref(), 1).unwrap();
+        listed.extend(page.into_iter().map(|(_, badge)| badge.shown));
+        after = listed.last().and_then(|shown| BadgeCode::given(shown));
+        if complete || listed.len() > 9 {
+            break;
+        }
+    }
+    assert_eq!(listed, ["alice", "bob", "carol", &*others.to_ascii_lowercase()].map(Arc::from), "each once, page by page");
     let foreign = own_code(&key, &crate::ids::ConferenceId::parse("other").unwrap(), &uid("alice"));
     assert_eq!(venue.scan("gate", &foreign), ScanReason::UnknownBadge, "another conference's");
     assert_eq!(venue.does("stan", assign(&own, "bob")), Err(Reason::Reserved));
-    venue.does("stan", Action::RevokeBadge { code: code(&own), on: true }).unwrap();
-    assert_eq!(venue.scan("gate", &own), ScanReason::Revoked);
+    let capitals = |own: &str| BadgeCode::given(&own.to_ascii_uppercase()).unwrap();
+    venue.does("stan", Action::RevokeBadge { codes: vec![capitals(&own)], on: true }).unwrap();
+    for shown in [own.clone(), own.to_ascii_uppercase(), own.to_ascii_lowercase()] {
+        venue.now_ms += 1000;
+        let shown = Tap { codes: BadgeCode::candidates(&shown), ..tap(&shown) };
+        assert_eq!(venue.scans("gate", vec![shown]).remove(0).reason, ScanReason::Revoked, "in any case");
+    }
     venue.is_good();
 }

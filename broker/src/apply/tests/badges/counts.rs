@@ -25,7 +25,7 @@ proptest! {
             venue.set("hall", ReaderSettings { capacity: 2, ..settings(Mode::Session, Some("talk")) });
             venue.set("bob", ReaderSettings { owner: Some(uid("stan")), ..settings(Mode::Lead, None) });
             venue.does("stan", assign("lost", "carol")).unwrap();
-            venue.does("stan", Action::RevokeBadge { code: code("lost"), on: true }).unwrap();
+            venue.does("stan", Action::RevokeBadge { codes: vec![code("lost")], on: true }).unwrap();
             venue.world
         };
         let (mut world, commands) = (prepared(), told(&story));

@@ -9,7 +9,7 @@ fn an_import_is_the_same_however_often() {
         uid: uid("dora"),
         name: "Dora".into(),
         attendee: Box::new(Attendee { external: "A1".into(), company: company.into(), ..Attendee::default() }),
-        badges: vec![(code(badge), badge.into())],
+        badges: vec![given(badge)],
         takes_account: false,
     };
     let done = |change| Ok(Outcome::Imported { uid: uid("dora"), change });
@@ -20,7 +20,7 @@ fn an_import_is_the_same_however_often() {
     assert_eq!(venue.does("stan", row("Bros", "b1")), done(Imported::Changed));
     assert_eq!(&*venue.reader().user(CONF, &uid("dora")).unwrap().unwrap().name, "Dorothea");
     assert_eq!(venue.does("stan", row("Bros", "b2")), done(Imported::Changed), "one more badge");
-    venue.does("stan", Action::RevokeBadge { code: code("b1"), on: true }).unwrap();
+    venue.does("stan", Action::RevokeBadge { codes: vec![code("b1")], on: true }).unwrap();
     assert_eq!(venue.does("stan", row("Bros", "b1")), done(Imported::Unchanged));
     assert_eq!(venue.scan("gate", "b1"), ScanReason::Revoked, "an import revives nothing");
     assert_eq!(venue.does("stan", row("Else", "alice")), Err(Reason::Taken), "another's badge");
