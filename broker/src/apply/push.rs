@@ -32,10 +32,11 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
         view.put(keys::push_state(conf), &state);
     }
     let owner: Option<Uid> = view.get(&keys::target_owner(conf, &id))?;
-    match owner {
-        Some(other) if other != *uid => take_out(view, conf, &other, &id)?,
-        Some(_) => {}
-        None => forget_oldest(view, conf, uid)?,
+    if owner.as_ref() != Some(uid) {
+        if let Some(other) = owner {
+            take_out(view, conf, &other, &id)?;
+        }
+        forget_oldest(view, conf, uid)?;
     }
     view.put(keys::target(conf, uid, &id), &Target { since_ms: ask.at_ms, ..target.clone() });
     view.put(keys::target_owner(conf, &id), uid);
@@ -264,12 +265,18 @@ pub(super) fn replay(view: &mut View<'_>, ask: Ask<'_>, letters: Option<&[u64]>)
 /// Forgets all targets of a user.
 pub(super) fn forget_targets(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
     let prefix = keys::targets(conf, uid);
-    for key in view.keys_from(&prefix, &prefix, MAX_TARGETS)? {
-        if let Some(id) = keys::id_of_target(&key) {
-            take_out(view, conf, uid, &id)?;
+    loop {
+        let kept = view.keys_from(&prefix, &prefix, MAX_TARGETS)?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        for key in kept {
+            if let Some(id) = keys::id_of_target(&key) {
+                take_out(view, conf, uid, &id)?;
+            }
+            view.remove(key);
         }
     }
-    Ok(())
 }
 
 /// A bounded step of an erasure: forgets what waits to be pushed to a user, what was given up of it, and what they wanted; whether there was any.
