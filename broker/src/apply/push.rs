@@ -22,7 +22,15 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
     let (conf, uid) = (ask.conf, &ask.actor.uid);
     view.user(conf, uid)?.ok_or(Reason::SessionEnded)?;
     check(target)?;
-    let id = target.id();
+    let id = target.id(uid);
+    let owner: Option<Uid> = view.get(&keys::target_owner(conf, &id))?;
+    let other = owner.as_ref().filter(|owner| *owner != uid);
+    if let Some(other) = other {
+        let theirs: Option<Target> = view.get(&keys::target(conf, other, &id))?;
+        if theirs.is_some_and(|theirs| !theirs.may_become(target)) {
+            return Err(Reason::Taken.into());
+        }
+    }
     // Who registers the first target learns of what is said from now on.
     let all = keys::all_targets(conf);
     if view.keys_from(&all, &all, 1)?.is_empty() {
@@ -31,10 +39,9 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
         state.cursor = PushCursor { pos, under_way: Vec::new() };
         view.put(keys::push_state(conf), &state);
     }
-    let owner: Option<Uid> = view.get(&keys::target_owner(conf, &id))?;
     if owner.as_ref() != Some(uid) {
-        if let Some(other) = owner {
-            take_out(view, conf, &other, &id)?;
+        if let Some(other) = other {
+            take_out(view, conf, other, &id)?;
         }
         forget_oldest(view, conf, uid)?;
     }

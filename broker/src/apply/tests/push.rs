@@ -8,6 +8,43 @@ fn target(provider: Provider, address: &str) -> Target {
     Target { provider, address: address.into(), secret: vec![7; 81], topic, is_sandbox: false, options, device, since_ms: 0 }
 }
 
+fn register(target: &Target) -> Action {
+    Action::RegisterTarget { target: Box::new(target.clone()) }
+}
+
+#[test]
+fn nobody_takes_anothers_by_its_address_alone() {
+    for provider in [Provider::WebPush, Provider::UnifiedPush] {
+        let mut world = World::new();
+        let browser = target(provider, "https://push.example.org/1");
+        let guessed = Target { secret: vec![8; 81], ..browser.clone() };
+        let has = |world: &World, who: &str| world.reader().targets(CONF, &uid(who)).unwrap().len();
+        world.by("alice", register(&browser)).unwrap();
+        assert_eq!(world.by("bob", register(&guessed)), Err(Reason::Taken));
+        assert_eq!((has(&world, "alice"), has(&world, "bob")), (1, 0));
+        // Bob signed in with the same browser; then it makes other keys.
+        world.by("bob", register(&browser)).unwrap();
+        world.by("bob", register(&guessed)).unwrap();
+        assert_eq!((has(&world, "alice"), has(&world, "bob")), (0, 1));
+    }
+}
+
+#[test]
+fn a_url_is_a_webhook_of_everybody_who_gives_it() {
+    let mut world = World::new();
+    let webhook = target(Provider::Webhook, "https://hook.example.org/");
+    for _ in 0..2 {
+        for who in ["alice", "bob"] {
+            world.by(who, register(&webhook)).unwrap();
+        }
+    }
+    for who in ["alice", "bob"] {
+        assert_eq!(world.reader().targets(CONF, &uid(who)).unwrap().len(), 1);
+    }
+    let report = crate::backup::check::checked(&*world.state);
+    assert!(report.is_good(), "{report}");
+}
+
 #[test]
 fn signed_out_everywhere_is_out_of_everywhere() {
     let mut world = World::new();
@@ -15,8 +52,8 @@ fn signed_out_everywhere_is_out_of_everywhere() {
     let mut view = View::new(&*world.state, &mut world.kept, world.head.clone());
     for n in 0..40 {
         let target = target(Provider::Fcm, &n.to_string());
-        view.put(keys::target(CONF, &uid("bob"), &target.id()), &target);
-        view.put(keys::target_owner(CONF, &target.id()), &uid("bob"));
+        view.put(keys::target(CONF, &uid("bob"), &target.id(&uid("bob"))), &target);
+        view.put(keys::target_owner(CONF, &target.id(&uid("bob"))), &uid("bob"));
     }
     let (batch, head, _) = view.finish();
     world.state.commit(&batch).unwrap();
