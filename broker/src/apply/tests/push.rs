@@ -1,7 +1,12 @@
 //! Where people are reached, command by command on a state in memory.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use super::*;
-use crate::model::{Provider, Target};
+use crate::command::{Draft, Reuse};
+use crate::ids::ConversationId;
+use crate::model::{Kind, Provider, Target};
+use crate::state::{Batch, StateError, Visitor};
 
 fn target(provider: Provider, address: &str) -> Target {
     let (topic, options, device) = ("".into(), "".into(), "phone".into());
@@ -61,4 +66,54 @@ fn signed_out_everywhere_is_out_of_everywhere() {
     assert_eq!(world.count(b"P9"), 80);
     world.system(Action::Erase { uid: uid("bob") });
     assert_eq!(world.count(b"P9"), 0);
+}
+
+/// Counts the records that are read.
+struct Counting {
+    state: Arc<MemoryState>,
+    read: AtomicUsize,
+}
+
+impl State for Counting {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.read.fetch_add(1, Relaxed);
+        self.state.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visitor<'_>) -> Result<(), StateError> {
+        let counted = &mut |key: &[u8], value: &[u8]| {
+            self.read.fetch_add(1, Relaxed);
+            visit(key, value)
+        };
+        self.state.scan(from, to, direction, counted)
+    }
+    fn commit(&self, batch: &Batch) -> Result<(), StateError> {
+        self.state.commit(batch)
+    }
+    fn checkpoint(&self) -> Result<(), StateError> {
+        self.state.checkpoint()
+    }
+    fn reopen(&self) -> Result<(), StateError> {
+        self.state.reopen()
+    }
+    fn size_bytes(&self) -> u64 {
+        self.state.size_bytes()
+    }
+}
+
+#[test]
+fn the_number_on_the_apps_icon_takes_no_history() {
+    let mut world = World::new();
+    let lobby = ConversationId::parse("lobby").unwrap();
+    world.system(Action::Create { kind: Kind::Channel, id: lobby.clone(), title: "".into(), members: vec![uid("alice"), uid("bob")] });
+    for n in 0..60 {
+        let (client_id, text) = ("".into(), n.to_string().into());
+        let reuse = Reuse::NewMessage;
+        let draft = Draft { conversation: lobby.clone(), client_id, reuse, text, reply_to: None, mentions: vec![], attachments: vec![] };
+        world.by("alice", Action::Send(draft)).unwrap();
+    }
+    let counting = Arc::new(Counting { state: Arc::clone(&world.state), read: AtomicUsize::default() });
+    let reader = Reader::new(Arc::clone(&counting) as _, Arc::new(Recent::default()), [1; 16]);
+    assert_eq!(reader.unread_in_all(CONF, &uid("bob"), 1000).unwrap(), 60);
+    let read = counting.read.load(Relaxed);
+    assert!(read < 20, "{read} records were read");
 }
