@@ -184,8 +184,8 @@ pub(super) fn progress(
     for (due_ms, row) in due {
         put_off(view, ask.conf, &mut state, *due_ms, row)?;
     }
+    bury(view, ask.conf, &mut state, dead)?;
     view.put(keys::push_state(ask.conf), &state);
-    bury(view, ask.conf, dead)?;
     Ok(Outcome::Done)
 }
 
@@ -227,15 +227,14 @@ fn put_off(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, due_ms: u64
 }
 
 /// Keeps what was given up, up to [`MAX_DEAD_LETTERS`] of it.
-fn bury(view: &mut View<'_>, conf: ConfNo, dead: &[PushRow]) -> Result<(), StateError> {
+fn bury(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, dead: &[PushRow]) -> Result<(), StateError> {
     if dead.is_empty() {
         return Ok(());
     }
     let prefix = keys::dead_letters(conf);
-    let mut number = view.last_key(&prefix)?.map_or(0, |key| keys::number_of_letter(&key));
     for row in dead {
-        number += 1;
-        view.put(keys::dead_letter(conf, number), row);
+        state.letters += 1;
+        view.put(keys::dead_letter(conf, state.letters), row);
     }
     let kept = view.keys_from(&prefix, &prefix, MAX_DEAD_LETTERS + dead.len())?;
     let excess = kept.len().saturating_sub(MAX_DEAD_LETTERS);

@@ -199,6 +199,8 @@ pub struct PushState {
     pub cursor: PushCursor,
     /// Pushes that are to be tried again.
     pub rows: u64,
+    /// The number of the last dead letter: none is given twice, also when all were tried again.
+    pub letters: u64,
 }
 
 /// Record: a push that is to be tried again, or was given up. What it says is read from the conversation when it is sent.
