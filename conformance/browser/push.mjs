@@ -333,8 +333,11 @@ export async function push(server, browser, shots) {
       await pia.getByRole("button", { name: "Turn on here" }).click();
       await until(async () => (await rpc(pia, "push.list")).targets.length === 1, "a target again");
       const { token } = await server.post("/api/login", { conference: "demo", uid: "pia", password: "pia-secret-1" });
+      await worker.push({ conversation: direct, seq: 10_000, title: "Tim Teller", text: "for pia alone", collapse: "c10" });
+      await until(async () => (await worker.shown("c10")).length === 1, "it is shown");
       await pia.getByRole("button", { name: "Sign out" }).click();
       await pia.getByText("You are signed out.").waitFor();
+      await until(async () => (await worker.shown()).length === 0, "nothing is shown any more");
       const { result } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method: "push.list", params: {} }, token);
       equal(result.targets, [], "where pia is reached");
     });

@@ -47,7 +47,15 @@ export async function renew(client: Hallway): Promise<void> {
 export function endPush(forGood: boolean): void {
   if (forGood) localStorage.removeItem(KEY);
   pushState.set("unknown");
-  if (isSupported()) unsubscribe().catch(() => undefined);
+  if (!isSupported()) return;
+  unsubscribe().catch(() => undefined);
+  closeAll().catch(() => undefined);
+}
+
+/** What is still shown was for whoever is not signed in here any more. */
+async function closeAll(): Promise<void> {
+  const registration = await navigator.serviceWorker.getRegistration();
+  for (const shown of (await registration?.getNotifications()) ?? []) shown.close();
 }
 
 /** Closes the notifications of what was read, here or elsewhere. */
