@@ -28,6 +28,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -47,6 +48,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const HEAD_BYTES: usize = 32 * 1024;
 /// Most headers of an answer.
 const MAX_HEADERS: usize = 100;
+/// How long the body of an answer may take of which the status counts, and a connection until it can be used again.
+const LINGER: Duration = Duration::from_millis(250);
 /// What the server calls itself.
 const AGENT: &str = concat!("hallway/", env!("CARGO_PKG_VERSION"));
 
@@ -57,7 +60,7 @@ pub struct Bounds {
     pub timeout: Duration,
     /// Most bytes of the answer's body.
     pub body_bytes: usize,
-    /// An answer with more is a failure; otherwise it comes without its body: it is the status that counts.
+    /// An answer with more, or that breaks off, is a failure; otherwise it comes without its body: it is the status that counts.
     pub needs_body: bool,
 }
 
@@ -144,7 +147,7 @@ impl Outward {
     /// Why there is none.
     pub async fn send(&self, request: Request<Bytes>, bounds: Bounds) -> Result<Response<Bytes>, Failure> {
         let exchange = self.exchange(request, bounds);
-        tokio::time::timeout(bounds.timeout, exchange).await.unwrap_or(Err(Failure::Timeout))
+        timeout(bounds.timeout, exchange).await.unwrap_or(Err(Failure::Timeout))
     }
 
     async fn exchange(&self, request: Request<Bytes>, bounds: Bounds) -> Result<Response<Bytes>, Failure> {
@@ -238,7 +241,7 @@ impl Target {
 async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -268,14 +271,21 @@ where
 }
 
 async fn read(body: body::Incoming, bounds: Bounds) -> Result<Bytes, Failure> {
-    let most = bounds.body_bytes;
-    let too_large = || if bounds.needs_body { Err(Failure::TooLarge(most)) } else { Ok(Bytes::new()) };
+    if bounds.needs_body {
+        return read_all(body, bounds.body_bytes).await;
+    }
+    // What was said in the head stands, whatever comes of the rest. A short one is read: the connection can be used again.
+    let read = timeout(LINGER, read_all(body, bounds.body_bytes)).await;
+    Ok(read.ok().and_then(Result::ok).unwrap_or_default())
+}
+
+async fn read_all(body: body::Incoming, most: usize) -> Result<Bytes, Failure> {
     if body::Body::size_hint(&body).lower() > most as u64 {
-        return too_large();
+        return Err(Failure::TooLarge(most));
     }
     match Limited::new(body, most).collect().await {
         Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => too_large(),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLarge(most)),
         Err(error) => match error.downcast::<hyper::Error>() {
             Ok(error) => Err(Failure::Http(*error)),
             Err(error) => Err(Failure::Connect(io::Error::other(error))),

@@ -81,7 +81,7 @@ reasons! {
     UnknownLead: NotFound "unknown_lead" "there is no such lead",
     UnknownSession: NotFound "unknown_session" "there is no such session",
     IdReused: Conflict "id_reused" "this id was used for another message: take a new one",
-    Taken: Conflict "taken" "the name is taken",
+    Taken: Conflict "taken" "this is somebody else's already",
     Reserved: Conflict "reserved" "the name is reserved",
     Deleted: Conflict "deleted" "the message was deleted",
     AlreadySignedIn: Conflict "already_signed_in" "this connection has a session already",

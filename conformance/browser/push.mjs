@@ -181,7 +181,7 @@ export async function push(server, browser, shots) {
       worker = await Worker.of(pia, server.url);
       await worker.push(pushed.text);
       const [shown] = await until(async () => ((await worker.shown()).length ? worker.shown() : undefined), "it is shown");
-      equal([shown.title, shown.body, shown.tag, shown.data], ["Tim Teller", "are you there?", said.collapse, { conversation: direct, seq: said.seq }], "the notification");
+      equal([shown.title, shown.body, shown.tag, shown.data], ["Tim Teller", "are you there?", said.collapse, { conference: "demo", conversation: direct, seq: said.seq }], "the notification");
     });
 
     await check("push – clicked: the open window shows the conversation (the click is dispatched in the service worker)", async () => {
@@ -261,9 +261,29 @@ export async function push(server, browser, shots) {
       await pia.evaluate((id) => (location.hash = `#/c/${id}`), direct);
       await pia.locator(".conversation-head h1", { hasText: "Tim Teller" }).waitFor();
       await worker.push({ conversation: direct, seq: 990, title: "Tim Teller", text: "seen already", collapse: "c4" });
+      await worker.push({ conference: "demo", conversation: direct, seq: 990, title: "Tim Teller", text: "seen already", collapse: "c4" });
       await worker.push({ conversation: "help", seq: 991, title: "Help", text: "not seen", collapse: "c5" });
       await until(async () => (await worker.shown("c5")).length === 1, "the other conversation's is shown");
       equal((await worker.shown("c4")).length, 0, "the number of notifications of the open one");
+      await worker.closeAll();
+    });
+
+    await check("push – a conversation of another conference that is called the same is not the one here", async () => {
+      await pia.bringToFront();
+      await pia.evaluate(() => (location.hash = "#/c/lobby"));
+      await pia.locator(".conversation-head h1", { hasText: "Lobby" }).waitFor();
+      const other = { conference: "other", conversation: "lobby", seq: 1, title: "Lobby", text: "somewhere else", collapse: "c9" };
+      await worker.push(other);
+      await until(async () => (await worker.shown("c9")).length === 1, "it is shown although one's own lobby is open");
+      await worker.click();
+      await until(() => pia.evaluate(() => location.hash === "#/"), "the list of chats");
+      await worker.push(other);
+      await until(async () => (await worker.shown("c9")).length === 1, "it is shown again");
+      const [url] = await worker.click({ windowless: true });
+      const page = await pia.context().newPage();
+      await page.goto(server.url + url);
+      await until(() => page.evaluate(() => location.hash === "#/"), "the list of chats in a new window");
+      await page.close();
       await worker.closeAll();
     });
 
@@ -341,8 +361,11 @@ export async function push(server, browser, shots) {
       await pia.getByRole("button", { name: "Turn on here" }).click();
       await until(async () => (await rpc(pia, "push.list")).targets.length === 1, "a target again");
       const { token } = await server.post("/api/login", { conference: "demo", uid: "pia", password: "pia-secret-1" });
+      await worker.push({ conversation: direct, seq: 10_000, title: "Tim Teller", text: "for pia alone", collapse: "c10" });
+      await until(async () => (await worker.shown("c10")).length === 1, "it is shown");
       await pia.getByRole("button", { name: "Sign out" }).click();
       await pia.getByText("You are signed out.").waitFor();
+      await until(async () => (await worker.shown()).length === 0, "nothing is shown any more");
       const { result } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method: "push.list", params: {} }, token);
       equal(result.targets, [], "where pia is reached");
     });

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
@@ -25,6 +26,8 @@ const MAX_MESSAGE_BYTES: usize = 4096;
 const MAX_BATCH: usize = 100;
 /// How long the first one waits for others.
 const GATHER: Duration = Duration::from_millis(20);
+/// How long a batch may take with all its requests: whoever sends a push waits for 30 s.
+const WHOLE: Duration = Duration::from_secs(28);
 /// Longest name in a token's brackets.
 const MAX_NAME_BYTES: usize = 128;
 
@@ -140,22 +143,32 @@ impl Inner {
             return;
         }
         let (messages, told): (Vec<_>, Vec<_>) = batch.into_iter().map(|waiting| (waiting.message, waiting.sent)).unzip();
+        let until = Instant::now() + WHOLE;
         let answer = self.post(&messages).await;
         let is_refused = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::BAD_REQUEST);
         let sents = if is_refused && messages.len() > 1 {
-            // One of them spoils it for all, or they are of different projects: each on its own.
-            let mut sents = Vec::with_capacity(messages.len());
-            for message in &messages {
-                let answer = self.post(std::slice::from_ref(message)).await;
-                sents.extend(outcomes(&answer, 1, self.clock.now_ms()));
-            }
-            sents
+            // One of them spoils it for all, or they are of different projects.
+            self.each_on_its_own(&messages, until).await
         } else {
             outcomes(&answer, messages.len(), self.clock.now_ms())
         };
         for (sent, told) in sents.into_iter().zip(told) {
             let _ = told.send(sent);
         }
+    }
+
+    /// What becomes of each; those for which there is no time any more are tried again, and others are not held up by them.
+    async fn each_on_its_own(&self, messages: &[Box<RawValue>], until: Instant) -> Vec<Sent> {
+        let mut sents = Vec::with_capacity(messages.len());
+        for message in messages {
+            if Instant::now() + BOUNDS.timeout > until {
+                break;
+            }
+            let answer = self.post(std::slice::from_ref(message)).await;
+            sents.extend(outcomes(&answer, 1, self.clock.now_ms()));
+        }
+        sents.resize(messages.len(), Sent::Throttled { after: None, why: "no time left".to_owned() });
+        sents
     }
 
     async fn post(&self, messages: &[Box<RawValue>]) -> Result<Response<Bytes>, Failure> {

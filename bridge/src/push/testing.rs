@@ -124,6 +124,9 @@ impl Asked {
     }
 }
 
+/// The status of what is never answered.
+pub const SILENCE: u16 = 0;
+
 /// Status, headers, body.
 pub type Reply = (u16, Vec<(&'static str, String)>, String);
 
@@ -131,6 +134,14 @@ pub type Reply = (u16, Vec<(&'static str, String)>, String);
 struct Heard {
     replies: VecDeque<Reply>,
     asked: Vec<Asked>,
+}
+
+impl Heard {
+    /// What is replied to a request.
+    fn next(&mut self, asked: Asked) -> Option<Reply> {
+        self.asked.push(asked);
+        if self.replies.len() > 1 { self.replies.pop_front() } else { self.replies.front().cloned() }
+    }
 }
 
 /// Makes a key as Apple gives it.
@@ -241,10 +252,11 @@ impl Service {
 async fn answer(heard: Arc<Mutex<Heard>>, connection: usize, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let mut heard = heard.lock().unwrap();
-    heard.asked.push(Asked { path: head.uri.path().to_owned(), headers: head.headers, body, connection });
-    let next = if heard.replies.len() > 1 { heard.replies.pop_front() } else { heard.replies.front().cloned() };
-    let (status, headers, body) = next.unwrap_or((200, Vec::new(), String::new()));
+    let asked = Asked { path: head.uri.path().to_owned(), headers: head.headers, body, connection };
+    let (status, headers, body) = heard.lock().unwrap().next(asked).unwrap_or((200, Vec::new(), String::new()));
+    if status == SILENCE {
+        return std::future::pending().await;
+    }
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(name, value);

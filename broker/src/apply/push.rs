@@ -22,7 +22,15 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
     let (conf, uid) = (ask.conf, &ask.actor.uid);
     view.user(conf, uid)?.ok_or(Reason::SessionEnded)?;
     check(target)?;
-    let id = target.id();
+    let id = target.id(uid);
+    let owner: Option<Uid> = view.get(&keys::target_owner(conf, &id))?;
+    let other = owner.as_ref().filter(|owner| *owner != uid);
+    if let Some(other) = other {
+        let theirs: Option<Target> = view.get(&keys::target(conf, other, &id))?;
+        if theirs.is_some_and(|theirs| !theirs.may_become(target)) {
+            return Err(Reason::Taken.into());
+        }
+    }
     // Who registers the first target learns of what is said from now on.
     let all = keys::all_targets(conf);
     if view.keys_from(&all, &all, 1)?.is_empty() {
@@ -31,11 +39,11 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
         state.cursor = PushCursor { pos, under_way: Vec::new() };
         view.put(keys::push_state(conf), &state);
     }
-    let owner: Option<Uid> = view.get(&keys::target_owner(conf, &id))?;
-    match owner {
-        Some(other) if other != *uid => take_out(view, conf, &other, &id)?,
-        Some(_) => {}
-        None => forget_oldest(view, conf, uid)?,
+    if owner.as_ref() != Some(uid) {
+        if let Some(other) = other {
+            take_out(view, conf, other, &id)?;
+        }
+        forget_oldest(view, conf, uid)?;
     }
     view.put(keys::target(conf, uid, &id), &Target { since_ms: ask.at_ms, ..target.clone() });
     view.put(keys::target_owner(conf, &id), uid);
@@ -176,8 +184,8 @@ pub(super) fn progress(
     for (due_ms, row) in due {
         put_off(view, ask.conf, &mut state, *due_ms, row)?;
     }
+    bury(view, ask.conf, &mut state, dead)?;
     view.put(keys::push_state(ask.conf), &state);
-    bury(view, ask.conf, dead)?;
     Ok(Outcome::Done)
 }
 
@@ -219,15 +227,14 @@ fn put_off(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, due_ms: u64
 }
 
 /// Keeps what was given up, up to [`MAX_DEAD_LETTERS`] of it.
-fn bury(view: &mut View<'_>, conf: ConfNo, dead: &[PushRow]) -> Result<(), StateError> {
+fn bury(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, dead: &[PushRow]) -> Result<(), StateError> {
     if dead.is_empty() {
         return Ok(());
     }
     let prefix = keys::dead_letters(conf);
-    let mut number = view.last_key(&prefix)?.map_or(0, |key| keys::number_of_letter(&key));
     for row in dead {
-        number += 1;
-        view.put(keys::dead_letter(conf, number), row);
+        state.letters += 1;
+        view.put(keys::dead_letter(conf, state.letters), row);
     }
     let kept = view.keys_from(&prefix, &prefix, MAX_DEAD_LETTERS + dead.len())?;
     let excess = kept.len().saturating_sub(MAX_DEAD_LETTERS);
@@ -264,12 +271,18 @@ pub(super) fn replay(view: &mut View<'_>, ask: Ask<'_>, letters: Option<&[u64]>)
 /// Forgets all targets of a user.
 pub(super) fn forget_targets(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<(), Stop> {
     let prefix = keys::targets(conf, uid);
-    for key in view.keys_from(&prefix, &prefix, MAX_TARGETS)? {
-        if let Some(id) = keys::id_of_target(&key) {
-            take_out(view, conf, uid, &id)?;
+    loop {
+        let kept = view.keys_from(&prefix, &prefix, MAX_TARGETS)?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        for key in kept {
+            if let Some(id) = keys::id_of_target(&key) {
+                take_out(view, conf, uid, &id)?;
+            }
+            view.remove(key);
         }
     }
-    Ok(())
 }
 
 /// A bounded step of an erasure: forgets what waits to be pushed to a user, what was given up of it, and what they wanted; whether there was any.

@@ -4,6 +4,8 @@ mod badges;
 
 mod files;
 
+mod push;
+
 mod stored;
 
 use std::collections::BTreeMap;

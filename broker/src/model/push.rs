@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use ring::digest;
 
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, Uid};
 
 /// Who delivers to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Provider {
     }
 }
 
-/// What tells targets apart: the provider's number, and a hash of provider, address and topic.
+/// What tells targets apart: the provider's number, and a hash of provider, address and topic, of a webhook also of whose it is.
 pub type TargetId = [u8; 16];
 
 /// Record: where a user is reached.
@@ -85,16 +85,25 @@ pub struct Target {
 }
 
 impl Target {
-    /// What tells it from others: the same device, or the same node of a service, is the same target whoever registers it.
+    /// What tells it from others: the same device, or the same node of a service, is the same target whoever registers it. A webhook is each one's
+    /// own: its URL is no device's, and several may give the same.
     #[must_use]
-    pub fn id(&self) -> TargetId {
-        let text = format!("{}\0{}\0{}", self.provider.word(), self.address, self.topic);
+    pub fn id(&self, uid: &Uid) -> TargetId {
+        let whose = if self.provider == Provider::Webhook { uid.as_str() } else { "" };
+        let text = format!("{}\0{}\0{}\0{whose}", self.provider.word(), self.address, self.topic);
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         let mut id = TargetId::default();
         // SHA-256 has 32 bytes.
         id.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
         id[0] = self.provider as u8;
         id
+    }
+
+    /// Whether who registers `new` may have this one, which is another's: who has a browser or a distributor knows the keys that it made, not only
+    /// where it is reached.
+    #[must_use]
+    pub fn may_become(&self, new: &Self) -> bool {
+        !matches!(self.provider, Provider::WebPush | Provider::UnifiedPush) || self.secret == new.secret
     }
 }
 
@@ -190,13 +199,15 @@ pub struct PushState {
     pub cursor: PushCursor,
     /// Pushes that are to be tried again.
     pub rows: u64,
+    /// The number of the last dead letter: none is given twice, also when all were tried again.
+    pub letters: u64,
 }
 
 /// Record: a push that is to be tried again, or was given up. What it says is read from the conversation when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushRow {
     /// Whose.
-    pub user: crate::ids::Uid,
+    pub user: Uid,
     /// To which of their targets.
     pub target: TargetId,
     /// About which conversation.

@@ -14,9 +14,9 @@ use hyper::header::{HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{AGENT, Bounds, Failure, HEAD_BYTES, MAX_HEADERS, Outward, Response, Speaks, Target, connect, read};
+use super::{AGENT, Bounds, Failure, HEAD_BYTES, LINGER, MAX_HEADERS, Outward, Response, Speaks, Target, connect, read};
 
 /// Connections that are kept in all; those beyond are for one request.
 const MAX_KEPT: usize = 256;
@@ -234,7 +234,7 @@ impl Lent<'_> {
         let answer = Response::from_parts(head, read(body, bounds).await?);
         if let Some(Line::One(mut one)) = self.line.take()
             && self.keeps
-            && one.ready().await.is_ok()
+            && timeout(LINGER, one.ready()).await.is_ok_and(|ready| ready.is_ok())
         {
             self.origin.lock().idle.push((Instant::now(), one));
         }

@@ -86,6 +86,28 @@ async fn what_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_status_is_had_once_it_is_said() {
+    let status_alone = Bounds { timeout: Duration::from_secs(3), needs_body: false, ..SOON };
+    for outward in [Outward::new(true), Outward::keeping(true, &Arc::default())] {
+        for is_broken in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let at = listener.local_addr().unwrap();
+            let serving = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 1000]).await;
+                let _ = stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 9\r\n\r\n").await;
+                while !is_broken && stream.write_all(b"a").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
+            let answer = outward.send(get(&format!("http://{at}/")), status_alone).await;
+            assert_eq!(answer.unwrap().status(), StatusCode::CREATED);
+            serving.abort();
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_broken_is_an_error() {
     for answer in ["", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"] {
         assert!(matches!(ask(answer).await, Err(Failure::Http(_))), "{answer}");

@@ -220,7 +220,8 @@ impl Reader {
         Ok(letters)
     }
 
-    /// Messages that somebody has not read in all conversations that they are in and have not silenced, of which [`BADGE_CONVERSATIONS`] are looked at.
+    /// Messages above somebody's read markers in all conversations that they are in and have not silenced, of which [`BADGE_CONVERSATIONS`] are
+    /// looked at. Counted by the heads alone: it goes with every push, and no history is read for it.
     ///
     /// # Errors
     /// The state's.
@@ -237,7 +238,7 @@ impl Reader {
             {
                 continue;
             }
-            unread += self.unread(&found, uid, head, mark)?;
+            unread += head.n - mark.n;
         }
         Ok(unread)
     }

@@ -19,7 +19,7 @@ pub(super) async fn register(caller: &Caller<'_>, given: Option<&RawValue>) -> J
     let target = params::<RegisterParams>(given)?.target()?;
     caller.hub.gateway(target.provider).ok_or(Reason::NoGateway)?.check(&target)?;
     caller.take_rate()?;
-    let registered = Registered { target: target_word(&target.id()), provider: target.provider.word() };
+    let registered = Registered { target: target_word(&target.id(&caller.who.uid)), provider: target.provider.word() };
     caller.act(Action::RegisterTarget { target: Box::new(target) }).await?;
     json(&registered)
 }

@@ -3,6 +3,8 @@ import { words } from "./texts.sw";
 
 /** What a push holds (`PUSH.md`); all of it may be missing: where the message is, when that tells who wrote it to who wants no content. */
 interface Pushed {
+  /** Conversations of others may be called the same. */
+  conference?: string;
   conversation?: string;
   seq?: number;
   title?: string;
@@ -15,9 +17,13 @@ interface Pushed {
 }
 
 /** What the app's windows are told; their answer is in chat/chat.ts. */
-export type Told = { kind: "looking" } | { kind: "open"; conversation?: string | undefined; seq?: number | undefined } | { kind: "resubscribed" };
+export type Told =
+  | { kind: "looking"; conference?: string | undefined }
+  | { kind: "open"; conference?: string | undefined; conversation?: string | undefined; seq?: number | undefined }
+  | { kind: "resubscribed" };
 
 interface Shown {
+  conference?: string;
   conversation?: string;
   seq?: number;
   /** Where there is no `seq`. */
@@ -46,19 +52,20 @@ function read(data: PushMessageData | null): Pushed {
   }
   const text = (name: string) => (typeof given[name] === "string" && given[name] ? { [name]: given[name] } : {});
   const number = (name: string) => (Number.isSafeInteger(given[name]) ? { [name]: given[name] } : {});
-  return { ...text("conversation"), ...number("seq"), ...text("title"), ...text("text"), ...number("badge"), ...text("collapse"), ...text("ts") };
+  return { ...text("conference"), ...text("conversation"), ...number("seq"), ...text("title"), ...text("text"), ...number("badge"), ...text("collapse"), ...text("ts") };
 }
 
 async function arrived(worker: ServiceWorkerGlobalScope, pushed: Pushed): Promise<void> {
-  const { conversation, seq, title, text, badge, collapse, ts } = pushed;
+  const { conference, conversation, seq, title, text, badge, collapse, ts } = pushed;
   const tag = collapse ?? conversation ?? words.app;
   if (badge !== undefined) await worker.navigator.setAppBadge?.(badge).catch(() => undefined);
-  if (conversation !== undefined && (await isLookedAt(worker, conversation))) return;
+  if (conversation !== undefined && (await isLookedAt(worker, conference, conversation))) return;
   const before = await worker.registration.getNotifications({ tag });
   // A push is delivered at least once, and an old one may come late: it is not heard twice.
   if (before.some(({ data }) => isAsNew((data ?? {}) as Shown, pushed))) return;
   const options: Options = {
-    body: text ?? words.news, tag, renotify: true, icon: "/assets/icon-192.png", data: (seq === undefined ? { conversation, ts } : { conversation, seq }) satisfies Shown,
+    body: text ?? words.news, tag, renotify: true, icon: "/assets/icon-192.png",
+    data: { ...(conference !== undefined && { conference }), ...(seq === undefined ? { conversation, ts } : { conversation, seq }) } satisfies Shown,
     ...(ts && !Number.isNaN(Date.parse(ts)) && { timestamp: Date.parse(ts) }),
   };
   await worker.registration.showNotification(title ?? words.app, options);
@@ -72,31 +79,35 @@ function isAsNew(shown: Shown, { seq, ts }: Pushed): boolean {
 
 const windows = (worker: ServiceWorkerGlobalScope) => worker.clients.matchAll({ type: "window", includeUncontrolled: true });
 
-async function isLookedAt(worker: ServiceWorkerGlobalScope, conversation: string): Promise<boolean> {
+async function isLookedAt(worker: ServiceWorkerGlobalScope, conference: string | undefined, conversation: string): Promise<boolean> {
   const open = (await windows(worker)).filter(({ focused, visibilityState }) => focused && visibilityState === "visible");
-  const answers = await Promise.all(open.map(ask));
+  const answers = await Promise.all(open.map((window) => ask(window, conference)));
   return answers.includes(conversation);
 }
 
-/** Which conversation is open in a window: its address here is the one that it was opened with. */
-function ask(window: WindowClient): Promise<string | null> {
+/** Which conversation of a conference is open in a window: its address here is the one that it was opened with. */
+function ask(window: WindowClient, conference: string | undefined): Promise<string | null> {
   const { port1, port2 } = new MessageChannel();
   return new Promise((resolve) => {
     port1.onmessage = ({ data }) => resolve(data as string | null);
     setTimeout(() => resolve(null), ANSWER_MS);
-    window.postMessage({ kind: "looking" } satisfies Told, [port2]);
+    window.postMessage({ kind: "looking", conference } satisfies Told, [port2]);
   });
 }
 
 async function clicked(worker: ServiceWorkerGlobalScope, shown: Notification): Promise<void> {
   shown.close();
-  const { conversation, seq } = (shown.data ?? {}) as Shown;
+  const { conference, conversation, seq } = (shown.data ?? {}) as Shown;
   const open = await windows(worker);
   const window = open.find(({ focused }) => focused) ?? open[0];
-  const at = seq === undefined ? "" : `?at=${seq}`;
-  if (!window) return void (await worker.clients.openWindow(conversation === undefined ? "/" : `/#/c/${encodeURIComponent(conversation)}${at}`));
-  window.postMessage({ kind: "open", conversation, seq } satisfies Told);
+  if (!window) return void (await worker.clients.openWindow(conversation === undefined ? "/" : `/#/c/${encodeURIComponent(conversation)}${params({ at: seq, conference })}`));
+  window.postMessage({ kind: "open", conference, conversation, seq } satisfies Told);
   await window.focus().catch(() => undefined);
+}
+
+function params(given: Record<string, string | number | undefined>): string {
+  const named = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`]));
+  return named.length ? `?${named.join("&")}` : "";
 }
 
 interface PushSubscriptionChangeEvent extends ExtendableEvent {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::testing::{Hands, Service, push, target, without_content};
+use super::super::testing::{Hands, SILENCE, Service, push, target, without_content};
 use super::*;
 
 const TOKEN: &str = "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]";
@@ -101,6 +101,19 @@ async fn one_that_spoils_a_request_spoils_it_for_itself_alone() {
     let sents = futures_util::future::join_all((0..3).map(|_| gateway.send(&target, &push))).await;
     assert_eq!(sents, [Sent::Accepted, Sent::Refused("PUSH_TOO_MANY_EXPERIENCE_IDS".into()), Sent::Accepted]);
     assert_eq!(expo.asked().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_to_go_one_by_one_is_answered_before_anybody_stops_waiting() {
+    let (expo, gateway) = story().await;
+    expo.says(&[(400, r#"{"errors":[{"code":"PUSH_TOO_MANY_EXPERIENCE_IDS"}]}"#), (SILENCE, "")]);
+    let (target, push) = (target(Provider::Expo, TOKEN, Vec::new()), push());
+    let began = Instant::now();
+    let sents = futures_util::future::join_all((0..32).map(|_| gateway.send(&target, &push))).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let silent = Sent::Later { after: None, why: "no answer in time".into() };
+    assert_eq!(sents[0], silent);
+    assert!(sents.iter().skip(2).all(|sent| matches!(sent, Sent::Throttled { .. })), "{sents:?}");
 }
 
 #[tokio::test]

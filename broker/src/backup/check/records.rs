@@ -201,8 +201,11 @@ impl Walk<'_> {
                 (Some(of), Ok(id)) => self.has(&keys::target(parts.conf, &of, &id)),
                 _ => Ok(false),
             },
-            b'P' => Ok(whole::<Target>(value).is_some_and(|target| parts.rest.ends_with(&target.id()))
-                && self.has_user(parts.conf, parts.split_rest().and_then(|(of, _)| uid(of)))?),
+            b'P' => {
+                let of = parts.split_rest().and_then(|(of, _)| uid(of));
+                let is_its = |of: &Uid| whole::<Target>(value).is_some_and(|target| parts.rest.ends_with(&target.id(of)));
+                Ok(of.as_ref().is_some_and(is_its) && self.has_user(parts.conf, of)?)
+            }
             b'W' => self.has_row(parts, value),
             b'Y' => Ok(whole::<PushRow>(value).is_some_and(|row| parts.rest.first() == row.target.first())
                 && self.is_found_row(parts.conf, value)?),

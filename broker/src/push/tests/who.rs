@@ -142,6 +142,10 @@ fn a_device_is_its_last_users_and_a_user_has_the_newest_sixteen() {
     let targets = story.hub().reader().targets(CONF, &uid("bob")).unwrap();
     assert_eq!(targets.len(), 16);
     assert!(targets.iter().all(|(_, target)| &*target.address != "tablet-0"));
+    // As many when the device was another's before.
+    story.has_phone("bob", "alice");
+    story.by_system(Action::ForgetTarget { uid: uid("bob"), target: target("alice").id(&uid("bob")), since_ms: None });
+    assert_eq!(story.hub().reader().targets(CONF, &uid("bob")).unwrap().len(), 15, "one went for it");
 }
 
 #[test]

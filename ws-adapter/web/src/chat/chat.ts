@@ -1,7 +1,7 @@
 // One signed-in person's chat: the SDK's client, and what the app needs besides.
 import { createClient, partnerOf, type ChatMessage, type Hallway, type Outgoing, type State } from "hallway-client";
 import type { Told } from "../sw.push";
-import { go, to } from "../ui/route";
+import { go, parse, to } from "../ui/route";
 import { complete, leave, type Account } from "./account";
 import { Acquaintances } from "./acquaintances";
 import { closeRead, deviceName, renew, turnOff } from "./push";
@@ -68,6 +68,8 @@ export class Chat {
       client.on("hello", ({ user, name, role, conference }) => {
         this.me.set({ user, name, role });
         complete({ user, name, conference });
+        // A notification of before led here: its conversation is another conference's.
+        if ((parse(location.hash).conference ?? conference) !== conference) go(to.chats, true);
       }),
       client.on("synced", () => {
         this.clearMentions();
@@ -167,8 +169,9 @@ export class Chat {
 
   /** What the service worker says, or asks. */
   private told({ data, ports }: MessageEvent<Told>): void {
-    if (data.kind === "looking") ports[0]?.postMessage(document.hasFocus() ? (this.looking?.conversation ?? null) : null);
-    else if (data.kind === "open") go(data.conversation === undefined ? to.chats : to.conversation(data.conversation, data.seq));
+    const isHere = data.kind === "resubscribed" || data.conference === undefined || data.conference === this.client.me?.conference;
+    if (data.kind === "looking") ports[0]?.postMessage(isHere && document.hasFocus() ? (this.looking?.conversation ?? null) : null);
+    else if (data.kind === "open") go(data.conversation === undefined || !isHere ? to.chats : to.conversation(data.conversation, data.seq));
     else if (features.get().push) renew(this.client).catch(() => undefined);
   }
 
@@ -176,7 +179,7 @@ export class Chat {
     if (!features.get().push) return;
     this.closing ??= setTimeout(() => {
       this.closing = undefined;
-      closeRead((conversation) => this.client.conversations.get(conversation)).catch(() => undefined);
+      closeRead(this.client.me?.conference, (conversation) => this.client.conversations.get(conversation)).catch(() => undefined);
     }, CLOSE_MS);
   }
 

@@ -47,16 +47,24 @@ export async function renew(client: Hallway): Promise<void> {
 export function endPush(forGood: boolean): void {
   if (forGood) localStorage.removeItem(KEY);
   pushState.set("unknown");
-  if (isSupported()) unsubscribe().catch(() => undefined);
+  if (!isSupported()) return;
+  unsubscribe().catch(() => undefined);
+  closeAll().catch(() => undefined);
+}
+
+/** What is still shown was for whoever is not signed in here any more. */
+async function closeAll(): Promise<void> {
+  const registration = await navigator.serviceWorker.getRegistration();
+  for (const shown of (await registration?.getNotifications()) ?? []) shown.close();
 }
 
 /** Closes the notifications of what was read, here or elsewhere. */
-export async function closeRead(row: (conversation: string) => ConversationRow | undefined): Promise<void> {
+export async function closeRead(here: string | undefined, row: (conversation: string) => ConversationRow | undefined): Promise<void> {
   if (!isSupported() || Notification.permission !== "granted") return;
   const registration = await navigator.serviceWorker.getRegistration();
   for (const shown of (await registration?.getNotifications()) ?? []) {
-    const { conversation, seq } = (shown.data ?? {}) as { conversation?: string; seq?: number };
-    const read = conversation === undefined ? undefined : row(conversation)?.read;
+    const { conference = here, conversation, seq } = (shown.data ?? {}) as { conference?: string; conversation?: string; seq?: number };
+    const read = conversation === undefined || conference !== here ? undefined : row(conversation)?.read;
     if (read !== undefined && seq !== undefined && read >= seq) shown.close();
   }
 }

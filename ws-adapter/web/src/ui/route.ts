@@ -11,6 +11,8 @@ export interface Route {
   area: Area;
   page?: Page | undefined;
   conversation?: string | undefined;
+  /** Whose it is, where a notification led here. */
+  conference?: string | undefined;
   /** A message to show: its seq. */
   at?: number | undefined;
   person?: string | undefined;
@@ -26,7 +28,7 @@ export function parse(hash: string): Route {
   const at = Number(given.get("at")) || undefined;
   const decoded = second === undefined ? undefined : decode(second);
   const query = given.get("q") ?? "";
-  if (first === "c") return { area: "chats", conversation: decoded, at, query };
+  if (first === "c") return { area: "chats", conversation: decoded, conference: given.get("conference") ?? undefined, at, query };
   if (first === "people") return { area: "people", person: decoded, query };
   if (first === "search") return { area: "search", conversation: decoded, at, query, within: given.get("in") ?? undefined };
   const page = PAGES.find((page) => page === first);
