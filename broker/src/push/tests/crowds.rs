@@ -72,6 +72,38 @@ fn messages_of_while_nobody_looked_are_decided_after_the_start() {
     assert_eq!(addresses(&story.fake.wait_for(2)), ["bob", "carol"]);
 }
 
+/// Staff names all, and others talk on before it is decided who is away.
+fn all_are_named_and_talk_goes_on(story: &Story, messages: usize) -> u64 {
+    story.names("staff", "lobby", "the bus leaves", &["*"]);
+    let pos = (0..messages).map(|n| story.says("alice", "lobby", &format!("chatter {n}"))).last().unwrap();
+    story.passes(GRACE_MS);
+    pos
+}
+
+#[test]
+fn who_is_named_with_all_learns_of_it_however_much_is_said_after_it() {
+    let story = Story::of(&["alice", "bob", "staff"]);
+    all_are_named_and_talk_goes_on(&story, 65);
+    let pushes = story.fake.wait_for(2);
+    assert_eq!(addresses(&pushes), ["alice", "bob"]);
+    assert!(pushes.iter().all(|(_, push)| &*push.text == "the bus leaves" && push.mentions));
+}
+
+#[test]
+fn who_is_named_with_all_learns_of_it_after_a_restart_though_others_talk_on() {
+    for messages in [1, 65] {
+        let mut story = Story::of(&["alice", "bob", "staff"]);
+        story.fake.speaks(true);
+        let pos = all_are_named_and_talk_goes_on(&story, messages);
+        story.fake.wait_for(2);
+        story.is_over(pos);
+        story.restart();
+        let pushes = story.fake.wait_for(4);
+        assert_eq!(addresses(&pushes[2..]), ["alice", "bob"]);
+        assert!(pushes.iter().all(|(_, push)| &*push.text == "the bus leaves"));
+    }
+}
+
 #[test]
 fn who_registers_first_is_pushed_nothing_of_before() {
     let story = Story::with(&[], PushOptions { grace: Duration::ZERO, ..PushOptions::default() });
