@@ -216,6 +216,8 @@ pub struct PushRow {
     pub target: TargetId,
     /// About which conversation.
     pub conversation: ConversationId,
+    /// From which message on it stands for what was said.
+    pub first_seq: u64,
     /// The newest message that it is about.
     pub seq: u64,
     /// Tries so far.

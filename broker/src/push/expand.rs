@@ -40,7 +40,7 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Expansion {
     pub found: Found,
-    /// The pos of the first message.
+    /// The pos of the first message; 0 of what a restart goes on with, which the cursor has passed.
     pub pos: u64,
     pub first_seq: u64,
     last_seq: u64,
@@ -76,11 +76,10 @@ impl Expansion {
     }
 
     /// What a restart goes on with.
-    pub(super) fn resume(reader: &Reader, conf: ConfNo, pos: u64, at: &UnderWay) -> Result<Option<Self>, StateError> {
+    pub(super) fn resume(reader: &Reader, conf: ConfNo, at: &UnderWay) -> Result<Option<Self>, StateError> {
         let stage = Stage::Members(Uid::parse(&at.through).ok());
         let mut expansion = Self::begin(reader, conf, &at.conversation, (at.first_seq, at.last_seq), stage)?;
         if let Some(expansion) = &mut expansion {
-            expansion.pos = pos;
             expansion.names_all = at.names_all;
             expansion.through = Arc::clone(&at.through);
         }
@@ -95,8 +94,7 @@ impl Expansion {
         stage: Stage,
     ) -> Result<Option<Self>, StateError> {
         let Some(found) = reader.conversation(conf, conversation)? else { return Ok(None) };
-        let mut events = reader.page(&found, Toward::Older(last_seq.saturating_add(1)), MESSAGES, &["message"])?.events;
-        events.retain(|event| event.place.seq >= first_seq);
+        let events = newest(reader, &found, first_seq, last_seq)?;
         let (named, hold, pages) = (BTreeMap::new(), Hold::default(), VecDeque::new());
         Ok(Some(Self { found, pos: 0, first_seq, last_seq, named, names_all: None, events, stage, hold, pages, through: "".into() }))
     }
@@ -188,6 +186,13 @@ impl Expansion {
         }
         Ok(messages)
     }
+}
+
+/// The newest messages of so many, oldest first.
+pub(super) fn newest(reader: &Reader, found: &Found, first_seq: u64, last_seq: u64) -> Result<Vec<Event>, StateError> {
+    let mut events = reader.page(found, Toward::Older(last_seq.saturating_add(1)), MESSAGES, &["message"])?.events;
+    events.retain(|event| event.place.seq >= first_seq);
+    Ok(events)
 }
 
 /// What comes after a page: the same above its last, or something else when it was not full.

@@ -75,6 +75,7 @@ pub(crate) async fn run(hub: Arc<Hub>, gateways: Vec<Arc<dyn Gateway>>, options:
         desks: Vec::new(),
         flying: JoinSet::new(),
         jobs: HashMap::new(),
+        takings: 0,
         visit_at: Instant::now(),
         write_at: Instant::now(),
         hub,
@@ -104,6 +105,8 @@ struct Worker {
     desks: Vec<Desk>,
     flying: JoinSet<Sent>,
     jobs: HashMap<task::Id, Job>,
+    /// How often a conference took something up that was put off.
+    takings: u64,
     visit_at: Instant,
     write_at: Instant,
 }
@@ -123,6 +126,7 @@ impl Worker {
                 tracing::warn!(%error, "push waits for the store");
             }
         }
+        self.retry_all(&mut desks);
         self.desks = desks;
         self.write().await;
     }
@@ -169,8 +173,7 @@ impl Worker {
     fn work_at(&mut self, desk: &mut Desk) -> Result<(), StateError> {
         self.follow(desk)?;
         self.decide_due(desk)?;
-        self.expand(desk)?;
-        self.retry_due(desk)
+        self.expand(desk)
     }
 
     /// Reads what happened since.
@@ -262,7 +265,7 @@ impl Worker {
         let Some((event, when)) = wanted else { return Ok(()) };
         let mut push = None;
         for (target_id, target) in &person.targets {
-            let row = row_of(&event, &person, *target_id, now_ms);
+            let row = row_of(expansion, &event, &person, *target_id, now_ms);
             let due_ms = self.has_to_wait(desk, &row, target, now_ms)?;
             if due_ms.is_none() && self.lanes.room(target, now_ms) == Room::NoGateway {
                 continue;
@@ -399,9 +402,10 @@ impl Worker {
     }
 }
 
-fn row_of(event: &Event, person: &Person, target: TargetId, now_ms: u64) -> PushRow {
+fn row_of(expansion: &Expansion, event: &Event, person: &Person, target: TargetId, now_ms: u64) -> PushRow {
     let (user, conversation) = (person.uid.clone(), event.place.conversation.clone());
-    PushRow { user, target, conversation, seq: event.place.seq, tries: 0, since_ms: now_ms, why: "".into() }
+    let (first_seq, seq) = (expansion.first_seq, event.place.seq);
+    PushRow { user, target, conversation, first_seq, seq, tries: 0, since_ms: now_ms, why: "".into() }
 }
 
 /// Spreads what failed together.
