@@ -120,7 +120,7 @@ impl Worker {
             self.drop_row(desk, due_ms, row);
             return Ok(());
         };
-        if let Room::From(later_ms) = self.lanes.room(&target, now_ms) {
+        if let Room::From(later_ms) = self.lanes.room(&(desk.conf, row.user.clone()), &target, now_ms) {
             // One of many of a host that does not answer, or of a lane that filled up meanwhile.
             if later_ms > now_ms {
                 let later_ms = later_ms + spread(&row) % 1000;
