@@ -26,8 +26,9 @@ const LANES: usize = 8;
 const LANE_MESSAGES: usize = 64;
 /// Acks and results that wait to be sent.
 const MAX_REQUESTS: usize = 1024;
-/// Largest message that is taken from the broker in bytes; what is larger than a scan can be is refused by the hub, and acked.
-const INCOMING_BYTES_MAX: usize = 16 << 20;
+/// Largest message that is taken from the broker in bytes: whatever MQTT can carry (3.1.1 §2.2.3), since one that is not read would come again for
+/// ever. What is larger than a scan can be is refused by the hub, and acked.
+const INCOMING_BYTES_MAX: usize = 5 + 268_435_455;
 /// Largest that is sent.
 const OUTGOING_BYTES_MAX: usize = 65_536;
 /// Silence after which it is asked whether the broker is there.

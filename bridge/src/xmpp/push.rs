@@ -127,7 +127,8 @@ pub fn write(push: &Push, target: &Target, head: &Head<'_>, out: &mut Vec<u8>) {
     xml.open_child("item").inside().open("notification", NS).inside();
     xml.open("x", DATA).attr("type", "submit").inside();
     field(&mut xml, "FORM_TYPE", SUMMARY);
-    field(&mut xml, "message-count", &push.unread.to_string());
+    // Of all conversations: the account's, as everything in XMPP.
+    field(&mut xml, "message-count", &push.badge.to_string());
     // Without a sender the user wants nothing said of the message.
     if !push.from.is_empty() {
         field(&mut xml, "last-message-sender", &head.sender);

@@ -25,7 +25,11 @@ pub struct ReadMark {
 
 /// Whether the asker may talk with `partner`.
 pub(super) fn check_partner(view: &mut View<'_>, ask: Ask<'_>, partner: &Uid) -> Result<(), Stop> {
-    view.user(ask.conf, partner)?.ok_or(Reason::UnknownUser)?;
+    let partner_role = view.user(ask.conf, partner)?.ok_or(Reason::UnknownUser)?.role;
+    // A badge reader would never read it.
+    if !partner_role.takes_part() {
+        return Err(Reason::NotAllowed.into());
+    }
     blocks::check(view, ask, partner)
 }
 

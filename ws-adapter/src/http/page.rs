@@ -92,15 +92,21 @@ mod tests {
         answer.headers().get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
-    /// The script: the page names it, and its name changes with it.
+    /// What the page names.
+    fn named() -> Vec<&'static str> {
+        let page = std::str::from_utf8(find("/").expect("a page").plain).expect("UTF-8");
+        page.split('"').filter(|word| word.starts_with('/')).collect()
+    }
+
+    /// The script that the page names, whose name changes with it; it loads the others when they are needed.
     fn script() -> &'static Part {
-        PARTS.iter().find(|part| part.immutable && part.path.ends_with(".js")).expect("a script")
+        let mut scripts = named().into_iter().filter(|path| path.ends_with(".js")).filter_map(find);
+        scripts.find(|part| part.immutable).expect("a script")
     }
 
     #[test]
     fn what_the_page_names_is_there() {
-        let page = std::str::from_utf8(find("/").expect("a page").plain).expect("UTF-8");
-        let named: Vec<&str> = page.split('"').filter(|word| word.starts_with('/')).collect();
+        let named = named();
         assert!(named.len() >= 4 && named.contains(&script().path), "{named:?}");
         for path in named {
             assert!(find(path).is_some(), "{path}");

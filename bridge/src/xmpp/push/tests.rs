@@ -38,7 +38,7 @@ fn a_push_as_the_document_wants_it() {
     let notification = publish.get_child("item", PUBSUB).unwrap().get_child("notification", NS).unwrap();
     let form = values(notification.get_child("x", DATA).unwrap());
     let wanted =
-        [("FORM_TYPE", SUMMARY), ("message-count", "2"), ("last-message-sender", "bob@chat.example"), ("last-message-body", "Hello")];
+        [("FORM_TYPE", SUMMARY), ("message-count", "5"), ("last-message-sender", "bob@chat.example"), ("last-message-body", "Hello")];
     assert_eq!(form, wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let options = pubsub.get_child("publish-options", PUBSUB).unwrap().get_child("x", DATA).unwrap();
     assert_eq!(values(options)[1], ("secret".to_owned(), "a<b".to_owned()));

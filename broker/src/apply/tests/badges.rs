@@ -418,6 +418,7 @@ fn who_scans_decides_what_for() {
     assert_eq!(venue.does("robot", scan(None, None)), refused);
     venue.system(assign("gates", "gate"));
     assert_eq!(venue.scan("hall", "gates"), ScanReason::NotAllowed, "readers do not come");
+    assert_eq!(venue.does("alice", Action::Open { with: uid("gate") }), refused, "nor does one chat with them");
 }
 
 #[test]

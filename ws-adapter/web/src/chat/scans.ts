@@ -65,6 +65,8 @@ export class Scans {
   }
 
   private async sendAll(): Promise<void> {
+    // Shown before the first is answered, which without a connection takes its time.
+    await this.count();
     for (const key of await this.kept()) {
       const scan = JSON.parse((await this.storage.get(key)) ?? "null") as Scan | null;
       if (scan && !this.asked.has(scan.id) && (await this.ask(scan)).waits) break;
