@@ -24,7 +24,7 @@ pub use badge::{
 pub use belongings::{Access, Belongings, Item, Node, NodeSettings};
 pub use file::{File, FileId, MediaType, Uploads};
 pub use publication::{InFlight, KeptSession, KeptSubscription, Properties, Publication, Realm, Retained, Stored, StoredTotals};
-pub use push::{Attention, Level, Provider, PushCursor, PushRow, PushSettings, PushState, Target, TargetId};
+pub use push::{Attention, Level, Provider, PushCursor, PushRow, PushSettings, PushState, Target, TargetId, UnderWay};
 
 /// The protocol an event came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

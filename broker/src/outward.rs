@@ -39,7 +39,7 @@ pub use hyper::{Method, Request, Response, StatusCode, Uri};
 pub use trust::Trust;
 
 /// Requests under way at once; more wait, within their time.
-const MAX_UNDER_WAY: usize = 64;
+const MAX_UNDER_WAY: usize = 256;
 /// Addresses of a host that are tried.
 const MAX_ADDRESSES: usize = 4;
 /// How long one of them may take to accept a connection.

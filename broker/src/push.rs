@@ -29,7 +29,7 @@ pub struct PushOptions {
     pub grace: Duration,
     /// Who did something so long before a message, and is still there, is not away.
     pub active: Duration,
-    /// Pushes that are on their way to one gateway at the same time.
+    /// Pushes that are on their way to one gateway at the same time; four times as many where users bring the hosts.
     pub per_gateway: usize,
     /// How long a push is of use: it is not tried any more after that.
     pub time_to_live: Duration,

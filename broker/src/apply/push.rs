@@ -99,7 +99,7 @@ fn drop_rows(view: &mut View<'_>, conf: ConfNo, uid: &Uid, found: Vec<keys::Key>
     let mut state: PushState = view.get(&keys::push_state(conf))?.unwrap_or_default();
     for key in found {
         if let (Some(due_ms), Some((target, conversation))) = (view.get::<u64>(&key)?, keys::parts_of_row(&key, &prefix)) {
-            let row = PushRow { user: uid.clone(), target, conversation, seq: 0, tries: 0, since_ms: 0, why: "".into() };
+            let row = PushRow { user: uid.clone(), target, conversation, first_seq: 0, seq: 0, tries: 0, since_ms: 0, why: "".into() };
             view.remove(keys::push_row(conf, due_ms, &row));
             state.rows = state.rows.saturating_sub(1);
         }
@@ -207,12 +207,14 @@ fn put_off(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, due_ms: u64
         return Ok(());
     }
     let place = keys::push_row_of(conf, &row.user, &row.target, &row.conversation);
-    let mut tries = row.tries;
+    let (mut tries, mut first_seq) = (row.tries, row.first_seq);
     match view.get::<u64>(&place)? {
         Some(earlier_ms) => {
             let key = keys::push_row(conf, earlier_ms, row);
             if let Some(there) = view.get::<PushRow>(&key)? {
+                first_seq = first_seq.min(there.first_seq);
                 if there.seq > row.seq {
+                    view.put(key, &PushRow { first_seq, ..there });
                     return Ok(());
                 }
                 tries = tries.max(there.tries);
@@ -221,7 +223,7 @@ fn put_off(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, due_ms: u64
         }
         None => state.rows += 1,
     }
-    view.put(keys::push_row(conf, due_ms, row), &PushRow { tries, ..row.clone() });
+    view.put(keys::push_row(conf, due_ms, row), &PushRow { tries, first_seq, ..row.clone() });
     view.put(place, &due_ms);
     Ok(())
 }

@@ -188,8 +188,23 @@ impl Default for PushSettings {
 pub struct PushCursor {
     /// Everything up to this pos.
     pub pos: u64,
-    /// In the middle of conversations with many members: seq, and the uid up to which it is done.
-    pub under_way: Vec<(ConversationId, u64, Arc<str>)>,
+    /// In the middle of conversations with many members.
+    pub under_way: Vec<UnderWay>,
+}
+
+/// Messages of a conversation of which only some members are decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The first of the messages: which of them counts is not the same for all.
+    pub first_seq: u64,
+    /// The last of them.
+    pub last_seq: u64,
+    /// The last of them in which all are named.
+    pub names_all: Option<u64>,
+    /// The uid up to which it is done.
+    pub through: Arc<str>,
 }
 
 /// Record: how far push is in a conference.
@@ -212,6 +227,8 @@ pub struct PushRow {
     pub target: TargetId,
     /// About which conversation.
     pub conversation: ConversationId,
+    /// From which message on it stands for what was said.
+    pub first_seq: u64,
     /// The newest message that it is about.
     pub seq: u64,
     /// Tries so far.

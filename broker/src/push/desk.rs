@@ -60,6 +60,10 @@ pub(super) struct Desk {
     pub is_reached: bool,
     /// Something waits to be tried again.
     pub has_rows: bool,
+    /// When something that waited here last was taken up, in takings of all conferences.
+    pub served: u64,
+    /// More was due then than there was room for, or may have been.
+    pub is_in_line: bool,
     /// Targets that a gateway found gone, and since when they were registered.
     pub gone: Vec<(Uid, TargetId, u64)>,
     expansions: VecDeque<Expansion>,
@@ -77,7 +81,7 @@ impl Desk {
         let cursor = reader.push_state(conf)?.filter(|_| is_reached).map(|state| state.cursor);
         let mut expansions = VecDeque::new();
         for under_way in cursor.iter().flat_map(|cursor| &cursor.under_way) {
-            if let Some(expansion) = Expansion::resume(reader, conf, end, under_way)? {
+            if let Some(expansion) = Expansion::resume(reader, conf, under_way)? {
                 expansions.push_back(expansion);
             }
         }
@@ -88,6 +92,8 @@ impl Desk {
             catch_up: None,
             is_reached,
             has_rows: reader.has_push_rows(conf)?,
+            served: 0,
+            is_in_line: false,
             gone: Vec::new(),
             expansions,
             held: Vec::new(),
@@ -149,13 +155,13 @@ impl Desk {
         self.expansions = settled;
         let held = self.held.iter().map(|(pos, _)| pos - 1);
         let mut pos = held.fold(self.tail.floor(), u64::min);
-        let mut under_way = Vec::new();
-        for expansion in self.expansions.iter().filter(|expansion| expansion.is_large()) {
-            if under_way.len() < MAX_UNDER_WAY {
-                under_way.push(expansion.under_way());
-            } else {
-                pos = pos.min(expansion.pos - 1);
-            }
+        let mut large: Vec<&Expansion> = self.expansions.iter().filter(|expansion| expansion.is_large()).collect();
+        // Those that a restart goes on with come first: the cursor is above their messages, and there are no more of them than fit.
+        large.sort_by(|one, other| (one.pos, &one.found.id).cmp(&(other.pos, &other.found.id)));
+        let kept = large.len().min(MAX_UNDER_WAY);
+        let under_way = large[..kept].iter().map(|expansion| expansion.under_way()).collect();
+        if let Some(first) = large.get(kept) {
+            pos = pos.min(first.pos.saturating_sub(1));
         }
         PushCursor { pos, under_way }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::tail::Undecided;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::limits::MAX_PAGE;
-use crate::model::{Event, Kind, Level};
+use crate::model::{Event, Kind, Level, UnderWay};
 use crate::reader::{Reader, Toward};
 use crate::state::StateError;
 use crate::view::Found;
@@ -40,10 +40,12 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Expansion {
     pub found: Found,
-    /// The pos of the first message.
+    /// The pos of the first message; 0 of what a restart goes on with, which the cursor has passed.
     pub pos: u64,
-    pub last_seq: u64,
+    pub first_seq: u64,
+    last_seq: u64,
     named: BTreeMap<Uid, u64>,
+    names_all: Option<u64>,
     /// The newest messages that it is about, oldest first.
     events: Vec<Event>,
     stage: Stage,
@@ -68,21 +70,18 @@ impl Expansion {
         if let Some(expansion) = &mut expansion {
             expansion.pos = due.first_pos;
             expansion.named.clone_from(&due.named);
+            expansion.names_all = due.names_all;
         }
         Ok(expansion)
     }
 
     /// What a restart goes on with.
-    pub(super) fn resume(
-        reader: &Reader,
-        conf: ConfNo,
-        pos: u64,
-        (conversation, seq, after): &(ConversationId, u64, Arc<str>),
-    ) -> Result<Option<Self>, StateError> {
-        let mut expansion = Self::begin(reader, conf, conversation, (*seq, *seq), Stage::Members(Uid::parse(after).ok()))?;
+    pub(super) fn resume(reader: &Reader, conf: ConfNo, at: &UnderWay) -> Result<Option<Self>, StateError> {
+        let stage = Stage::Members(Uid::parse(&at.through).ok());
+        let mut expansion = Self::begin(reader, conf, &at.conversation, (at.first_seq, at.last_seq), stage)?;
         if let Some(expansion) = &mut expansion {
-            expansion.pos = pos;
-            expansion.through = Arc::clone(after);
+            expansion.names_all = at.names_all;
+            expansion.through = Arc::clone(&at.through);
         }
         Ok(expansion)
     }
@@ -91,14 +90,13 @@ impl Expansion {
         reader: &Reader,
         conf: ConfNo,
         conversation: &ConversationId,
-        (first, last_seq): (u64, u64),
+        (first_seq, last_seq): (u64, u64),
         stage: Stage,
     ) -> Result<Option<Self>, StateError> {
         let Some(found) = reader.conversation(conf, conversation)? else { return Ok(None) };
-        let mut events = reader.page(&found, Toward::Older(last_seq.saturating_add(1)), MESSAGES, &["message"])?.events;
-        events.retain(|event| event.place.seq >= first);
+        let events = newest(reader, &found, first_seq, last_seq)?;
         let (named, hold, pages) = (BTreeMap::new(), Hold::default(), VecDeque::new());
-        Ok(Some(Self { found, pos: 0, last_seq, named, events, stage, hold, pages, through: "".into() }))
+        Ok(Some(Self { found, pos: 0, first_seq, last_seq, named, names_all: None, events, stage, hold, pages, through: "".into() }))
     }
 
     /// Whether where it is is to be written down.
@@ -127,8 +125,9 @@ impl Expansion {
     }
 
     /// Where a restart goes on.
-    pub(super) fn under_way(&self) -> (ConversationId, u64, Arc<str>) {
-        (self.found.id.clone(), self.last_seq, Arc::clone(&self.through))
+    pub(super) fn under_way(&self) -> UnderWay {
+        let (conversation, through) = (self.found.id.clone(), Arc::clone(&self.through));
+        UnderWay { conversation, first_seq: self.first_seq, last_seq: self.last_seq, names_all: self.names_all, through }
     }
 
     /// The next people, and what comes after them.
@@ -177,12 +176,23 @@ impl Expansion {
     /// The messages that could be pushed to somebody, newest first.
     pub(super) fn messages(&self, reader: &Reader, uid: &Uid) -> Result<Vec<Event>, StateError> {
         let mut messages: Vec<Event> = self.events.iter().rev().cloned().collect();
-        // Named further back than the newest messages.
-        if let Some(seq) = self.named.get(uid).filter(|seq| self.events.first().is_some_and(|first| **seq < first.place.seq)) {
-            messages.extend(reader.message(&self.found, *seq)?);
+        // Named further back than the newest messages, alone or with all.
+        let mut further: Vec<u64> = self.named.get(uid).copied().into_iter().chain(self.names_all).collect();
+        further.retain(|seq| self.events.first().is_none_or(|first| *seq < first.place.seq));
+        further.sort_unstable_by(|one, other| other.cmp(one));
+        further.dedup();
+        for seq in further {
+            messages.extend(reader.message(&self.found, seq)?);
         }
         Ok(messages)
     }
+}
+
+/// The newest messages of so many, oldest first.
+pub(super) fn newest(reader: &Reader, found: &Found, first_seq: u64, last_seq: u64) -> Result<Vec<Event>, StateError> {
+    let mut events = reader.page(found, Toward::Older(last_seq.saturating_add(1)), MESSAGES, &["message"])?.events;
+    events.retain(|event| event.place.seq >= first_seq);
+    Ok(events)
 }
 
 /// What comes after a page: the same above its last, or something else when it was not full.

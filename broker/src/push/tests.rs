@@ -25,7 +25,7 @@ use crate::model::{Kind, Provider, SignIn, Target, TargetId, UserRole, Via};
 use crate::reject::Reject;
 use crate::sessions::Live;
 
-const CONF: ConfNo = ConfNo(1);
+pub(in crate::push) const CONF: ConfNo = ConfNo(1);
 const START_MS: u64 = 1_800_000_000_000;
 /// How long a story waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,8 +33,8 @@ const GRACE_MS: u64 = 3000;
 
 /// Stands until it is moved on.
 #[derive(Default)]
-struct Standing {
-    moved_ms: AtomicU64,
+pub(in crate::push) struct Standing {
+    pub moved_ms: AtomicU64,
 }
 
 impl Clock for Standing {
@@ -155,12 +155,12 @@ fn id(text: &str) -> ConversationId {
     ConversationId::parse(text).unwrap()
 }
 
-fn target(address: &str) -> Target {
+pub(in crate::push) fn target(address: &str) -> Target {
     let (topic, options, device) = ("".into(), "".into(), "phone".into());
     Target { provider: Provider::Fcm, address: address.into(), secret: Vec::new(), topic, is_sandbox: false, options, device, since_ms: 0 }
 }
 
-fn open(dir: &TempDir, clock: &Arc<Standing>) -> Arc<Hub> {
+pub(in crate::push) fn open(dir: &TempDir, clock: &Arc<Standing>) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
     let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
     let options =

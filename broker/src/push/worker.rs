@@ -4,6 +4,9 @@
 mod progress;
 mod rows;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -19,7 +22,7 @@ use super::decide::When;
 use super::desk::{Desk, Fate, place};
 use super::expand::{Expansion, Hold};
 use super::gateway::{Gateway, Push, Sent};
-use super::lanes::{HostName, Lanes, Room, host_of};
+use super::lanes::{Going, Lanes, Room};
 use super::person::Person;
 use super::retry::backoff_ms;
 use super::tail::Tail;
@@ -69,16 +72,7 @@ impl Stop {
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(hub: Arc<Hub>, gateways: Vec<Arc<dyn Gateway>>, options: PushOptions, stop: Arc<Stop>) {
-    let mut worker = Worker {
-        lanes: Lanes::new(&gateways, options.per_gateway),
-        options,
-        desks: Vec::new(),
-        flying: JoinSet::new(),
-        jobs: HashMap::new(),
-        visit_at: Instant::now(),
-        write_at: Instant::now(),
-        hub,
-    };
+    let mut worker = Worker::new(hub, &gateways, options);
     while !stop.is_set.load(Relaxed) {
         worker.turn().await;
         worker.wait(&stop).await;
@@ -92,7 +86,7 @@ struct Job {
     row: PushRow,
     /// When it was due, when it is written down.
     was_due_ms: Option<u64>,
-    host: HostName,
+    going: Going,
     target_since_ms: u64,
     hold: Option<Hold>,
 }
@@ -104,11 +98,27 @@ struct Worker {
     desks: Vec<Desk>,
     flying: JoinSet<Sent>,
     jobs: HashMap<task::Id, Job>,
+    /// How often a conference took something up that was put off.
+    takings: u64,
     visit_at: Instant,
     write_at: Instant,
 }
 
 impl Worker {
+    fn new(hub: Arc<Hub>, gateways: &[Arc<dyn Gateway>], options: PushOptions) -> Self {
+        Self {
+            lanes: Lanes::new(gateways, options.per_gateway),
+            options,
+            desks: Vec::new(),
+            flying: JoinSet::new(),
+            jobs: HashMap::new(),
+            takings: 0,
+            visit_at: Instant::now(),
+            write_at: Instant::now(),
+            hub,
+        }
+    }
+
     fn now_ms(&self) -> u64 {
         self.hub.clock().now_ms()
     }
@@ -123,6 +133,7 @@ impl Worker {
                 tracing::warn!(%error, "push waits for the store");
             }
         }
+        self.retry_all(&mut desks);
         self.desks = desks;
         self.write().await;
     }
@@ -149,7 +160,15 @@ impl Worker {
         }
         self.visit_at = Instant::now() + VISIT;
         let Ok(conferences) = self.hub.reader().conferences() else { return };
-        self.desks.retain(|desk| conferences.iter().any(|(_, conference)| conference.no == desk.conf));
+        let lanes = &mut self.lanes;
+        self.desks.retain(|desk| {
+            let is_there = conferences.iter().any(|(_, conference)| conference.no == desk.conf);
+            if !is_there {
+                // What was to be written down of it never is.
+                lanes.leave_all(desk.conf);
+            }
+            is_there
+        });
         let mut queued = 0;
         for (id, conference) in conferences {
             let reader = self.hub.reader();
@@ -169,8 +188,7 @@ impl Worker {
     fn work_at(&mut self, desk: &mut Desk) -> Result<(), StateError> {
         self.follow(desk)?;
         self.decide_due(desk)?;
-        self.expand(desk)?;
-        self.retry_due(desk)
+        self.expand(desk)
     }
 
     /// Reads what happened since.
@@ -261,10 +279,11 @@ impl Worker {
         }
         let Some((event, when)) = wanted else { return Ok(()) };
         let mut push = None;
+        let owner = (desk.conf, uid.clone());
         for (target_id, target) in &person.targets {
-            let row = row_of(&event, &person, *target_id, now_ms);
+            let row = row_of(expansion, &event, &person, *target_id, now_ms);
             let due_ms = self.has_to_wait(desk, &row, target, now_ms)?;
-            if due_ms.is_none() && self.lanes.room(target, now_ms) == Room::NoGateway {
+            if due_ms.is_none() && self.lanes.room(&owner, target, now_ms) == Room::NoGateway {
                 continue;
             }
             if let When::From(until_ms) = when {
@@ -294,7 +313,7 @@ impl Worker {
         if self.lanes.is_busy(&place(desk.conf, row)) {
             return Ok(Some(now_ms));
         }
-        let room_ms = match self.lanes.room(target, now_ms) {
+        let room_ms = match self.lanes.room(&(desk.conf, row.user.clone()), target, now_ms) {
             Room::From(due_ms) => Some(due_ms),
             Room::Free | Room::NoGateway => None,
         };
@@ -319,9 +338,10 @@ impl Worker {
 
     /// Hands a push to its gateway.
     fn send(&mut self, desk: &Desk, row: PushRow, was_due_ms: Option<u64>, target: &Target, push: Arc<Push>, hold: Option<Hold>) {
-        let Some(gateway) = self.lanes.begin(target) else { return };
+        let owner = (desk.conf, row.user.clone());
+        let Some((gateway, going)) = self.lanes.begin(owner, target, self.hub.clock().elapsed()) else { return };
         self.lanes.occupy(place(desk.conf, &row));
-        let job = Job { conf: desk.conf, row, was_due_ms, host: host_of(target), target_since_ms: target.since_ms, hold };
+        let job = Job { conf: desk.conf, row, was_due_ms, going, target_since_ms: target.since_ms, hold };
         let target = target.clone();
         let task = self.flying.spawn(async move {
             let late = |_| Sent::Later { after: None, why: "no answer in time".into() };
@@ -344,8 +364,9 @@ impl Worker {
         let Some(job) = self.jobs.remove(&id) else { return };
         let now_ms = self.now_ms();
         let is_answer = !matches!(sent, Sent::Later { .. });
-        if self.lanes.end(&job.host, is_answer, now_ms) {
-            tracing::warn!(provider = job.host.0.word(), host = &*job.host.1, "a push gateway does not answer: pushes wait");
+        if self.lanes.end(&job.going, is_answer, self.hub.clock().elapsed(), now_ms) {
+            // Not which host of users: of an XMPP service it is a user's address.
+            tracing::warn!(provider = job.going.host.0.word(), "a push gateway does not answer: pushes wait");
         }
         let mut desks = std::mem::take(&mut self.desks);
         // A conference that was removed has nothing to be written down.
@@ -399,9 +420,10 @@ impl Worker {
     }
 }
 
-fn row_of(event: &Event, person: &Person, target: TargetId, now_ms: u64) -> PushRow {
+fn row_of(expansion: &Expansion, event: &Event, person: &Person, target: TargetId, now_ms: u64) -> PushRow {
     let (user, conversation) = (person.uid.clone(), event.place.conversation.clone());
-    PushRow { user, target, conversation, seq: event.place.seq, tries: 0, since_ms: now_ms, why: "".into() }
+    let (first_seq, seq) = (expansion.first_seq, event.place.seq);
+    PushRow { user, target, conversation, first_seq, seq, tries: 0, since_ms: now_ms, why: "".into() }
 }
 
 /// Spreads what failed together.

@@ -221,7 +221,7 @@ impl Walk<'_> {
             Some((uid(of)?, *target, ConversationId::stored(std::str::from_utf8(conversation).ok()?)))
         });
         let Some(((user, target, conversation), due_ms)) = place.zip(whole::<u64>(value)) else { return Ok(false) };
-        let row = PushRow { user, target, conversation, seq: 0, tries: 0, since_ms: 0, why: "".into() };
+        let row = PushRow { user, target, conversation, first_seq: 0, seq: 0, tries: 0, since_ms: 0, why: "".into() };
         self.has(&keys::push_row(parts.conf, due_ms, &row))
     }
 

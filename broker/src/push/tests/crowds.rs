@@ -1,6 +1,10 @@
 //! Many people, many messages.
 
+use super::super::desk::Desk;
+use super::super::expand::Expansion;
+use super::super::tail::Undecided;
 use super::*;
+use crate::limits::MAX_UNDER_WAY;
 
 /// Announcements with so many members, who all are away.
 fn announcements(story: &Story, members: usize) {
@@ -70,6 +74,63 @@ fn messages_of_while_nobody_looked_are_decided_after_the_start() {
     story.restart();
     story.passes(GRACE_MS);
     assert_eq!(addresses(&story.fake.wait_for(2)), ["bob", "carol"]);
+}
+
+/// Staff names all, and others talk on before it is decided who is away.
+fn all_are_named_and_talk_goes_on(story: &Story, messages: usize) -> u64 {
+    story.names("staff", "lobby", "the bus leaves", &["*"]);
+    let pos = (0..messages).map(|n| story.says("alice", "lobby", &format!("chatter {n}"))).last().unwrap();
+    story.passes(GRACE_MS);
+    pos
+}
+
+#[test]
+fn who_is_named_with_all_learns_of_it_however_much_is_said_after_it() {
+    let story = Story::of(&["alice", "bob", "staff"]);
+    all_are_named_and_talk_goes_on(&story, 65);
+    let pushes = story.fake.wait_for(2);
+    assert_eq!(addresses(&pushes), ["alice", "bob"]);
+    assert!(pushes.iter().all(|(_, push)| &*push.text == "the bus leaves" && push.mentions));
+}
+
+#[test]
+fn who_is_named_with_all_learns_of_it_after_a_restart_though_others_talk_on() {
+    for messages in [1, 65] {
+        let mut story = Story::of(&["alice", "bob", "staff"]);
+        story.fake.speaks(true);
+        let pos = all_are_named_and_talk_goes_on(&story, messages);
+        story.fake.wait_for(2);
+        story.is_over(pos);
+        story.restart();
+        let pushes = story.fake.wait_for(4);
+        assert_eq!(addresses(&pushes[2..]), ["alice", "bob"]);
+        assert!(pushes.iter().all(|(_, push)| &*push.text == "the bus leaves"));
+    }
+}
+
+#[test]
+fn what_a_restart_goes_on_with_is_never_left_out_for_what_came_later() {
+    let story = Story::of(&["staff"]);
+    announcements(&story, 1);
+    story.fake.speaks(true);
+    let pos = story.says("staff", "news", "dinner is served");
+    story.passes(GRACE_MS);
+    story.is_over(pos);
+    let demo = ConferenceId::parse("demo").unwrap();
+    let found = story.hub().reader().conversation(CONF, &id("news")).unwrap().unwrap();
+    let mut desk = Desk::open(story.hub(), CONF, demo).unwrap();
+    for n in 1..=MAX_UNDER_WAY as u64 {
+        let (conv, conversation, named) = (found.record.no, id("news"), std::collections::BTreeMap::new());
+        let (first_seq, first_pos, kind, names_all) = (100 + n, pos + n, Kind::Announcements, None);
+        let due = Undecided { conv, conversation, kind, first_seq, first_pos, last_seq: first_seq, due_ms: 0, named, names_all };
+        desk.begin(Expansion::of(story.hub().reader(), CONF, &due).unwrap().unwrap());
+    }
+    let resumed = desk.take_expansion().unwrap();
+    desk.put_back(resumed);
+    let cursor = desk.take_changes().0;
+    assert_eq!(cursor.under_way.len(), MAX_UNDER_WAY);
+    assert!(cursor.under_way.iter().any(|at| at.first_seq < 100));
+    assert!(cursor.pos < pos + MAX_UNDER_WAY as u64, "the one without a place is read again");
 }
 
 #[test]

@@ -104,6 +104,80 @@ fn too_many_to_some_devices_hold_up_nobody_else() {
     story.has_rows(0);
 }
 
+/// A conference with these people, each with a phone of an address that begins like this, and announcements that they are in.
+fn has_another(story: &Story, conf: ConfNo, people: &[String], begins: &str) {
+    for person in people {
+        let actor = Actor { uid: uid(person), via: Via::Ws, session: 0 };
+        let address = format!("{begins}-{person}");
+        let too_many = Sent::Throttled { after: Some(Duration::from_secs(1000)), why: "429".into() };
+        story.fake.will_answer(&address, [too_many]);
+        let role = if person == "staff" { UserRole::Staff } else { UserRole::Attendee };
+        story.call_in(conf, Actor::system(), Action::AddUser { uid: uid(person), name: None, role, credentials: None });
+        if person != "staff" {
+            story.call_in(conf, actor, Action::RegisterTarget { target: Box::new(target(&address)) });
+        }
+    }
+    let create = Action::Create { kind: Kind::Announcements, id: id("news"), title: "News".into(), members: Vec::new() };
+    story.call_in(conf, Actor::system(), create);
+    for person in people {
+        let actor = Actor { uid: uid(person), via: Via::Ws, session: 0 };
+        story.call_in(conf, actor, Action::Join { conversation: id("news") });
+    }
+}
+
+#[test]
+fn of_several_conferences_none_waits_for_all_of_another() {
+    let people: Vec<String> = (0..6).map(|n| format!("user-{n}")).chain(["staff".to_owned()]).collect();
+    let story = Story::with(&[], PushOptions { per_gateway: 1, ..PushOptions::default() });
+    let (other, other_id) = (ConfNo(2), ConferenceId::parse("other").unwrap());
+    let add = Action::AddConference { id: other_id, title: "Another".into(), sign_in: SignIn::Open, epoch: 1 };
+    story.call_in(ConfNo(0), Actor::system(), add);
+    for (conf, begins) in [(CONF, "a"), (other, "b")] {
+        has_another(&story, conf, &people, begins);
+        let draft = Draft {
+            conversation: id("news"),
+            client_id: "n".into(),
+            reuse: Reuse::Conflict,
+            text: "dinner is served".into(),
+            reply_to: None,
+            mentions: Vec::new(),
+            attachments: Vec::new(),
+        };
+        story.call_in(conf, Actor { uid: uid("staff"), via: Via::Ws, session: 0 }, Action::Send(draft));
+    }
+    story.passes(GRACE_MS);
+    story.fake.wait_for(12);
+    for conf in [CONF, other] {
+        story.until("rows", |hub| {
+            let rows = hub.reader().push_rows_due(conf, Provider::Fcm, u64::MAX, 10, |_, row| row.tries == 1).unwrap();
+            rows.len() == 6
+        });
+    }
+    story.passes(2_000_000);
+    let pushes = story.fake.wait_for(24);
+    let first = addresses(&pushes[12..18]);
+    assert!(first.iter().filter(|address| address.starts_with('a')).count().abs_diff(3) <= 1, "{first:?}");
+}
+
+#[test]
+fn what_was_newest_and_is_taken_back_leaves_what_was_said_before_it() {
+    let story = Story::of(&["alice", "bob"]);
+    story.fake.will_answer("bob", [later(Some(100))]);
+    story.says("alice", "dm~alice~bob", "one");
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    story.has_rows(1);
+    for text in ["two", "three"] {
+        let (target, pos) = story.names("alice", "dm~alice~bob", text, &[]);
+        story.passes(GRACE_MS);
+        story.is_over(pos);
+        story.by("alice", Action::Delete { conversation: id("dm~alice~bob"), target });
+    }
+    story.passes(100_000);
+    assert_eq!(&*story.fake.wait_for(2)[1].1.text, "one");
+    story.has_rows(0);
+}
+
 #[test]
 fn rows_go_out_in_due_order() {
     let people: Vec<String> = (0..12).map(|n| format!("user-{n:02}")).collect();

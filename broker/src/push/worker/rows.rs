@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::compose::compose;
 use super::super::decide::When;
 use super::super::desk::{Desk, Fate, place};
-use super::super::expand::Hold;
+use super::super::expand::{Hold, newest};
 use super::super::lanes::Room;
 use super::super::ms;
 use super::super::person::Person;
@@ -25,25 +25,46 @@ const AFTER_QUIET_MS: u64 = 3_600_000;
 const LONGEST_QUIET_MS: u64 = 24 * 3_600_000;
 
 impl Worker {
-    /// Sends what was put off and is due, in that order.
-    pub(super) fn retry_due(&mut self, desk: &mut Desk) -> Result<(), StateError> {
-        if !desk.has_rows || desk.is_stuck() {
-            return Ok(());
+    /// Sends what was put off and is due, in that order; of several conferences each has its share, and the one that had none for longest is first.
+    pub(super) fn retry_all(&mut self, desks: &mut [Desk]) {
+        desks.sort_by_key(|desk| desk.served);
+        let takes_part = |desk: &Desk| desk.has_rows && !desk.is_stuck();
+        let mut in_line = desks.iter().filter(|desk| takes_part(desk) && desk.is_in_line).count();
+        for desk in desks.iter_mut().filter(|desk| takes_part(desk)) {
+            let among = in_line + usize::from(!desk.is_in_line);
+            in_line -= usize::from(desk.is_in_line);
+            if let Err(error) = self.retry_due(desk, among) {
+                tracing::warn!(%error, "what was put off waits for the store");
+            }
         }
+    }
+
+    fn retry_due(&mut self, desk: &mut Desk, among: usize) -> Result<(), StateError> {
         let now_ms = self.now_ms();
+        let (mut taken, mut is_in_line) = (false, false);
         for provider in Provider::ALL {
             let Some(most) = self.lanes.room_for_rows(provider, now_ms) else {
                 self.expire(desk, provider, now_ms)?;
                 continue;
             };
             if most == 0 {
+                // Whoever waited still does.
+                is_in_line |= desk.is_in_line;
                 continue;
             }
-            let lanes = &self.lanes;
+            let (lanes, share) = (&self.lanes, most.div_ceil(among));
             let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
-            for (due_ms, row) in self.hub.reader().push_rows_due(desk.conf, provider, now_ms, most, is_free)? {
+            let due = self.hub.reader().push_rows_due(desk.conf, provider, now_ms, share, is_free)?;
+            taken |= !due.is_empty();
+            is_in_line |= due.len() == share;
+            for (due_ms, row) in due {
                 self.retry(desk, due_ms, row, now_ms)?;
             }
+        }
+        desk.is_in_line = is_in_line;
+        if taken {
+            self.takings += 1;
+            desk.served = self.takings;
         }
         Ok(())
     }
@@ -99,7 +120,7 @@ impl Worker {
             self.drop_row(desk, due_ms, row);
             return Ok(());
         };
-        if let Room::From(later_ms) = self.lanes.room(&target, now_ms) {
+        if let Room::From(later_ms) = self.lanes.room(&(desk.conf, row.user.clone()), &target, now_ms) {
             // One of many of a host that does not answer, or of a lane that filled up meanwhile.
             if later_ms > now_ms {
                 let later_ms = later_ms + spread(&row) % 1000;
@@ -125,9 +146,19 @@ impl Worker {
     fn still_wanted(&self, conf: ConfNo, row: &PushRow, now_ms: u64) -> Result<Option<(Found, Person, Event, When)>, StateError> {
         let reader = self.hub.reader();
         let Some(found) = reader.conversation(conf, &row.conversation)? else { return Ok(None) };
-        let Some(event) = reader.message(&found, row.seq)? else { return Ok(None) };
         let Some(person) = Person::find(&self.hub, &found, &row.user)? else { return Ok(None) };
-        let decided = person.decide(&self.hub, &event, now_ms, ms(self.options.active))?;
-        Ok(decided.ok().map(|when| (found, person, event, when)))
+        let active_ms = ms(self.options.active);
+        if let Some(event) = reader.message(&found, row.seq)?
+            && let Ok(when) = person.decide(&self.hub, &event, now_ms, active_ms)?
+        {
+            return Ok(Some((found, person, event, when)));
+        }
+        // The newest was taken back, for example: what was said before it still counts.
+        for event in newest(reader, &found, row.first_seq, row.seq.saturating_sub(1))?.into_iter().rev() {
+            if let Ok(when) = person.decide(&self.hub, &event, now_ms, active_ms)? {
+                return Ok(Some((found, person, event, when)));
+            }
+        }
+        Ok(None)
     }
 }

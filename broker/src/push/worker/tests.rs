@@ -1,0 +1,139 @@
+//! The worker alone: what it takes note of and what it logs.
+
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Metadata, Subscriber};
+
+use super::super::gateway::Sending;
+use super::super::tests::{CONF, Standing, open, target};
+use super::*;
+use crate::clock::Clock;
+use crate::command::{Action, Actor};
+use crate::ids::{ConferenceId, ConversationId};
+use crate::model::{Kind, Provider, SignIn};
+use crate::reject::Reject;
+
+/// Takes four seconds to accept a push.
+struct Slow(Arc<Standing>);
+
+impl Gateway for Slow {
+    fn provider(&self) -> Provider {
+        Provider::Xmpp
+    }
+
+    fn check(&self, _: &Target) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    fn send<'a>(&'a self, _: &'a Target, _: &'a Push) -> Sending<'a> {
+        Box::pin(async move {
+            self.0.moved_ms.fetch_add(4000, Relaxed);
+            Sent::Accepted
+        })
+    }
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.lock().unwrap().push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// A worker that knows of one conference.
+fn worker() -> (TempDir, Runtime, Arc<Standing>, Worker) {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(Standing::default()));
+    let (hub, runtime) = (open(&dir, &clock), Builder::new_current_thread().enable_all().build().unwrap());
+    let id = ConferenceId::parse("demo").unwrap();
+    let add = Action::AddConference { id, title: "The Demo".into(), sign_in: SignIn::Open, epoch: 1 };
+    runtime.block_on(hub.call(ConfNo(0), Actor::system(), add)).unwrap();
+    let gateways: [Arc<dyn Gateway>; 1] = [Arc::new(Slow(Arc::clone(&clock)))];
+    let mut worker = Worker::new(hub, &gateways, PushOptions::default());
+    worker.visit();
+    (dir, runtime, clock, worker)
+}
+
+fn row(target: TargetId) -> PushRow {
+    let (user, conversation) = (Uid::parse("bob").unwrap(), ConversationId::parse("lobby").unwrap());
+    PushRow { user, target, conversation, first_seq: 1, seq: 1, tries: 0, since_ms: 0, why: "".into() }
+}
+
+fn push() -> Push {
+    Push {
+        conference: ConferenceId::parse("demo").unwrap(),
+        user: Uid::parse("bob").unwrap(),
+        at: None,
+        kind: Kind::Channel,
+        from: "".into(),
+        title: "The Demo".into(),
+        text: "New message".into(),
+        unread: 1,
+        badge: 1,
+        collapse: "c".into(),
+        mentions: false,
+        ts_ms: 0,
+        time_to_live: Duration::from_secs(60),
+    }
+}
+
+#[test]
+fn what_was_to_be_written_down_of_a_conference_that_is_removed_is_not_kept() {
+    let (_dir, runtime, _, mut worker) = worker();
+    let mut desk = worker.desks.pop().unwrap();
+    let row = row(target("phone").id());
+    worker.change(&mut desk, row.clone(), Fate::Due(1), None);
+    worker.desks.push(desk);
+    worker.visit_at = Instant::now();
+    worker.visit();
+    assert!(worker.lanes.is_busy(&place(CONF, &row)));
+    runtime.block_on(worker.hub.call_to_end(CONF, Actor::system(), Action::RemoveConference)).unwrap();
+    worker.visit_at = Instant::now();
+    worker.visit();
+    assert!(worker.desks.is_empty() && !worker.lanes.is_busy(&place(CONF, &row)));
+    worker.hub.close();
+}
+
+#[test]
+fn a_service_of_users_that_is_slow_is_not_asked_for_a_while_and_no_log_has_its_address() {
+    let (_dir, runtime, clock, mut worker) = worker();
+    let service = Target { provider: Provider::Xmpp, ..target("bobs-own@push.example") };
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        runtime.block_on(async {
+            let desk = worker.desks.pop().unwrap();
+            for _ in 0..5 {
+                worker.send(&desk, row(service.id()), None, &service, Arc::new(push()), None);
+                let answer = worker.flying.join_next_with_id().await.unwrap();
+                worker.answered(answer);
+            }
+        });
+    });
+    let owner = (CONF, Uid::parse("bob").unwrap());
+    assert!(matches!(worker.lanes.room(&owner, &service, clock.now_ms()), Room::From(_)));
+    let log = log.0.lock().unwrap();
+    assert!(log.contains("a push gateway does not answer") && !log.contains("bobs-own"), "{log}");
+    worker.hub.close();
+}
