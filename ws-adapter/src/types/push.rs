@@ -469,7 +469,8 @@ mod tests {
         assert_eq!((web.provider, &*web.address, web.secret.len()), (Provider::WebPush, "https://push.example/x", 81));
         let apns = target(r#"{"provider":"apns","token":"00ff","sandbox":true,"device":"phone"}"#).unwrap();
         assert!(apns.is_sandbox && apns.secret.is_empty());
-        assert_ne!(apns.id(), web.id());
+        let ada = Uid::parse("ada").unwrap();
+        assert_ne!(apns.id(&ada), web.id(&ada));
         for (wrong, reason) in [
             (r#"{"provider":"apns"}"#, "invalid_params"),
             (r#"{"provider":"apns","endpoint":"x"}"#, "invalid_params"),

@@ -103,7 +103,7 @@ fn push() -> Push {
 fn what_was_to_be_written_down_of_a_conference_that_is_removed_is_not_kept() {
     let (_dir, runtime, _, mut worker) = worker();
     let mut desk = worker.desks.pop().unwrap();
-    let row = row(target("phone").id());
+    let row = row(target("phone").id(&Uid::parse("bob").unwrap()));
     worker.change(&mut desk, row.clone(), Fate::Due(1), None);
     worker.desks.push(desk);
     worker.visit_at = Instant::now();
@@ -125,7 +125,7 @@ fn a_service_of_users_that_is_slow_is_not_asked_for_a_while_and_no_log_has_its_a
         runtime.block_on(async {
             let desk = worker.desks.pop().unwrap();
             for _ in 0..5 {
-                worker.send(&desk, row(service.id()), None, &service, Arc::new(push()), None);
+                worker.send(&desk, row(service.id(&Uid::parse("bob").unwrap())), None, &service, Arc::new(push()), None);
                 let answer = worker.flying.join_next_with_id().await.unwrap();
                 worker.answered(answer);
             }
