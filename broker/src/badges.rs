@@ -27,7 +27,7 @@ pub(crate) use arrival::likely_time;
 pub use arrival::{Arrival, Scan, arrive, scan, take};
 pub use code::{CANDIDATES_MAX, CODE_BYTES_MAX};
 pub(crate) use debounce::{At, Held};
-pub use health::ReaderHealth;
+pub use health::{ReaderHealth, Whence};
 pub(crate) use own::{PURPOSE, looks_own};
 pub use own::{own_code, whose};
 

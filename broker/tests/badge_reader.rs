@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallway_broker::accounts::tokens;
-use hallway_broker::badges;
+use hallway_broker::badges::{self, Whence};
 use hallway_broker::clock::SystemClock;
 use hallway_broker::command::{Action, Actor, Draft, Outcome, Reuse};
 use hallway_broker::edges::{BadgeFormats, JsonRpc, Reading, RpcAnswer, SignIns};
@@ -473,7 +473,7 @@ fn what_comes_over_another_broker_goes_the_same_way() {
         token: None,
     };
     let take = |payload: &str| {
-        let taken = venue.runtime.block_on(badges::take(&venue.hub, &who, payload.as_bytes(), Reuse::NewMessage, true));
+        let taken = venue.runtime.block_on(badges::take(&venue.hub, &who, payload.as_bytes(), Reuse::NewMessage, Whence::Afar));
         taken.map(|results| results.into_iter().map(|one| one.reason).collect::<Vec<_>>())
     };
     assert_eq!(take("04a21b,04a21b,04a21c").unwrap(), [ScanReason::Ok, ScanReason::Duplicate, ScanReason::Ok]);
@@ -488,13 +488,13 @@ fn what_comes_over_another_broker_goes_the_same_way() {
     take("04a21b").unwrap();
     let asks = |dup| {
         let packet = Reuse::Packet { client: 1, id: 7, dup };
-        badges::arrive(&venue.hub, &who, b"04a21b", packet, true).unwrap().action
+        badges::arrive(&venue.hub, &who, b"04a21b", packet, Whence::Afar).unwrap().action
     };
     assert!(asks(false).is_none(), "it was there just now");
     let Some(Action::Scan { taps, raw, .. }) = asks(true) else { panic!("acked though what it repeats may not be on disk") };
     assert!(taps.is_empty() && raw.is_none(), "only to be answered after it");
     let scans = venue.scans();
-    let repeated = badges::take(&venue.hub, &who, b"04a21b", Reuse::Packet { client: 1, id: 7, dup: true }, true);
+    let repeated = badges::take(&venue.hub, &who, b"04a21b", Reuse::Packet { client: 1, id: 7, dup: true }, Whence::Afar);
     assert_eq!(venue.runtime.block_on(repeated).unwrap()[0].reason, ScanReason::Duplicate);
     assert_eq!(venue.scans(), scans);
 }

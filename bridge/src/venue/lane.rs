@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hallway_broker::badges::take;
+use hallway_broker::badges::{Whence, take};
 use hallway_broker::canonical::write_scanned;
 use hallway_broker::command::Reuse;
 use hallway_broker::edges::Reading;
@@ -133,7 +133,7 @@ impl Hearing {
         };
         let mut backoff = Backoff::default();
         let scanned = loop {
-            match take(&self.hub, &who, &publish.payload, packet, true).await {
+            match take(&self.hub, &who, &publish.payload, packet, Whence::Afar).await {
                 Ok(scanned) => break scanned,
                 Err(reject) if is_for_now(&reject) => {
                     self.warn(who.uid.as_str(), reject.reason.text());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::contents::pretix::Verdict;
-use super::{At, Held, result_publication};
+use super::{At, Held, Whence, result_publication};
 use crate::command::{Action, Actor, Outcome, Reuse};
 use crate::edges::Reading;
 use crate::hub::Hub;
@@ -42,7 +42,7 @@ pub struct Scan {
 ///
 /// # Errors
 /// [`Reason::InvalidParams`] for what is no scan, [`Reason::TooLarge`] for too many badges at once, or the state's.
-pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool) -> Result<Arrival, Reject> {
+pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whence) -> Result<Arrival, Reject> {
     let settings = hub.reader().reader_settings(who.conf, &who.uid)?.unwrap_or_default();
     let formats = hub.badge_formats().ok_or(Reason::NotAllowed)?;
     let now_ms = hub.clock().now_ms();
@@ -51,7 +51,7 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool
     let read = match formats.read(format, payload) {
         Ok(Reading::Taps(taps)) => check(&taps).map(|()| taps),
         Ok(Reading::Health { online, detail }) => {
-            hub.badges().health.says(who.conf, &who.uid, online, &detail, now_ms, is_afar);
+            hub.badges().health.says(who.conf, &who.uid, online, &detail, now_ms, whence);
             return Ok(nothing());
         }
         Ok(Reading::Nothing) => return Ok(nothing()),
@@ -65,7 +65,7 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool
             return Err(reject);
         }
     };
-    hub.badges().health.scanned(who.conf, &who.uid, now_ms, is_afar);
+    hub.badges().health.scanned(who.conf, &who.uid, now_ms, whence);
     let (taps, known, held) =
         sift(hub, At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() }, taps);
     for (_, scanned) in &known {
@@ -79,13 +79,12 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool
     Ok(Arrival { action, known, held })
 }
 
-/// Carries out what a device sent, whatever way it came (`is_afar`: over another broker): what came of each badge, in their order. Durable when it
-/// returns.
+/// Carries out what a device sent, whatever way it came: what came of each badge, in their order. Durable when it returns.
 ///
 /// # Errors
 /// Those of [`arrive`], and the hub's.
-pub async fn take(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, is_afar: bool) -> Result<Vec<Scanned>, Reject> {
-    let Arrival { action, known, held } = arrive(hub, who, payload, packet, is_afar)?;
+pub async fn take(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whence) -> Result<Vec<Scanned>, Reject> {
+    let Arrival { action, known, held } = arrive(hub, who, payload, packet, whence)?;
     let actor = Actor { uid: who.uid.clone(), via: Via::Badge, session: 0 };
     carry_out(hub, who.conf, actor, action, known, &held).await
 }
@@ -101,7 +100,7 @@ pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<V
     let role = hub.reader().user(conf, &actor.uid)?.map(|user| user.role);
     // Everybody can scan, but not everybody is a reader.
     if settings.is_some() || role == Some(UserRole::Device) {
-        hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), false);
+        hub.badges().health.scanned(conf, &actor.uid, hub.clock().now_ms(), Whence::Session(actor.session));
     }
     let at = At {
         conf,

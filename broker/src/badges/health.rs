@@ -23,16 +23,38 @@ pub struct ReaderHealth {
     pub last_scan_ms: Option<u64>,
 }
 
+/// By what way a reader speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whence {
+    /// A session of its own.
+    Session(u64),
+    /// Another broker.
+    Afar,
+}
+
+impl Whence {
+    /// A session's words may come after those of the next one: a will does when its client is back before the loss is noticed.
+    const fn is_before(self, other: Self) -> bool {
+        matches!((self, other), (Self::Session(one), Self::Session(other)) if one < other)
+    }
+}
+
+/// What a reader said of itself.
+#[derive(Clone, Copy)]
+struct Said {
+    online: bool,
+    at_ms: u64,
+    whence: Whence,
+}
+
 #[derive(Default)]
 struct Known {
-    /// What it said last, and when.
-    said: Option<(bool, u64)>,
+    /// What it said last, since when it says so.
+    said: Option<Said>,
     detail: Arc<str>,
     last_scan_ms: Option<u64>,
     /// When its last connection ended.
     gone_ms: Option<u64>,
-    /// It is heard over another broker, and has no connection of its own.
-    is_afar: bool,
 }
 
 /// See the module's text.
@@ -53,24 +75,29 @@ impl Healths {
     }
 
     /// The reader says how it is.
-    pub fn says(&self, conf: ConfNo, reader: &Uid, online: bool, detail: &Arc<str>, now_ms: u64, is_afar: bool) {
+    pub fn says(&self, conf: ConfNo, reader: &Uid, online: bool, detail: &Arc<str>, now_ms: u64, whence: Whence) {
         self.change(conf, reader, |known| {
-            if known.said.is_none_or(|(was, _)| was != online) {
-                known.said = Some((online, now_ms));
+            if known.said.is_some_and(|said| whence.is_before(said.whence)) {
+                return;
+            }
+            if known.said.is_none_or(|said| said.online != online || said.whence != whence) {
+                known.said = Some(Said { online, at_ms: now_ms, whence });
             }
             known.detail = Arc::clone(detail);
-            known.is_afar = is_afar;
         });
     }
 
     /// It scanned something: so it works, whatever it said.
-    pub fn scanned(&self, conf: ConfNo, reader: &Uid, now_ms: u64, is_afar: bool) {
+    pub fn scanned(&self, conf: ConfNo, reader: &Uid, now_ms: u64, whence: Whence) {
         self.change(conf, reader, |known| {
-            if known.said.is_some_and(|(online, _)| !online) || (is_afar && known.said.is_none()) {
-                known.said = Some((true, now_ms));
-            }
             known.last_scan_ms = Some(now_ms);
-            known.is_afar = is_afar;
+            let is_news = match known.said {
+                Some(said) => !whence.is_before(said.whence) && (!said.online || said.whence != whence),
+                None => whence == Whence::Afar,
+            };
+            if is_news {
+                known.said = Some(Said { online: true, at_ms: now_ms, whence });
+            }
         });
     }
 
@@ -87,13 +114,14 @@ impl Healths {
         let Some(known) = all.get(&(conf, reader.clone())) else {
             return ReaderHealth { online: !live.is_empty(), since_ms: live.first().map(|live| live.since_ms), ..ReaderHealth::default() };
         };
-        let connected_ms = live.iter().map(|live| live.since_ms).max();
-        let (online, since_ms) = match (known.said, connected_ms) {
+        // Sessions are numbered as they begin: clocks say nothing of what happens within a millisecond.
+        let newest = live.iter().max_by_key(|live| live.id);
+        let (online, since_ms) = match (known.said, newest) {
             // What it said when it went counts until it comes back.
-            (Some((false, said_ms)), Some(connected_ms)) if connected_ms > said_ms => (true, Some(connected_ms)),
-            (Some((true, _)), None) if !known.is_afar => (false, known.gone_ms),
-            (Some((online, said_ms)), _) => (online, Some(said_ms)),
-            (None, Some(connected_ms)) => (true, Some(connected_ms)),
+            (Some(Said { online: false, whence, .. }), Some(live)) if whence != Whence::Session(live.id) => (true, Some(live.since_ms)),
+            (Some(Said { online: true, whence: Whence::Session(_), .. }), None) => (false, known.gone_ms),
+            (Some(said), _) => (said.online, Some(said.at_ms)),
+            (None, Some(live)) => (true, Some(live.since_ms)),
             (None, None) => (false, known.gone_ms),
         };
         ReaderHealth { online, since_ms, detail: Arc::clone(&known.detail), last_scan_ms: known.last_scan_ms }
@@ -106,9 +134,10 @@ mod tests {
     use crate::model::Via;
 
     const CONF: ConfNo = ConfNo(1);
+    const OWN: Whence = Whence::Session(1);
 
-    fn live(since_ms: u64) -> Live {
-        Live { id: 1, shard: 0, slot: 0, via: Via::Mqtt, since_ms, version: 0, token: None, device: None, active_ms: Arc::default() }
+    fn live(id: u64, since_ms: u64) -> Live {
+        Live { id, shard: 0, slot: 0, via: Via::Mqtt, since_ms, version: 0, token: None, device: None, active_ms: Arc::default() }
     }
 
     #[test]
@@ -120,23 +149,29 @@ mod tests {
             (health.online, health.since_ms)
         };
         assert_eq!(is(&[]), (false, None));
-        assert_eq!(is(&[live(5)]), (true, Some(5)), "connected");
-        healths.says(CONF, &gate, true, &"battery 80 %".into(), 10, false);
-        healths.says(CONF, &gate, true, &"battery 79 %".into(), 20, false);
-        assert_eq!(is(&[live(5)]), (true, Some(10)));
+        assert_eq!(is(&[live(1, 5)]), (true, Some(5)), "connected");
+        healths.says(CONF, &gate, true, &"battery 80 %".into(), 10, OWN);
+        healths.says(CONF, &gate, true, &"battery 79 %".into(), 20, OWN);
+        assert_eq!(is(&[live(1, 5)]), (true, Some(10)));
         assert_eq!(&*healths.of(CONF, &gate, &[]).detail, "battery 79 %");
         healths.gone(CONF, &gate, 30);
         assert_eq!(is(&[]), (false, Some(30)), "its connection is lost");
-        healths.says(CONF, &gate, false, &"lost".into(), 31, false);
+        healths.says(CONF, &gate, false, &"lost".into(), 31, OWN);
         assert_eq!(is(&[]), (false, Some(31)), "its will says so, too");
-        assert_eq!(is(&[live(40)]), (true, Some(40)), "it is back");
-        healths.scanned(CONF, &gate, 50, false);
-        let health = healths.of(CONF, &gate, &[live(40)]);
+        assert_eq!(is(&[live(2, 31)]), (true, Some(31)), "it is back, within the millisecond");
+        healths.scanned(CONF, &gate, 50, Whence::Session(2));
+        let health = healths.of(CONF, &gate, &[live(2, 31)]);
         assert_eq!((health.online, health.last_scan_ms), (true, Some(50)));
+        healths.says(CONF, &gate, true, &"battery 78 %".into(), 60, Whence::Session(3));
+        healths.says(CONF, &gate, false, &"lost".into(), 61, Whence::Session(2));
+        assert_eq!(is(&[live(3, 59)]), (true, Some(60)), "it was back before its loss was noticed");
+        assert_eq!(&*healths.of(CONF, &gate, &[]).detail, "battery 78 %");
+        healths.says(CONF, &gate, false, &"bye".into(), 70, Whence::Session(3));
+        assert_eq!(is(&[live(3, 59)]), (false, Some(70)), "it says so itself");
         let afar = Uid::parse("afar").unwrap();
-        healths.scanned(CONF, &afar, 60, true);
+        healths.scanned(CONF, &afar, 60, Whence::Afar);
         assert!(healths.of(CONF, &afar, &[]).online, "it is heard over another broker");
-        healths.says(CONF, &afar, false, &"".into(), 70, true);
+        healths.says(CONF, &afar, false, &"".into(), 70, Whence::Afar);
         assert!(!healths.of(CONF, &afar, &[]).online);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Hub;
 use crate::badges::contents::pretix::Signers;
-use crate::badges::{Badges, ReaderHealth};
+use crate::badges::{Badges, ReaderHealth, Whence};
 use crate::edges::BadgeFormats;
 use crate::ids::{ConfNo, Uid};
 
@@ -34,7 +34,7 @@ impl Hub {
 
     /// What is known of a reader that speaks over another broker, besides its own words.
     pub fn reader_says(&self, conf: ConfNo, reader: &Uid, online: bool, detail: &str) {
-        self.badges.health.says(conf, reader, online, &detail.into(), self.clock.now_ms(), true);
+        self.badges.health.says(conf, reader, online, &detail.into(), self.clock.now_ms(), Whence::Afar);
     }
 
     /// How a reader is, as far as can be told.

@@ -8,7 +8,7 @@ use super::delivery::Received;
 use super::publish::{Deed, Incoming, Publisher};
 use super::session::{End, Task};
 use crate::allowances::Use;
-use crate::badges::{self, Arrival};
+use crate::badges::{self, Arrival, Whence};
 use crate::command::{Action, Reuse};
 use crate::model::Signal;
 use crate::reject::{Reason, Reject};
@@ -233,7 +233,7 @@ impl Task {
     /// What a badge reader scanned: acknowledged when it is durable. What it is told comes on its result topic.
     fn scan(&mut self, publish: &Publish<'_>, topic: &Arc<str>, packet: Reuse) {
         let (hub, who) = (&self.edge.hub, &self.session.who);
-        let arrival = hub.writable().and_then(|()| badges::arrive(hub, who, publish.payload, packet, false));
+        let arrival = hub.writable().and_then(|()| badges::arrive(hub, who, publish.payload, packet, Whence::Session(self.session.id)));
         match arrival {
             Ok(Arrival { action: Some(action), held, .. }) => {
                 let tag = self.connection.acks.borrow_mut().push(publish.packet_id, publish.qos, About::Scan(Arc::clone(topic), held));

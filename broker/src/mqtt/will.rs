@@ -9,7 +9,7 @@ use super::clients::{Key, Verdict};
 use super::codec::Will;
 use super::listen::Edge;
 use super::publish::{Deed, Incoming, Publisher};
-use crate::badges;
+use crate::badges::{self, Whence};
 use crate::command::{Action, Actor, Reuse};
 use crate::ids::ConfNo;
 use crate::model::{Publication, Signal};
@@ -76,7 +76,7 @@ impl LastWill {
         let action = match self.what {
             What::Ask(action) => action,
             What::Reader(who, payload) => {
-                if let Err(reject) = badges::take(&edge.hub, &who, &payload, Reuse::NewMessage, false).await {
+                if let Err(reject) = badges::take(&edge.hub, &who, &payload, Reuse::NewMessage, Whence::Session(actor.session)).await {
                     tracing::debug!(%reject, "a badge reader's will is not taken");
                 }
                 return;
