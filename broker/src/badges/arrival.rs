@@ -16,6 +16,7 @@ use crate::model::{Mode, Publication, ReaderSettings, Realm, ScanReason, Scanned
 use crate::mqtt::topic::badge_scan_topic;
 use crate::reject::{Reason, Reject};
 use crate::session::Who;
+use crate::state::StateError;
 use crate::topic::Telling;
 
 /// What a reader's message comes to before the hub is asked.
@@ -67,7 +68,7 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
     };
     hub.badges().health.scanned(who.conf, &who.uid, now_ms, whence);
     let (taps, known, held) =
-        sift(hub, At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() }, taps);
+        sift(hub, At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() }, taps)?;
     for (_, scanned) in &known {
         tell(hub, who, scanned);
     }
@@ -108,7 +109,7 @@ pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<V
         mode: what_for(mode, settings.as_ref(), role),
         conversation: conversation.as_ref().or(settings.as_ref().and_then(|settings| settings.conversation.as_ref())),
     };
-    let (taps, known, held) = sift(hub, at, taps);
+    let (taps, known, held) = sift(hub, at, taps)?;
     let packet = Reuse::NewMessage;
     let action = (!taps.is_empty()).then_some(Action::Scan { mode, conversation, taps, raw: None, packet });
     carry_out(hub, conf, actor, action, known, &held).await
@@ -151,7 +152,7 @@ fn check(taps: &[Tap]) -> Result<(), Reject> {
 }
 
 /// Takes out what was there just now: what is left, and what is answered to the others.
-fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> (Vec<Tap>, Vec<(usize, Scanned)>, Held) {
+fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<(Vec<Tap>, Vec<(usize, Scanned)>, Held), StateError> {
     let debounce = &hub.badges().debounce;
     let mode = place.mode;
     let now_ms = hub.clock().now_ms();
@@ -159,18 +160,23 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> (Vec<Tap>, Vec<(usize, Scan
     for (at, tap) in taps.into_iter().enumerate() {
         let at_ms = likely_time(&tap, now_ms);
         let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
-        if tap.codes.is_empty() {
+        let Some(first) = tap.codes.first() else {
             // What of a batch was no scan.
             known.push((at, known_as(ScanReason::Malformed)));
-        } else if let Some(scanned) = no_ticket(hub, place.conf, mode, &tap, at_ms) {
+            continue;
+        };
+        // Readers write the same badge in several ways: it is the one that was given out.
+        let found = if debounce.is_on() { hub.reader().bearer_meant(place.conf, &tap.codes)? } else { None };
+        let code = found.as_ref().map_or(first, |(code, _)| code);
+        if let Some(scanned) = no_ticket(hub, place.conf, mode, &tap, at_ms) {
             known.push((at, scanned));
-        } else if debounce.admits(place, &tap, at_ms, &mut held) {
+        } else if debounce.admits(place, &tap, code, at_ms, &mut held) {
             left.push(tap);
         } else {
             known.push((at, known_as(ScanReason::Duplicate)));
         }
     }
-    (left, known, held)
+    Ok((left, known, held))
 }
 
 /// What is told of a ticket that has no good signature, was revoked, or is for another day: nothing of it is stored. `None` for all others.
@@ -186,10 +192,10 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, at_ms: u64) -> Opti
     };
     let mut scanned = Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
     if reason != ScanReason::UnknownBadge
-        && let Some(badge) = tap.codes.iter().find_map(|code| reader.badge(conf, code).ok().flatten())
-        && let Some(user) = reader.user(conf, &badge.user).ok().flatten()
+        && let Some((_, uid)) = reader.bearer_meant(conf, &tap.codes).ok().flatten()
+        && let Some(user) = reader.user(conf, &uid).ok().flatten()
     {
-        scanned.user = Some(badge.user);
+        scanned.user = Some(uid);
         scanned.name = user.name;
     }
     Some(scanned)
