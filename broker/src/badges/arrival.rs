@@ -62,7 +62,9 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
         Ok(taps) if taps.is_empty() => return Ok(nothing()),
         Ok(taps) => taps,
         Err(reject) => {
-            tell(hub, who, &answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms));
+            let scanned = answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
+            hub.metrics().doors.scanned(&scanned);
+            tell(hub, who, &scanned);
             return Err(reject);
         }
     };
@@ -176,6 +178,7 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<(Vec<Tap>, Vec<(usiz
             known.push((at, known_as(ScanReason::Duplicate)));
         }
     }
+    known.iter().for_each(|(_, scanned)| hub.metrics().doors.scanned(scanned));
     Ok((left, known, held))
 }
 
