@@ -60,16 +60,11 @@ impl Debounce {
         Self { within_ms, hasher: RandomState::new(), last: Mutex::new(Generations::new(REMEMBERED)) }
     }
 
-    /// Whether anything is debounced.
-    pub fn is_on(&self) -> bool {
-        self.within_ms > 0
-    }
-
     /// Whether a tap, of the badge that is kept by `code`, is another one than the last. A badge that stays where it is counts once, however long; for
     /// something else, or the other way, it counts again. A tap that the reader uploads again under the same id is let through: the hub has its first
     /// result.
     pub fn admits(&self, at: At<'_>, tap: &Tap, code: &BadgeCode, at_ms: u64, held: &mut Held) -> bool {
-        if !self.is_on() {
+        if self.within_ms == 0 {
             return true;
         }
         let what: (_, _, _, Option<Direction>) = (code, at.mode, at.conversation, tap.direction);

@@ -9,10 +9,11 @@ use super::*;
 use crate::badges::BadgeOptions;
 use crate::badges::contents::pretix::Signers;
 use crate::clock::SystemClock;
+use crate::edges::BadgeFormats;
 use crate::hub::{HubOptions, StoreOptions};
 use crate::ids::{ConferenceId, Uid};
 use crate::limits::Limits;
-use crate::model::{BadgeCode, GivenBadge, SignIn, UserRole};
+use crate::model::{BadgeCode, Body, GivenBadge, SignIn, UserRole};
 
 const CONF: ConfNo = ConfNo(1);
 
@@ -122,4 +123,59 @@ fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
     stand.scan(None, &[]);
     assert!(last_scan_ms().is_some(), "who has a handheld is");
     hub.close();
+}
+
+/// Who scans is a device.
+fn device(stand: &Stand) -> Who {
+    let gate = Uid::parse("gate").unwrap();
+    stand.act(CONF, Action::AddUser { uid: gate.clone(), name: None, role: UserRole::Device, credentials: None });
+    stand.hub.set_badge_formats(Arc::new(Lines));
+    let conference = ConferenceId::parse("demo").unwrap();
+    Who { conf: CONF, conference, uid: gate, name: "gate".into(), version: 0, expires_ms: u64::MAX, token: None }
+}
+
+/// A badge in each line.
+struct Lines;
+
+impl BadgeFormats for Lines {
+    fn check(&self, _: &str) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    fn read(&self, _: &str, payload: &[u8]) -> Result<Reading, Reject> {
+        Ok(Reading::Taps(std::str::from_utf8(payload).unwrap().lines().map(tap).collect()))
+    }
+}
+
+#[test]
+fn what_a_reader_sent_goes_with_everybody_it_is_of_whether_it_was_their_first_time_or_not() {
+    let stand = Stand::new(BadgeOptions { debounce_ms: 600_000 });
+    let gate = device(&stand);
+    let sends = |text: &str| {
+        let taken = take(&stand.hub, &gate, text.as_bytes(), Reuse::NewMessage, Whence::Afar);
+        stand.runtime.block_on(taken).unwrap().iter().map(|scanned| scanned.reason).collect::<Vec<_>>()
+    };
+    stand.give("of-ada", "ada");
+    stand.give("of-bob", "bob");
+    let own = stand.hub.reader().own_badge_code(CONF, &Uid::parse("ada").unwrap()).unwrap();
+    assert_eq!(sends("of-bob"), [ScanReason::Ok]);
+    assert_eq!(sends("of-ada"), [ScanReason::Ok]);
+    assert_eq!(sends("of-bob\nnobody"), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    assert_eq!(sends("of-ada\nstranger"), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    assert_eq!(sends(&own), [ScanReason::AlreadyCheckedIn]);
+    assert_eq!(sends(&format!("{own}\nalien")), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    let kept = || {
+        let reader = stand.hub.reader();
+        let found = reader.conversation(CONF, &ConversationId::topics()).unwrap().unwrap();
+        let page = reader.page(&found, crate::reader::Toward::Newer(0), 100, &[]).unwrap();
+        let payload = |event: &crate::model::Event| match &event.entry.body {
+            Body::Publication(publication) if publication.topic.ends_with("/scan") => String::from_utf8(publication.payload.to_vec()).ok(),
+            _ => None,
+        };
+        page.events.iter().filter_map(payload).collect::<Vec<_>>()
+    };
+    assert_eq!(kept().len(), 6);
+    stand.act(CONF, Action::Erase { uid: Uid::parse("ada").unwrap() });
+    assert_eq!(kept(), ["of-bob", "", "of-bob\nnobody", "", "", ""], "what is of ada goes");
+    stand.hub.close();
 }
