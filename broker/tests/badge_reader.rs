@@ -12,7 +12,7 @@ use hallway_broker::badges::{self, Whence};
 use hallway_broker::clock::SystemClock;
 use hallway_broker::command::{Action, Actor, Draft, Outcome, Reuse};
 use hallway_broker::edges::{BadgeFormats, JsonRpc, Reading, RpcAnswer, SignIns};
-use hallway_broker::hub::{Hub, HubOptions, StoreOptions};
+use hallway_broker::hub::{Hub, HubOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
 use hallway_broker::model::{BadgeCode, GivenBadge, Kind, Mode, ReaderSettings, ScanReason, SignIn, Tap, UserRole, Via};
@@ -94,9 +94,7 @@ impl Venue {
     fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, messages_per_second: 0, ..Limits::default() };
-        let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-        let options =
-            HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
+        let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         hub.set_badge_formats(Arc::new(Commas));
         let mut wires: Wires = [const { None }; WIRES];

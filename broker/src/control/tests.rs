@@ -12,20 +12,12 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::command::Outcome;
 use crate::edges::{BadgeFormats, Reading};
-use crate::hub::{HubOptions, StoreOptions};
+use crate::hub::HubOptions;
 use crate::limits::Limits;
 
 fn open(data_dir: &Path) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-    let options = HubOptions {
-        data_dir: data_dir.to_owned(),
-        store: StoreOptions::default(),
-        limits,
-        shards: 1,
-        demo: false,
-        topic_rules: Default::default(),
-        badges: Default::default(),
-    };
+    let options = HubOptions { limits, shards: 1, ..HubOptions::new(data_dir) };
     Hub::open(options, Arc::new(SystemClock::start())).unwrap()
 }
 
