@@ -7,6 +7,18 @@ use hallway_broker::hub::Hub;
 
 use crate::config::{Config, Pretix};
 
+fn configured(config: &Config) -> impl Iterator<Item = (&str, &Pretix)> {
+    config.conference.iter().filter_map(|(id, conference)| Some((id.as_str(), conference.pretix.as_ref()?)))
+}
+
+/// Whether all of it could be read.
+///
+/// # Errors
+/// What cannot be.
+pub fn look(config: &Config) -> io::Result<()> {
+    configured(config).try_for_each(|(_, pretix)| pretix.signers().map(drop))
+}
+
 /// What each conference has configured of them.
 pub struct Tickets {
     hub: Arc<Hub>,
@@ -19,8 +31,8 @@ impl Tickets {
     /// # Errors
     /// What cannot be read.
     pub fn open(hub: &Arc<Hub>, config: &Config) -> io::Result<Self> {
-        let configured = config.conference.iter().filter_map(|(id, conference)| Some((id.clone(), conference.pretix.clone()?)));
-        let tickets = Self { hub: Arc::clone(hub), shops: configured.collect() };
+        let shops = configured(config).map(|(id, pretix)| (id.to_owned(), pretix.clone()));
+        let tickets = Self { hub: Arc::clone(hub), shops: shops.collect() };
         for (id, pretix) in &tickets.shops {
             tickets.read(id, pretix)?;
         }

@@ -66,7 +66,9 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
         Ok(taps) if taps.is_empty() => return Ok(nothing()),
         Ok(taps) => taps,
         Err(reject) => {
-            tell(hub, who, &answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms));
+            let scanned = answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
+            hub.metrics().doors.scanned(&scanned);
+            tell(hub, who, &scanned);
             return Err(reject);
         }
     };
@@ -196,6 +198,7 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<Sifted, StateError> 
         sifted.known.push((at, scanned));
         sifted.known_of.extend(bearer);
     }
+    sifted.known.iter().for_each(|(_, scanned)| hub.metrics().doors.scanned(scanned));
     Ok(sifted)
 }
 
