@@ -138,6 +138,10 @@ fn device(stand: &Stand) -> Who {
 struct Lines;
 
 impl BadgeFormats for Lines {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["lines"]
+    }
+
     fn check(&self, _: &str) -> Result<(), Reject> {
         Ok(())
     }
