@@ -212,7 +212,7 @@ fn replaced() -> Result<String> {
     let second = stage.say(&alice, &first.conversation, "the newer one")?;
     let told = stage.pushed(&device, &second)?;
     ensure!(told.unread == 2, "{} unread", told.unread);
-    std::thread::sleep(Duration::from_secs(5));
+    stage.outlast(device.provider, 4)?;
     let since = stage.since(mark, &device)?;
     ensure!(since.iter().all(|arrived| arrived.seq == second.seq), "the older one came after the newer: {since:#?}");
     stage.end()?;
@@ -224,7 +224,7 @@ fn read_while_waiting() -> Result<String> {
     let (person, device, said) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(2))], "bob")?;
     let mark = stage.mark();
     stage.does(&person, "conversation.read", &json!({"conversation": said.conversation, "seq": said.seq}))?;
-    std::thread::sleep(Duration::from_secs(3));
+    stage.outlast(device.provider, 2)?;
     stage.nothing(mark, &device)?;
     stage.end()?;
     Ok(String::new())
