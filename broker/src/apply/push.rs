@@ -235,8 +235,11 @@ fn bury(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, dead: &[PushRo
     }
     let prefix = keys::dead_letters(conf);
     for row in dead {
-        state.letters += 1;
-        view.put(keys::dead_letter(conf, state.letters), row);
+        // Of who was erased meanwhile nothing is kept, and what is not registered any more is never tried again.
+        if view.has(&keys::target(conf, &row.user, &row.target))? {
+            state.letters += 1;
+            view.put(keys::dead_letter(conf, state.letters), row);
+        }
     }
     let kept = view.keys_from(&prefix, &prefix, MAX_DEAD_LETTERS + dead.len())?;
     let excess = kept.len().saturating_sub(MAX_DEAD_LETTERS);

@@ -2,12 +2,13 @@
 //! before they are told. On a browser's push service, which tells all of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::stage::{PATIENCE, Person, Stage};
+use super::stage::{ACTIVE, PATIENCE, Person, Stage};
 use crate::client::Client;
 use crate::gateway::book::{Device, Provider};
 use crate::mqtt::Version;
@@ -20,7 +21,7 @@ type Story = fn(&Cast) -> Result<()>;
 
 /// All stories.
 pub fn stories() -> Vec<Check<'static>> {
-    let stories: [(&str, Story); 15] = [
+    let stories: [(&str, Story); 16] = [
         ("a channel only when one is named, or wants all of it", in_a_channel),
         ("staff names everybody", everybody_is_named),
         ("a group like a channel, announcements to all who are in", in_groups_and_announcements),
@@ -31,7 +32,8 @@ pub fn stories() -> Vec<Check<'static>> {
         ("edited and deleted before they are told", changed_before),
         ("blocked", blocked),
         ("an idle desktop does not silence the phone", idle_desktop),
-        ("an active desktop does", active_desktop),
+        ("an active desktop does, for a while", active_desktop),
+        ("a desktop that stays active does", busy_desktop),
         ("pings are no activity", pings),
         ("sent over MQTT and XMPP", other_protocols),
         ("every device of a user, and none that is not theirs any more", devices),
@@ -289,12 +291,39 @@ fn active_desktop(cast: &Cast) -> Result<()> {
     let direct = cast.direct()?;
     let mut desktop = Client::sign_in(cast.stage.server.http(), &cast.bob.token)?;
     cast.stage.rest();
-    let mark = cast.stage.mark();
     desktop.call_ok("conversation.typing", &json!({"conversation": direct, "on": true}))?;
-    cast.stage.say(&cast.alice, &direct, "You are typing!")?;
-    cast.stage.nothing(mark, &cast.phone).context("Bob was typing")?;
+    let said = cast.stage.say(&cast.alice, &direct, "You are typing!")?;
+    // Then Bob looks out of the window, without having read it.
+    cast.stage.pushed_late(&cast.phone, &said).context("Bob was typing")?;
     desktop.close()?;
     Ok(())
+}
+
+/// Who types on is there, also when it is looked at again.
+fn busy_desktop(cast: &Cast) -> Result<()> {
+    let direct = cast.direct()?;
+    let is_over = AtomicBool::new(false);
+    let (server, token) = (cast.stage.server.http(), &cast.bob.token);
+    let types = || -> Result<()> {
+        let mut desktop = Client::sign_in(server, token)?;
+        while !is_over.load(Ordering::Relaxed) {
+            desktop.call_ok("conversation.typing", &json!({"conversation": direct, "on": true}))?;
+            std::thread::sleep(ACTIVE / 20);
+        }
+        desktop.close()?;
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let typing = scope.spawn(types);
+        cast.stage.rest();
+        let mark = cast.stage.mark();
+        cast.stage.say(&cast.alice, &direct, "You are still typing!")?;
+        // Each lets two graces go by: it was looked at again by then.
+        let silent = cast.stage.nothing(mark, &cast.phone).and_then(|()| cast.stage.nothing(mark, &cast.phone));
+        is_over.store(true, Ordering::Relaxed);
+        typing.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        silent.context("Bob was typing all the time")
+    })
 }
 
 fn pings(cast: &Cast) -> Result<()> {
