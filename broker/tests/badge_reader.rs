@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallway_broker::accounts::tokens;
-use hallway_broker::badges::{self, Whence};
+use hallway_broker::badges::{self, BadgeOptions, Whence};
 use hallway_broker::clock::SystemClock;
 use hallway_broker::command::{Action, Actor, Draft, Outcome, Reuse};
 use hallway_broker::edges::{BadgeFormats, JsonRpc, Reading, RpcAnswer, SignIns};
@@ -27,6 +27,8 @@ const CONF: ConfNo = ConfNo(1);
 const WAIT: Duration = Duration::from_secs(20);
 const TRIES: u32 = 4000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+/// "Within moments" in these tests, however slow the machine is.
+const MOMENTS: BadgeOptions = BadgeOptions { debounce_ms: 3_600_000 };
 
 /// A reader's payload in these tests: badges with commas between them, some with their id behind a #, or how it is.
 struct Commas;
@@ -90,7 +92,7 @@ impl Venue {
     fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, messages_per_second: 0, ..Limits::default() };
-        let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
+        let options = HubOptions { limits, shards: 1, badges: MOMENTS, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         hub.set_badge_formats(Arc::new(Commas));
         let mut wires: Wires = [const { None }; WIRES];
