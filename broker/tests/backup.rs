@@ -60,15 +60,7 @@ impl Venue {
     fn start(&mut self) -> Result<(), OpenError> {
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
         let store = StoreOptions { segment_bytes: 16 << 10, ..StoreOptions::default() };
-        let options = HubOptions {
-            data_dir: self.data(),
-            store,
-            limits,
-            shards: 1,
-            demo: false,
-            topic_rules: Default::default(),
-            badges: Default::default(),
-        };
+        let options = HubOptions { store, limits, shards: 1, ..HubOptions::new(self.data()) };
         self.hub = Some(Hub::open(options, Arc::new(SystemClock::start()))?);
         Ok(())
     }
