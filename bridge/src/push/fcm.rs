@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hallway_broker::canonical::time_text;
 use hallway_broker::clock::Clock;
-use hallway_broker::model::{Kind, Provider, Target};
+use hallway_broker::model::{Provider, Target};
 use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode};
 use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
 use hallway_broker::reject::Reject;
@@ -15,7 +16,7 @@ use super::answer::{BOUNDS, failed, is_passing, later, word};
 use super::fit::fit;
 use super::oauth::{AccessTokens, ServiceAccount};
 use super::options::{FcmOptions, GatewayError};
-use super::payload::{json, leading, thread, time, title};
+use super::payload::{json, leading, thread, title};
 use super::place;
 
 /// Largest message.
@@ -96,7 +97,6 @@ impl Gateway for Fcm {
 }
 
 fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
-    let is_urgent = push.mentions || push.kind == Kind::Direct;
     fit(&push.text, MAX_MESSAGE_BYTES, |text| {
         json(&json!({
             "message": {
@@ -111,11 +111,11 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                     "badge": push.badge.to_string(),
                     "collapse": &*push.collapse,
                     "mentions": push.mentions.to_string(),
-                    "ts": time(push),
+                    "ts": time_text(push.ts_ms),
                 }), |seq| seq.to_string().into()),
                 "android": {
                     "collapse_key": &*push.collapse,
-                    "priority": if is_urgent { "HIGH" } else { "NORMAL" },
+                    "priority": if push.is_urgent() { "HIGH" } else { "NORMAL" },
                     "ttl": format!("{}s", push.time_to_live.as_secs()),
                     "notification": { "tag": &*push.collapse },
                 },

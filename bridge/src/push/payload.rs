@@ -1,11 +1,12 @@
 //! What a push says, as JSON: to a web app, and to a URL of the user's own.
 
-use hallway_broker::canonical::write_time;
+use hallway_broker::canonical::time_text;
+use hallway_broker::limits::beginning;
 use hallway_broker::push::gateway::Push;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fit::{beginning, fit};
+use super::fit::fit;
 
 /// Most bytes of a push's title.
 const MAX_TITLE_BYTES: usize = 200;
@@ -78,18 +79,10 @@ pub fn thread(push: &Push) -> &str {
     push.at.as_ref().map_or(&*push.collapse, |at| at.conversation.as_str())
 }
 
-/// When the message was sent (RFC 3339).
-#[must_use]
-pub fn time(push: &Push) -> String {
-    let mut quoted = Vec::new();
-    write_time(push.ts_ms, &mut quoted);
-    String::from_utf8_lossy(&quoted).trim_matches('"').to_owned()
-}
-
 /// For a web app: of so many bytes at most, whatever the text.
 #[must_use]
 pub fn for_app(push: &Push, most: usize) -> Option<Vec<u8>> {
-    let ts = time(push);
+    let ts = time_text(push.ts_ms);
     fit(&push.text, most, |text| {
         json(&ForApp {
             conference: push.conference.as_str(),

@@ -29,6 +29,7 @@ use super::tail::Tail;
 use super::{PushOptions, ms};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
+use crate::limits::beginning;
 use crate::model::{Event, PushRow, Target, TargetId};
 use crate::state::StateError;
 
@@ -269,15 +270,11 @@ impl Worker {
     fn consider(&mut self, desk: &mut Desk, expansion: &Expansion, uid: &Uid) -> Result<(), StateError> {
         let Some(person) = Person::find(&self.hub, &expansion.found, uid)? else { return Ok(()) };
         let now_ms = self.now_ms();
-        let mut wanted = None;
-        for event in expansion.messages(self.hub.reader(), uid)? {
+        let when = |event: &Event| {
             let is_fresh = now_ms.saturating_sub(event.entry.ts_ms) < ms(self.options.time_to_live);
-            if is_fresh && let Ok(when) = person.decide(&self.hub, &event, now_ms, ms(self.options.active))? {
-                wanted = Some((event, when));
-                break;
-            }
-        }
-        let Some((event, when)) = wanted else { return Ok(()) };
+            Ok(if is_fresh { person.decide(&self.hub, event, now_ms, ms(self.options.active))?.ok() } else { None })
+        };
+        let Some((event, when)) = expansion.newest_that(self.hub.reader(), uid, when)? else { return Ok(()) };
         let mut push = None;
         let owner = (desk.conf, uid.clone());
         for (target_id, target) in &person.targets {
@@ -401,8 +398,7 @@ impl Worker {
             }
         };
         if let Some((fate, why)) = fate {
-            let end = (0..=why.len().min(MAX_WHY_BYTES)).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
-            let row = PushRow { tries: job.row.tries + 1, why: why[..end].into(), ..job.row.clone() };
+            let row = PushRow { tries: job.row.tries + 1, why: beginning(&why, MAX_WHY_BYTES).into(), ..job.row.clone() };
             self.change(desk, row, fate, job.hold.clone());
         }
     }
