@@ -449,6 +449,7 @@ impl Hub {
             queue: self.queue.len(),
             store_bytes: self.reader.state().size_bytes(),
             writable: self.health.check().is_ok(),
+            doors: self.door_gauges(),
         })
     }
 

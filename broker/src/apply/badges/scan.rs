@@ -196,10 +196,11 @@ fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, 
     part(ask.actor.uid.as_str());
     // Readers count from the beginning when they are switched on: the same id for another badge is another scan.
     tap.codes.iter().for_each(|code| part(code.as_str()));
-    // For something else, or the other way, it is another one, too.
+    // For something or somebody else, or the other way, it is another one, too.
     part(desk.settings.mode.word());
     part(desk.settings.conversation.as_ref().map_or("", ConversationId::as_str));
     part(tap.direction.map_or("", Direction::word));
+    part(desk.settings.owner.as_ref().map_or("", Uid::as_str));
     let mut is_asked = true;
     if !tap.id.is_empty() {
         hasher.write_u8(1);
