@@ -36,6 +36,10 @@ impl BadgeFormats for Commas {
         Ok(())
     }
 
+    fn names(&self) -> Vec<&'static str> {
+        vec!["commas"]
+    }
+
     fn read(&self, _: &str, payload: &[u8]) -> Result<Reading, Reject> {
         let text = std::str::from_utf8(payload).map_err(|_| Reason::InvalidParams)?;
         match text {
