@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hallway_broker::canonical::time_text;
 use hallway_broker::clock::Clock;
-use hallway_broker::model::{Provider, Target};
+use hallway_broker::model::{Kind, Provider, Target};
 use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode};
 use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
 use hallway_broker::reject::{Reason, Reject};
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 use super::answer::{BOUNDS, failed, is_passing, later, throttled, word};
 use super::fit::fit;
 use super::options::ExpoOptions;
-use super::payload::{json, leading, title};
+use super::payload::{json, leading, time, title};
 
 /// Largest message.
 const MAX_MESSAGE_BYTES: usize = 4096;
@@ -88,6 +87,7 @@ fn is_token(text: &str) -> bool {
 }
 
 fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
+    let is_urgent = push.mentions || push.kind == Kind::Direct;
     fit(&push.text, MAX_MESSAGE_BYTES, |text| {
         json(&json!({
             "to": &*target.address,
@@ -96,7 +96,7 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
             "badge": push.badge,
             "sound": "default",
             "ttl": push.time_to_live.as_secs(),
-            "priority": if push.is_urgent() { "high" } else { "default" },
+            "priority": if is_urgent { "high" } else { "default" },
             "mutableContent": true,
             "data": leading(push, json!({
                 "conference": push.conference.as_str(),
@@ -105,7 +105,7 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                 "unread": push.unread,
                 "collapse": &*push.collapse,
                 "mentions": push.mentions,
-                "ts": time_text(push.ts_ms),
+                "ts": time(push),
             }), Into::into),
         }))
     })

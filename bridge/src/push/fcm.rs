@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hallway_broker::canonical::time_text;
 use hallway_broker::clock::Clock;
 use hallway_broker::model::{Provider, Target};
 use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode};
@@ -16,7 +15,7 @@ use super::answer::{BOUNDS, failed, is_passing, later, word};
 use super::fit::fit;
 use super::oauth::{AccessTokens, ServiceAccount};
 use super::options::{FcmOptions, GatewayError};
-use super::payload::{json, leading, thread, title};
+use super::payload::{json, leading, thread, time, title};
 use super::place;
 
 /// Largest message.
@@ -111,7 +110,7 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                     "badge": push.badge.to_string(),
                     "collapse": &*push.collapse,
                     "mentions": push.mentions.to_string(),
-                    "ts": time_text(push.ts_ms),
+                    "ts": time(push),
                 }), |seq| seq.to_string().into()),
                 "android": {
                     "collapse_key": &*push.collapse,

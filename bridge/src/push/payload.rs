@@ -79,10 +79,16 @@ pub fn thread(push: &Push) -> &str {
     push.at.as_ref().map_or(&*push.collapse, |at| at.conversation.as_str())
 }
 
+/// When the message was sent (RFC 3339).
+#[must_use]
+pub fn time(push: &Push) -> String {
+    time_text(push.ts_ms)
+}
+
 /// For a web app: of so many bytes at most, whatever the text.
 #[must_use]
 pub fn for_app(push: &Push, most: usize) -> Option<Vec<u8>> {
-    let ts = time_text(push.ts_ms);
+    let ts = time(push);
     fit(&push.text, most, |text| {
         json(&ForApp {
             conference: push.conference.as_str(),

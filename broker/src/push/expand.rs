@@ -173,31 +173,18 @@ impl Expansion {
         self.stage = next;
     }
 
-    /// The newest of the messages that could be pushed to somebody of which `decide` makes something, with that.
-    pub(super) fn newest_that<T>(
-        &self,
-        reader: &Reader,
-        uid: &Uid,
-        decide: impl Fn(&Event) -> Result<Option<T>, StateError>,
-    ) -> Result<Option<(Event, T)>, StateError> {
-        for event in self.events.iter().rev() {
-            if let Some(decided) = decide(event)? {
-                return Ok(Some((event.clone(), decided)));
-            }
-        }
+    /// The messages that could be pushed to somebody, newest first.
+    pub(super) fn messages(&self, reader: &Reader, uid: &Uid) -> Result<Vec<Event>, StateError> {
+        let mut messages: Vec<Event> = self.events.iter().rev().cloned().collect();
         // Named further back than the newest messages, alone or with all.
         let mut further: Vec<u64> = self.named.get(uid).copied().into_iter().chain(self.names_all).collect();
         further.retain(|seq| self.events.first().is_none_or(|first| *seq < first.place.seq));
         further.sort_unstable_by(|one, other| other.cmp(one));
         further.dedup();
         for seq in further {
-            if let Some(event) = reader.message(&self.found, seq)?
-                && let Some(decided) = decide(&event)?
-            {
-                return Ok(Some((event, decided)));
-            }
+            messages.extend(reader.message(&self.found, seq)?);
         }
-        Ok(None)
+        Ok(messages)
     }
 }
 

@@ -278,11 +278,15 @@ impl Worker {
     fn consider(&mut self, desk: &mut Desk, expansion: &Expansion, uid: &Uid) -> Result<(), StateError> {
         let Some(person) = Person::find(&self.hub, &expansion.found, uid)? else { return Ok(()) };
         let now_ms = self.now_ms();
-        let when = |event: &Event| {
+        let mut wanted = None;
+        for event in expansion.messages(self.hub.reader(), uid)? {
             let is_fresh = now_ms.saturating_sub(event.entry.ts_ms) < ms(self.options.time_to_live);
-            Ok(if is_fresh { person.decide(&self.hub, event, now_ms, ms(self.options.active))?.ok() } else { None })
-        };
-        let Some((event, when)) = expansion.newest_that(self.hub.reader(), uid, when)? else { return Ok(()) };
+            if is_fresh && let Ok(when) = person.decide(&self.hub, &event, now_ms, ms(self.options.active))? {
+                wanted = Some((event, when));
+                break;
+            }
+        }
+        let Some((event, when)) = wanted else { return Ok(()) };
         let mut push = None;
         let owner = (desk.conf, uid.clone());
         for (target_id, target) in &person.targets {
