@@ -1,5 +1,8 @@
 //! Badges: what a badge is known by, however a reader writes it, what else is printed around its code, what somebody's own code is; and the way
-//! of a scan from a reader to the hub and back ([`take`]).
+//! of a scan from a reader to the hub and back ([`take`]). What a scan does is in [`crate::apply`].
+//!
+//! In reading order: `code` (one code for all writings), [`contents`] (MECARD, vCard, signed tickets), `own` (somebody's own code), `arrival` (the way of
+//! a scan), `debounce` (what comes again within moments), `health` (how readers are), [`leads`] (as a table).
 
 mod arrival;
 mod code;

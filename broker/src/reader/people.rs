@@ -34,12 +34,12 @@ impl Reader {
         listed: impl Fn(&User) -> bool,
     ) -> Result<(Vec<Person>, bool), StateError> {
         let prefix = keys::users(conf);
-        let from = after.map_or(prefix.clone(), |after| [&keys::user(conf, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::user(conf, after)));
         let mut people = Vec::new();
         let mut complete = true;
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let user: User = decode(value)?;
-            let Ok(uid) = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()) else { return Ok(true) };
+            let Some(uid) = keys::uid_at(key, prefix.len()) else { return Ok(true) };
             if user.erased || !listed(&user) {
                 return Ok(true);
             }
@@ -93,7 +93,7 @@ impl Reader {
     ) -> Result<bool, StateError> {
         let all = keys::users(conf);
         let matching = [&all[..], query.as_bytes()].concat();
-        let above = after.map_or(all.clone(), |after| [&keys::user(conf, after)[..], &[0]].concat());
+        let above = keys::above(&all, after.map(|after| keys::user(conf, after)));
         let (from, end) = (above.max(matching.clone()), keys::end_of(&matching));
         if from >= end {
             return Ok(false);
@@ -101,7 +101,7 @@ impl Reader {
         let mut visited = 0;
         self.visit_range(&from, &end, Direction::Ascending, |key, value| {
             let user: User = decode(value)?;
-            if let Ok(uid) = Uid::parse(std::str::from_utf8(&key[all.len()..]).unwrap_or_default())
+            if let Some(uid) = keys::uid_at(key, all.len())
                 && !user.erased
                 && listed(&user)
             {

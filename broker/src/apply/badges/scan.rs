@@ -197,24 +197,18 @@ fn tells_apart(tap_ms: u64, now_ms: u64) -> bool {
 fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
     let ask = desk.ask;
     let mut hasher = SipHasher24::new_with_key(&view.head.secret);
-    hasher.write(ask.actor.uid.as_str().as_bytes());
-    hasher.write_u8(0);
-    // Readers count from the beginning when they are switched on: the same id for another badge is another scan.
-    for code in &tap.codes {
-        hasher.write(code.as_str().as_bytes());
+    let mut part = |text: &str| {
+        hasher.write(text.as_bytes());
         hasher.write_u8(0);
-    }
+    };
+    part(ask.actor.uid.as_str());
+    // Readers count from the beginning when they are switched on: the same id for another badge is another scan.
+    tap.codes.iter().for_each(|code| part(code.as_str()));
     // For something or somebody else, or the other way, it is another one, too.
-    hasher.write(desk.settings.mode.word().as_bytes());
-    hasher.write_u8(0);
-    hasher.write(desk.settings.conversation.as_ref().map_or(b"", |id| id.as_str().as_bytes()));
-    hasher.write_u8(0);
-    hasher.write(tap.direction.map_or(b"", |way| way.word().as_bytes()));
-    hasher.write_u8(0);
-    if let Some(owner) = &desk.settings.owner {
-        hasher.write(owner.as_str().as_bytes());
-    }
-    hasher.write_u8(0);
+    part(desk.settings.mode.word());
+    part(desk.settings.conversation.as_ref().map_or("", ConversationId::as_str));
+    part(tap.direction.map_or("", Direction::word));
+    part(desk.settings.owner.as_ref().map_or("", Uid::as_str));
     let mut is_asked = true;
     if !tap.id.is_empty() {
         hasher.write_u8(1);

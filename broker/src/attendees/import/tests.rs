@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::hub::HubOptions;
 use crate::ids::ConferenceId;
 use crate::limits::Limits;
-use crate::model::{BadgeCode, SignIn, Via};
+use crate::model::{BadgeCode, SignIn, UserRole, Via};
 
 const CONF: ConfNo = ConfNo(1);
 

@@ -10,7 +10,7 @@ use crate::badges::BadgeOptions;
 use crate::badges::contents::pretix::Signers;
 use crate::clock::SystemClock;
 use crate::edges::BadgeFormats;
-use crate::hub::{HubOptions, StoreOptions};
+use crate::hub::HubOptions;
 use crate::ids::{ConferenceId, Uid};
 use crate::limits::Limits;
 use crate::model::{BadgeCode, Body, GivenBadge, SignIn, UserRole};
@@ -37,8 +37,7 @@ impl Stand {
     fn new(badges: BadgeOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-        let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-        let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: HashMap::default(), badges };
+        let options = HubOptions { limits, shards: 1, badges, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         let stand = Self { hub, runtime: Builder::new_current_thread().build().unwrap(), _dir: dir };
         let id = ConferenceId::parse("demo").unwrap();
