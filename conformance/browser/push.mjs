@@ -429,6 +429,18 @@ export async function push(server, browser, shots) {
       }
     });
 
+    await check("push – blocked in the browser: it is said, and once it is allowed there it can be turned on, without a reload", async () => {
+      const blocked = await browser.person("blocked", { permissions: [] });
+      await logIn(blocked, server.url, "tim");
+      await blocked.evaluate(() => (location.hash = "#/you"));
+      await blocked.getByText(/^Notifications are blocked for this site\./).waitFor();
+      equal(await blocked.getByRole("button", { name: "Turn on here" }).count(), 0, "what there is to turn on");
+      await axe(blocked, "blocked");
+      await blocked.context().grantPermissions(["notifications"], { origin: server.url });
+      await blocked.getByRole("button", { name: "Turn on here" }).waitFor();
+      await blocked.context().close();
+    });
+
     await check("push – turned off, and signing out: the server knows no address any more", async () => {
       await pia.getByRole("link", { name: "You", exact: true }).click();
       await pia.getByRole("button", { name: "Turn off here" }).click();
