@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hallway_broker::badges::{Whence, take};
@@ -120,6 +121,7 @@ impl Hearing {
 
     async fn carry_out(&self, Heard { found, publish, connection }: Heard) {
         let Some(who) = self.device(&found.reader) else {
+            self.hub.metrics().doors.venue_strangers.fetch_add(1, Relaxed);
             return self.ack(&publish, connection);
         };
         self.note(&found.reader);
@@ -206,6 +208,8 @@ impl Hearing {
             let mut payload = Vec::new();
             write_scanned(scanned, &mut payload);
             self.outbox.tell(topic, payload);
+        } else {
+            self.hub.metrics().doors.venue_untold.fetch_add(1, Relaxed);
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::hash::Hasher as _;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConferenceId;
+use hallway_broker::metrics::Doors;
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, Request, SubscribeFilter,
     SubscribeReasonCode, TlsConfiguration, Transport,
@@ -62,13 +64,14 @@ impl Link {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         events.set_network_options(network);
-        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(requests), stopping.clone()));
+        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(hub, requests), stopping.clone()));
         let address = format!("{}:{}", options.address.host, options.address.port);
         Some(Self { address, hearing, options, events, lanes: Vec::new(), at_work: Vec::new(), stopping })
     }
 
     /// Connects again and again, until all is to stop.
     pub async fn run(mut self) {
+        self.doors().venue_links.fetch_add(1, Relaxed);
         for _ in 0..LANES {
             let (lane, heard) = mpsc::channel(LANE_MESSAGES);
             self.lanes.push(lane);
@@ -111,7 +114,9 @@ impl Link {
     /// Subscribes anew each time: the broker may have forgotten, and topics may have been added. What is retained comes again, too.
     fn connected(&mut self, session_present: bool) {
         tracing::info!(address = %self.address, session_present, "the venue's broker is connected");
-        self.hearing.is_there.set(true);
+        if !self.hearing.is_there.replace(true) {
+            self.doors().venue_links_up.fetch_add(1, Relaxed);
+        }
         self.hearing.tell_health(true);
         let filters = self.options.topics.filters().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
         if !self.hearing.outbox.subscribe(filters) {
@@ -135,6 +140,8 @@ impl Link {
         self.events.state.collision = None;
         let was_there = self.hearing.is_there.replace(false);
         if was_there {
+            self.doors().venue_links_up.fetch_sub(1, Relaxed);
+            self.doors().venue_breaks.fetch_add(1, Relaxed);
             self.hearing.connection.set(self.hearing.connection.get() + 1);
             self.hearing.tell_health(false);
         }
@@ -143,8 +150,10 @@ impl Link {
 
     /// Waits until there is room in the reader's lane, and the broker with it: no lane waits for this connection.
     async fn hear(&mut self, publish: Publish) {
+        self.doors().venue_messages.fetch_add(1, Relaxed);
         let connection = self.hearing.connection.get();
         let Some(found) = self.options.topics.find(&publish.topic) else {
+            self.doors().venue_strangers.fetch_add(1, Relaxed);
             self.hearing.warn(&publish.topic, "is nobody's topic");
             return self.hearing.ack(&publish, connection);
         };
@@ -175,7 +184,15 @@ impl Link {
             };
         }
         self.at_work.iter().for_each(JoinHandle::abort);
+        if self.hearing.is_there.replace(false) {
+            self.doors().venue_links_up.fetch_sub(1, Relaxed);
+        }
+        self.doors().venue_links.fetch_sub(1, Relaxed);
         tracing::info!(address = %self.address, "the venue's broker is left");
+    }
+
+    fn doors(&self) -> &Doors {
+        &self.hearing.hub.metrics().doors
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
+use hallway_broker::hub::Hub;
 use rumqttc::{AsyncClient, Publish, QoS, SubscribeFilter, valid_topic};
 
 /// What the client takes before it is sent, in messages.
@@ -13,6 +16,7 @@ const MAX_RESULTS: usize = 1024;
 
 /// See the module's text.
 pub struct Outbox {
+    hub: Arc<Hub>,
     requests: AsyncClient,
     /// Packet ids, so there are at most 65,535 (3.1.1 §2.3.1).
     acks: RefCell<VecDeque<u16>>,
@@ -21,8 +25,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn new(requests: AsyncClient) -> Self {
-        Self { requests, acks: RefCell::default(), results: RefCell::default() }
+    pub fn new(hub: &Arc<Hub>, requests: AsyncClient) -> Self {
+        Self { hub: Arc::clone(hub), requests, acks: RefCell::default(), results: RefCell::default() }
     }
 
     /// Lets the broker forget a message.
@@ -39,8 +43,10 @@ impl Outbox {
         if results.len() >= MAX_RESULTS {
             tracing::debug!(topic, "venue: a result is not told");
             results.pop_front();
+            self.untold(1);
         }
         results.push_back((topic.to_owned(), payload));
+        self.hub.metrics().doors.venue_waiting.fetch_add(1, Relaxed);
         drop(results);
         self.hand_over();
     }
@@ -61,13 +67,21 @@ impl Outbox {
                 return;
             }
             results.pop_front();
+            self.hub.metrics().doors.venue_waiting.fetch_sub(1, Relaxed);
         }
+    }
+
+    /// So many that waited are not told.
+    fn untold(&self, results: usize) {
+        let doors = &self.hub.metrics().doors;
+        doors.venue_waiting.fetch_sub(results as u64, Relaxed);
+        doors.venue_untold.fetch_add(results as u64, Relaxed);
     }
 
     /// The connection is gone: its packet ids mean nothing on the next, and who was to see the results has gone on.
     pub fn clear(&self) {
         self.acks.borrow_mut().clear();
-        self.results.borrow_mut().clear();
+        self.untold(self.results.borrow_mut().drain(..).count());
     }
 
     /// Whether there was room for it.

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::Duration;
 
 use hallway_broker::badges::BadgeOptions;
@@ -312,7 +315,12 @@ async fn a_scan_comes_in_and_its_result_goes_back() {
     readers.publish("springcard/springcore/stranger/rdr/evt", &event).await;
     readers.publish("springcard/springcore/DA1275B0/rdr/evt", &json!({"Interface": "13.56", "TagId": "04FFFFFF"}).to_string()).await;
     assert_eq!(readers.result().await.1["reason"], "unknown_badge", "who has no account is passed over");
+    let doors = &house.hub.metrics().doors;
+    let figures =
+        || [&doors.venue_links, &doors.venue_links_up, &doors.venue_messages, &doors.venue_strangers].map(|one| one.load(Relaxed));
+    assert_eq!(figures(), [1, 1, 6, 1]);
     venue.stop().await;
+    assert_eq!((figures(), doors.venue_breaks.load(Relaxed)), ([0, 0, 6, 1], 0), "it is left, not lost");
     assert!(house.hub.reader().checkin(house.conf, &uid("person-1")).unwrap().is_some());
     readers.leave().await;
 }
@@ -409,6 +417,10 @@ async fn a_result_that_was_not_sent_is_not_told_after_a_break() {
     }
     // What the client has in its hands: what it has sent, and what it took to send next.
     assert!(late.len() <= usize::from(UNDER_WAY) + MAX_REQUESTS, "{} late results", late.len());
+    let doors = &house.hub.metrics().doors;
+    assert_eq!((doors.venue_links_up.load(Relaxed), doors.venue_breaks.load(Relaxed)), (1, 1));
+    assert!(doors.venue_untold.load(Relaxed) > 0, "what waited when the line broke");
+    until(|| doors.venue_waiting.load(Relaxed) == 0).await;
     venue.stop().await;
     readers.leave().await;
 }
