@@ -10,7 +10,7 @@ pub mod leads;
 mod own;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -51,13 +51,13 @@ pub(crate) struct Badges {
     pub debounce: Arc<debounce::Debounce>,
     pub health: health::Healths,
     /// Whose tickets are good, by conference.
-    pub signers: OnceLock<HashMap<String, Signers>>,
+    pub signers: RwLock<HashMap<String, Arc<Signers>>>,
 }
 
 impl Badges {
     pub fn new(options: &BadgeOptions) -> Self {
         let debounce = Arc::new(debounce::Debounce::new(options.debounce_ms));
-        Self { formats: OnceLock::new(), debounce, health: health::Healths::default(), signers: OnceLock::new() }
+        Self { formats: OnceLock::new(), debounce, health: health::Healths::default(), signers: RwLock::default() }
     }
 }
 

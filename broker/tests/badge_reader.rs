@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hallway_broker::accounts::tokens;
-use hallway_broker::badges::{self, Whence};
+use hallway_broker::badges::{self, BadgeOptions, Whence};
 use hallway_broker::clock::SystemClock;
 use hallway_broker::command::{Action, Actor, Draft, Outcome, Reuse};
 use hallway_broker::edges::{BadgeFormats, JsonRpc, Reading, RpcAnswer, SignIns};
 use hallway_broker::hub::{Hub, HubOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
-use hallway_broker::model::{BadgeCode, GivenBadge, Kind, Mode, ReaderSettings, ScanReason, SignIn, Tap, UserRole, Via};
+use hallway_broker::model::{BadgeCode, GivenBadge, Kind, Mode, ReaderSettings, ScanReason, SignIn, Tap, User, UserRole, Via};
 use hallway_broker::mqtt::{self, Listeners, MqttOptions};
 use hallway_broker::recent::WIRES;
 use hallway_broker::registry::Wires;
@@ -27,6 +27,8 @@ const CONF: ConfNo = ConfNo(1);
 const WAIT: Duration = Duration::from_secs(20);
 const TRIES: u32 = 4000;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+/// "Within moments" in these tests, however slow the machine is.
+const MOMENTS: BadgeOptions = BadgeOptions { debounce_ms: 3_600_000 };
 
 /// A reader's payload in these tests: badges with commas between them, some with their id behind a #, or how it is.
 struct Commas;
@@ -94,7 +96,7 @@ impl Venue {
     fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, messages_per_second: 0, ..Limits::default() };
-        let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
+        let options = HubOptions { limits, shards: 1, badges: MOMENTS, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         hub.set_badge_formats(Arc::new(Commas));
         let mut wires: Wires = [const { None }; WIRES];
@@ -458,6 +460,38 @@ fn how_a_reader_is_shows_by_its_connection_its_words_and_its_will() {
     let _gate = venue.connect("gate");
     venue.wait_for_health("gate", true);
     assert_eq!(venue.scans(), 1);
+}
+
+#[test]
+fn a_reader_is_not_among_the_people_who_are_there() {
+    let venue = Venue::open();
+    let mut gate = venue.connect("gate");
+    venue.wait_for_health("gate", true);
+    let mut alice = venue.connect("alice");
+    assert!(alice.subscribe("conf/demo/presence/+") < 0x80);
+    let _hall = venue.connect("hall");
+    venue.wait_for_health("hall", true);
+    gate.tell("conf/demo/presence/gate", r#"{"status":"away"}"#);
+    assert_ne!(gate.acknowledged(), 0, "nor does it say how it is");
+    let _bob = venue.connect("bob");
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|topic| topic != "conf/demo/presence/bob") {
+        heard.push(alice.hear().0);
+    }
+    heard.retain(|topic| topic.ends_with("gate") || topic.ends_with("hall"));
+    assert_eq!(heard, [""; 0]);
+    let listed = |search: Option<&str>| {
+        let people = |user: &User| user.role != UserRole::Device;
+        let reader = venue.hub.reader();
+        let found = match search {
+            Some(query) => reader.search_people(CONF, query, None, 3, people),
+            None => reader.people(CONF, None, 3, people),
+        };
+        let (found, complete) = found.unwrap();
+        (found.iter().map(|person| person.uid.to_string()).collect::<Vec<_>>(), complete)
+    };
+    assert_eq!(listed(None), (vec!["alice".to_owned(), "bob".to_owned(), "stan".to_owned()], true));
+    assert_eq!((listed(Some("gate")), listed(Some("al"))), ((vec![], true), (vec!["alice".to_owned()], true)));
 }
 
 #[test]

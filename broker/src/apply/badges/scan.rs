@@ -12,6 +12,7 @@ use crate::badges::{PURPOSE, likely_time, result_publication, whose};
 use crate::command::{Outcome, Reuse};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid, key_for};
 use crate::keys;
+use crate::limits::{IDEMPOTENCY_MS, TAP_PAST_MS};
 use crate::model::{Badge, BadgeCode, Body, Direction, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
 use crate::reject::Reason;
 use crate::state::StateError;
@@ -184,7 +185,14 @@ struct Identity {
     is_asked: bool,
 }
 
-/// The reader's own id; without one its time, when that can be right; without both the packet that it came in, when the protocol calls that a
+/// Whether a reader's time tells a tap from others. A clock that is days ahead or behind still does, even though it does not say when it was: what was
+/// too late to count when it first came may be likely when it is uploaded again, or the other way round. One that was never set does not.
+fn tells_apart(tap_ms: u64, now_ms: u64) -> bool {
+    let from_ms = now_ms.saturating_sub(TAP_PAST_MS + IDEMPOTENCY_MS).max(1);
+    (from_ms..=now_ms + IDEMPOTENCY_MS).contains(&tap_ms)
+}
+
+/// The reader's own id; without one its time, when that is a time; without both the packet that it came in, when the protocol calls that a
 /// repetition.
 fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
     let ask = desk.ask;
@@ -211,7 +219,7 @@ fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, 
     if !tap.id.is_empty() {
         hasher.write_u8(1);
         hasher.write(tap.id.as_bytes());
-    } else if tap.at_ms > 0 && likely_time(tap, ask.at_ms) == tap.at_ms {
+    } else if tells_apart(tap.at_ms, ask.at_ms) {
         hasher.write_u8(2);
         hasher.write_u64(tap.at_ms);
     } else {
