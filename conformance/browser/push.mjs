@@ -3,6 +3,7 @@
 // Chromium cannot reach its maker's push service here, so its part is played: `PushManager.subscribe` answers with a subscription of real keys (P-256), and
 // the push service that it names is ours. It opens what the server sealed (RFC 8291), and DevTools hands that to the service worker as a push.
 import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { assert, axe, chatRow, check, equal, logIn, open, register, say, sees, until } from "./kit.mjs";
 
@@ -15,6 +16,39 @@ const PUSHED_AGAIN_MS = 3000;
 
 const info = (...parts) => Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
 const derive = (secret, salt, about, bytes) => Buffer.from(hkdfSync("sha256", secret, salt, about, bytes));
+
+/** What who writes an app is told; its samples are run here. */
+const DOCUMENT = readFileSync(new URL("../../ws-adapter/PUSH.md", import.meta.url), "utf8");
+
+const block = (language) => {
+  const [, text] = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "ms").exec(DOCUMENT) ?? [];
+  assert(text, `PUSH.md has no ${language}`);
+  return text;
+};
+
+/** Somebody's own server: what is posted to it. */
+class Hook {
+  got = [];
+
+  async start() {
+    this.http = createServer((request, response) => {
+      const chunks = [];
+      request.on("data", (chunk) => chunks.push(chunk));
+      request.on("end", () => {
+        this.got.push({ headers: request.headers, body: Buffer.concat(chunks) });
+        response.writeHead(204).end();
+      });
+    });
+    await new Promise((resolve) => this.http.listen(0, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${this.http.address().port}/hook`;
+    return this;
+  }
+
+  close() {
+    this.http.closeAllConnections();
+    this.http.close();
+  }
+}
 
 /** A push service with one subscription. */
 class PushService {
@@ -56,9 +90,13 @@ class PushService {
     return opened.subarray(0, opened.lastIndexOf(2)).toString();
   }
 
-  /** Puts the subscription into a browser; what the app asks for is kept in `asked`. */
+  get keys() {
+    return { p256dh: this.ecdh.getPublicKey().toString("base64url"), auth: this.auth.toString("base64url") };
+  }
+
+  /** Puts the subscription into a browser. */
   async playIn(context) {
-    const keys = { p256dh: this.ecdh.getPublicKey().toString("base64url"), auth: this.auth.toString("base64url") };
+    const { keys } = this;
     await context.addInitScript(({ endpoint, keys }) => {
       const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0)).buffer;
       const KEY = "played-subscription";
@@ -371,6 +409,55 @@ export async function push(server, browser, shots) {
       await pia.getByLabel("What you are told of here").selectOption("all");
       await until(async () => (await known()).level === "all", "everything");
       await pia.getByLabel("What you are told of here").selectOption("default");
+    });
+
+    await check("push – PUSH.md shows what is sent: the members of the JSON and of a webhook's, and its sample knows whose a request is", async () => {
+      server.operate("user", "add", "demo/wes", "--password", "wes-secret-1", "--name", "Wes Webhook");
+      const { token } = await server.post("/api/login", { conference: "demo", uid: "wes", password: "wes-secret-1" });
+      const wes = async (method, params) => {
+        const { result, error } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token);
+        assert(!error, `${method}: ${JSON.stringify(error)}`);
+        return result;
+      };
+      const [hook, own] = [await new Hook().start(), await new PushService().start()];
+      try {
+        const secret = "sixteen bytes, or more";
+        await wes("conversation.join", { conversation: "lobby" });
+        await wes("push.register", { provider: "webhook", url: hook.url, secret });
+        await wes("push.register", { provider: "webpush", endpoint: own.endpoint, keys: own.keys });
+        await rpc(tim, "message.send", { conversation: "lobby", id: "for-wes", text: "hi @wes", mentions: ["wes"] });
+        const { headers, body } = await until(() => hook.got[0], "the webhook is told", PUSHED_WITHIN_MS);
+        const pushed = JSON.parse((await until(() => own.got[0], "the push service is told", PUSHED_WITHIN_MS)).text);
+        const members = (value) => Object.keys(value).sort();
+        equal(members(pushed), members(JSON.parse(block("json"))), "what is pushed");
+        const [, named = ""] = /A webhook gets `\{(.*?)\}`/.exec(DOCUMENT) ?? [];
+        equal(members(JSON.parse(body)), named.split(", ").sort(), "what a webhook gets");
+        const { isHallways } = await import(`data:text/javascript,${encodeURIComponent(block("js"))}`);
+        const header = headers["hallway-signature"];
+        equal(isHallways(header, body, secret), true, "its own");
+        for (const [what, wrong] of [
+          ["another secret", [header, body, "another secret, as long"]],
+          ["another body", [header, Buffer.concat([body, Buffer.from(" ")]), secret]],
+          ["an old time", [header.replace(/t=\d+/, "t=1"), body, secret]],
+          ["no signature", [undefined, body, secret]],
+          ["half a signature", [header.slice(0, -2), body, secret]],
+        ]) equal(isHallways(...wrong), false, what);
+      } finally {
+        hook.close();
+        own.close();
+      }
+    });
+
+    await check("push – blocked in the browser: it is said, and once it is allowed there it can be turned on, without a reload", async () => {
+      const blocked = await browser.person("blocked", { permissions: [] });
+      await logIn(blocked, server.url, "tim");
+      await blocked.evaluate(() => (location.hash = "#/you"));
+      await blocked.getByText(/^Notifications are blocked for this site\./).waitFor();
+      equal(await blocked.getByRole("button", { name: "Turn on here" }).count(), 0, "what there is to turn on");
+      await axe(blocked, "blocked");
+      await blocked.context().grantPermissions(["notifications"], { origin: server.url });
+      await blocked.getByRole("button", { name: "Turn on here" }).waitFor();
+      await blocked.context().close();
     });
 
     await check("push – turned off, and signing out: the server knows no address any more", async () => {

@@ -43,6 +43,16 @@ export async function renew(client: Hallway): Promise<void> {
   pushState.set("on");
 }
 
+/** Somebody says yes or no in the browser's own settings: the app follows, as long as this is not undone. */
+export function watchPermission(client: Hallway): () => void {
+  const over = new AbortController();
+  navigator.permissions?.query({ name: "notifications" }).then(
+    (permission) => permission.addEventListener("change", () => void renew(client).catch(() => undefined), { signal: over.signal }),
+    () => undefined,
+  );
+  return () => over.abort();
+}
+
 /** Signing out: nothing is shown here any more. Whoever was signed out by others wants notifications again on coming back. */
 export function endPush(forGood: boolean): void {
   if (forGood) localStorage.removeItem(KEY);
