@@ -112,7 +112,7 @@ enum Command {
     },
     /// Write all of a conference to a file, as JSON lines
     Export { conference: ConferenceId, file: PathBuf },
-    /// Check the store; while the server runs, say what runs
+    /// Check the configuration, the files that it names, and the store; while the server runs, say what runs
     Check,
     /// Pushes that were given up
     #[command(subcommand)]

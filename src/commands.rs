@@ -4,11 +4,14 @@ mod badge;
 
 mod push;
 
+mod table;
+
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hallway_bridge::push::vapid;
 use hallway_broker::backup::{self, BackupError};
 use hallway_broker::canonical;
 use hallway_broker::commit::StoreError;
@@ -23,7 +26,7 @@ use crate::cli::{ChannelCommand, ConferenceCommand, InviteCommand, OneShot, User
 use crate::conferences::{self, ConferencesError, default_sign_in};
 use crate::config::Loaded;
 use crate::password::{self, PasswordError};
-use crate::serve;
+use crate::serve::{self, ServeError};
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,9 @@ pub enum CommandError {
     /// The check found something.
     #[error("the check found problems")]
     Problems,
+    /// The configuration names something that cannot be used.
+    #[error("the configuration: {0}")]
+    Configuration(ServeError),
     /// A backup could not be used.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -86,7 +92,9 @@ pub async fn run(loaded: &Loaded, command: OneShot) -> Result<(), CommandError> 
         OneShot::User(UserCommand::List { conference }) => list_users(loaded, conference.as_str()).await,
         OneShot::Restore(file) => {
             nobody_serves(loaded).await?;
-            report(&backup::restore(&loaded.config.store.path, &file, &options(loaded, false))?)
+            report(&backup::restore(&loaded.config.store.path, &file, &options(loaded, false))?)?;
+            tell_of_keys(&loaded.config.store.path);
+            Ok(())
         }
         OneShot::Rebuild { accept_loss } => {
             nobody_serves(loaded).await?;
@@ -268,7 +276,30 @@ async fn list_users(loaded: &Loaded, conference: &str) -> Result<(), CommandErro
     listed
 }
 
+/// Asks page by page: `take` takes one, and says after what the next one begins.
+async fn all<A>(
+    loaded: &Loaded,
+    page: impl Fn(Option<A>) -> ControlRequest,
+    mut take: impl FnMut(ControlReply) -> Option<A>,
+) -> Result<(), CommandError> {
+    let mut store = Store::reach(loaded, &page(None)).await?;
+    let mut after = None;
+    let done = loop {
+        match store.ask(page(after.take())).await {
+            Ok(reply) => match take(reply) {
+                Some(next) => after = Some(next),
+                None => break Ok(()),
+            },
+            Err(error) => break Err(error.into()),
+        }
+    };
+    store.leave();
+    done
+}
+
 async fn check(loaded: &Loaded) -> Result<(), CommandError> {
+    serve::look(&loaded.config).map_err(CommandError::Configuration)?;
+    print("configuration: all that it names can be used\n")?;
     match connect(loaded).await? {
         Some(mut client) => show(client.ask(&ControlRequest::Status).await?),
         None => {
@@ -276,6 +307,18 @@ async fn check(loaded: &Loaded) -> Result<(), CommandError> {
             print(&format!("{found}\n"))?;
             if found.is_good() { Ok(()) } else { Err(CommandError::Problems) }
         }
+    }
+}
+
+/// Browsers subscribed with the server's key, which is in no backup: on another machine it is missing.
+fn tell_of_keys(data_dir: &Path) {
+    let key = vapid::file(data_dir);
+    if !key.exists() {
+        let name = key.file_name().unwrap_or_default().display();
+        eprintln!(
+            "no {name} is in backups: copy it from the old data directory to {} before the start, or all browsers have to subscribe to pushes anew",
+            key.display()
+        );
     }
 }
 

@@ -20,7 +20,7 @@ use hallway_broker::accounts::jwt::{ProviderError, Providers};
 use hallway_broker::allowances::{Webhook, WebhookOptions};
 use hallway_broker::backup::BackupError;
 use hallway_broker::badges::contents::pretix::Signers;
-use hallway_broker::clock::SystemClock;
+use hallway_broker::clock::{Clock, SystemClock};
 use hallway_broker::control::socket::ControlServer;
 use hallway_broker::edges::{InWebSocket, SignIns};
 use hallway_broker::hub::{Hub, HubOptions, OpenError};
@@ -126,6 +126,21 @@ pub fn open(config: &Config) -> Result<Arc<Hub>, OpenError> {
     Hub::open(options, Arc::new(SystemClock::start()))
 }
 
+/// Whether the server could be started with what the configuration names: files are read, and none is made.
+///
+/// # Errors
+/// What cannot be used, by its key.
+pub fn look(config: &Config) -> Result<(), ServeError> {
+    if config.tls.files().is_some() {
+        Certificates::open(&config.store.path, config.tls.files(), &[])?;
+    }
+    push::check(&gateway_options(Arc::new(SystemClock::start()), config))?;
+    venues(config).map_err(ServeError::Start)?;
+    ticket_signers(config).map_err(ServeError::Start)?;
+    components(config, &[]).map_err(ServeError::Start)?;
+    Ok(())
+}
+
 fn announce(loaded: &Loaded) {
     let version = env!("CARGO_PKG_VERSION");
     let mode = if loaded.config.server.mode == Mode::Demo { "demo" } else { "server" };
@@ -179,7 +194,7 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
     hub.set_badge_formats(badge::formats());
     hub.set_ticket_signers(ticket_signers(config).map_err(ServeError::Start)?);
-    let mut gateways = push::gateways(&gateway_options(hub, config))?;
+    let mut gateways = push::gateways(&gateway_options(Arc::clone(hub.clock()), config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
     let venues = venues(config).map_err(ServeError::Start)?;
@@ -193,7 +208,7 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
 }
 
 /// What those are told who deliver pushes.
-fn gateway_options(hub: &Arc<Hub>, config: &Config) -> push::Options {
+fn gateway_options(clock: Arc<dyn Clock>, config: &Config) -> push::Options {
     // Who is behind a proxy listens on loopback, too, and serves others.
     let is_private = config.server.mode == Mode::Demo && config.listen.all().iter().all(|(_, address)| address.is_private());
     push::Options {
@@ -205,7 +220,7 @@ fn gateway_options(hub: &Arc<Hub>, config: &Config) -> push::Options {
         expo: config.push.expo.clone(),
         webpush: config.push.webpush.clone(),
         public_url: config.server.public_url.as_ref().map(|url| url.as_str().to_owned()),
-        clock: Arc::clone(hub.clock()),
+        clock,
     }
 }
 
@@ -462,5 +477,36 @@ impl Signals {
             Some(Err(error)) => tracing::error!(%error, "SIGHUP: the certificate of before stays"),
             None => tracing::info!("SIGHUP: nothing to read again; restart for the configuration"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    #[test]
+    fn what_the_configuration_names_is_looked_at_without_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(dir.path().join("x"), "something else").unwrap();
+        let look = |key: &str, value: &str| {
+            let mut layers = Layers::default();
+            layers.flag("store.path", "--data", &at("data"));
+            layers.environment([(key.to_owned(), value.to_owned())].into_iter());
+            look(&Loaded::from_layers(layers).unwrap().config).map_err(|error| error.to_string())
+        };
+        assert_eq!(look("HALLWAY_PUSH__GRACE_MS", "1"), Ok(()));
+        for (key, named) in [
+            ("HALLWAY_PUSH__APNS__KEY_FILE", "push.apns.key_file: "),
+            ("HALLWAY_PUSH__FCM__SERVICE_ACCOUNT_FILE", "push.fcm.service_account_file: "),
+            ("HALLWAY_PUSH__CA_FILE", "push.ca_file: "),
+        ] {
+            for file in ["x", "missing"] {
+                let refused = look(key, &at(file)).unwrap_err();
+                assert!(refused.contains(named) && refused.contains(&at(file)), "{refused}");
+            }
+        }
+        assert!(!dir.path().join("data").exists(), "nothing is made");
     }
 }

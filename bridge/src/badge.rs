@@ -94,6 +94,10 @@ impl BadgeFormats for Formats {
         let is_named = format.is_empty() || format == AUTO || BARE.contains(&format) || FAMILIES.iter().any(|(name, _)| *name == format);
         if is_named { Ok(()) } else { Template::parse(format).map(|_| ()) }
     }
+
+    fn names(&self) -> Vec<&'static str> {
+        [AUTO].into_iter().chain(BARE).chain(FAMILIES.iter().map(|(name, _)| *name)).collect()
+    }
 }
 
 /// What is not JSON is the code.

@@ -23,8 +23,8 @@ use crate::limits::RESULT_USE_MS;
 use crate::model::{Properties, Publication, Realm, Scanned};
 use crate::mqtt::topic::badge_result_topic;
 
-pub(crate) use arrival::likely_time;
 pub use arrival::{Arrival, Scan, arrive, scan, take};
+pub(crate) use arrival::{KNOWN_OF, likely_time};
 pub use code::{CANDIDATES_MAX, CODE_BYTES_MAX};
 pub(crate) use debounce::{At, Held};
 pub use health::{ReaderHealth, Whence};

@@ -155,6 +155,9 @@ pub trait BadgeFormats: Send + Sync {
     /// # Errors
     /// [`Reason::InvalidParams`]
     fn check(&self, format: &str) -> Result<(), Reject>;
+
+    /// What formats are called, for who takes a name that is none.
+    fn names(&self) -> Vec<&'static str>;
 }
 
 /// A WebSocket that was opened for another edge.

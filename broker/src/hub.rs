@@ -3,8 +3,10 @@
 
 mod attached;
 mod badges;
+mod health;
 mod housekeeping;
 mod kept;
+mod options;
 mod push;
 mod sweep;
 #[cfg(test)]
@@ -13,16 +15,15 @@ mod threads;
 mod topics;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::allowances::{TopicRule, Webhook};
-use crate::backbone::{self, BackboneGone, Publisher, Subscription};
-use crate::backup::{self, BackupError, Snapshots};
-use crate::badges::{BadgeOptions, Badges};
+use crate::allowances::Webhook;
+use crate::backbone::{self, Publisher, Subscription};
+use crate::backup::{self, Snapshots};
+use crate::badges::Badges;
 use crate::clock::{self, Clock};
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::commit::{ApplyStage, LogStage, SharedLog, StoreError};
@@ -41,15 +42,17 @@ use crate::queue::{Queue, ReplyTo, Submission};
 use crate::rates::Rates;
 use crate::recent::Recent;
 use crate::registry::Wires;
-use crate::reject::{Reason, Reject};
+use crate::reject::Reject;
 use crate::sessions::{Live, Sessions};
 use crate::shard::{Audience, Ending};
 use crate::shares::{Share, Shares};
 use crate::state::State;
 use crate::state::sled::{SledOptions, SledState};
 use crate::topic::{Telling, Topic};
+use health::Health;
 
 pub use crate::reader::Reader;
+pub use options::{HubOptions, OpenError, StoreOptions};
 
 /// Batches that are durable and wait to be applied.
 const PIPELINE_BATCHES: usize = 4;
@@ -57,81 +60,6 @@ const PIPELINE_BATCHES: usize = 4;
 const DRAIN_WAIT: Duration = Duration::from_secs(3);
 /// Shards at most: a topic's readers are a bit for each.
 const MAX_SHARDS: usize = 64;
-
-/// The store's options; sizes in bytes.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// What the state may keep in memory.
-    pub cache_bytes: u64,
-    /// Days that applied segments of the log are kept.
-    pub log_keep_days: u32,
-    /// Length of a log segment.
-    pub segment_bytes: u64,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self { cache_bytes: 16 << 20, log_keep_days: 7, segment_bytes: 16 << 20 }
-    }
-}
-
-/// What a hub is opened with.
-#[derive(Debug, Clone)]
-pub struct HubOptions {
-    /// Where everything is kept.
-    pub data_dir: PathBuf,
-    /// The store's options.
-    pub store: StoreOptions,
-    /// The bounds.
-    pub limits: Limits,
-    /// Shards; 0 for one per core.
-    pub shards: usize,
-    /// Demo mode.
-    pub demo: bool,
-    /// The rules over applications' topics, by conference.
-    pub topic_rules: HashMap<String, Vec<TopicRule>>,
-    /// What is done about badges.
-    pub badges: BadgeOptions,
-}
-
-/// Why a hub did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The log or the state.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The backbone.
-    #[error(transparent)]
-    Backbone(#[from] BackboneGone),
-    /// What a restore left to be done.
-    #[error(transparent)]
-    Backup(#[from] BackupError),
-    /// A thread could not be started, or what was being brought when the server ended cannot be removed.
-    #[error("no thread, or no way into the data directory: {0}")]
-    System(#[from] std::io::Error),
-}
-
-/// Whether the store takes writes, and why not.
-#[derive(Debug, Default)]
-struct Health {
-    disk_full: AtomicBool,
-    /// There is less than files need, and still enough for messages.
-    disk_low: AtomicBool,
-    failed: AtomicBool,
-    draining: AtomicBool,
-}
-
-impl Health {
-    fn check(&self) -> Result<(), Reason> {
-        if self.draining.load(Relaxed) {
-            return Err(Reason::Draining);
-        }
-        if self.disk_full.load(Relaxed) {
-            return Err(Reason::DiskFull);
-        }
-        if self.failed.load(Relaxed) { Err(Reason::StoreError) } else { Ok(()) }
-    }
-}
 
 /// See the module's text.
 pub struct Hub {
@@ -364,23 +292,6 @@ impl Hub {
         u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Whether commands are taken now.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn writable(&self) -> Result<(), Reject> {
-        Ok(self.health.check()?)
-    }
-
-    /// Whether files are taken now: they stop before the disk is full, so that messages go on.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn takes_files(&self) -> Result<(), Reject> {
-        self.writable()?;
-        if self.health.disk_low.load(Relaxed) { Err(Reason::DiskFull.into()) } else { Ok(()) }
-    }
-
     /// Tells a signal to its topic's readers. Signals may be dropped.
     pub fn tell(&self, telling: &Telling) {
         let is_shared = matches!(telling.signal, Signal::Published { .. }) && !self.shares.is_empty();
@@ -538,6 +449,7 @@ impl Hub {
             queue: self.queue.len(),
             store_bytes: self.reader.state().size_bytes(),
             writable: self.health.check().is_ok(),
+            doors: self.door_gauges(),
         })
     }
 

@@ -109,6 +109,15 @@ pub const TOKENS: u8 = b'T';
 /// Accounts go first: then nobody can begin anything in what is left.
 const OF_CONFERENCE: &[u8] = b"UAbBcdeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStuvVwWxXyYzZ123456789";
 
+/// Bytes in front of what tells a conference's records of one kind from each other.
+pub const CONF_KEY_BYTES: usize = 1 + size_of::<u32>();
+
+/// The prefix of all records of one kind in a conference.
+#[must_use]
+pub fn all_of(kind: u8, conf: ConfNo) -> Key {
+    conf_key(kind, conf, b"")
+}
+
 /// The prefixes of all that belongs to a conference, but for its own record.
 pub fn of_conference(conf: ConfNo) -> impl Iterator<Item = Key> {
     OF_CONFERENCE.iter().map(move |prefix| conf_key(*prefix, conf, b""))
@@ -481,6 +490,12 @@ pub fn subscription(conf: ConfNo, uid: &Uid, client: &str, filter: &str) -> Key 
     let mut key = subscriptions(conf, uid, client);
     key.extend_from_slice(&text_hash(filter.as_bytes()));
     key
+}
+
+/// All subscriptions of a user's kept MQTT sessions.
+#[must_use]
+pub fn user_subscriptions(conf: ConfNo, uid: &Uid) -> Key {
+    user_key(b'S', conf, uid)
 }
 
 /// Words of a display name that it is found by.

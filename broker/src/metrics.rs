@@ -1,7 +1,11 @@
-//! Counters and histograms of the hub, in Prometheus' text form.
+//! Counters and histograms of the hub, in Prometheus' text form. Those of badges and venues are in [`doors`].
+
+mod doors;
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+pub use doors::{DoorGauges, Doors};
 
 /// Upper bounds of a histogram's buckets in µs, about a factor of two apart.
 const BOUNDS_US: [u64; 16] =
@@ -72,6 +76,8 @@ pub struct Metrics {
     pub push_dead: AtomicU64,
     /// Pushes that wait to be tried.
     pub push_queued: AtomicU64,
+    /// Badges and venues.
+    pub doors: Doors,
     /// Time from taking a command to its answer, µs.
     pub ack_us: Histogram,
     /// Commands in a batch.
@@ -97,6 +103,7 @@ impl Default for Metrics {
             push_gone: AtomicU64::new(0),
             push_dead: AtomicU64::new(0),
             push_queued: AtomicU64::new(0),
+            doors: Doors::default(),
             ack_us: Histogram::new(&BOUNDS_US),
             batch: Histogram::new(&BOUNDS_COUNT),
             log_us: Histogram::new(&BOUNDS_US),
@@ -120,6 +127,15 @@ pub struct Gauges {
     pub store_bytes: u64,
     /// Whether the store takes writes.
     pub writable: bool,
+    /// Of badges.
+    pub doors: DoorGauges,
+}
+
+/// Figures that have no labels: name, what it is, and value.
+fn write_all<const N: usize>(text: &mut String, kind: &str, figures: [(&str, &str, u64); N]) {
+    for (name, help, value) in figures {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
 }
 
 impl Metrics {
@@ -127,7 +143,7 @@ impl Metrics {
     #[must_use]
     pub fn render(&self, gauges: &Gauges) -> String {
         let mut text = String::with_capacity(8192);
-        for (name, help, counter) in [
+        let counters = [
             ("hallway_messages_total", "Messages stored", &self.messages),
             ("hallway_events_total", "Events stored", &self.events),
             ("hallway_refused_total", "Commands refused", &self.refused),
@@ -139,23 +155,22 @@ impl Metrics {
             ("hallway_push_dropped_total", "Pushes that were put off and are not wanted any more", &self.push_dropped),
             ("hallway_push_gone_total", "Push targets that were gone", &self.push_gone),
             ("hallway_push_dead_total", "Pushes that were given up", &self.push_dead),
-        ] {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}", counter.load(Relaxed));
-        }
+        ];
+        write_all(&mut text, "counter", counters.map(|(name, help, counter)| (name, help, counter.load(Relaxed))));
         let _ = writeln!(text, "# HELP hallway_sessions Live sessions\n# TYPE hallway_sessions gauge");
         for (protocol, count) in &gauges.sessions {
             let _ = writeln!(text, "hallway_sessions{{protocol=\"{protocol}\"}} {count}");
         }
-        for (name, help, value) in [
+        let figures = [
             ("hallway_lagging_sessions", "Sessions that are refilled from the store", gauges.lagging as u64),
             ("hallway_outbox_bytes", "Event bytes that wait to be written", gauges.outbox_bytes as u64),
             ("hallway_queue_commands", "Commands that wait for the log", gauges.queue as u64),
             ("hallway_push_queued", "Pushes that wait to be tried", self.push_queued.load(Relaxed)),
             ("hallway_store_bytes", "Bytes of the store on disk", gauges.store_bytes),
             ("hallway_store_writable", "1 when the store takes writes", u64::from(gauges.writable)),
-        ] {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-        }
+        ];
+        write_all(&mut text, "gauge", figures);
+        self.doors.write(gauges.doors, &mut text);
         self.ack_us.write("hallway_ack_seconds", "From taking a command to its answer", 1e-6, &mut text);
         self.batch.write("hallway_batch_commands", "Commands made durable together", 1.0, &mut text);
         self.log_us.write("hallway_log_append_seconds", "Write and fdatasync of a batch", 1e-6, &mut text);

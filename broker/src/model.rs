@@ -392,6 +392,17 @@ pub struct Entry {
     pub body: Body,
 }
 
+impl Entry {
+    /// Whether it is what a badge said of somebody's arrival: then it is theirs more than the reader's.
+    #[must_use]
+    pub fn announces(&self, uid: &Uid) -> bool {
+        match &self.body {
+            Body::Message(message) => self.via == Via::Badge && message.mentions.iter().any(|mention| **mention == *uid.as_str()),
+            _ => false,
+        }
+    }
+}
+
 /// Where an event stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {

@@ -146,7 +146,8 @@ impl Outward {
     /// # Errors
     /// Why there is none.
     pub async fn send(&self, request: Request<Bytes>, bounds: Bounds) -> Result<Response<Bytes>, Failure> {
-        let exchange = self.exchange(request, bounds);
+        // Boxed: who waits for it is small, and so is every method of an edge that may.
+        let exchange = Box::pin(self.exchange(request, bounds));
         timeout(bounds.timeout, exchange).await.unwrap_or(Err(Failure::Timeout))
     }
 

@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use hallway_broker::backup::{self, BackupError, Options};
 use hallway_broker::clock::SystemClock;
@@ -59,15 +60,7 @@ impl Venue {
     fn start(&mut self) -> Result<(), OpenError> {
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
         let store = StoreOptions { segment_bytes: 16 << 10, ..StoreOptions::default() };
-        let options = HubOptions {
-            data_dir: self.data(),
-            store,
-            limits,
-            shards: 1,
-            demo: false,
-            topic_rules: Default::default(),
-            badges: Default::default(),
-        };
+        let options = HubOptions { store, limits, shards: 1, ..HubOptions::new(self.data()) };
         self.hub = Some(Hub::open(options, Arc::new(SystemClock::start()))?);
         Ok(())
     }
@@ -575,18 +568,23 @@ fn files_are_in_a_backup_and_come_back_with_it() {
 fn files_come_and_go_while_backups_are_taken() {
     let venue = Arc::new(Venue::new());
     let (bringing, stop) = (Arc::clone(&venue), Arc::new(AtomicBool::new(false)));
-    let stopped = Arc::clone(&stop);
+    let (stopped, begun) = (Arc::clone(&stop), Arc::new(AtomicU64::new(0)));
+    let backups = Arc::clone(&begun);
     let people = std::thread::spawn(move || {
+        let mut forgotten = Vec::new();
         for which in 1..=u8::MAX {
             let capability = bringing.bring(which, &vec![which; usize::from(which) * 3000]);
+            let brought_in = backups.load(SeqCst);
             let Outcome::Added { seq, .. } = bringing.say_with(&which.to_string(), &[path(&capability, "a.bin").into()]) else { panic!() };
             if which % 2 == 0 {
                 let alice = Actor { uid: Uid::parse("alice").unwrap(), via: Via::Ws, session: 1 };
                 bringing.call(alice, Action::Delete { conversation: lobby(), target: seq });
                 bringing.call(Actor::system(), Action::CollectFiles { before_ms: u64::MAX });
-                // As the sweep does it.
-                bringing.hub().files().remove(ConfNo(1), capability.id());
+                forgotten.push((brought_in, capability));
             }
+            // The sweep spares bytes that have not been there for an hour: here, those that came since the backup under way was begun.
+            let settled = forgotten.extract_if(.., |(brought_in, _)| *brought_in < backups.load(SeqCst));
+            settled.for_each(|(_, capability)| bringing.hub().files().remove(ConfNo(1), capability.id()));
             if stopped.load(Relaxed) {
                 return;
             }
@@ -595,6 +593,7 @@ fn files_come_and_go_while_backups_are_taken() {
     for n in 0..4 {
         let elsewhere = tempfile::tempdir().unwrap();
         let file = elsewhere.path().join(format!("{n}.hallway-backup"));
+        begun.store(n + 1, SeqCst);
         let taken = backup::backup(venue.hub(), &file).unwrap();
         let restored = elsewhere.path().join("restored");
         backup::restore(&restored, &file, &Options::default()).unwrap();

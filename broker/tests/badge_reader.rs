@@ -12,7 +12,7 @@ use hallway_broker::badges::{self, Whence};
 use hallway_broker::clock::SystemClock;
 use hallway_broker::command::{Action, Actor, Draft, Outcome, Reuse};
 use hallway_broker::edges::{BadgeFormats, JsonRpc, Reading, RpcAnswer, SignIns};
-use hallway_broker::hub::{Hub, HubOptions, StoreOptions};
+use hallway_broker::hub::{Hub, HubOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use hallway_broker::limits::Limits;
 use hallway_broker::model::{BadgeCode, GivenBadge, Kind, Mode, ReaderSettings, ScanReason, SignIn, Tap, UserRole, Via};
@@ -34,6 +34,10 @@ struct Commas;
 impl BadgeFormats for Commas {
     fn check(&self, _: &str) -> Result<(), Reject> {
         Ok(())
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["commas"]
     }
 
     fn read(&self, _: &str, payload: &[u8]) -> Result<Reading, Reject> {
@@ -90,9 +94,7 @@ impl Venue {
     fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, messages_per_second: 0, ..Limits::default() };
-        let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-        let options =
-            HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
+        let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         hub.set_badge_formats(Arc::new(Commas));
         let mut wires: Wires = [const { None }; WIRES];
@@ -497,4 +499,32 @@ fn what_comes_over_another_broker_goes_the_same_way() {
     let repeated = badges::take(&venue.hub, &who, b"04a21b", Reuse::Packet { client: 1, id: 7, dup: true }, Whence::Afar);
     assert_eq!(venue.runtime.block_on(repeated).unwrap()[0].reason, ScanReason::Duplicate);
     assert_eq!(venue.scans(), scans);
+}
+
+#[test]
+fn what_happens_at_the_doors_is_counted() {
+    let venue = Venue::open();
+    venue.set("gate", Mode::Checkin);
+    venue.set("hall", Mode::Session);
+    let figure = |line: &str| {
+        let text = venue.hub.render_metrics();
+        text.lines().find_map(|one| one.strip_prefix(line)?.trim().parse::<u64>().ok()).unwrap_or_else(|| panic!("no {line} in {text}"))
+    };
+    let scans = |mode: &str, reason: &str| figure(&format!("hallway_badge_scans_total{{mode=\"{mode}\",reason=\"{reason}\"}}"));
+    assert_eq!((scans("checkin", "ok"), figure("hallway_checked_in"), figure("hallway_badge_scan_seconds_count")), (0, 0, 0));
+    assert_eq!((figure("hallway_readers{state=\"online\"}"), figure("hallway_readers{state=\"offline\"}")), (0, 2));
+    let (mut gate, _hall) = (venue.connect("gate"), venue.connect("hall"));
+    gate.publish(GATE, "04a21b");
+    gate.publish(GATE, "04a21b,04a21c,ffffffff");
+    gate.publish(GATE, "{\"truncated");
+    assert_eq!((scans("checkin", "ok"), scans("checkin", "duplicate"), scans("checkin", "unknown_badge")), (2, 1, 1));
+    assert_eq!((scans("checkin", "malformed"), scans("session", "ok"), figure("hallway_checked_in")), (1, 0, 2));
+    assert_eq!(figure("hallway_badge_scan_seconds_count"), 2, "one for each that the hub was asked for");
+    venue.wait_for_health("hall", true);
+    assert_eq!((figure("hallway_readers{state=\"online\"}"), figure("hallway_readers{state=\"offline\"}")), (2, 0));
+    drop(gate);
+    venue.wait_for_health("gate", false);
+    assert_eq!(figure("hallway_readers{state=\"online\"}"), 1);
+    venue.asks(Action::UndoCheckin { user: uid("alice") });
+    assert_eq!((scans("checkin", "ok"), figure("hallway_checked_in")), (2, 1));
 }

@@ -42,7 +42,7 @@ const to = async (page, place) => {
 
 const type = async (page, code) => {
   await page.getByLabel("Code by hand").fill(code);
-  await page.getByRole("button", { name: "Take" }).click();
+  await page.getByRole("button", { name: "Enter", exact: true }).click();
 };
 
 const outcome = (page, word) => page.locator(".outcome", { has: page.locator(".outcome-word", { hasText: word }) });
@@ -199,6 +199,9 @@ export async function badges(server, browser, shots) {
       await logIn(sue, server.url, "sue");
       await to(sue, "scan");
       await sue.getByRole("radio", { name: "Session", exact: true }).check({ force: true });
+      // Without a session nothing is scanned: nobody is refused for what the door has not chosen.
+      await sue.getByText("Pick the conversation first").waitFor();
+      equal([await sue.getByLabel("Code by hand").count(), await sue.locator(".camera").count()], [0, 0], "what there is to scan with");
       await sue.locator(".purpose select").selectOption("lobby");
       const scanned = async (word) => {
         await sue.waitForTimeout(HELD_MS);
@@ -216,6 +219,58 @@ export async function badges(server, browser, shots) {
         await sue.getByRole("radio", { name: direction, exact: true }).check({ force: true });
         await scanned(word);
       }
+      await sue.context().close();
+    });
+
+    await check("scan – a phone shows what came of it without being scrolled, and of a badge that is held longer whose it is", async () => {
+      await to(kim, "badge");
+      const phone = await withCamera("sue's phone at a session", await frameOf(kim), { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+      await logIn(phone, server.url, "sue");
+      await to(phone, "scan");
+      await phone.getByRole("radio", { name: "Session", exact: true }).check({ force: true });
+      await phone.locator(".purpose select").selectOption("help");
+      await outcome(phone, "Noted").filter({ hasText: "Kim Kaapo" }).waitFor();
+      const isSeen = () => phone.locator(".outcome").evaluate((panel) => panel.getBoundingClientRect().bottom <= document.querySelector(".rail").getBoundingClientRect().top);
+      await until(isSeen, "it is to be seen");
+      await type(phone, await codeOf("kim"));
+      await outcome(phone, "Again").filter({ hasText: "Kim Kaapo" }).waitFor();
+      await phone.context().close();
+    });
+
+    await check("desk – who has arrived is found by name and can be sent back; who is in a session; attendees are imported once they were looked at", async () => {
+      const sue = await browser.person("sue's desk");
+      await logIn(sue, server.url, "sue");
+      await to(sue, "desk");
+      await sue.getByRole("button", { name: "Show the list" }).click();
+      await sue.getByLabel("Find people by name").fill("lindq");
+      await until(async () => (await sue.getByRole("button", { name: /^Undo the check-in of/ }).count()) === 1, "one is found");
+      await sue.getByRole("button", { name: "Undo the check-in of Lee Lindqvist" }).click();
+      await sue.getByRole("dialog").getByRole("button", { name: "Undo check-in" }).click();
+      await sue.getByText("Lee Lindqvist is not checked in any more.").waitFor();
+      equal((await ask("sue", "checkin.list", {})).people.map(({ user }) => user), ["kim"], "who is checked in");
+      await sue.getByText(/^1 of \d+ are checked in$/).waitFor();
+
+      const sessions = sue.locator(".part", { has: sue.getByRole("heading", { name: "Sessions" }) });
+      await sessions.getByRole("combobox").selectOption("lobby");
+      const { inside, came } = await ask("sue", "attendance.list", { conversation: "lobby" });
+      await sessions.getByText(`${came} came in all`).waitFor();
+      equal(await sessions.locator("li .tag", { hasText: "inside" }).count(), inside, "how many are inside");
+
+      const choose = (csv) => sue.getByLabel("Choose a file").setInputFiles({ name: "orders.csv", mimeType: "text/csv", buffer: Buffer.from(csv) });
+      await choose("a,b\n1,2\n");
+      await sue.getByText(/no column for name is recognised/).waitFor();
+      await choose("name,badge\nIda Import,TICKET-IDA\n,TICKET-NOBODY\n");
+      await sue.getByText(/2 rows \(generic\)\. 1 to add, 0 to change, 0 unchanged, 1 left out\./).waitFor();
+      await sue.getByRole("row", { name: /3.*no name/ }).waitFor();
+      await axe(sue, "import");
+      await shots(sue, "desktop-import");
+      equal((await ask("sue", "people.list", { query: "Ida" })).people, [], "who is there before");
+      await sue.getByRole("button", { name: "Import 1 attendee" }).click();
+      await sue.getByText("1 attendee was added, 0 changed.").waitFor();
+      equal((await ask("sue", "people.list", { query: "Ida" })).people.map(({ name }) => name), ["Ida Import"], "who is there");
+      await choose("name,badge\nIda Import,TICKET-IDA\n");
+      await sue.getByText(/0 to add, 0 to change, 1 unchanged, 0 left out\./).waitFor();
+      equal(await sue.getByRole("button", { name: /^Import/ }).count(), 0, "what there is to import");
       await sue.context().close();
     });
 

@@ -83,11 +83,11 @@ pub struct ReaderArgs {
     /// The session's channel, or where it announces
     #[arg(long, value_name = "CONVERSATION")]
     pub conversation: Option<String>,
-    /// How its payloads are read: the name of a format, or a template
+    /// How its payloads are read: auto, a format's name as tasmota or impinj, or a template as '{"code": "/uid"}'
     #[arg(long, default_value = "auto")]
     pub format: String,
     /// How many people the session takes [default: any number]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]
     pub capacity: u32,
     /// Whose the leads are [default: the reader's own]
     #[arg(long, value_name = "UID")]

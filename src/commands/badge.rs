@@ -2,7 +2,8 @@
 
 use hallway_broker::control::{BadgeLine, ControlReply, ControlRequest, ImportLines, ReaderLine, Secret};
 
-use super::{CommandError, Store, absolute, exchange, print};
+use super::table::Table;
+use super::{CommandError, absolute, all, exchange, print};
 use crate::cli::UserPath;
 use crate::cli::badge::{AttendeesCommand, BadgeCommand, LeadsCommand, ReaderArgs, ReaderCommand};
 use crate::config::Loaded;
@@ -114,66 +115,4 @@ pub(super) async fn leads(loaded: &Loaded, command: LeadsCommand) -> Result<(), 
     })
     .await?;
     Ok(failed?)
-}
-
-/// Asks page by page: `take` takes one, and says after what the next one begins.
-async fn all<A>(
-    loaded: &Loaded,
-    page: impl Fn(Option<A>) -> ControlRequest,
-    mut take: impl FnMut(ControlReply) -> Option<A>,
-) -> Result<(), CommandError> {
-    let mut store = Store::reach(loaded, &page(None)).await?;
-    let mut after = None;
-    let done = loop {
-        match store.ask(page(after.take())).await {
-            Ok(reply) => match take(reply) {
-                Some(next) => after = Some(next),
-                None => break Ok(()),
-            },
-            Err(error) => break Err(error.into()),
-        }
-    };
-    store.leave();
-    done
-}
-
-/// Lines with their cells below each other.
-struct Table<const N: usize> {
-    rows: Vec<[String; N]>,
-}
-
-impl<const N: usize> Table<N> {
-    fn headed(heading: [&str; N]) -> Self {
-        Self { rows: vec![heading.map(str::to_owned)] }
-    }
-
-    fn add(&mut self, row: [String; N]) {
-        // What people call themselves does not move the cursor.
-        self.rows.push(row.map(|cell| cell.chars().filter(|c| !c.is_control()).collect()));
-    }
-
-    fn text(&self) -> String {
-        let width = |at: usize| self.rows.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
-        let widths: [usize; N] = std::array::from_fn(width);
-        let mut text = String::new();
-        for row in &self.rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-            text.push('\n');
-        }
-        text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_below_each_other() {
-        let mut table = Table::headed(["BADGE", "USER"]);
-        table.add(["04A1B2C3".to_owned(), "zoë\u{1b}[2J".to_owned()]);
-        table.add(["x".to_owned(), String::new()]);
-        assert_eq!(table.text(), "BADGE     USER\n04A1B2C3  zoë[2J\nx\n");
-    }
 }

@@ -3,7 +3,8 @@
 use hallway_broker::canonical;
 use hallway_broker::control::{ControlReply, ControlRequest, LetterLine};
 
-use super::{CommandError, Store, exchange, print};
+use super::table::Table;
+use super::{CommandError, all, exchange, print};
 use crate::cli::push::PushCommand;
 use crate::config::Loaded;
 
@@ -18,29 +19,23 @@ pub(super) async fn run(loaded: &Loaded, command: PushCommand) -> Result<(), Com
 
 async fn list(loaded: &Loaded, conference: &str) -> Result<(), CommandError> {
     let page = |before: Option<u64>| ControlRequest::PushDead { conference: conference.to_owned(), before };
-    let mut store = Store::reach(loaded, &page(None)).await?;
-    let mut before = None;
-    let listed = loop {
-        match store.ask(page(before)).await {
-            Ok(ControlReply::Letters { letters, complete }) => {
-                before = letters.last().map(|line| line.letter);
-                print(&letters.iter().map(line).collect::<String>())?;
-                if complete || before.is_none() {
-                    break Ok(());
-                }
-            }
-            Ok(_) => break Ok(()),
-            Err(error) => break Err(error.into()),
+    let mut table = Table::headed(["NUMBER", "USER", "PROVIDER", "MESSAGE", "TRIES", "SINCE", "WHY"]);
+    all(loaded, page, |reply| match reply {
+        ControlReply::Letters { letters, complete } => {
+            let last = letters.last().map(|line| line.letter);
+            letters.into_iter().for_each(|letter| table.add(cells(letter)));
+            last.filter(|_| !complete)
         }
-    };
-    store.leave();
-    listed
+        _ => None,
+    })
+    .await?;
+    Ok(print(&table.text())?)
 }
 
-fn line(letter: &LetterLine) -> String {
+fn cells(letter: LetterLine) -> [String; 7] {
     let LetterLine { letter, uid, provider, conversation, seq, tries, since_ms, why } = letter;
     let mut since = Vec::new();
-    canonical::write_time(*since_ms, &mut since);
-    let since = String::from_utf8_lossy(&since);
-    format!("{letter}\t{uid}\t{provider}\t{conversation}/{seq}\t{tries} tries since {}\t{why}\n", since.trim_matches('"'))
+    canonical::write_time(since_ms, &mut since);
+    let since = String::from_utf8_lossy(&since).trim_matches('"').to_owned();
+    [letter.to_string(), uid, provider, format!("{conversation}/{seq}"), tries.to_string(), since, why]
 }

@@ -33,9 +33,13 @@ fn walk(key: String, value: Value, found: &mut BTreeMap<String, Value>) {
     }
 }
 
+/// A configuration with every key there is.
+fn template() -> Config {
+    Config { conference: BTreeMap::from([(ANY.to_owned(), Conference::template())]), ..Config::default() }
+}
+
 fn known() -> BTreeSet<String> {
-    let template = Config { conference: BTreeMap::from([(ANY.to_owned(), Conference::template())]), ..Config::default() };
-    flatten(&template).into_keys().collect()
+    flatten(&template()).into_keys().collect()
 }
 
 /// The key with a conference's id taken out.
@@ -45,6 +49,19 @@ fn general(key: &str) -> String {
         parts[1] = ANY;
     }
     parts.join(".")
+}
+
+/// The list of sections that holds a key: who writes it as one section names a key that there is not.
+fn list_above(key: &str) -> Option<String> {
+    let template = flatten(&template());
+    let mut above = key;
+    while let Some((shorter, _)) = above.rsplit_once('.') {
+        above = shorter;
+        if template.get(&general(above)).is_some_and(Value::is_array) {
+            return Some(format!("[[{above}]]"));
+        }
+    }
+    None
 }
 
 /// Checks that every key that was set exists.
@@ -58,7 +75,11 @@ pub fn check(layers: &Layers) -> Result<(), ConfigError> {
         let holds_keys = || known.range(format!("{general}.")..).next().is_some_and(|next| next.starts_with(&format!("{general}.")));
         let is_known = known.contains(&general) || (is_empty_section && holds_keys());
         if !is_known {
-            return Err(ConfigError::Unknown { key: key.to_owned(), origin: origin.clone(), suggestion: nearest(&known, key) });
+            return Err(ConfigError::Unknown {
+                key: key.to_owned(),
+                origin: origin.clone(),
+                suggestion: list_above(key).or_else(|| nearest(&known, key)),
+            });
         }
     }
     Ok(())
@@ -74,6 +95,6 @@ fn nearest(known: &BTreeSet<String>, key: &str) -> Option<String> {
         whole.max(if word >= 1.0 { 0.99 } else { word * 0.9 })
     };
     let best = known.iter().map(|candidate| (likeness(candidate), candidate)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    let id = key.strip_prefix("conference.").and_then(|rest| rest.split('.').next()).unwrap_or(ANY);
-    (best.0 >= LIKENESS).then(|| best.1.replace(ANY, if id.is_empty() { ANY } else { id }))
+    let id = key.strip_prefix("conference.").and_then(|rest| rest.split('.').next()).filter(|id| !id.is_empty());
+    (best.0 >= LIKENESS).then(|| best.1.replace(ANY, id.unwrap_or("<id>")))
 }

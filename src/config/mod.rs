@@ -1,6 +1,7 @@
 //! What the server is told: defaults, then `hallway.toml`, then the environment, then flags; one file for each section. In reading order:
 //! [`layers`] (where values come from), [`keys`] (which there are), the sections, [`validate`], [`print`].
 
+mod bounds;
 mod conference;
 mod http;
 mod jwt;
@@ -146,9 +147,14 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// Where a key's value came from.
+    /// Where a key's value came from; a section's, where the first of its keys did.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+        let first_in_it = || {
+            let section = format!("{key}.");
+            let (first, origin) = self.origins.range(section.clone()..).next()?;
+            first.starts_with(&section).then_some(origin)
+        };
+        self.origins.get(key).or_else(first_in_it).cloned().unwrap_or(Origin::Default)
     }
 }

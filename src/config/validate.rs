@@ -7,12 +7,10 @@ use hallway_broker::limits::MAX_TITLE_BYTES;
 use hallway_broker::model::SignIn;
 
 use super::web_origin::is_host;
-use super::{Address, Component, Conference, Config, ConfigError, Loaded, Mode, Socketio};
+use super::{Address, Component, Conference, Config, ConfigError, Loaded, Mode, bounds};
 
 /// Longest path that fits into a socket's address, its final zero left out.
 const MAX_SOCKET_PATH_BYTES: usize = 107;
-/// How short and long a heartbeat may be.
-const HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=600_000;
 
 /// Checks a configuration as a whole.
 ///
@@ -27,7 +25,6 @@ pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
     unix_socket(config).map_err(wrong)?;
     sizes(config).map_err(wrong)?;
     components(config).map_err(wrong)?;
-    socketio(config).map_err(wrong)?;
     venues(config).map_err(wrong)?;
     let mut domains = BTreeMap::new();
     for (id, conference) in &config.conference {
@@ -37,9 +34,9 @@ pub fn check(loaded: &Loaded) -> Result<(), ConfigError> {
 }
 
 /// A key, and what is wrong with its value.
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
 
-fn wrong(key: &str, message: impl Into<String>) -> Result<(), Wrong> {
+pub(super) fn wrong(key: &str, message: impl Into<String>) -> Result<(), Wrong> {
     Err((key.to_owned(), message.into()))
 }
 
@@ -98,23 +95,9 @@ fn sizes(config: &Config) -> Result<(), Wrong> {
     if config.store.path.as_os_str().is_empty() {
         return wrong("store.path", "is empty");
     }
-    for (key, bytes) in [("limits.text_bytes", config.limits.text_bytes), ("limits.frame_bytes", config.limits.frame_bytes)] {
-        if bytes == 0 {
-            return wrong(key, "must be at least 1");
-        }
-    }
+    bounds::check(config)?;
     if config.limits.text_bytes > config.limits.frame_bytes {
         return wrong("limits.text_bytes", "is more than limits.frame_bytes: such a text could not come in");
-    }
-    Ok(())
-}
-
-fn socketio(config: &Config) -> Result<(), Wrong> {
-    let Socketio { ping_interval_ms, ping_timeout_ms } = config.socketio;
-    for (key, ms) in [("socketio.ping_interval_ms", ping_interval_ms), ("socketio.ping_timeout_ms", ping_timeout_ms)] {
-        if !HEARTBEAT_MS.contains(&ms) {
-            return wrong(key, format!("takes {} to {} milliseconds", HEARTBEAT_MS.start(), HEARTBEAT_MS.end()));
-        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `[[conference.<id>.venue]]`: a venue's own MQTT broker, whose readers are this conference's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use hallway_bridge::venue::{self, Address, ReaderTopic, Topics, VenueOptions};
@@ -58,7 +58,13 @@ impl Venue {
     /// # Errors
     /// A sentence.
     pub fn check(&self) -> Result<(), String> {
-        Address::parse(&self.url)?;
+        let address = Address::parse(&self.url)?;
+        if address.port == 0 {
+            return Err(format!("url: '{}' has no port that anything listens at", self.url));
+        }
+        if self.ca_file.is_some() && !address.is_secure {
+            return Err("ca_file: is for TLS, and url is mqtt://: take mqtts://".to_owned());
+        }
         self.topics()?;
         if self.password_file.is_some() && self.user.is_none() {
             return Err("password_file: whose password it is, user says".to_owned());
@@ -104,21 +110,58 @@ impl Venue {
     /// A file cannot be read; or what [`Venue::check`] finds.
     pub fn options(&self, conference: &str) -> io::Result<VenueOptions> {
         let address = Address::parse(&self.url).map_err(io::Error::other)?;
-        let of = |file: &PathBuf| {
+        let of = |key: &'static str, file: &PathBuf| {
             let file = file.display().to_string();
-            move |error: io::Error| io::Error::new(error.kind(), format!("conference.{conference}.venue: {file}: {error}"))
+            move |error: io::Error| io::Error::new(error.kind(), format!("conference.{conference}.venue: {key}: {file}: {error}"))
         };
         let tls = match (&self.ca_file, address.is_secure) {
             (_, false) => None,
-            (Some(file), true) => Some(venue::tls(Some(file)).map_err(of(file))?),
+            (Some(file), true) => Some(venue::tls(Some(file)).map_err(of("ca_file", file))?),
             (None, true) => Some(venue::tls(None)?),
         };
         let password = match &self.password_file {
-            Some(file) => fs::read_to_string(file).map_err(of(file))?.trim().to_owned(),
+            Some(file) => password(file).map_err(of("password_file", file))?,
             None => String::new(),
         };
         let login = self.user.clone().map(|user| (user, password));
         let (conference, client_id) = (conference.to_owned(), self.client_id(conference));
         Ok(VenueOptions { conference, address, tls, login, client_id, topics: self.topics().map_err(io::Error::other)? })
+    }
+}
+
+/// What a file holds, but for whitespace around it.
+fn password(file: &Path) -> io::Result<String> {
+    let text = fs::read_to_string(file)?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty()).ok_or_else(|| io::Error::other("it is empty"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_use_is_named_with_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let (empty, missing) = (dir.path().join("empty"), dir.path().join("missing"));
+        fs::write(&empty, " \n").unwrap();
+        let readers = vec![VenueReader { topic: "a/{reader}".to_owned(), reader: None, result: None }];
+        let venue = |password_file: Option<&PathBuf>, ca_file: Option<&PathBuf>| Venue {
+            url: "mqtts://broker.example".to_owned(),
+            user: Some("hallway".to_owned()),
+            password_file: password_file.cloned(),
+            ca_file: ca_file.cloned(),
+            client_id: None,
+            readers: readers.clone(),
+        };
+        for (venue, named) in [
+            (venue(Some(&missing), None), "conference.demo.venue: password_file: "),
+            (venue(Some(&empty), None), "/empty: it is empty"),
+            (venue(None, Some(&missing)), "conference.demo.venue: ca_file: "),
+            (venue(None, Some(&empty)), "/empty: it holds no certificate"),
+        ] {
+            venue.check().unwrap();
+            let error = venue.options("demo").err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(named), "{named:?} in {error:?}");
+        }
     }
 }

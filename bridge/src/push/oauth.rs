@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{BOUNDS, failed, is_passing, later, word};
 use super::options::GatewayError;
+use super::place;
 use super::read;
 use super::sign::{Signer, pkcs8_of_pem};
 
@@ -54,6 +55,9 @@ impl ServiceAccount {
         let may = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':');
         if account.project_id.is_empty() || !account.project_id.bytes().all(may) {
             return Err(wrong("project_id is none".to_owned()));
+        }
+        if place::url(&account.token_uri, true).is_err() {
+            return Err(wrong("token_uri is no URL".to_owned()));
         }
         Ok(account)
     }

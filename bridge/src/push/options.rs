@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hallway_broker::clock::Clock;
 use serde::{Deserialize, Serialize};
 
+use super::place;
 use super::sign::BadKey;
 
 /// Apple's service for apps of the store.
@@ -117,6 +118,41 @@ pub struct Options {
     pub public_url: Option<String>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Options {
+    /// Whether what is said of the services can be meant; no file is looked at.
+    pub(super) fn check(&self) -> Result<(), GatewayError> {
+        let Self { apns, fcm, expo, .. } = self;
+        for (key, url) in [
+            ("push.apns.url", &apns.url),
+            ("push.apns.sandbox_url", &apns.sandbox_url),
+            ("push.fcm.url", &fcm.url),
+            ("push.fcm.token_url", &fcm.token_url),
+            ("push.expo.url", &expo.url),
+        ] {
+            if let Some(url) = url.as_ref().filter(|url| place::url(url, true).is_err()) {
+                return Err(GatewayError::Value {
+                    key,
+                    what: format!("'{url}' is not https://HOST, or http:// for a service of one's own"),
+                });
+            }
+        }
+        let has_names = [&apns.key_id, &apns.team_id, &apns.topic].into_iter().any(Option::is_some);
+        if has_names && apns.key_file.is_none() {
+            let what = "is missing: without the key nothing is pushed to Apple's devices, whatever push.apns says besides".to_owned();
+            return Err(GatewayError::Value { key: "push.apns.key_file", what });
+        }
+        // It goes into a header.
+        let is_token = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if expo.access_token.as_ref().is_some_and(|token| !is_token(token)) {
+            return Err(GatewayError::Value {
+                key: "push.expo.access_token",
+                what: "is no token: letters, digits and signs, no spaces".to_owned(),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Why the gateways cannot be had.

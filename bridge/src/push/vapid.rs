@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -19,6 +19,12 @@ use super::sign::{BadKey, Signer, pkcs8_of_pem};
 
 /// The key's file in the data directory.
 const FILE: &str = "vapid.key";
+/// Where the key is, or will be. It is in no backup.
+#[must_use]
+pub fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join(FILE)
+}
+
 /// What errors about it are headed with.
 const KEY: &str = "the Web Push key";
 /// How long a token is good; 24 hours at most (RFC 8292 §2).
@@ -45,17 +51,25 @@ impl Vapid {
     /// It cannot be read or written, or the subject is none.
     pub fn open(options: &Options) -> Result<Self, GatewayError> {
         let subject = subject(options)?;
-        let path = options.data_dir.join(FILE);
-        let read = match fs::read_to_string(&path) {
-            Ok(pem) => pkcs8_of_pem(&pem),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(&options.data_dir, &path).map_err(|error| GatewayError::File { key: KEY, path: path.clone(), error }).map(Ok)?
+        let path = file(&options.data_dir);
+        let signer = match read(&path)? {
+            Some(signer) => signer,
+            None => {
+                let made = make(&options.data_dir, &path).map_err(|error| GatewayError::File { key: KEY, path: path.clone(), error })?;
+                Signer::es256(&made).map_err(|error| GatewayError::bad_key(KEY, path, &error))?
             }
-            Err(error) => return Err(GatewayError::File { key: KEY, path, error }),
         };
-        let signer = read.and_then(|pkcs8| Signer::es256(&pkcs8)).map_err(|error| GatewayError::bad_key(KEY, path, &error))?;
         let public_key = BASE64URL_NOPAD.encode(signer.public_key());
         Ok(Self { signer, public_key, subject, clock: Arc::clone(&options.clock), kept: Mutex::default() })
+    }
+
+    /// Whether it could be opened; no key is made.
+    ///
+    /// # Errors
+    /// The key is there and is none, or the subject is none.
+    pub fn check(options: &Options) -> Result<(), GatewayError> {
+        subject(options)?;
+        read(&file(&options.data_dir)).map(drop)
     }
 
     /// The public key, as web apps need it to subscribe: an uncompressed point in base64url.
@@ -96,6 +110,17 @@ fn origin(endpoint: &Uri) -> String {
         Some(port) => format!("{scheme}://{host}:{port}"),
         None => format!("{scheme}://{host}"),
     }
+}
+
+/// The key in its file; `None` when it is not made yet.
+fn read(path: &Path) -> Result<Option<Signer>, GatewayError> {
+    let pem = match fs::read_to_string(path) {
+        Ok(pem) => pem,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(GatewayError::File { key: KEY, path: path.to_owned(), error }),
+    };
+    let signer = pkcs8_of_pem(&pem).and_then(|pkcs8| Signer::es256(&pkcs8));
+    signer.map(Some).map_err(|error| GatewayError::bad_key(KEY, path.to_owned(), &error))
 }
 
 /// How those who run push services reach those who run this server.

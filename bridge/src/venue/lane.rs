@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -209,6 +210,7 @@ impl Hearing {
 
     async fn carry_out(&self, heard: Heard) {
         let Some(who) = self.device(&heard.found.reader) else {
+            self.hub.metrics().doors.venue_strangers.fetch_add(1, Relaxed);
             return self.ack(&heard);
         };
         self.note(&heard.found.reader);
@@ -293,8 +295,12 @@ impl Hearing {
     /// A result that finds no connection is of no use later: the person has gone on. And each is told once: not now, when its scan comes again; not
     /// once more, when it came again and so does the result.
     fn tell(&self, topic: &str, scanned: &Scanned, heard: &Heard) {
+        if !self.is_there.get() {
+            self.hub.metrics().doors.venue_untold.fetch_add(1, Relaxed);
+            return;
+        }
         let is_of_before = heard.packet.is_some() && heard.connection != self.connection.get();
-        if !self.is_there.get() || (is_of_before && self.is_resumed.get()) {
+        if is_of_before && self.is_resumed.get() {
             return;
         }
         let is_repetition = heard.packet.is_some_and(|(_, dup)| dup);

@@ -3,10 +3,12 @@
 use std::hash::Hasher as _;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConferenceId;
+use hallway_broker::metrics::Doors;
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
     TlsConfiguration, Transport,
@@ -63,13 +65,14 @@ impl Link {
         network.set_tcp_nodelay(true);
         network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
         events.set_network_options(network);
-        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(requests), stopping.clone()));
+        let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(hub, requests), stopping.clone()));
         let address = format!("{}:{}", options.address.host, options.address.port);
         Some(Self { address, hearing, options, events, lanes: Vec::new(), at_work: Vec::new(), stopping })
     }
 
     /// Connects again and again, until all is to stop.
     pub async fn run(mut self) {
+        self.doors().venue_links.fetch_add(1, Relaxed);
         for _ in 0..LANES {
             let (lane, heard) = mpsc::channel(MAX_WAITING);
             self.lanes.push(lane);
@@ -129,7 +132,9 @@ impl Link {
         tracing::info!(address = %self.address, session_present, "the venue's broker is connected");
         self.hearing.outbox.tell_again(&mut self.events.pending);
         self.hearing.is_resumed.set(session_present);
-        self.hearing.is_there.set(true);
+        if !self.hearing.is_there.replace(true) {
+            self.doors().venue_links_up.fetch_add(1, Relaxed);
+        }
         self.hearing.tell_health(true);
         let filters = self.options.topics.filters().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
         if !self.hearing.outbox.subscribe(filters) {
@@ -158,6 +163,8 @@ impl Link {
         let was_there = self.hearing.is_there.replace(false);
         let connection = self.hearing.connection.get();
         if was_there {
+            self.doors().venue_links_up.fetch_sub(1, Relaxed);
+            self.doors().venue_breaks.fetch_add(1, Relaxed);
             self.hearing.connection.set(connection + 1);
             self.hearing.tell_health(false);
         }
@@ -175,12 +182,14 @@ impl Link {
     /// Puts a message of this connection into its reader's lane, without waiting: who does not poll the connection does not ping the broker either.
     /// Whether there was room, or none was needed.
     fn hear(&self, publish: &Publish, connection: u64) -> bool {
+        self.doors().venue_messages.fetch_add(1, Relaxed);
         let why = match self.options.topics.find(&publish.topic) {
             None => "is nobody's topic",
             // By another link, or brokers that are joined to each other.
             Some(_) if publish.payload.starts_with(RESULT) => "brings results as if they were scans",
             Some(found) => return self.put(Heard::new(found, publish, connection)),
         };
+        self.doors().venue_strangers.fetch_add(1, Relaxed);
         self.hearing.warn(&publish.topic, why);
         if publish.qos != QoS::AtMostOnce && self.hearing.connection.get() == connection {
             self.hearing.outbox.ack(publish.pkid);
@@ -226,7 +235,16 @@ impl Link {
             };
         }
         self.at_work.iter().for_each(JoinHandle::abort);
+        self.hearing.outbox.carry_over(&mut self.events.pending);
+        if self.hearing.is_there.replace(false) {
+            self.doors().venue_links_up.fetch_sub(1, Relaxed);
+        }
+        self.doors().venue_links.fetch_sub(1, Relaxed);
         tracing::info!(address = %self.address, "the venue's broker is left");
+    }
+
+    fn doors(&self) -> &Doors {
+        &self.hearing.hub.metrics().doors
     }
 }
 

@@ -7,8 +7,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::hash::Hasher as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use hallway_broker::hub::Hub;
 use hallway_broker::limits::RESULT_USE_MS;
 use rumqttc::{AsyncClient, ClientError, Publish, QoS, Request, SubscribeFilter, valid_topic};
 use siphasher::sip::SipHasher24;
@@ -88,6 +91,7 @@ struct Handed {
 
 /// See the module's text.
 pub struct Outbox {
+    hub: Arc<Hub>,
     requests: AsyncClient,
     /// Packet ids, so there are at most 65,535 (3.1.1 §2.3.1).
     acks: RefCell<VecDeque<u16>>,
@@ -107,8 +111,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn new(requests: AsyncClient) -> Self {
+    pub fn new(hub: &Arc<Hub>, requests: AsyncClient) -> Self {
         Self {
+            hub: Arc::clone(hub),
             requests,
             acks: RefCell::default(),
             kept: RefCell::default(),
@@ -151,8 +156,10 @@ impl Outbox {
         while waiting.borrow().is_full(times) {
             tracing::debug!("venue: a result is not told");
             waiting.borrow_mut().pop();
+            self.untold(1);
         }
         waiting.borrow_mut().push(told);
+        self.hub.metrics().doors.venue_waiting.fetch_add(1, Relaxed);
         self.hand_over();
     }
 
@@ -181,6 +188,7 @@ impl Outbox {
             && let Some(told) = self.pop()
         {
             if told.of.elapsed() > RESULT_USE {
+                self.untold(1);
                 continue;
             }
             let handed = Handed { mark: mark(&told.topic, &told.payload), scan: told.scan, of: told.of };
@@ -191,11 +199,19 @@ impl Outbox {
                 self.put_back(Told { topic: publish.topic, payload: publish.payload.into(), scan: handed.scan, of: handed.of, is_kept });
                 break;
             }
+            self.hub.metrics().doors.venue_waiting.fetch_sub(1, Relaxed);
             self.handed(handed);
         }
         if !self.kept.borrow().is_full(1) {
             self.room.notify_waiters();
         }
+    }
+
+    /// So many that waited are not told.
+    fn untold(&self, results: usize) {
+        let doors = &self.hub.metrics().doors;
+        doors.venue_waiting.fetch_sub(results as u64, Relaxed);
+        doors.venue_untold.fetch_add(results as u64, Relaxed);
     }
 
     fn put_back(&self, told: Told) {
@@ -226,8 +242,7 @@ impl Outbox {
     /// that is left which was sent: as repetitions [MQTT-3.3.1-1], in their order [MQTT-4.6.0-1].
     pub fn carry_over(&self, pending: &mut VecDeque<Request>) {
         self.acks.borrow_mut().clear();
-        self.kept.take();
-        self.unkept.take();
+        self.untold(self.kept.take().results.len() + self.unkept.take().results.len());
         let mut handed = self.handed.borrow_mut();
         let place = |request| match request {
             Request::Publish(publish) if publish.pkid != 0 => {

@@ -10,7 +10,7 @@ use hallway_broker::accounts::Wish;
 use hallway_broker::clock::{Clock, SystemClock};
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::edges::SignIns;
-use hallway_broker::hub::{Hub, HubOptions, StoreOptions};
+use hallway_broker::hub::{Hub, HubOptions};
 use hallway_broker::ids::{ConfNo, ConferenceId, Uid};
 use hallway_broker::limits::Limits;
 use hallway_broker::model::{SignIn, Via};
@@ -37,13 +37,10 @@ impl Story {
     pub async fn begin() -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(SystemClock::start()) as Arc<dyn Clock>);
         let options = HubOptions {
-            data_dir: dir.path().to_owned(),
-            store: StoreOptions::default(),
             limits: Limits { disk_reserve_bytes: 0, ..Limits::default() },
             shards: 2,
             demo: true,
-            topic_rules: Default::default(),
-            badges: Default::default(),
+            ..HubOptions::new(dir.path())
         };
         let hub = Hub::open(options, clock).unwrap();
         let id = ConferenceId::parse("demo").unwrap();

@@ -1,7 +1,6 @@
 //! Sign-ins as stories, on a hub of their own.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -46,24 +45,12 @@ struct Story {
     _dir: tempfile::TempDir,
 }
 
-fn options(dir: &Path, limits: Limits) -> HubOptions {
-    HubOptions {
-        data_dir: dir.to_owned(),
-        store: crate::hub::StoreOptions::default(),
-        limits,
-        shards: 1,
-        demo: false,
-        topic_rules: Default::default(),
-        badges: Default::default(),
-    }
-}
-
 async fn story(change: impl FnOnce(&mut Limits)) -> Story {
     let mut limits = Limits { failed_logins_per_minute_per_address: 5, disk_reserve_bytes: 0, ..Limits::default() };
     change(&mut limits);
     let (dir, watch) = (tempfile::tempdir().unwrap(), Arc::new(Watch::default()));
     let clock: Arc<dyn Clock> = Arc::clone(&watch) as _;
-    let hub = Hub::open(options(dir.path(), limits), Arc::clone(&clock)).unwrap();
+    let hub = Hub::open(HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) }, Arc::clone(&clock)).unwrap();
     let conf = add_conference(&hub, "demo", SignIn::Open).await;
     add_conference(&hub, "closed", SignIn::Password).await;
     let accounts = Accounts::with_iterations(hub.limits(), clock, scram::MIN_ITERATIONS);

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Applied, Ask, Stop, badges, files, items, messages, push, stored};
+use super::{Applied, Ask, Stop, badges, files, items, kept, messages, push, stored, traces};
 use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
@@ -183,8 +183,8 @@ pub(super) fn revoke_token(view: &mut View<'_>, hash: &TokenHash) -> Applied {
 }
 
 /// One bounded step of an erasure: the account first, then what it blocks and keeps, its files, what waits to be pushed to it, what badges led to, and
-/// its texts, conversation by conversation, with what is kept of what it published on applications' topics. Where it goes on is kept in the state,
-/// so that a restart goes on, too.
+/// its texts, conversation by conversation, with what is kept of what it published on applications' topics; at last what others' records say of it.
+/// Where it goes on is kept in the state, so that a restart goes on, too.
 /// Memberships stay, since they are part of what happened: nobody becomes owner in the place of one who is erased, staff gives the role.
 pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
     let job = keys::erasure(ask.conf, uid);
@@ -210,8 +210,8 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
         }
         Some(_) if items::forget_some(view, ask.conf, uid)? || stored::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
         Some(_) if files::forget_some(view, ask.conf, uid)? || push::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
-        Some(_) if badges::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
-        Some(progress) => match erase_texts(view, ask, uid, progress)? {
+        Some(_) if badges::forget_some(view, ask.conf, uid)? || kept::forget_some(view, ask.conf, uid)? => Ok(Outcome::Continue(job)),
+        Some(progress) => match erase_further(view, ask, uid, progress)? {
             Some(next) => {
                 view.put(job.clone(), &next);
                 Ok(Outcome::Continue(job))
@@ -229,10 +229,21 @@ pub(super) fn erase(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid) -> Applied {
 /// Record: where an erasure goes on.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 struct Erasure {
-    /// Key of the conversation under way; empty at first.
+    /// Key of the conversation under way, empty at first; after all of them, where the [`traces`] in others' records go on.
     conversation: Vec<u8>,
     /// Entries of it up to this seq are done.
     seq: u64,
+}
+
+/// Their texts, then what others' records say of them.
+fn erase_further(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, progress: Erasure) -> Result<Option<Erasure>, Stop> {
+    let at = progress.conversation.clone();
+    let is_at_texts = at.is_empty() || at.starts_with(&keys::user_conversations(ask.conf, uid));
+    if is_at_texts && let Some(next) = erase_texts(view, ask, uid, progress)? {
+        return Ok(Some(next));
+    }
+    let next = traces::forget_some(view, ask.conf, uid, Some(&at).filter(|_| !is_at_texts))?;
+    Ok(next.map(|conversation| Erasure { conversation, seq: 0 }))
 }
 
 fn erase_texts(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, progress: Erasure) -> Result<Option<Erasure>, Stop> {

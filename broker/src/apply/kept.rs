@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use super::{Applied, Ask};
 use crate::command::Outcome;
-use crate::ids::Uid;
+use crate::ids::{ConfNo, Uid};
 use crate::keys;
 use crate::limits::{MAX_KEPT_SESSIONS, MAX_STEP};
 use crate::model::{KeptSession, KeptSubscription};
 use crate::reject::Reason;
+use crate::state::StateError;
 use crate::view::View;
 
 pub(super) fn keep(view: &mut View<'_>, ask: Ask<'_>, client: &str, session: &KeptSession) -> Applied {
     let uid = &ask.actor.uid;
+    if view.user_record(ask.conf, uid)?.is_some_and(|user| user.erased) {
+        return Err(Reason::SessionEnded.into());
+    }
     let key = keys::session(ask.conf, uid, client);
     if !view.has(&key)? {
         let all = keys::user_sessions(ask.conf, uid);
@@ -61,4 +65,16 @@ pub(super) fn forget(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, client: &str,
     }
     view.remove(key);
     Ok(Outcome::Done)
+}
+
+/// A bounded step of an erasure: forgets some of a user's kept sessions, their subscriptions first; whether there were any.
+pub(super) fn forget_some(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, StateError> {
+    for prefix in [keys::user_subscriptions(conf, uid), keys::user_sessions(conf, uid)] {
+        let found = view.keys_from(&prefix, &prefix, MAX_STEP)?;
+        if !found.is_empty() {
+            found.into_iter().for_each(|key| view.remove(key));
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

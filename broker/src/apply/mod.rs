@@ -18,6 +18,7 @@ mod messages;
 mod push;
 mod stored;
 mod topics;
+mod traces;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 mod badges;
 mod bits;
 mod conversations;
+mod push;
 mod records;
 
 use std::collections::BTreeMap;
@@ -186,6 +187,7 @@ impl Walk<'_> {
         for conf in self.conferences.keys().copied().collect::<Vec<_>>() {
             self.check_conversations(conf)?;
             self.check_badge_counts(conf)?;
+            self.check_push_counts(conf)?;
         }
         self.check_records(head.conferences)?;
         self.check_users();

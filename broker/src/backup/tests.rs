@@ -25,7 +25,8 @@ use crate::log::{Log, LogError};
 use crate::model::{Kind, SignIn};
 use crate::recent::Recent;
 use crate::state::memory::{Fault, MemoryStore};
-use crate::state::{Batch, Direction, State, StateError, Visitor};
+use crate::state::watched::{Watch, Watched};
+use crate::state::{Batch, Direction, State};
 use crate::view::{SCHEMA, StoreHead, encode};
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -57,35 +58,15 @@ fn batch(applied: u64, changes: &[(&str, Option<Vec<u8>>)]) -> Batch {
     batch
 }
 
-/// A state that lets a story happen between two pieces of a walk.
-struct Interrupted<S, F: Fn() + Send + Sync> {
-    state: S,
-    meanwhile: Mutex<Option<F>>,
-}
+/// Lets a story happen between two pieces of a walk: after the first.
+struct Interruption<F>(Mutex<Option<F>>);
 
-impl<S: State, F: Fn() + Send + Sync> State for Interrupted<S, F> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.state.get(key)
-    }
-    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visitor<'_>) -> Result<(), StateError> {
-        self.state.scan(from, to, direction, visit)?;
-        let meanwhile = self.meanwhile.lock().unwrap().take();
+impl<F: Fn() + Send + Sync> Watch for Interruption<F> {
+    fn scanned(&self) {
+        let meanwhile = self.0.lock().unwrap().take();
         if let Some(meanwhile) = meanwhile {
             meanwhile();
         }
-        Ok(())
-    }
-    fn commit(&self, batch: &Batch) -> Result<(), StateError> {
-        self.state.commit(batch)
-    }
-    fn checkpoint(&self) -> Result<(), StateError> {
-        self.state.checkpoint()
-    }
-    fn reopen(&self) -> Result<(), StateError> {
-        self.state.reopen()
-    }
-    fn size_bytes(&self) -> u64 {
-        self.state.size_bytes()
     }
 }
 
@@ -99,7 +80,7 @@ fn backup_while(file: &Path, meanwhile: fn(&Snapshots, &MemoryStore)) -> (Result
     let slot: Arc<Mutex<Option<Arc<Snapshots>>>> = Arc::default();
     let (later, disk) = (Arc::clone(&slot), store.clone());
     let happens = move || meanwhile(later.lock().unwrap().as_ref().unwrap(), &disk);
-    let snapshots = Arc::new(Snapshots::new(Arc::new(Interrupted { state, meanwhile: Mutex::new(Some(happens)) })));
+    let snapshots = Arc::new(Snapshots::new(Arc::new(Watched { state: Arc::new(state), watch: Interruption(Mutex::new(Some(happens))) })));
     *slot.lock().unwrap() = Some(Arc::clone(&snapshots));
     let dir = file.parent().unwrap();
     let written = snapshots.write(file, &Files::new(dir), 5, &Room::new(dir, file, 0).unwrap());
@@ -191,15 +172,7 @@ fn every_damaged_byte_and_every_cut_shows() {
 fn open(dir: &Path) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
     let store = StoreOptions { segment_bytes: 256 << 10, ..StoreOptions::default() };
-    let options = HubOptions {
-        data_dir: dir.to_owned(),
-        store,
-        limits,
-        shards: 1,
-        demo: false,
-        topic_rules: Default::default(),
-        badges: Default::default(),
-    };
+    let options = HubOptions { store, limits, shards: 1, ..HubOptions::new(dir) };
     Hub::open(options, Arc::new(SystemClock::start())).unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! The way of a scan to the hub: the reader's own payload is read by its format, what comes again within moments is answered, the rest is asked of
 //! `apply` in one command. The MQTT edge goes it step by step ([`arrive`]), others at once ([`take`], [`scan`]).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,13 +11,17 @@ use super::{At, Held, Whence, result_publication};
 use crate::command::{Action, Actor, Outcome, Reuse};
 use crate::edges::Reading;
 use crate::hub::Hub;
-use crate::ids::{ConfNo, ConversationId};
+use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::limits::{MAX_SHOWN_BYTES, MAX_TAP_CODES, MAX_TAPS, TAP_FUTURE_MS, TAP_PAST_MS};
-use crate::model::{Mode, Publication, ReaderSettings, Realm, ScanReason, Scanned, Signal, Tap, UserRole, Via};
+use crate::model::{Mode, Properties, Publication, ReaderSettings, Realm, ScanReason, Scanned, Signal, Tap, UserRole, Via};
 use crate::mqtt::topic::badge_scan_topic;
 use crate::reject::{Reason, Reject};
 use crate::session::Who;
+use crate::state::StateError;
 use crate::topic::Telling;
+
+/// The user property of a reader's message that says whose badges are in it of which no result is kept, one after the other: so an erasure finds it.
+pub(crate) const KNOWN_OF: &str = "known";
 
 /// What a reader's message comes to before the hub is asked.
 pub struct Arrival {
@@ -61,17 +66,19 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
         Ok(taps) if taps.is_empty() => return Ok(nothing()),
         Ok(taps) => taps,
         Err(reject) => {
-            tell(hub, who, &answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms));
+            let scanned = answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
+            hub.metrics().doors.scanned(&scanned);
+            tell(hub, who, &scanned);
             return Err(reject);
         }
     };
     hub.badges().health.scanned(who.conf, &who.uid, now_ms, whence);
-    let (taps, known, held) =
-        sift(hub, At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() }, taps);
+    let at = At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() };
+    let Sifted { taps, known, known_of, held } = sift(hub, at, taps)?;
     for (_, scanned) in &known {
         tell(hub, who, scanned);
     }
-    let raw = (!taps.is_empty()).then(|| Arc::new(publication(who, payload)));
+    let raw = (!taps.is_empty()).then(|| Arc::new(publication(who, payload, &known_of)));
     // What came before may be on its way to the disk yet: a repetition is acked after it, and so it asks, if only for nothing.
     let is_repetition = matches!(packet, Reuse::Packet { dup: true, .. });
     let is_asked = raw.is_some() || is_repetition;
@@ -108,7 +115,7 @@ pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<V
         mode: what_for(mode, settings.as_ref(), role),
         conversation: conversation.as_ref().or(settings.as_ref().and_then(|settings| settings.conversation.as_ref())),
     };
-    let (taps, known, held) = sift(hub, at, taps);
+    let Sifted { taps, known, held, .. } = sift(hub, at, taps)?;
     let packet = Reuse::NewMessage;
     let action = (!taps.is_empty()).then_some(Action::Scan { mode, conversation, taps, raw: None, packet });
     carry_out(hub, conf, actor, action, known, &held).await
@@ -150,31 +157,53 @@ fn check(taps: &[Tap]) -> Result<(), Reject> {
     if taps.len() > MAX_TAPS || taps.iter().any(is_long) { Err(Reason::TooLarge.into()) } else { Ok(()) }
 }
 
-/// Takes out what was there just now: what is left, and what is answered to the others.
-fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> (Vec<Tap>, Vec<(usize, Scanned)>, Held) {
+/// What is left of taps when what is known of them is taken out.
+struct Sifted {
+    /// What is to be asked.
+    taps: Vec<Tap>,
+    /// What was answered without: by its place among the taps.
+    known: Vec<(usize, Scanned)>,
+    /// Whose badges those are.
+    known_of: BTreeSet<Uid>,
+    held: Held,
+}
+
+/// Takes out what was there just now, and what is no good ticket.
+fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<Sifted, StateError> {
     let debounce = &hub.badges().debounce;
     let mode = place.mode;
     let now_ms = hub.clock().now_ms();
-    let (mut left, mut known, mut held) = (Vec::new(), Vec::new(), Held::none(debounce));
+    let mut sifted = Sifted { taps: Vec::new(), known: Vec::new(), known_of: BTreeSet::new(), held: Held::none(debounce) };
     for (at, tap) in taps.into_iter().enumerate() {
         let at_ms = likely_time(&tap, now_ms);
         let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
-        if tap.codes.is_empty() {
+        let Some(first) = tap.codes.first() else {
             // What of a batch was no scan.
-            known.push((at, known_as(ScanReason::Malformed)));
-        } else if let Some(scanned) = no_ticket(hub, place.conf, mode, &tap, at_ms) {
-            known.push((at, scanned));
-        } else if debounce.admits(place, &tap, at_ms, &mut held) {
-            left.push(tap);
-        } else {
-            known.push((at, known_as(ScanReason::Duplicate)));
-        }
+            sifted.known.push((at, known_as(ScanReason::Malformed)));
+            continue;
+        };
+        // Readers write the same badge in several ways: it is the one that was given out.
+        let (code, bearer) = match hub.reader().bearer_meant(place.conf, &tap.codes)? {
+            Some((code, uid)) => (code, Some(uid)),
+            None => (first, None),
+        };
+        let scanned = match no_ticket(hub, place.conf, mode, &tap, bearer.as_ref(), at_ms) {
+            None if debounce.admits(place, &tap, code, at_ms, &mut sifted.held) => {
+                sifted.taps.push(tap);
+                continue;
+            }
+            None => known_as(ScanReason::Duplicate),
+            Some(scanned) => scanned,
+        };
+        sifted.known.push((at, scanned));
+        sifted.known_of.extend(bearer);
     }
-    (left, known, held)
+    sifted.known.iter().for_each(|(_, scanned)| hub.metrics().doors.scanned(scanned));
+    Ok(sifted)
 }
 
 /// What is told of a ticket that has no good signature, was revoked, or is for another day: nothing of it is stored. `None` for all others.
-fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, at_ms: u64) -> Option<Scanned> {
+fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid>, at_ms: u64) -> Option<Scanned> {
     let signers = hub.badges().signers.get().filter(|signers| !signers.is_empty())?;
     let reader = hub.reader();
     let conference = reader.conference_id(conf).ok().flatten()?;
@@ -186,10 +215,10 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, at_ms: u64) -> Opti
     };
     let mut scanned = Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
     if reason != ScanReason::UnknownBadge
-        && let Some(badge) = tap.codes.iter().find_map(|code| reader.badge(conf, code).ok().flatten())
-        && let Some(user) = reader.user(conf, &badge.user).ok().flatten()
+        && let Some(uid) = bearer
+        && let Some(user) = reader.user(conf, uid).ok().flatten()
     {
-        scanned.user = Some(badge.user);
+        scanned.user = Some(uid.clone());
         scanned.name = user.name;
     }
     Some(scanned)
@@ -216,11 +245,15 @@ fn tell(hub: &Hub, who: &Who, scanned: &Scanned) {
 }
 
 /// The reader's own message, for the staff.
-fn publication(who: &Who, payload: &[u8]) -> Publication {
+fn publication(who: &Who, payload: &[u8], known_of: &BTreeSet<Uid>) -> Publication {
     let mut topic = String::new();
     badge_scan_topic(&mut topic, who.conference.as_str(), &who.uid);
     let payload = Bytes::copy_from_slice(payload);
-    Publication { realm: Realm::Badges, topic: topic.into(), payload, qos: 1, retain: false, expires_ms: u64::MAX, properties: None }
+    let properties = (!known_of.is_empty()).then(|| {
+        let user = known_of.iter().map(|uid| (KNOWN_OF.into(), uid.as_str().into())).collect();
+        Box::new(Properties { user, ..Properties::default() })
+    });
+    Publication { realm: Realm::Badges, topic: topic.into(), payload, qos: 1, retain: false, expires_ms: u64::MAX, properties }
 }
 
 #[cfg(test)]

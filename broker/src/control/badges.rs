@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{ControlError, ControlReply, PAGE, Secret, find_conference, find_user, invalid, parse_uid, to_the_end};
 use crate::attendees::import::{self, Done};
-use crate::attendees::{Field, Format, MAX_SHEET_BYTES, Sheet};
+use crate::attendees::{Field, Format, MAX_SHEET_BYTES, Sheet, SheetError};
 use crate::badges::{ReaderHealth, leads};
 use crate::command::{Action, Actor};
 use crate::hub::Hub;
@@ -143,12 +143,20 @@ pub(super) async fn set_reader(hub: &Hub, conference: &str, wanted: ReaderLine) 
     }
     let owner = wanted.owner.as_deref().map(|owner| find_user(hub, conference, owner)).transpose()?.map(|(_, owner)| owner);
     let format = if wanted.format.is_empty() { "auto" } else { wanted.format.as_str() };
-    if hub.badge_formats().is_some_and(|formats| formats.check(format).is_err()) {
-        return Err(invalid(format!("'{format}' is no format, and no template")));
+    if let Some(formats) = hub.badge_formats().filter(|formats| formats.check(format).is_err()) {
+        return Err(invalid(no_format(format, &formats.names())));
     }
     let settings =
         ReaderSettings { mode, conversation, format: format.into(), capacity: wanted.capacity, owner, text: wanted.text.as_str().into() };
     to_the_end(hub, conf, Action::SetReader { reader, settings: Some(Box::new(settings)) }).await
+}
+
+fn no_format(format: &str, names: &[&str]) -> String {
+    if format.starts_with('{') {
+        let hint = r#"it is JSON of at most 1,024 bytes that says with JSON pointers where things are, as {"code": "/uid", "at": "/time"}"#;
+        return format!("'{format}' is no template: {hint}; 'code' must be in it");
+    }
+    format!(r#"there is no format '{format}': take one of {}, or a template, as '{{"code": "/uid"}}'"#, names.join(", "))
 }
 
 fn no_device(error: ControlError, conference: &str, uid: &str) -> ControlError {
@@ -233,19 +241,27 @@ pub(super) async fn import(hub: &Arc<Hub>, import: Import<'_>) -> Result<Control
     };
     let map = import.map.iter().map(|(word, column)| Ok((field(word)?, column.clone()))).collect::<Result<Vec<_>, ControlError>>()?;
     let file = import.file.to_owned();
-    let sheet =
-        blocking(move || Ok(read(&file).and_then(|bytes| Sheet::read(&bytes, format, &map).map_err(|error| invalid(error.to_string())))));
+    let sheet = blocking(move || Ok(read(&file).and_then(|bytes| Sheet::read(&bytes, format, &map).map_err(|error| no_sheet(&error)))));
     let sheet = sheet.await.map_err(ControlError::from)??;
     let done = import::import(hub, conf, &Actor::system(), sheet, import.is_dry_run).await?;
     Ok(ControlReply::Imported { import: lines(done) })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, ControlError> {
-    let failed = |error: std::io::Error| invalid(format!("the server cannot read {}: {error}", file.display()));
+    let failed = |error: std::io::Error| invalid(format!("cannot read {}: {error} (a server that runs reads it itself)", file.display()));
     let mut bytes = Vec::new();
     let most = MAX_SHEET_BYTES as u64 + 1; // one more than is taken, so that it is told
     File::open(file).map_err(failed)?.take(most).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+fn no_sheet(error: &SheetError) -> ControlError {
+    invalid(match error {
+        SheetError::NotRecognised { field, known } => {
+            format!("no column for {field} is recognised: say which with --map {field}=COLUMN; the columns are: {known}")
+        }
+        error => error.to_string(),
+    })
 }
 
 fn lines(done: Done) -> ImportLines {

@@ -281,7 +281,7 @@ pub async fn handle(hub: &Arc<Hub>, request: ControlRequest) -> Result<ControlRe
         ControlRequest::Export { conference, file } => blocking(hub, move |hub| export(hub, &conference, &file)).await,
         ControlRequest::Status => status(hub),
         ControlRequest::PushDead { conference, before } => push::dead(hub, find_conference(hub, &conference)?.no, before),
-        ControlRequest::PushReplay { conference, letters } => push::replay(hub, find_conference(hub, &conference)?.no, letters).await,
+        ControlRequest::PushReplay { conference, letters } => push::replay(hub, &conference, letters).await,
         ControlRequest::BadgeAdd { conference, uid, badge } => badges::add(hub, &conference, &uid, &badge).await,
         ControlRequest::BadgeList { conference, uid, after } => badges::list(hub, &conference, uid.as_deref(), after.as_ref()),
         ControlRequest::BadgeRevoke { conference, badge, on } => badges::revoke(hub, &conference, &badge, on).await,

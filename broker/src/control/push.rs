@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ControlError, ControlReply, PAGE, invalid};
+use super::{ControlError, ControlReply, PAGE, find_conference, invalid};
 use crate::command::{Action, Actor, Outcome};
 use crate::hub::Hub;
 use crate::ids::ConfNo;
@@ -51,10 +51,14 @@ pub(super) fn dead(hub: &Hub, conf: ConfNo, before: Option<u64>) -> Result<Contr
     Ok(ControlReply::Letters { letters: letters.into_iter().map(LetterLine::from).collect(), complete })
 }
 
-pub(super) async fn replay(hub: &Hub, conf: ConfNo, letters: Vec<u64>) -> Result<ControlReply, ControlError> {
+pub(super) async fn replay(hub: &Hub, conference: &str, mut letters: Vec<u64>) -> Result<ControlReply, ControlError> {
+    let conf = find_conference(hub, conference)?.no;
+    letters.sort_unstable();
+    letters.dedup();
     if letters.len() > MAX_STEP {
         return Err(invalid(format!("at most {MAX_STEP} at once; none named are all")));
     }
+    let named = letters.len() as u64;
     let letters = Some(letters).filter(|letters| !letters.is_empty());
     let mut replayed = 0;
     while let Outcome::Replayed(count, more) = hub.call(conf, Actor::system(), Action::ReplayPushes { letters: letters.clone() }).await? {
@@ -62,6 +66,12 @@ pub(super) async fn replay(hub: &Hub, conf: ConfNo, letters: Vec<u64>) -> Result
         if !more {
             break;
         }
+    }
+    if replayed < named {
+        let message = format!(
+            "{replayed} of {named} are tried once more; the others are not there, or their targets are gone: 'hallway push dead {conference}' shows what was given up"
+        );
+        return Err(invalid(message));
     }
     Ok(ControlReply::Written { what: format!("{replayed} are tried once more") })
 }

@@ -11,20 +11,13 @@ use super::socket::{self, ControlClient, ControlServer};
 use super::*;
 use crate::clock::SystemClock;
 use crate::command::Outcome;
-use crate::hub::{HubOptions, StoreOptions};
+use crate::edges::{BadgeFormats, Reading};
+use crate::hub::HubOptions;
 use crate::limits::Limits;
 
 fn open(data_dir: &Path) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-    let options = HubOptions {
-        data_dir: data_dir.to_owned(),
-        store: StoreOptions::default(),
-        limits,
-        shards: 1,
-        demo: false,
-        topic_rules: Default::default(),
-        badges: Default::default(),
-    };
+    let options = HubOptions { limits, shards: 1, ..HubOptions::new(data_dir) };
     Hub::open(options, Arc::new(SystemClock::start())).unwrap()
 }
 
@@ -61,6 +54,8 @@ const STORY: &[(&str, &str)] = &[
     (r#"{"request":"invite_add","conference":"other","uses":3,"days":7,"role":"staff"}"#, "unknown_conference"),
     (r#"{"request":"invite_list","conference":"demo"}"#, "invites"),
     (r#"{"request":"invite_remove","conference":"demo","invite":"abcd-efgh-ijkl-mnop"}"#, "bad_invite"),
+    (r#"{"request":"push_replay","conference":"demo","letters":[]}"#, "written"),
+    (r#"{"request":"push_replay","conference":"demo","letters":[17]}"#, "invalid_params"),
     (r#"{"request":"status"}"#, "status"),
     (r#"{"request":"user_remove","conference":"demo","uid":"alice"}"#, "done"),
     (r#"{"request":"user_remove","conference":"demo","uid":"alice"}"#, "unknown_user"),
@@ -200,4 +195,53 @@ fn secrets_are_not_in_logs() {
     assert!(!format!("{request:?}").contains("pencil"));
     let reply = ControlReply::Token { token: Secret("hw_x".into()), expires_at_ms: 0 };
     assert!(!format!("{reply:?}").contains("hw_x"));
+}
+
+/// A world in which readers say nothing that is understood.
+struct NoFormats;
+
+impl BadgeFormats for NoFormats {
+    fn read(&self, _: &str, _: &[u8]) -> Result<Reading, Reject> {
+        Ok(Reading::Nothing)
+    }
+
+    fn check(&self, format: &str) -> Result<(), Reject> {
+        if format == "auto" { Ok(()) } else { Err(Reason::InvalidParams.into()) }
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["auto", "tasmota"]
+    }
+}
+
+#[tokio::test]
+async fn who_takes_what_there_is_not_is_told_what_there_is() {
+    let dir = TempDir::new().unwrap();
+    let hub = open(&dir.path().join("data"));
+    hub.set_badge_formats(Arc::new(NoFormats));
+    for (asked, _) in &STORY[4..=10] {
+        let _ = handle(&hub, request(asked)).await;
+    }
+    let file = dir.path().join("wide.csv");
+    std::fs::write(&file, "Wer,Woher\n").unwrap();
+    let import = |file: &Path| {
+        format!(r#"{{"request":"attendees_import","conference":"demo","file":{file:?},"format":"auto","map":[],"dry_run":true}}"#)
+    };
+    let set = |format: &str| {
+        let reader = serde_json::json!({
+            "uid": "alice", "mode": "checkin", "conversation": null, "format": format, "capacity": 0, "owner": null, "text": "", "health": ""
+        });
+        serde_json::json!({ "request": "reader_set", "conference": "demo", "reader": reader }).to_string()
+    };
+    for (asked, told) in [
+        (set("tasmot"), "there is no format 'tasmot': take one of auto, tasmota, or a template"),
+        (set(r#"{"badge":"/uid"}"#), "is no template: it is JSON"),
+        (import(&file), "--map name=COLUMN; the columns are: Wer, Woher"),
+        (import(&dir.path().join("none.csv")), "none.csv: No such file or directory"),
+        (r#"{"request":"push_replay","conference":"demo","letters":[17,17,18]}"#.to_owned(), "0 of 2 are tried once more"),
+    ] {
+        let refused = handle(&hub, request(&asked)).await.unwrap_err().to_string();
+        assert!(refused.contains(told), "{told:?} in {refused:?}");
+    }
+    hub.close();
 }

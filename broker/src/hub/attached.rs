@@ -55,7 +55,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::command::{Actor, NewFile};
     use crate::files::Capability;
-    use crate::hub::{HubOptions, StoreOptions};
+    use crate::hub::HubOptions;
     use crate::ids::{ConfNo, ConferenceId, Uid};
     use crate::limits::Limits;
     use crate::model::{MediaType, SignIn, UserRole, Via};
@@ -85,9 +85,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(Ahead(AtomicU64::new(0)));
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-        let (store, data_dir) = (StoreOptions::default(), dir.path().to_owned());
-        let options =
-            HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
+        let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::clone(&clock) as _).unwrap();
         let alice = Uid::parse("alice").unwrap();
         let demo = ConferenceId::parse("demo").unwrap();

@@ -8,6 +8,8 @@ use crate::badges::contents::pretix::Signers;
 use crate::badges::{Badges, ReaderHealth, Whence};
 use crate::edges::BadgeFormats;
 use crate::ids::{ConfNo, Uid};
+use crate::limits::MAX_PAGE;
+use crate::metrics::DoorGauges;
 
 impl Hub {
     /// How readers' payloads are understood; once, before the shards start.
@@ -41,5 +43,24 @@ impl Hub {
     #[must_use]
     pub fn reader_health(&self, conf: ConfNo, reader: &Uid) -> ReaderHealth {
         self.badges.health.of(conf, reader, &self.sessions.of(conf, reader))
+    }
+
+    /// How the doors of all conferences are. What the store does not tell just now is left out.
+    pub(super) fn door_gauges(&self) -> DoorGauges {
+        let mut gauges = DoorGauges::default();
+        for (_, conference) in self.reader.conferences().unwrap_or_default() {
+            let conf = conference.no;
+            gauges.checked_in += self.reader.badge_totals(conf).map_or(0, |totals| u64::from(totals.checked_in));
+            let (mut after, mut is_complete) = (None, false);
+            while !is_complete {
+                let Ok((readers, complete)) = self.reader.readers(conf, after.as_ref(), MAX_PAGE) else { break };
+                let online = readers.iter().filter(|found| self.reader_health(conf, &found.uid).online).count();
+                gauges.readers_online += online as u64;
+                gauges.readers_offline += (readers.len() - online) as u64;
+                after = readers.last().map(|found| found.uid.clone());
+                is_complete = complete || after.is_none();
+            }
+        }
+        gauges
     }
 }

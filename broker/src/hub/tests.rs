@@ -13,9 +13,7 @@ use crate::model::{SignIn, UserRole, Via};
 fn what_was_taken_back_is_in_memory_as_it_is_in_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-    let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-    let options =
-        HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
+    let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
     let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
     let demo = ConferenceId::parse("demo").unwrap();
     housekeeping::call(&hub, ConfNo(0), Action::AddConference { id: demo, title: "".into(), sign_in: SignIn::Open, epoch: 1 }).unwrap();

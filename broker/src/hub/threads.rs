@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::{Hub, housekeeping};
 use crate::backbone::{Publisher, Subscription};
+use crate::command::Outcome;
 use crate::commit::{Answered, Applied, ApplyStage, LogStage, Logged, refuse};
 use crate::dispatch::{Dispatch, event_payload, revoked_payload, telling_payload};
 use crate::mailbox::Mailbox;
@@ -185,8 +186,15 @@ fn answer(hub: &Hub, answers: Vec<Answered>) {
     hub.queue.note_answered(answers.len());
     for Answered { reply, since_us, answer } in answers {
         hub.metrics.ack_us.record(now.saturating_sub(since_us));
-        if answer.is_err() {
-            hub.metrics.refused.fetch_add(1, Relaxed);
+        match &answer {
+            Ok(Outcome::Scanned(results)) => {
+                hub.metrics.doors.scan_us.record(now.saturating_sub(since_us));
+                results.iter().for_each(|scanned| hub.metrics.doors.scanned(scanned));
+            }
+            Ok(_) => {}
+            Err(_) => {
+                hub.metrics.refused.fetch_add(1, Relaxed);
+            }
         }
         match reply {
             ReplyTo::Nobody => {}

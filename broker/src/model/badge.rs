@@ -176,6 +176,18 @@ pub enum ScanReason {
 }
 
 impl ScanReason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::AlreadyCheckedIn,
+        Self::UnknownBadge,
+        Self::Revoked,
+        Self::NotAllowed,
+        Self::Full,
+        Self::Duplicate,
+        Self::Malformed,
+    ];
+
     /// The word in results.
     #[must_use]
     pub fn word(self) -> &'static str {

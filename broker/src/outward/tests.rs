@@ -37,6 +37,14 @@ fn get(url: &str) -> Request<Bytes> {
     Request::get(url).body(Bytes::new()).unwrap()
 }
 
+/// Every method of an edge that may ask a webhook holds room for the asking, on each of thousands of connections.
+#[test]
+fn a_request_takes_little_room_of_who_waits_for_it() {
+    let outward = Outward::new(true);
+    let bytes = size_of_val(&outward.send(get("http://127.0.0.1/"), SOON));
+    assert!(bytes <= 1024, "{bytes} bytes");
+}
+
 async fn ask(answer: &str) -> Result<Response<Bytes>, Failure> {
     let (at, _told) = server(Some(answer.to_owned())).await;
     Outward::new(true).send(get(&format!("http://{at}/")), SOON).await

@@ -52,7 +52,7 @@ impl Person {
         let facts = Facts {
             kind: event.place.kind,
             is_member: self.is_member,
-            is_author: event.entry.from == self.uid,
+            is_author: event.entry.from == self.uid || event.entry.announces(&self.uid),
             is_deleted,
             has_read: self.read_seq >= event.place.seq,
             names_them: self.is_named_in(event),

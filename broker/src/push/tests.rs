@@ -18,7 +18,7 @@ use super::PushOptions;
 use super::gateway::{Gateway, Push, Sending, Sent};
 use crate::clock::{Clock, SystemClock};
 use crate::command::{Action, Actor, Draft, Outcome, Reuse};
-use crate::hub::{Hub, HubOptions, StoreOptions};
+use crate::hub::{Hub, HubOptions};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::limits::Limits;
 use crate::model::{Kind, Provider, SignIn, Target, TargetId, UserRole, Via};
@@ -162,9 +162,7 @@ pub(in crate::push) fn target(address: &str) -> Target {
 
 pub(in crate::push) fn open(dir: &TempDir, clock: &Arc<Standing>) -> Arc<Hub> {
     let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-    let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-    let options =
-        HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: HashMap::default(), badges: Default::default() };
+    let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
     Hub::open(options, Arc::clone(clock) as Arc<dyn Clock>).unwrap()
 }
 

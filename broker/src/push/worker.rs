@@ -203,14 +203,22 @@ impl Worker {
             }
             return Ok(());
         }
-        let (pos, end) = (desk.tail.pos(), hub.end(desk.conf));
-        if end <= pos {
+        let end = hub.end(desk.conf);
+        if end <= desk.tail.pos() {
             return Ok(());
         }
         // Looked at after the end: who was reached before a message was stored is found.
-        desk.is_reached = hub.reader().has_targets(desk.conf)?;
-        if !desk.is_reached {
+        let is_reached = hub.reader().has_targets(desk.conf)?;
+        if is_reached && !desk.is_reached {
+            // Whoever registered first learns of nothing that was said before, also when it was not looked at yet.
+            desk.tail.reach(hub.reader().push_state(desk.conf)?.map_or(0, |state| state.cursor.pos));
+        }
+        desk.is_reached = is_reached;
+        if !is_reached {
             desk.tail.reach(end);
+        }
+        let pos = desk.tail.pos();
+        if end <= pos {
             return Ok(());
         }
         match hub.reader().lately(desk.conf, pos, TURN_EVENTS, Tail::concerns) {

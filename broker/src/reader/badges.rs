@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::Reader;
-use crate::badges::{PURPOSE, own_code};
+use crate::badges::{PURPOSE, looks_own, own_code, whose};
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
 use crate::keys;
 use crate::model::{
@@ -46,6 +46,25 @@ impl Reader {
     /// The state's.
     pub fn badge(&self, conf: ConfNo, code: &BadgeCode) -> Result<Option<Badge>, StateError> {
         self.get(&keys::badge(conf, code))
+    }
+
+    /// Which of the codes that a text may mean is somebody's, and whose: the first that is.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn bearer_meant<'c>(&self, conf: ConfNo, codes: &'c [BadgeCode]) -> Result<Option<(&'c BadgeCode, Uid)>, StateError> {
+        for code in codes {
+            if let Some(badge) = self.badge(conf, code)? {
+                return Ok(Some((code, badge.user)));
+            }
+            if looks_own(code)
+                && let Some(conference) = self.conference_id(conf)?
+                && let Some(uid) = whose(&self.key_for(PURPOSE), &conference, code)
+            {
+                return Ok(Some((code, uid)));
+            }
+        }
+        Ok(None)
     }
 
     /// What the badge that a text means may be kept by in all its writings: of the badge that there is, even when the text has its bytes the other way

@@ -11,6 +11,8 @@ pub mod sled;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod watched;
 
 use std::ops::ControlFlow;
 

@@ -5,7 +5,7 @@ use hyper::Version;
 use serde_json::{Value, json};
 
 use super::book::{Answer, Arrived, Device, Provider};
-use super::exchange::{Reply, Request, has_members, number, place, text};
+use super::exchange::{Reply, Request, has_members, number, text};
 use super::token::Token;
 use super::{TOPIC, World};
 
@@ -35,9 +35,9 @@ pub fn answer(world: &World, request: &Request) -> Reply {
         Ok(Answer::Refuse) => refusal(400, "BadTopic"),
         Ok(Answer::TooLarge) => refusal(413, "PayloadTooLarge"),
         Ok(Answer::Expired) => refusal(403, "ExpiredProviderToken"),
-        Ok(Answer::Throttle(after)) => refusal(429, "TooManyRequests").with("retry-after", after.map(|s| s.to_string())),
+        Ok(Answer::Throttle(after)) => refusal(429, "TooManyRequests").again_after(after),
         Ok(Answer::Broken) => refusal(500, "InternalServerError"),
-        Ok(Answer::Unavailable(after)) => refusal(503, "ServiceUnavailable").with("retry-after", after.map(|s| s.to_string())),
+        Ok(Answer::Unavailable(after)) => refusal(503, "ServiceUnavailable").again_after(after),
         Ok(other) => super::misbehave(&other),
     };
     reply.with("apns-id", id)
@@ -99,18 +99,7 @@ fn read(device: &Device, payload: &Value) -> Result<Arrived> {
     number(aps, "badge")?;
     ensure!(aps["sound"] == "default" && aps["mutable-content"] == 1, "sound or mutable-content in {aps}");
     has_members(ours, &["conference", "from", "unread"], &["conversation", "seq", "id", "kind", "mentions", "collapse", "ts"])?;
-    let from = text(ours, "from")?;
-    let (conversation, seq, id) = place(ours, &from, number)?;
-    ensure!(conversation.is_empty() || aps["thread-id"] == conversation.as_str(), "the thread is {}", aps["thread-id"]);
-    Ok(Arrived {
-        conference: text(ours, "conference")?,
-        conversation,
-        seq,
-        id,
-        from,
-        title: text(&aps["alert"], "title")?,
-        text: text(&aps["alert"], "body")?,
-        unread: number(ours, "unread")?,
-        ..Arrived::at(device, &payload.to_string())
-    })
+    let told = Arrived::told(device, &payload.to_string(), ours, "from", number)?;
+    ensure!(told.conversation.is_empty() || aps["thread-id"] == told.conversation.as_str(), "the thread is {}", aps["thread-id"]);
+    Ok(Arrived { title: text(&aps["alert"], "title")?, text: text(&aps["alert"], "body")?, ..told })
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::exchange::{place, text};
 use super::sealed::Subscription;
 
 /// Whose rules a push follows.
@@ -194,6 +195,18 @@ impl Arrived {
             time_to_live_s: None,
             raw: raw.to_owned(),
         }
+    }
+
+    /// One that tells in `data` what all are told, under the same names but the author's, with numbers as `number` reads them. Heading and text are not
+    /// read: they are elsewhere with each provider.
+    ///
+    /// # Errors
+    /// A member is missing, or is something else.
+    pub fn told(device: &Device, raw: &str, data: &Value, author: &str, number: impl Fn(&Value, &str) -> Result<u64>) -> Result<Arrived> {
+        let from = text(data, author)?;
+        let (conversation, seq, id) = place(data, &from, &number)?;
+        let (conference, unread) = (text(data, "conference")?, number(data, "unread")?);
+        Ok(Arrived { conference, conversation, seq, id, from, unread, ..Arrived::at(device, raw) })
     }
 }
 

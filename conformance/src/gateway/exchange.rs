@@ -133,6 +133,12 @@ impl Reply {
         self
     }
 
+    /// The same with how many seconds to wait before another try, when that is said.
+    #[must_use]
+    pub fn again_after(self, seconds: Option<u64>) -> Reply {
+        self.with("retry-after", seconds.map(|seconds| seconds.to_string()))
+    }
+
     /// 200, and more than anybody wants to read.
     #[must_use]
     pub fn endless() -> Reply {

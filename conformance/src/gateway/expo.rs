@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::book::{Answer, Arrived, Provider};
-use super::exchange::{Reply, Request, has_members, number, place, text};
+use super::exchange::{Reply, Request, has_members, number, text};
 use super::{World, misbehave};
 
 /// Where batches are posted.
@@ -43,9 +43,9 @@ pub fn answer(world: &World, request: &Request) -> Reply {
     // What is of the whole request is said of all of it.
     for answer in &answers {
         match answer {
-            Answer::Throttle(after) => return failure(429, "TOO_MANY_REQUESTS").with("retry-after", after.map(|s| s.to_string())),
+            Answer::Throttle(after) => return failure(429, "TOO_MANY_REQUESTS").again_after(*after),
             Answer::Broken => return failure(500, "INTERNAL_SERVER_ERROR"),
-            Answer::Unavailable(after) => return failure(503, "SERVICE_UNAVAILABLE").with("retry-after", after.map(|s| s.to_string())),
+            Answer::Unavailable(after) => return failure(503, "SERVICE_UNAVAILABLE").again_after(*after),
             Answer::Expired => return failure(401, "UNAUTHORIZED"),
             Answer::Silence | Answer::Endless | Answer::Drip | Answer::Elsewhere => return misbehave(answer),
             Answer::Accept | Answer::Gone | Answer::Unknown | Answer::Refuse | Answer::TooLarge => {}
@@ -92,20 +92,12 @@ fn read(world: &World, message: &Value) -> Result<Arrived> {
         ensure!(message[name].is_null() || message[name].as_str() == collapse, "{name} is {}", message[name]);
     }
     ensure!(matches!(message["priority"].as_str(), None | Some("default" | "normal" | "high")), "the priority is {}", message["priority"]);
-    let from = text(data, "from")?;
-    let (conversation, seq, id) = place(data, &from, number)?;
     Ok(Arrived {
-        conference: text(data, "conference")?,
-        conversation,
-        seq,
-        id,
-        from,
         title: text(message, "title")?,
         text: text(message, "body")?,
-        unread: number(data, "unread")?,
         collapse: collapse.context("nothing to collapse by")?.to_owned(),
         is_urgent: message["priority"].as_str().map(|priority| priority == "high"),
         time_to_live_s: message["ttl"].as_u64(),
-        ..Arrived::at(&device, &message.to_string())
+        ..Arrived::told(&device, &message.to_string(), data, "from", number)?
     })
 }

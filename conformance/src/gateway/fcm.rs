@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::book::{Answer, Arrived, Device, Provider};
-use super::exchange::{Reply, Request, has_members, number_as_text, place, text};
+use super::exchange::{Reply, Request, has_members, number_as_text, text};
 use super::token::Token;
 use super::{World, form, text_of};
 
@@ -107,7 +107,6 @@ pub fn answer(world: &World, request: &Request) -> Reply {
             return refusal(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT");
         }
     };
-    let after = |after: Option<u64>| after.map(|s| s.to_string());
     match world.book.arrive(arrived) {
         Answer::Accept => {
             Reply::json(200, &json!({"name": format!("projects/{PROJECT}/messages/0:{}", text_of(&rand::random::<[u8; 12]>()))}))
@@ -121,9 +120,9 @@ pub fn answer(world: &World, request: &Request) -> Reply {
                 &json!({"error": {"code": 401, "message": "Request had invalid authentication credentials.", "status": "UNAUTHENTICATED"}}),
             )
         }
-        Answer::Throttle(s) => refusal(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED").with("retry-after", after(s)),
+        Answer::Throttle(s) => refusal(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED").again_after(s),
         Answer::Broken => refusal(500, "INTERNAL", "INTERNAL"),
-        Answer::Unavailable(s) => refusal(503, "UNAVAILABLE", "UNAVAILABLE").with("retry-after", after(s)),
+        Answer::Unavailable(s) => refusal(503, "UNAVAILABLE", "UNAVAILABLE").again_after(s),
         other => super::misbehave(&other),
     }
 }
@@ -159,18 +158,10 @@ fn read(device: &Device, message: &Value) -> Result<Arrived> {
         ensure!(!is_reserved, "the reserved word {name:?} in data");
         ensure!(value.is_string(), "{name} in data is {value}, not text");
     }
-    let from = text(data, "sender")?;
-    let (conversation, seq, id) = place(data, &from, number_as_text)?;
     Ok(Arrived {
-        conference: text(data, "conference")?,
-        conversation,
-        seq,
-        id,
-        from,
         title: text(notification, "title")?,
         text: text(notification, "body")?,
-        unread: number_as_text(data, "unread")?,
-        ..Arrived::at(device, &message.to_string())
+        ..Arrived::told(device, &message.to_string(), data, "sender", number_as_text)?
     })
 }
 

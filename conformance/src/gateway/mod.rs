@@ -280,6 +280,20 @@ fn answer(world: &World, request: &Request) -> Reply {
     }
 }
 
+/// How one answers that says all with the status, but for what only itself knows to say.
+fn by_status(answer: &Answer) -> Reply {
+    match answer {
+        Answer::Gone => Reply::empty(410),
+        Answer::Unknown => Reply::empty(404),
+        Answer::Refuse => Reply::empty(400),
+        Answer::TooLarge => Reply::empty(413),
+        Answer::Throttle(after) => Reply::empty(429).again_after(*after),
+        Answer::Broken => Reply::empty(500),
+        Answer::Unavailable(after) => Reply::empty(503).again_after(*after),
+        other => misbehave(other),
+    }
+}
+
 /// What no provider would do.
 fn misbehave(answer: &Answer) -> Reply {
     match answer {

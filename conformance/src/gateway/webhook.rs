@@ -4,8 +4,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use ring::hmac;
 
 use super::book::{Answer, Arrived, Provider};
-use super::exchange::{AT, Reply, Request, has_members, number, place, text};
-use super::{World, hexadecimal, misbehave};
+use super::exchange::{AT, Reply, Request, has_members, number, text};
+use super::{World, by_status, hexadecimal};
 
 /// Where receivers are.
 pub const PATH: &str = "/hook/";
@@ -22,18 +22,10 @@ pub fn answer(world: &World, request: &Request) -> Reply {
             return Reply::empty(400);
         }
     };
-    let after = |after: Option<u64>| after.map(|s| s.to_string());
     match world.book.arrive(arrived) {
         Answer::Accept => Reply::empty(204),
-        Answer::Gone => Reply::empty(410),
-        Answer::Unknown => Reply::empty(404),
-        Answer::Refuse => Reply::empty(400),
-        Answer::TooLarge => Reply::empty(413),
         Answer::Expired => Reply::empty(401),
-        Answer::Throttle(s) => Reply::empty(429).with("retry-after", after(s)),
-        Answer::Broken => Reply::empty(500),
-        Answer::Unavailable(s) => Reply::empty(503).with("retry-after", after(s)),
-        other => misbehave(&other),
+        other => by_status(&other),
     }
 }
 
@@ -43,19 +35,11 @@ fn judge(world: &World, request: &Request) -> Result<Arrived> {
     is_signed(request, &device.secret)?;
     let body = request.json()?;
     has_members(&body, &MEMBERS, &AT)?;
-    let from = text(&body, "from")?;
-    let (conversation, seq, id) = place(&body, &from, number)?;
     Ok(Arrived {
-        conference: text(&body, "conference")?,
-        conversation,
-        seq,
-        id,
-        from,
         title: text(&body, "title")?,
         text: text(&body, "text")?,
-        unread: number(&body, "unread")?,
         collapse: text(&body, "collapse")?,
-        ..Arrived::at(&device, request.text()?)
+        ..Arrived::told(&device, request.text()?, &body, "from", number)?
     })
 }
 

@@ -5,9 +5,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::book::{Answer, Arrived, Provider};
-use super::exchange::{AT, Reply, Request, has_members, number, place, text};
+use super::exchange::{AT, Reply, Request, has_members, number, text};
 use super::token::{Token, base64url};
-use super::{World, misbehave};
+use super::{World, by_status};
 
 /// Where a browser's subscriptions are.
 pub const PATH: &str = "/push/";
@@ -33,18 +33,10 @@ pub fn answer(world: &World, provider: Provider, request: &Request) -> Reply {
             return Reply::empty(400);
         }
     };
-    let after = |after: Option<u64>| after.map(|s| s.to_string());
     match world.book.arrive(arrived) {
         Answer::Accept => Reply::empty(201).with("location", Some(format!("{}/message/{}", world.origin, rand::random::<u32>()))),
-        Answer::Gone => Reply::empty(410),
-        Answer::Unknown => Reply::empty(404),
-        Answer::Refuse => Reply::empty(400),
-        Answer::TooLarge => Reply::empty(413),
         Answer::Expired => Reply::empty(403),
-        Answer::Throttle(s) => Reply::empty(429).with("retry-after", after(s)),
-        Answer::Broken => Reply::empty(500),
-        Answer::Unavailable(s) => Reply::empty(503).with("retry-after", after(s)),
-        other => misbehave(&other),
+        other => by_status(&other),
     }
 }
 
@@ -71,21 +63,13 @@ fn judge(world: &World, provider: Provider, request: &Request) -> Result<Arrived
     ensure!(told["mentions"].is_boolean(), "mentions is {}", told["mentions"]);
     number(&told, "badge")?;
     ensure!(text(&told, "ts")?.ends_with('Z'), "ts is {}", told["ts"]);
-    let from = text(&told, "from")?;
-    let (conversation, seq, id) = place(&told, &from, number)?;
     Ok(Arrived {
-        conference: text(&told, "conference")?,
-        conversation,
-        seq,
-        id,
-        from,
         title: text(&told, "title")?,
         text: text(&told, "text")?,
-        unread: number(&told, "unread")?,
         collapse: topic.to_owned(),
         is_urgent: Some(is_urgent),
         time_to_live_s: Some(time_to_live_s),
-        ..Arrived::at(&device, &raw)
+        ..Arrived::told(&device, &raw, &told, "from", number)?
     })
 }
 

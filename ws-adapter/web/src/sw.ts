@@ -43,9 +43,9 @@ async function page(request: Request): Promise<Response> {
   const late = new Promise<undefined>((resolve) => setTimeout(resolve, PATIENCE_MS));
   const answer = await Promise.race([fresh, late]);
   if (answer?.ok) return answer;
-  return (await caches.match("/", { cacheName: CACHE })) ?? (await fresh) ?? Response.error();
+  return (await caches.match("/", { cacheName: CACHE, ignoreVary: true })) ?? (await fresh) ?? Response.error();
 }
 
 async function kept(request: Request): Promise<Response> {
-  return (await caches.match(request, { cacheName: CACHE, ignoreSearch: true })) ?? fetch(request);
+  return (await caches.match(request, { cacheName: CACHE, ignoreSearch: true, ignoreVary: true })) ?? fetch(request);
 }

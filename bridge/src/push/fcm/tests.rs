@@ -213,6 +213,8 @@ fn an_account_that_is_none_is_refused_without_its_words() {
     std::fs::write(&file, r#"{"private_key": 7, "client_email": "do not tell"}"#).unwrap();
     let error = open(&whole).unwrap_err().to_string();
     assert!(error.starts_with("push.fcm.service_account_file: ") && error.contains("line 1") && !error.contains("tell"), "{error}");
+    let error = open(&account(dir.path(), "ftp://oauth2.example")).unwrap_err().to_string();
+    assert!(error.starts_with("push.fcm.service_account_file: ") && error.ends_with("token_uri is no URL"), "{error}");
     std::fs::remove_file(&file).unwrap();
     assert!(matches!(open(&whole), Err(GatewayError::File { .. })));
 }

@@ -146,4 +146,8 @@ impl BadgeFormats for Busy {
     fn check(&self, format: &str) -> Result<(), Reject> {
         self.formats.check(format)
     }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.formats.names()
+    }
 }

@@ -212,7 +212,11 @@ async fn a_scan_comes_in_and_its_result_goes_back() {
     readers.publish("springcard/springcore/stranger/rdr/evt", &event).await;
     readers.publish("springcard/springcore/DA1275B0/rdr/evt", &json!({"Interface": "13.56", "TagId": "04FFFFFF"}).to_string()).await;
     assert_eq!(readers.result().await.1["reason"], "unknown_badge", "who has no account is passed over");
+    let doors = &house.hub.metrics().doors;
+    let figures = || [&doors.venue_links, &doors.venue_links_up, &doors.venue_messages, &doors.venue_strangers].map(|one| one.load(SeqCst));
+    assert_eq!(figures(), [1, 1, 6, 1]);
     venue.stop().await;
+    assert_eq!((figures(), doors.venue_breaks.load(SeqCst)), ([0, 0, 6, 1], 0), "it is left, not lost");
     assert!(house.is_checked_in(1));
     readers.leave().await;
 }
@@ -306,6 +310,10 @@ async fn a_result_that_was_not_sent_is_not_told_after_a_break() {
     }
     // What was sent, and not acked; nothing of what had yet to be.
     assert_eq!(late.len(), UNDER_WAY);
+    let doors = &house.hub.metrics().doors;
+    assert_eq!((doors.venue_links_up.load(SeqCst), doors.venue_breaks.load(SeqCst)), (1, 1));
+    assert!(doors.venue_untold.load(SeqCst) > 0, "what waited when the line broke");
+    until(|| doors.venue_waiting.load(SeqCst) == 0).await;
     venue.stop().await;
     readers.leave().await;
 }

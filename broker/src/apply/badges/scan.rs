@@ -196,12 +196,16 @@ fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, 
         hasher.write(code.as_str().as_bytes());
         hasher.write_u8(0);
     }
-    // For something else, or the other way, it is another one, too.
+    // For something or somebody else, or the other way, it is another one, too.
     hasher.write(desk.settings.mode.word().as_bytes());
     hasher.write_u8(0);
     hasher.write(desk.settings.conversation.as_ref().map_or(b"", |id| id.as_str().as_bytes()));
     hasher.write_u8(0);
     hasher.write(tap.direction.map_or(b"", |way| way.word().as_bytes()));
+    hasher.write_u8(0);
+    if let Some(owner) = &desk.settings.owner {
+        hasher.write(owner.as_str().as_bytes());
+    }
     hasher.write_u8(0);
     let mut is_asked = true;
     if !tap.id.is_empty() {

@@ -11,6 +11,7 @@ mod lead;
 mod meet;
 mod scan;
 mod session;
+mod traces;
 
 use super::*;
 use crate::badges::{own_code, whose};

@@ -6,7 +6,7 @@ use super::*;
 use crate::command::{Draft, Reuse};
 use crate::ids::ConversationId;
 use crate::model::{Kind, Provider, Target};
-use crate::state::{Batch, StateError, Visitor};
+use crate::state::watched::{Watch, Watched};
 
 fn target(provider: Provider, address: &str) -> Target {
     let (topic, options, device) = ("".into(), "".into(), "phone".into());
@@ -69,34 +69,12 @@ fn signed_out_everywhere_is_out_of_everywhere() {
 }
 
 /// Counts the records that are read.
-struct Counting {
-    state: Arc<MemoryState>,
-    read: AtomicUsize,
-}
+#[derive(Default)]
+struct Count(AtomicUsize);
 
-impl State for Counting {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        self.read.fetch_add(1, Relaxed);
-        self.state.get(key)
-    }
-    fn scan(&self, from: &[u8], to: &[u8], direction: Direction, visit: Visitor<'_>) -> Result<(), StateError> {
-        let counted = &mut |key: &[u8], value: &[u8]| {
-            self.read.fetch_add(1, Relaxed);
-            visit(key, value)
-        };
-        self.state.scan(from, to, direction, counted)
-    }
-    fn commit(&self, batch: &Batch) -> Result<(), StateError> {
-        self.state.commit(batch)
-    }
-    fn checkpoint(&self) -> Result<(), StateError> {
-        self.state.checkpoint()
-    }
-    fn reopen(&self) -> Result<(), StateError> {
-        self.state.reopen()
-    }
-    fn size_bytes(&self) -> u64 {
-        self.state.size_bytes()
+impl Watch for Count {
+    fn record_read(&self) {
+        self.0.fetch_add(1, Relaxed);
     }
 }
 
@@ -111,9 +89,10 @@ fn the_number_on_the_apps_icon_takes_no_history() {
         let draft = Draft { conversation: lobby.clone(), client_id, reuse, text, reply_to: None, mentions: vec![], attachments: vec![] };
         world.by("alice", Action::Send(draft)).unwrap();
     }
-    let counting = Arc::new(Counting { state: Arc::clone(&world.state), read: AtomicUsize::default() });
-    let reader = Reader::new(Arc::clone(&counting) as _, Arc::new(Recent::default()), [1; 16]);
+    let World { state, .. } = world;
+    let watched = Arc::new(Watched { state, watch: Count::default() });
+    let reader = Reader::new(Arc::clone(&watched) as _, Arc::new(Recent::default()), [1; 16]);
     assert_eq!(reader.unread_in_all(CONF, &uid("bob"), 1000).unwrap(), 60);
-    let read = counting.read.load(Relaxed);
+    let read = watched.watch.0.load(Relaxed);
     assert!(read < 20, "{read} records were read");
 }

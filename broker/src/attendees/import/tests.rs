@@ -4,7 +4,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::hub::{HubOptions, StoreOptions};
+use crate::hub::HubOptions;
 use crate::ids::ConferenceId;
 use crate::limits::Limits;
 use crate::model::{BadgeCode, SignIn, Via};
@@ -22,9 +22,7 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-        let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-        let options =
-            HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: Default::default(), badges: Default::default() };
+        let options = HubOptions { limits, shards: 1, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         let world = Self { hub, runtime: Builder::new_current_thread().build().unwrap(), _dir: dir };
         let id = ConferenceId::parse("demo").unwrap();

@@ -8,7 +8,10 @@ use crate::commit::ApplyStage;
 use crate::ids::{ConvNo, ConversationId, Uid};
 use crate::log::Log;
 use crate::log::memory::MemoryDisk;
-use crate::model::{Access, Conversation, Entry, Kind, Member, NodeSettings, Publication, Realm, SignIn, UserRole, Via};
+use crate::model::{
+    Access, BadgeCode, BadgeTotals, Conversation, Entry, GivenBadge, Kind, Member, NodeSettings, Provider, Publication, PushRow, PushState,
+    Realm, SignIn, Tap, Target, UserRole, Via,
+};
 use crate::recent::Recent;
 use crate::state::Batch;
 use crate::state::memory::{MemoryState, MemoryStore};
@@ -74,7 +77,51 @@ fn story() -> Vec<(Actor, Action)> {
             demanded: Demanded::default(),
         },
     ));
+    story.extend(of_pushes_and_badges());
     story
+}
+
+/// What alice is pushed at, with a push that waits and one that was given up; her badge, and her arrival.
+fn of_pushes_and_badges() -> Vec<(Actor, Action)> {
+    let as_alice = || Actor { uid: alice(), via: Via::Ws, session: 1 };
+    let target = target();
+    let row = |conversation: &str| PushRow {
+        user: alice(),
+        target: target.id(&alice()),
+        conversation: ConversationId::parse(conversation).unwrap(),
+        first_seq: 1,
+        seq: 2,
+        tries: 1,
+        since_ms: 1000,
+        why: "503".into(),
+    };
+    let progress = Action::PushProgress { cursor: None, done: vec![], due: vec![(5000, row("lobby"))], dead: vec![row("lobby")] };
+    let badge = GivenBadge::of("04A1B2C3").unwrap();
+    let tap = Tap { shown: "04A1B2C3".into(), codes: BadgeCode::candidates("04A1B2C3"), at_ms: 0, id: "".into(), direction: None };
+    let gate = Uid::parse("gate").unwrap();
+    vec![
+        (as_alice(), Action::RegisterTarget { target: Box::new(target.clone()) }),
+        (Actor::system(), progress),
+        (Actor::system(), Action::AssignBadge { badge, user: alice() }),
+        (Actor::system(), Action::AddUser { uid: gate.clone(), name: None, role: UserRole::Device, credentials: None }),
+        (
+            Actor { uid: gate, via: Via::Badge, session: 2 },
+            Action::Scan { mode: None, conversation: None, taps: vec![tap], raw: None, packet: Reuse::NewMessage },
+        ),
+    ]
+}
+
+fn target() -> Target {
+    Target {
+        provider: Provider::Webhook,
+        address: "https://push.example/1".into(),
+        secret: vec![7; 32],
+        topic: "".into(),
+        is_sandbox: false,
+        options: "".into(),
+        device: "".into(),
+        since_ms: 0,
+    }
 }
 
 fn store() -> (MemoryStore, MemoryState) {
@@ -153,6 +200,23 @@ fn planted_faults_are_found() {
         ("another shape", Box::new(|_, batch| batch.put(keys::belongings(CONF, &alice()), vec![255; 3]))),
         ("belongs to is not there", Box::new(|state, batch| batch.remove(stored(state).0))),
         ("belongs to is not there", Box::new(|state, batch| batch.put(keys::stored(CONF, "another", 1), stored(state).1))),
+        (
+            "1 pushes are to be tried again, but it counts 7",
+            Box::new(|state, batch| change(state, batch, keys::push_state(CONF), |push: &mut PushState| push.rows = 7)),
+        ),
+        (
+            "given up is number 1, but it counts 0",
+            Box::new(|state, batch| change(state, batch, keys::push_state(CONF), |push: &mut PushState| push.letters = 0)),
+        ),
+        ("belongs to is not there", Box::new(|_, batch| batch.remove(keys::target(CONF, &alice(), &target().id(&alice()))))),
+        (
+            "1 are checked in and 1 expected, but it counts 7",
+            Box::new(|state, batch| change(state, batch, keys::badge_totals(CONF), |totals: &mut BadgeTotals| totals.checked_in = 7)),
+        ),
+        (
+            "belongs to is not there",
+            Box::new(|_, batch| batch.remove(keys::user_badge(CONF, &alice(), &BadgeCode::candidates("04A1B2C3")[0]))),
+        ),
         ("no head", Box::new(|_, batch| batch.remove(keys::store_head()))),
         ("record schema 9", Box::new(|state, batch| change(state, batch, keys::store_head(), |head: &mut StoreHead| head.schema = 9))),
     ];

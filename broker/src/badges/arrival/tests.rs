@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::badges::BadgeOptions;
 use crate::badges::contents::pretix::Signers;
 use crate::clock::SystemClock;
+use crate::edges::BadgeFormats;
 use crate::hub::{HubOptions, StoreOptions};
 use crate::ids::{ConferenceId, Uid};
 use crate::limits::Limits;
-use crate::model::{BadgeCode, GivenBadge, SignIn, UserRole};
+use crate::model::{BadgeCode, Body, GivenBadge, SignIn, UserRole};
 
 const CONF: ConfNo = ConfNo(1);
 
@@ -25,37 +26,86 @@ fn ticket(pair: &Ed25519KeyPair, seed: &str, is_over: bool) -> String {
     data_encoding::BASE64.encode(&whole).chars().rev().collect()
 }
 
+/// A hub with a conference, whose staff are ada and bob.
+struct Stand {
+    hub: Arc<Hub>,
+    runtime: Runtime,
+    _dir: tempfile::TempDir,
+}
+
+impl Stand {
+    fn new(badges: BadgeOptions) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
+        let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
+        let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: HashMap::default(), badges };
+        let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
+        let stand = Self { hub, runtime: Builder::new_current_thread().build().unwrap(), _dir: dir };
+        let id = ConferenceId::parse("demo").unwrap();
+        stand.act(ConfNo(0), Action::AddConference { id, title: "".into(), sign_in: SignIn::Open, epoch: 1 });
+        for (name, uid) in [("Ada", "ada"), ("Bob", "bob")] {
+            let uid = Uid::parse(uid).unwrap();
+            stand.act(CONF, Action::AddUser { uid, name: Some(name.into()), role: UserRole::Staff, credentials: None });
+        }
+        stand
+    }
+
+    fn act(&self, conf: ConfNo, action: Action) {
+        drop(self.runtime.block_on(self.hub.call_to_end(conf, Actor::system(), action)).unwrap());
+    }
+
+    fn give(&self, code: &str, user: &str) {
+        self.act(CONF, Action::AssignBadge { badge: GivenBadge::of(code).unwrap(), user: Uid::parse(user).unwrap() });
+    }
+
+    /// What ada's scans come to.
+    fn scan(&self, mode: Option<Mode>, texts: &[&str]) -> Vec<Scanned> {
+        let wanted = Scan { mode, conversation: None, taps: texts.iter().map(|text| tap(text)).collect() };
+        let actor = Actor { uid: Uid::parse("ada").unwrap(), via: Via::Http, session: 0 };
+        self.runtime.block_on(scan(&self.hub, CONF, actor, wanted)).unwrap()
+    }
+}
+
+fn tap(shown: &str) -> Tap {
+    Tap { codes: BadgeCode::candidates(shown), shown: shown.into(), at_ms: 0, id: Arc::default(), direction: None }
+}
+
+#[test]
+fn a_badge_in_another_writing_is_the_same_at_once_and_another_of_the_same_person_is_not() {
+    let stand = Stand::new(BadgeOptions { debounce_ms: 600_000 });
+    stand.give("04A1B2C3", "bob");
+    stand.give("HALLWAY-7", "bob");
+    let told = |text| stand.scan(Some(Mode::Checkin), &[text]).remove(0);
+    assert_eq!(told("77705923").reason, ScanReason::Ok, "in decimal");
+    for text in ["04A1B2C3", "04:a1:b2:c3", "BKGyww==", "C3B2A104", "MECARD:UID:04A1B2C3;;", "77705923"] {
+        let scanned = told(text);
+        assert_eq!((scanned.reason, scanned.scan), (ScanReason::Duplicate, 0), "{text}");
+    }
+    assert_eq!(told("HALLWAY-7").reason, ScanReason::AlreadyCheckedIn, "who shows their other badge is answered");
+    assert_eq!(told("77705924").reason, ScanReason::UnknownBadge);
+    stand.hub.close();
+}
+
 #[test]
 fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
     let [shop, forger] = [1, 2].map(|seed| Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap());
     let codes = [ticket(&shop, "a", false), ticket(&shop, "b", true), ticket(&shop, "c", false), ticket(&forger, "d", false)];
-    let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-    let (data_dir, store, badges) = (dir.path().to_owned(), StoreOptions::default(), BadgeOptions::default());
-    let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: HashMap::default(), badges };
-    let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
+    let stand = Stand::new(BadgeOptions::default());
+    let hub = &stand.hub;
     let mut signers = Signers::new(vec![shop.public_key().as_ref().try_into().unwrap()]);
     signers.revoke(&codes[2]);
     hub.set_ticket_signers(HashMap::from([("demo".to_owned(), signers)]));
-    let runtime = Builder::new_current_thread().build().unwrap();
-    let act = |conf, action| drop(runtime.block_on(hub.call_to_end(conf, Actor::system(), action)).unwrap());
-    let (id, ada) = (ConferenceId::parse("demo").unwrap(), Uid::parse("ada").unwrap());
-    act(ConfNo(0), Action::AddConference { id, title: "".into(), sign_in: SignIn::Open, epoch: 1 });
-    act(CONF, Action::AddUser { uid: ada.clone(), name: Some("Ada".into()), role: UserRole::Staff, credentials: None });
+    let ada = Uid::parse("ada").unwrap();
     // However they are printed, and whatever a scanner puts around them.
     let vcard = |code: &str| format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{code}\r\nEND:VCARD");
     let wraps: [&dyn Fn(&str) -> String; 4] =
         [&str::to_owned, &|code| format!("MECARD:N:Ada;UID:{code};;"), &vcard, &|code| format!("\u{2}{code}\u{3}\r\n")];
     for code in &codes {
-        act(CONF, Action::AssignBadge { badge: GivenBadge::of(code).unwrap(), user: ada.clone() });
+        stand.give(code, "ada");
     }
-    let tap =
-        |shown: String| Tap { codes: BadgeCode::candidates(&shown), shown: shown.into(), at_ms: 0, id: Arc::default(), direction: None };
     for (at, wrap) in wraps.iter().enumerate() {
-        let taps = codes.iter().map(|code| tap(wrap(code))).collect();
-        let wanted = Scan { mode: Some(Mode::Checkin), conversation: None, taps };
-        let actor = Actor { uid: ada.clone(), via: Via::Http, session: 0 };
-        let results = runtime.block_on(scan(&hub, CONF, actor, wanted)).unwrap();
+        let texts: Vec<_> = codes.iter().map(|code| wrap(code)).collect();
+        let results = stand.scan(Some(Mode::Checkin), &texts.iter().map(String::as_str).collect::<Vec<_>>());
         let told: Vec<_> = results.iter().map(|scanned| (scanned.reason, &*scanned.name, scanned.scan > 0)).collect();
         let good = if at == 0 { ScanReason::Ok } else { told[0].0 };
         assert!(matches!(good, ScanReason::Ok | ScanReason::AlreadyCheckedIn | ScanReason::Duplicate));
@@ -67,11 +117,65 @@ fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
         ];
         assert_eq!(told, expected, "{at}");
     }
-    let actor = Actor { uid: ada.clone(), via: Via::Http, session: 0 };
     let last_scan_ms = || hub.badges().health.of(CONF, &ada, &[]).last_scan_ms;
     assert_eq!(last_scan_ms(), None, "who scans is not yet a reader");
-    act(CONF, Action::SetReader { reader: ada.clone(), settings: Some(Box::default()) });
-    runtime.block_on(scan(&hub, CONF, actor, Scan { mode: None, conversation: None, taps: vec![] })).unwrap();
+    stand.act(CONF, Action::SetReader { reader: ada.clone(), settings: Some(Box::default()) });
+    stand.scan(None, &[]);
     assert!(last_scan_ms().is_some(), "who has a handheld is");
     hub.close();
+}
+
+/// Who scans is a device.
+fn device(stand: &Stand) -> Who {
+    let gate = Uid::parse("gate").unwrap();
+    stand.act(CONF, Action::AddUser { uid: gate.clone(), name: None, role: UserRole::Device, credentials: None });
+    stand.hub.set_badge_formats(Arc::new(Lines));
+    let conference = ConferenceId::parse("demo").unwrap();
+    Who { conf: CONF, conference, uid: gate, name: "gate".into(), version: 0, expires_ms: u64::MAX, token: None }
+}
+
+/// A badge in each line.
+struct Lines;
+
+impl BadgeFormats for Lines {
+    fn check(&self, _: &str) -> Result<(), Reject> {
+        Ok(())
+    }
+
+    fn read(&self, _: &str, payload: &[u8]) -> Result<Reading, Reject> {
+        Ok(Reading::Taps(std::str::from_utf8(payload).unwrap().lines().map(tap).collect()))
+    }
+}
+
+#[test]
+fn what_a_reader_sent_goes_with_everybody_it_is_of_whether_it_was_their_first_time_or_not() {
+    let stand = Stand::new(BadgeOptions { debounce_ms: 600_000 });
+    let gate = device(&stand);
+    let sends = |text: &str| {
+        let taken = take(&stand.hub, &gate, text.as_bytes(), Reuse::NewMessage, Whence::Afar);
+        stand.runtime.block_on(taken).unwrap().iter().map(|scanned| scanned.reason).collect::<Vec<_>>()
+    };
+    stand.give("of-ada", "ada");
+    stand.give("of-bob", "bob");
+    let own = stand.hub.reader().own_badge_code(CONF, &Uid::parse("ada").unwrap()).unwrap();
+    assert_eq!(sends("of-bob"), [ScanReason::Ok]);
+    assert_eq!(sends("of-ada"), [ScanReason::Ok]);
+    assert_eq!(sends("of-bob\nnobody"), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    assert_eq!(sends("of-ada\nstranger"), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    assert_eq!(sends(&own), [ScanReason::AlreadyCheckedIn]);
+    assert_eq!(sends(&format!("{own}\nalien")), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    let kept = || {
+        let reader = stand.hub.reader();
+        let found = reader.conversation(CONF, &ConversationId::topics()).unwrap().unwrap();
+        let page = reader.page(&found, crate::reader::Toward::Newer(0), 100, &[]).unwrap();
+        let payload = |event: &crate::model::Event| match &event.entry.body {
+            Body::Publication(publication) if publication.topic.ends_with("/scan") => String::from_utf8(publication.payload.to_vec()).ok(),
+            _ => None,
+        };
+        page.events.iter().filter_map(payload).collect::<Vec<_>>()
+    };
+    assert_eq!(kept().len(), 6);
+    stand.act(CONF, Action::Erase { uid: Uid::parse("ada").unwrap() });
+    assert_eq!(kept(), ["of-bob", "", "of-bob\nnobody", "", "", ""], "what is of ada goes");
+    stand.hub.close();
 }

@@ -2,7 +2,7 @@
 
 use super::super::gateway::Where;
 use super::*;
-use crate::model::{Attention, Level, PushSettings};
+use crate::model::{Attention, BadgeCode, GivenBadge, Level, Mode, PushSettings, Tap};
 
 /// What everybody is pushed who could be: each message of the story is decided before the next is sent.
 fn pushed_to(story: &Story, send: impl FnOnce() -> u64) -> Vec<String> {
@@ -78,6 +78,35 @@ fn a_channel_pushes_who_is_named_or_wants_everything_and_nobody_twice() {
     let everything = story.fake.wait_for(0);
     assert!(everything.iter().filter(|(_, push)| &*push.text == "all").all(|(_, push)| push.mentions));
     assert_eq!(&*everything[0].1.title, "alice · Lobby");
+}
+
+#[test]
+fn nobody_is_pushed_their_own_arrival() {
+    let story = Story::of(&["alice", "bob", "carol", "staff"]);
+    let wants = |who: &str, conversation: &str| {
+        let attention = Attention { level: Level::All, silent_until_ms: 0 };
+        story.by(who, Action::SetAttention { conversation: id(conversation), attention });
+    };
+    wants("alice", "lobby");
+    wants("carol", "lobby");
+    for who in ["alice", "bob"] {
+        story.by_system(Action::AssignBadge { badge: GivenBadge::of(&format!("badge-of-{who}")).unwrap(), user: uid(who) });
+        let shown = format!("badge-of-{who}");
+        let taps = vec![Tap { codes: BadgeCode::candidates(&shown), shown: shown.into(), at_ms: 0, id: "".into(), direction: None }];
+        let (mode, conversation) = (Some(Mode::Announce), Some(id("lobby")));
+        let before = story.fake.count();
+        story.by("staff", Action::Scan { mode, conversation, taps, raw: None, packet: Reuse::NewMessage });
+        // Said later in another conversation: when it is decided, so is what was announced.
+        let later = story.says(who, &format!("dm~{who}~staff"), "here I am");
+        story.passes(GRACE_MS);
+        story.is_over(later);
+        let told: Vec<_> = story.fake.wait_for(before + 1)[before..].iter().map(|(to, push)| (to.clone(), push.text.to_string())).collect();
+        let mut arrivals: Vec<_> = told.iter().filter(|(_, text)| text.contains("is here")).map(|(to, _)| to.as_str()).collect();
+        arrivals.sort_unstable();
+        // Alice wants everything: others' arrivals, too.
+        let expected: &[&str] = if who == "alice" { &["carol"] } else { &["alice", "carol"] };
+        assert_eq!(arrivals, expected, "{who}: {told:?}");
+    }
 }
 
 #[test]

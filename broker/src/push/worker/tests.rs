@@ -12,9 +12,9 @@ use super::super::gateway::Sending;
 use super::super::tests::{CONF, Standing, open, target};
 use super::*;
 use crate::clock::Clock;
-use crate::command::{Action, Actor};
+use crate::command::{Action, Actor, Draft, Reuse};
 use crate::ids::{ConferenceId, ConversationId};
-use crate::model::{Kind, Provider, SignIn};
+use crate::model::{Kind, Provider, SignIn, UserRole, Via};
 use crate::reject::Reject;
 
 /// Takes four seconds to accept a push.
@@ -117,10 +117,44 @@ fn what_was_to_be_written_down_of_a_conference_that_is_removed_is_not_kept() {
 }
 
 #[test]
+fn who_registers_first_is_pushed_nothing_of_what_the_worker_had_not_looked_at() {
+    let (_dir, runtime, _, mut worker) = worker();
+    let hub = Arc::clone(&worker.hub);
+    let [alice, bob] = ["alice", "bob"].map(|name| Actor { uid: Uid::parse(name).unwrap(), via: Via::Ws, session: 0 });
+    let call = |actor: &Actor, action| runtime.block_on(hub.call(CONF, actor.clone(), action)).unwrap();
+    for Actor { uid, .. } in [&alice, &bob] {
+        call(&Actor::system(), Action::AddUser { uid: uid.clone(), name: None, role: UserRole::Attendee, credentials: None });
+    }
+    let says = |text: &str| {
+        let draft = Draft {
+            conversation: ConversationId::parse("dm~alice~bob").unwrap(),
+            client_id: text.into(),
+            reuse: Reuse::Conflict,
+            text: text.into(),
+            reply_to: None,
+            mentions: Vec::new(),
+            attachments: Vec::new(),
+        };
+        call(&alice, Action::Send(draft));
+    };
+    says("old");
+    call(&bob, Action::RegisterTarget { target: Box::new(target("phone")) });
+    let mut desk = worker.desks.pop().unwrap();
+    worker.follow(&mut desk).unwrap();
+    assert!(desk.is_reached && desk.tail.is_empty() && desk.catch_up.is_none());
+    says("new");
+    worker.follow(&mut desk).unwrap();
+    assert_eq!(desk.tail.take_due(u64::MAX).unwrap().first_seq, 2);
+    worker.hub.close();
+}
+
+#[test]
 fn a_service_of_users_that_is_slow_is_not_asked_for_a_while_and_no_log_has_its_address() {
     let (_dir, runtime, clock, mut worker) = worker();
     let service = Target { provider: Provider::Xmpp, ..target("bobs-own@push.example") };
     let log = Log::default();
+    // With one subscriber alone, a thread that has none decides for all whether a line is wanted that it comes to first.
+    let _another = tracing::Dispatch::new(Log::default());
     tracing::subscriber::with_default(log.clone(), || {
         runtime.block_on(async {
             let desk = worker.desks.pop().unwrap();

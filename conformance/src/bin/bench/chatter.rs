@@ -51,6 +51,8 @@ pub struct Chatter<S = WebSocket> {
     conns: Range<usize>,
     pub speech: S,
     has_partners: bool,
+    /// Of each two partners only the first speaks.
+    is_one_sided: bool,
     refill: Refill,
     schedule: Option<Schedule>,
     slots: Vec<Slot>,
@@ -79,6 +81,7 @@ impl<S: Speech> Chatter<S> {
             conns,
             speech,
             has_partners,
+            is_one_sided: false,
             refill: Refill::Nobody,
             schedule: None,
             slots: vec![free; SLOTS],
@@ -89,6 +92,12 @@ impl<S: Speech> Chatter<S> {
             ack: Latency::default(),
             told: Latency::default(),
         }
+    }
+
+    /// Only the first of each two partners speaks from now on.
+    pub fn one_sided(mut self, is_one_sided: bool) -> Chatter<S> {
+        self.is_one_sided = is_one_sided;
+        self
     }
 
     pub fn next_number(&self) -> u64 {
@@ -153,7 +162,7 @@ impl<S: Speech> Chatter<S> {
         let line = self.next_line;
         // A stride without a common factor visits everyone, and partners not one after the other.
         self.next_line = (line + stride(self.speech.senders())) % self.speech.senders();
-        self.send(conns, line, due)
+        self.send(conns, if self.is_one_sided { line & !1 } else { line }, due)
     }
 
     fn send(&mut self, conns: &mut Conns, line: usize, due: Instant) -> Result<()> {
@@ -181,7 +190,7 @@ impl<S: Speech> Chatter<S> {
             return Ok(());
         }
         ensure!(slot.number == number && !slot.is_told, "message {number} was delivered twice, or is not of this run");
-        ensure!(slot.line ^ 1 == line, "message {number} of sender {} came to {line}", slot.line);
+        ensure!(self.speech.listener(slot.line) == line, "message {number} of sender {} came to {line}", slot.line);
         slot.is_told = true;
         self.told.add(conns.now().saturating_duration_since(slot.due));
         self.is_done(conns, number)

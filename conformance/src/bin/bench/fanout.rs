@@ -40,8 +40,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     let limits = if options.default_limits { "default limits" } else { "message rate limit off" };
     let bytes = server.load.message_bytes();
     let note = format!(
-        "1 channel → {subscribers} subscribers, {senders} sender(s), {limits}; notifications of {bytes} B; deliveries/s, \
-         medians; bare half: half windows joined into a write (FINDINGS' table), whole: whole windows"
+        "1 channel → {subscribers} subscribers, {senders} sender(s), {limits}, {}; notifications of {bytes} B; deliveries/s, \
+         medians; bare half: half windows joined into a write (FINDINGS' table), whole: whole windows",
+        stage.push_note()
     );
     report.add("fanout", &note, &table(&windows, &rounds), figures(&windows, &rounds, bytes));
     Ok(())

@@ -26,7 +26,8 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
     line("server, % of one core", format!("{:.1}", figures.used.peer_cores * 100.0), "≤ 5");
     line("ack p50/p99/max ms", figures.ack.to_string(), "");
     line("told p50/p99/max ms", figures.told.to_string(), "");
-    let note = format!("{chats} chats, {} connections, {per_second:.0} msg/s, default limits unless --set", chats * 2);
+    let pushes = chat.stage.push_note();
+    let note = format!("{chats} chats, {} connections, {per_second:.0} msg/s, {pushes}, default limits unless --set", chats * 2);
     let figures = json!({ "rss_bytes": rss, "peak_rss_bytes": peak, "load": figures.json() });
     report.add("headline", &note, &table, figures);
     Ok(())

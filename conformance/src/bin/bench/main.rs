@@ -97,6 +97,7 @@ fn measure(command: Command, options: &Options, report: &mut Report) -> Result<(
         Command::MqttStorm => mqtt::storm::run(options, report),
         Command::MqttTopics => mqtt::topics::run(options, report),
         Command::MqttSubscriptions => mqtt::subscriptions::run(options, report),
+        Command::Scans => mqtt::scans::run(options, report),
         Command::XmppFanout => xmpp::fanout::run(options, report),
         Command::XmppPairs => xmpp::pairs::run(options, report),
         Command::XmppIdle => xmpp::idle::run(options, report),

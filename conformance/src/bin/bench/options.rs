@@ -43,6 +43,8 @@ pub enum Command {
     MqttSubscriptions,
     /// All six of MQTT, one after the other.
     Mqtt,
+    /// Badge readers over MQTT: from a scan to its result, at rising rates.
+    Scans,
     /// XMPP: one room with its archive, 1,000 occupants, beside the peers and the bare writer.
     XmppFanout,
     /// XMPP: 1,000 two-person chats, beside the peers.
@@ -163,7 +165,7 @@ pub struct Options {
     /// Rounds; the medians are reported [fan-out 5, others 3]
     #[arg(long)]
     pub rounds: Option<usize>,
-    /// Measured seconds per round and load [fanout 2, ingest 20, pairs 10, headline 60]
+    /// Measured seconds per round and load [fanout 2, ingest 20, pairs 10, headline 60, scans 5]
     #[arg(long)]
     pub seconds: Option<f64>,
     /// Seconds of load before the measured ones
@@ -178,7 +180,8 @@ pub struct Options {
     /// Processor cores for generator, server and bare writer: "0,1", or "all"
     #[arg(long, default_value = "0,1")]
     pub cpus: String,
-    /// Subscribers, senders, chats or connections [fanout, ingest, pairs, headline 1,000; idle, storm 5,000; reconnect 10,000]
+    /// Subscribers, senders, chats, readers or connections [fanout, ingest, pairs, headline 1,000; idle, storm 5,000; reconnect 10,000;
+    /// scans 100]
     #[arg(long)]
     pub clients: Option<usize>,
     /// Connections per account in idle, storm and reconnect (the server allows 8) [idle, storm 1; reconnect 4]
@@ -188,7 +191,7 @@ pub struct Options {
     #[arg(long, default_value_t = 200)]
     pub body_bytes: usize,
     /// Messages outstanding: fanout in all (a list), ingest per sender, pairs in all (a list)
-    /// [fanout 1,10,100; ingest 4; pairs 100,1000,4000]
+    /// [fanout 1,10,100; ingest 4; pairs 100,1000,4000; scans 100]
     #[arg(long, value_delimiter = ',')]
     pub windows: Vec<usize>,
     /// fanout: keep the server's default message rate, and spread the sending over enough sessions
@@ -215,6 +218,13 @@ pub struct Options {
     /// reconnect: how many channels the clients follow, one each
     #[arg(long, default_value_t = 100)]
     pub channels: usize,
+    /// A push target for each account, a webhook at a strict fake in this process. Who speaks is there and is pushed nothing: for
+    /// pushes, --one-sided --set push.active_ms=0
+    #[arg(long)]
+    pub push: bool,
+    /// pairs, headline: only one of each two speaks, so that the other may count as away
+    #[arg(long)]
+    pub one_sided: bool,
     /// What is measured in the same rounds. mqtt: mosquitto, skipped where it is not installed, or none. xmpp: a server that
     /// runs already, prosody=ADDR or ejabberd=ADDR, or both; ADDR,ADDR has direct TLS at the second (conformance/peers/xmpp).
     /// sockets: node, skipped where its libraries cannot be had, or none

@@ -39,7 +39,7 @@ pub fn connect(server: Served<'_>, chats: &[String], options: &Options) -> Resul
     let conns = sign_in(&mut net, &clients, GENTLE)?.conns;
     let (run, body) = (run_word(), options.body());
     let frames: Vec<SendFrame> = people.map(|person| SendFrame::new(of_person(person), &run, &body)).collect();
-    let load = Chatter::new(conns, frames.clone(), true, FIRST_NUMBER);
+    let load = Chatter::new(conns, frames.clone(), true, FIRST_NUMBER).one_sided(options.one_sided);
     Ok((Drive::server(net, load, server.pid), frames))
 }
 
@@ -72,8 +72,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<()> {
         }));
     }
     let note = format!(
-        "{chats} two-person chats, {} connections, echo off, default limits unless --set; told: due → the partner has it",
-        chats * 2
+        "{chats} two-person chats, {} connections, echo off, {}, default limits unless --set; told: due → the partner has it",
+        chats * 2,
+        chat.stage.push_note()
     );
     report.add("pairs", &note, &table, json!(all));
     Ok(())

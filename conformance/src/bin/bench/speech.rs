@@ -32,6 +32,11 @@ pub trait Speech {
 
     fn senders(&self) -> usize;
 
+    /// Who is told what a sender says: its partner.
+    fn listener(&self, sender: usize) -> usize {
+        sender ^ 1
+    }
+
     /// The sender's message with this number.
     fn say(&mut self, sender: usize, number: u64) -> &[u8];
 

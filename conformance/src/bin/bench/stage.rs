@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use conformance::gateway::Gateways;
+use conformance::gateway::book::Provider;
 use conformance::server::{self, Server};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,6 +39,7 @@ pub struct Served<'a> {
 pub struct Stage {
     pub server: Server,
     pub accounts: Vec<Account>,
+    gateways: Option<Gateways>,
 }
 
 impl Stage {
@@ -59,9 +62,36 @@ impl Stage {
         if let Some(data) = &options.data {
             config = config.data(&std::path::absolute(data)?);
         }
+        let gateways = options.push.then(Gateways::start).transpose()?;
+        if let Some(gateways) = &gateways {
+            config = config.config(&format!("[server]\nmode = \"demo\"\n{}", gateways.config("")));
+        }
         let server = Server::start(config)?;
         let accounts = accounts_of(&server, accounts_file(options), accounts)?;
-        Ok(Stage { server, accounts })
+        let stage = Stage { server, accounts, gateways };
+        stage.register_targets()?;
+        Ok(stage)
+    }
+
+    /// A push target for each account, with `--push`.
+    fn register_targets(&self) -> Result<()> {
+        let Some(gateways) = &self.gateways else {
+            return Ok(());
+        };
+        let register = |account: &Account| {
+            let device = gateways.device(Provider::Webhook, &account.uid);
+            self.rpc(account, "push.register", &device.registration())
+        };
+        let posts: Vec<Post> = self.accounts.iter().map(register).collect();
+        self.done(&posts).map(drop)
+    }
+
+    /// What notes say of pushes.
+    pub fn push_note(&self) -> String {
+        match &self.gateways {
+            None => "no push targets".into(),
+            Some(gateways) => format!("a push target each, {} pushes", gateways.book().count()),
+        }
     }
 
     pub fn target(&self) -> SocketAddr {
@@ -111,17 +141,24 @@ impl Stage {
         Ok(ids)
     }
 
-    fn rpc(&self, account: &Account, method: &str, params: &Value) -> Post {
+    /// A request of an account, for [`Stage::done`].
+    pub fn rpc(&self, account: &Account, method: &str, params: &Value) -> Post {
         let body = json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params });
         Post { path: "/rpc", token: Some(account.token.clone()), body }
     }
 
     fn conversations(&self, posts: &[Post]) -> Result<Vec<String>> {
+        let conversation = |result: Value| result["conversation"].as_str().map(str::to_owned).context("an answer without a conversation");
+        self.done(posts)?.into_iter().map(conversation).collect()
+    }
+
+    /// Requests none of which may be refused; their results.
+    pub fn done(&self, posts: &[Post]) -> Result<Vec<Value>> {
         post_all(self.target(), posts)?
             .into_iter()
-            .map(|(status, answer)| match answer["result"]["conversation"].as_str() {
-                Some(conversation) => Ok(conversation.to_owned()),
-                None => bail!("{}: status {status}, {answer}", posts[0].body["method"]),
+            .map(|(status, mut answer)| match answer["result"].take() {
+                Value::Null => bail!("{}: status {status}, {answer}", posts[0].body["method"]),
+                result => Ok(result),
             })
             .collect()
     }

@@ -208,8 +208,9 @@ export interface PushTarget {
   device?: string;
   since: string;
 }
+export type PushProvider = "webpush" | "unifiedpush" | "apns" | "fcm" | "expo" | "webhook" | "xmpp";
 export interface PushRegistration {
-  provider: "webpush" | "unifiedpush" | "apns" | "fcm" | "expo" | "webhook" | "xmpp";
+  provider: PushProvider;
   token?: string;
   endpoint?: string;
   url?: string;
@@ -276,6 +277,14 @@ export interface Reader {
   name: string;
   mode: ScanMode;
   conversation?: string | null;
+  /** How its payloads are read; a template as JSON. */
+  format: string;
+  /** How many people the session takes. */
+  capacity?: number | null;
+  /** Whose the leads are. */
+  owner?: string | null;
+  /** What is announced. */
+  text?: string | null;
   online: boolean;
   since?: string | null;
   detail?: string | null;
@@ -289,6 +298,47 @@ export interface Checkin {
   /** The reader, or who scanned. */
   by: string;
   scan: number;
+}
+
+export interface GivenBadge {
+  badge: string;
+  user: string;
+  name: string;
+  revoked: boolean;
+  since: string;
+}
+/** Somebody who was in a session. */
+export interface Attendance {
+  user: string;
+  name: string;
+  inside: boolean;
+  enters: number;
+  /** How long in all. */
+  seconds: number;
+  first: string;
+  last: string;
+}
+/** What an import of attendees did, or would do. */
+export interface Imported {
+  format: string;
+  rows: number;
+  added: number;
+  changed: number;
+  unchanged: number;
+  /** The first 1,000; how many more there are is `more_bad`. */
+  bad: { row: number; column?: string | null; why: string }[];
+  more_bad?: number | null;
+}
+/** A push that was given up. */
+export interface DeadPush {
+  letter: number;
+  user: string;
+  provider: PushProvider;
+  conversation: string;
+  seq: number;
+  tries: number;
+  since: string;
+  why: string;
 }
 
 type Nothing = Record<string, never>;
@@ -336,12 +386,17 @@ export interface Methods {
   "people.export": [{ user?: string }, Record<string, unknown>];
   "people.erase": [{ user?: string }, { erased: true }];
   "push.register": [PushRegistration, { target: string; provider: string }];
-  "push.unregister": [{ target?: string; provider?: string; token?: string; endpoint?: string; url?: string }, Nothing];
+  "push.unregister": [{ target?: string; provider?: string; token?: string; endpoint?: string; url?: string; jid?: string }, Nothing];
+  "push.dead": [{ before?: number; limit?: number }, { letters: DeadPush[] }];
+  "push.replay": [{ letters?: number[] }, { replayed: number }];
   "push.list": [Nothing, { targets: PushTarget[] }];
   "push.key": [Nothing, { webpush?: string }];
   "push.settings": [Partial<PushSettings>, PushSettings];
   "conversation.notify": [Of & { level?: AttentionLevel; until?: string | null }, Attention];
   "badge.mine": [Nothing, { code: string; badges: string[] }];
+  "badge.assign": [{ badge: string; user: string }, { badge: string; user: string }];
+  "badge.revoke": [{ badge: string; on?: boolean }, { badge: string; on: boolean }];
+  "badge.list": [Page & { user?: string }, { badges: GivenBadge[]; complete: boolean }];
   "badge.scan": [{ code: string; mode?: ScanMode; conversation?: string; id?: string; at?: string; direction?: "enter" | "exit" }, Scanned];
   "contact.list": [Page, { contacts: Contact[]; complete: boolean }];
   "contact.ask": [{ user: string }, unknown];
@@ -356,6 +411,17 @@ export interface Methods {
   "lead.withdraw": [{ owner: string }, unknown];
   "checkin.count": [Nothing, { checked_in: number; attendees: number }];
   "checkin.list": [Page, { people: Checkin[]; complete: boolean }];
+  "checkin.undo": [{ user: string }, Nothing];
+  "attendance.list": [Of & Page, Of & { people: Attendance[]; inside: number; came: number; capacity?: number | null; complete: boolean }];
+  "attendee.import": [
+    { csv: string; format?: "auto" | "pretix" | "eventbrite" | "generic"; map?: Record<string, string | string[]>; dry_run?: boolean },
+    Imported,
+  ];
+  "reader.set": [
+    { reader: string; mode: ScanMode; conversation?: string; format?: string; capacity?: number; owner?: string; text?: string },
+    Nothing,
+  ];
+  "reader.remove": [{ reader: string }, Nothing];
   "reader.list": [Page, { readers: Reader[]; complete: boolean }];
   "presence.set": [{ status: Exclude<Status, "offline">; text?: string }, Nothing];
 }

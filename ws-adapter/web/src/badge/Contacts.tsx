@@ -11,6 +11,7 @@ import { complain, useChat, useMe, useNow } from "../ui/context";
 import * as Icon from "../ui/icons";
 import { Confirm } from "../ui/Popup";
 import { to } from "../ui/route";
+import { Empty } from "./Empty";
 import { Particulars } from "./Leads";
 
 export function ContactsPage() {
@@ -24,7 +25,12 @@ export function ContactsPage() {
   return (
     <>
       {!list && <p className="empty-note" role="status">{t.common.loading}</p>}
-      {list && !list.length && <p className="empty-note" role="status">{t.contacts.none}</p>}
+      {list && !list.length && (
+        <Empty sign={<Icon.Handshake size={40} />} title={t.contacts.none} text={t.contacts.noneHint}>
+          <a className="button primary" href={to.page("scan")}><Icon.Camera size={18} />{t.badge.pages.scan}</a>
+          <a className="button" href={to.page("badge")}><Icon.Code size={18} />{t.badge.pages.badge}</a>
+        </Empty>
+      )}
       <Group title={t.contacts.asking} contacts={of("was_asked")}>
         {(contact) => (
           <span className="buttons">
@@ -92,7 +98,7 @@ function Holders() {
         {holders?.map((holder) => (
           <li key={holder.owner}>
             <Avatar id={holder.owner} name={holder.name} size="small" />
-            <span className="row-text"><span className="name" dir="auto">{holder.name}</span><span className="faint">{t.you.since(shortTime(holder.since, now))} · {t.contacts.scans(holder.scans)}</span></span>
+            <span className="row-text wraps"><span className="name" dir="auto">{holder.name}</span><span className="faint">{t.contacts.held(t.contacts.scans(holder.scans), shortTime(holder.since, now))}</span></span>
             <button className="button bad" aria-label={t.contacts.withdrawFrom(holder.name)} onClick={() => setAsking(holder)}>{t.contacts.withdraw}</button>
           </li>
         ))}

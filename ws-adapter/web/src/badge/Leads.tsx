@@ -10,6 +10,8 @@ import { complain, useChat, useMe, useNow } from "../ui/context";
 import { download } from "../ui/download";
 import * as Icon from "../ui/icons";
 import { Confirm } from "../ui/Popup";
+import { to } from "../ui/route";
+import { Empty } from "./Empty";
 import { fetchLeads, LeadForm } from "./LeadForm";
 
 export function LeadsPage() {
@@ -23,8 +25,14 @@ export function LeadsPage() {
   useEffect(() => {
     if (online) fetchLeads(chat).then((leads) => setLeads(leads.sort((a, b) => b.since.localeCompare(a.since))), complain);
   }, [chat, online]);
-  if (!leads) return <p className="empty-note" role="status">{t.common.loading}</p>;
-  if (!leads.length) return <p className="empty-note" role="status">{t.leads.none}</p>;
+  if (!leads) return <p className="empty-note" role="status">{online ? t.common.loading : t.common.errors["offline"]}</p>;
+  if (!leads.length) {
+    return (
+      <Empty sign={<Icon.List size={40} />} title={t.leads.none} text={t.leads.noneHint}>
+        <a className="button primary" href={to.page("scan")}><Icon.Camera size={18} />{t.badge.pages.scan}</a>
+      </Empty>
+    );
+  }
   const close = (user: string, changed?: Partial<Lead>) => {
     setOpen(null);
     if (changed) setLeads(leads.map((lead) => (lead.user === user ? { ...lead, ...changed } : lead)));
@@ -37,16 +45,15 @@ export function LeadsPage() {
           <li key={lead.user}>
             <div className="people-card">
               <Avatar id={lead.user} name={lead.name} />
-              <span className="row-text">
+              <span className="row-text wraps">
                 <span className="name" dir="auto">{lead.name}</span>
                 <Particulars of={lead} />
                 {!!lead.rating && <span className="stars-line" role="img" aria-label={t.leads.stars(lead.rating)}>{Array.from({ length: lead.rating }, (_, at) => <Icon.Star key={at} size={16} full />)}</span>}
-                {lead.note && <span className="note" dir="auto">{lead.note}</span>}
-                {!!lead.tags?.length && <span className="chips">{lead.tags.map((tag) => <span key={tag} className="chip">{tag}</span>)}</span>}
               </span>
               <time className="faint small" dateTime={lead.since}>{shortTime(lead.since, now)}</time>
               <button className="icon-button" aria-label={t.leads.edit(lead.name)} aria-expanded={open === lead.user} onClick={() => setOpen(open === lead.user ? null : lead.user)}><Icon.Edit /></button>
             </div>
+            {open !== lead.user && <Written to={lead} />}
             {open === lead.user && (
               <>
                 <LeadForm user={lead.user} lead={lead} done={t.common.cancel} onDone={(changed) => close(lead.user, changed)} />
@@ -76,6 +83,17 @@ async function exported({ client }: Chat): Promise<string> {
     after = next;
   } while (after);
   return table;
+}
+
+/** What was written to a lead: below the card, as wide as it. */
+function Written({ to: { note, tags } }: { to: Lead }) {
+  if (!note && !tags?.length) return null;
+  return (
+    <div className="written">
+      {note && <p className="note" dir="auto">{note}</p>}
+      {!!tags?.length && <p className="chips">{tags.map((tag) => <span key={tag} className="chip">{tag}</span>)}</p>}
+    </div>
+  );
 }
 
 /** What a card says beyond the name. */

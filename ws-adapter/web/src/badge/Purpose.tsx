@@ -59,4 +59,7 @@ export function PurposeForm({ purpose, onChange }: { purpose: Purpose; onChange:
   );
 }
 
+/** Whether all is chosen that such a scan needs. */
+export const isWhole = ({ mode = "checkin", conversation }: Purpose): boolean => !needsPlace(mode) || !!conversation;
+
 const needsPlace = (mode: ScanMode): boolean => mode === "session" || mode === "announce";

@@ -9,7 +9,7 @@ import * as Icon from "../ui/icons";
 import { go, to } from "../ui/route";
 import { LeadForm } from "./LeadForm";
 import { feel, outcomeOf, type Tone } from "./outcome";
-import { keptPurpose, PurposeForm } from "./Purpose";
+import { isWhole, keptPurpose, PurposeForm } from "./Purpose";
 import { useCamera } from "./useCamera";
 
 /** A code that stays in the picture is one scan. */
@@ -24,6 +24,7 @@ export function ScanPage() {
   const [shown, setShown] = useState<string | null>(null);
   const [wanted, setWanted] = useState(true);
   const taken = last.find(({ scan }) => scan.id === shown);
+  const ready = !staff || isWhole(purpose);
   const lead = taken?.result?.mode === "lead" && taken.result.accepted ? taken.result.user : undefined;
   useEffect(() => void chat.scans.send(), [chat]);
 
@@ -43,25 +44,31 @@ export function ScanPage() {
   const onCode = (code: string) => {
     const again = seen.current.code === code && Date.now() - seen.current.at < SAME_MS;
     seen.current = { code, at: Date.now() };
-    if (!again && !lead) void take(code);
+    if (!again && !lead && ready) void take(code);
   };
 
   return (
     <>
       {staff && <PurposeForm purpose={purpose} onChange={setPurpose} />}
-      <CameraPicture wanted={wanted} onWanted={setWanted} onCode={onCode} />
-      <div role="status" aria-live="assertive">{taken && <OutcomePanel taken={taken} />}</div>
+      {ready ? <CameraPicture wanted={wanted} onWanted={setWanted} onCode={onCode} /> : <p className="notice start" role="status">{t.badge.scan.pickFirst}</p>}
+      <div role="status" aria-live="assertive">{taken && ready && <OutcomePanel key={shown} taken={taken} name={nameOf(taken, last)} />}</div>
       {lead && <LeadForm key={shown} user={lead} onDone={() => setShown(null)} done={t.badge.scan.again} />}
-      <TypedCode onTake={(code) => void take(code)} />
+      {ready && <TypedCode onTake={(code) => void take(code)} />}
       {waiting > 0 && <p className="notice" role="status"><Icon.Clock size={18} />{t.badge.scan.waiting(waiting)}</p>}
       {last.length > 0 && (
         <section aria-labelledby="last-title">
           <h2 id="last-title" className="section-title">{t.badge.scan.last}</h2>
-          <ul className="scans">{last.map((one) => <LastScan key={one.scan.id} taken={one} />)}</ul>
+          <ul className="scans">{last.map((one) => <LastScan key={one.scan.id} taken={one} name={nameOf(one, last)} />)}</ul>
         </section>
       )}
     </>
   );
+}
+
+/** Whose badge it is. Of one that is held a little longer the server does not say it again. */
+function nameOf({ scan, result }: Taken, last: readonly Taken[]): string | undefined {
+  if (!result || result.name || result.reason !== "duplicate") return result?.name || result?.user || undefined;
+  return last.find((one) => one.scan.code === scan.code && one.result?.name)?.result?.name ?? undefined;
 }
 
 interface PictureProps {
@@ -95,30 +102,32 @@ function CameraPicture({ wanted, onWanted, onCode }: PictureProps) {
 const SIGNS: Record<Tone, typeof Icon.Check> = { good: Icon.Check, warn: Icon.Alert, bad: Icon.Close, wait: Icon.Clock };
 
 /** Large enough to be read at arm's length; the word and the sign say the same as the colour. */
-function OutcomePanel({ taken }: { taken: Taken }) {
+function OutcomePanel({ taken, name }: { taken: Taken; name: string | undefined }) {
   const { tone, word, text } = outcomeOf(taken);
   const Sign = SIGNS[tone];
-  const { result } = taken;
+  const panel = useRef<HTMLDivElement>(null);
+  // On a small screen the camera would leave it below the edge.
+  useEffect(() => void panel.current?.scrollIntoView({ block: "nearest" }), [word, name]);
   return (
-    <div className="outcome" data-tone={tone}>
+    <div className="outcome" data-tone={tone} ref={panel}>
       <Sign size={56} />
       <div>
         <p className="outcome-word">{word}</p>
-        {result?.name && <p className="outcome-name" dir="auto">{result.name}</p>}
+        {name && <p className="outcome-name" dir="auto">{name}</p>}
         <p>{text}</p>
       </div>
     </div>
   );
 }
 
-function LastScan({ taken }: { taken: Taken }) {
+function LastScan({ taken, name }: { taken: Taken; name: string | undefined }) {
   const { tone, word } = outcomeOf(taken);
   const Sign = SIGNS[tone];
-  const { scan, result } = taken;
+  const { scan } = taken;
   return (
     <li>
       <span className="scan-sign" data-tone={tone}><Sign size={18} /></span>
-      <span className="row-text"><span className="name" dir="auto">{result?.name || result?.user || t.badge.pages.scan}</span><span className="faint">{word}</span></span>
+      <span className="row-text wraps"><span className="name" dir="auto">{name ?? t.badge.scan.nameless}</span><span className="faint">{word}</span></span>
       <time className="faint" dateTime={scan.at}>{clockTime(scan.at)}</time>
     </li>
   );

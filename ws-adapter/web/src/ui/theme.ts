@@ -16,9 +16,18 @@ function kept(): Theme {
 
 export const theme = new Signal<Theme>(kept());
 
+const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+systemIsDark.addEventListener("change", paint);
+
+/** Tells the styles which palette it is: they know of no "system". */
+function paint(): void {
+  const chosen = theme.get();
+  document.documentElement.dataset["theme"] = chosen === "system" ? (systemIsDark.matches ? "dark" : "light") : chosen;
+}
+
 export function show(chosen: Theme): void {
   theme.set(chosen);
-  document.documentElement.dataset["theme"] = chosen;
+  paint();
   try {
     localStorage.setItem(KEY, chosen);
   } catch {

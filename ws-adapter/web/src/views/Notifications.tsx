@@ -66,6 +66,7 @@ function Settings() {
         <select value={level} onChange={({ target }) => set({ level: target.value as AttentionLevel })}>
           {LEVELS.map((word) => <option key={word} value={word}>{t.notifications.levels[word]}</option>)}
         </select>
+        <small>{t.notifications.usual}</small>
       </label>
       <label className="switch"><input type="checkbox" checked={content} onChange={({ target }) => set({ content: target.checked })} /><span>{t.notifications.content}</span></label>
       <label className="switch"><input type="checkbox" checked={!!quiet} onChange={({ target }) => set({ quiet: target.checked ? NIGHT : null })} /><span>{t.notifications.quiet}</span></label>

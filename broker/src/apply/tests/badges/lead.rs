@@ -34,3 +34,17 @@ fn an_exhibitor_has_a_visitors_contact_until_it_is_withdrawn() {
     assert_eq!(venue.scan("hall", "alice"), ScanReason::NotAllowed);
     venue.is_good();
 }
+
+#[test]
+fn what_is_scanned_for_another_owner_is_no_repetition() {
+    let mut venue = Venue::new();
+    let scanned = Tap { id: "1".into(), ..tap("carol") };
+    for owner in ["alice", "bob"] {
+        venue.set("hall", ReaderSettings { owner: Some(uid(owner)), ..settings(Mode::Lead, None) });
+        for reason in [ScanReason::Ok, ScanReason::Duplicate] {
+            assert_eq!(venue.scans("hall", vec![scanned.clone()])[0].reason, reason, "{owner}");
+        }
+        assert!(venue.reader().lead(CONF, &uid(owner), &uid("carol")).unwrap().is_some());
+    }
+    venue.is_good();
+}

@@ -39,7 +39,7 @@ pub fn start(options: &Options, settings: &[(&str, &str)], accounts: usize) -> R
     if !options.without_hallway {
         let stage = Stage::start(options, settings, accounts)?;
         match listener(stage.server.ready_line(), "mqtt") {
-            Some(_) => brokers.push(Broker { process: Process::Hallway(Box::new(stage)), version }),
+            Some(_) => brokers.push(Broker::hallway(stage, version)),
             None => eprintln!("Hallway is skipped, it has no MQTT listener: {}", stage.server.ready_line()),
         }
     }
@@ -61,6 +61,11 @@ pub fn listener(ready: &str, name: &str) -> Option<SocketAddr> {
 }
 
 impl Broker {
+    /// Hallway alone, once its accounts are as they should be.
+    pub fn hallway(stage: Stage, version: Version) -> Broker {
+        Broker { process: Process::Hallway(Box::new(stage)), version }
+    }
+
     pub fn name(&self) -> &'static str {
         match self.process {
             Process::Hallway(_) => "hallway",

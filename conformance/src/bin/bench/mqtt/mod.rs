@@ -4,6 +4,7 @@
 //! - [`fanout`] (with [`subscribers`]), [`pairs`] (with [`speech`]), [`idle`], [`storm`]: as over WebSocket.
 //! - [`posting`], [`pinger`]: one message after the other to many topics, and what an idle client notices of it; used by
 //!   [`topics`] and [`subscriptions`].
+//! - [`scans`]: badge readers, which only Hallway has.
 
 pub mod broker;
 mod canonical;
@@ -15,6 +16,7 @@ pub mod pairs;
 pub mod peers;
 mod pinger;
 mod posting;
+pub mod scans;
 mod speech;
 pub mod storm;
 mod subscribers;
