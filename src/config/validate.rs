@@ -137,7 +137,7 @@ fn components(config: &Config) -> Result<(), Wrong> {
 }
 
 fn venues(config: &Config) -> Result<(), Wrong> {
-    let mut before = Vec::new();
+    let mut before: Vec<(&str, &super::Venue)> = Vec::new();
     for (id, conference) in &config.conference {
         let key = format!("conference.{id}.venue");
         for venue in conference.venue.iter().flatten() {
