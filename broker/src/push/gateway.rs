@@ -51,6 +51,14 @@ pub struct Push {
     pub time_to_live: Duration,
 }
 
+impl Push {
+    /// Whether a device that saves its battery is to be woken for it (RFC 8030 §5.3): for what is to its owner alone.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.mentions || self.kind == Kind::Direct
+    }
+}
+
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {

@@ -92,13 +92,16 @@ impl Gateway for FakeGateway {
     fn send<'a>(&'a self, target: &'a Target, push: &'a Push) -> Sending<'a> {
         let fake = &self.1;
         Box::pin(async move {
-            {
+            // Decided when it comes: what is seen of a push and what it is answered belong together.
+            let sent = {
                 let mut said = fake.said.lock().unwrap();
                 said.in_flight += 1;
                 said.most_in_flight = said.most_in_flight.max(said.in_flight);
                 said.pushes.push((target.address.to_string(), push.clone()));
                 fake.changed.notify_all();
-            }
+                let own = said.answers.get_mut(&*target.address).and_then(VecDeque::pop_front);
+                own.or_else(|| said.to_all.clone()).unwrap_or(Sent::Accepted)
+            };
             loop {
                 let answer = fake.answer.notified();
                 if !fake.said.lock().unwrap().is_silent {
@@ -108,11 +111,8 @@ impl Gateway for FakeGateway {
             }
             // Others come to be asked meanwhile.
             tokio::task::yield_now().await;
-            let mut said = fake.said.lock().unwrap();
-            said.in_flight -= 1;
-            let to_all = said.to_all.clone();
-            let own = said.answers.get_mut(&*target.address).and_then(VecDeque::pop_front);
-            own.or(to_all).unwrap_or(Sent::Accepted)
+            fake.said.lock().unwrap().in_flight -= 1;
+            sent
         })
     }
 }
@@ -124,6 +124,13 @@ impl Fake {
 
     fn answers_all(&self, sent: Option<Sent>) {
         self.said.lock().unwrap().to_all = sent;
+    }
+
+    /// From one moment on it answers everybody so, and has seen nothing.
+    fn begins_anew(&self, sent: Option<Sent>) {
+        let mut said = self.said.lock().unwrap();
+        said.to_all = sent;
+        said.pushes.clear();
     }
 
     fn speaks(&self, is_silent: bool) {

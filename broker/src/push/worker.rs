@@ -29,6 +29,7 @@ use super::tail::Tail;
 use super::{Moment, PushOptions, ms};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
+use crate::limits::beginning;
 use crate::model::{Event, PushRow, Target, TargetId};
 use crate::state::StateError;
 
@@ -467,8 +468,7 @@ impl Worker {
             }
         };
         if let Some((fate, why)) = fate {
-            let end = (0..=why.len().min(MAX_WHY_BYTES)).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
-            let row = PushRow { tries: job.row.tries + 1, why: why[..end].into(), ..job.row.clone() };
+            let row = PushRow { tries: job.row.tries + 1, why: beginning(&why, MAX_WHY_BYTES).into(), ..job.row.clone() };
             self.change(desk, row, fate, job.hold.clone());
         }
     }

@@ -69,8 +69,7 @@ fn a_gateway_that_was_down_gets_the_newest_of_everything_once_it_is_back() {
     story.has_rows(12);
     story.restart();
     story.passes(3_600_000);
-    story.fake.said.lock().unwrap().pushes.clear();
-    story.fake.answers_all(None);
+    story.fake.begins_anew(None);
     comes(&story, 12, 3_600_000);
     story.has_rows(0);
     let pushes = story.fake.wait_for(12);
