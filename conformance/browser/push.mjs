@@ -233,7 +233,8 @@ export async function push(server, browser, shots) {
 
     await check("push – without content nothing says where it is: clicked, the list of chats opens", async () => {
       await worker.closeAll();
-      const hidden = { title: "Hallway", text: "New message", collapse: "c7" };
+      // Of another conference: what is read in this one closes nothing of it.
+      const hidden = { conference: "elsewhere", title: "Hallway", text: "New message", collapse: "c7" };
       await worker.shows({ ...hidden, ts: "2026-11-20T18:00:01.000Z" }, "it is shown");
       await worker.push({ ...hidden, text: "late", ts: "2026-11-20T18:00:00.000Z" });
       await worker.shows({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c8" }, "another conversation's");
@@ -303,6 +304,18 @@ export async function push(server, browser, shots) {
       await worker.shows({ conversation: direct, seq, title: "Tim Teller", text: "read me on the phone", collapse: "c6" }, "it is shown");
       await rpc(pia, "conversation.read", { conversation: direct, seq });
       await until(async () => (await worker.shown("c6")).length === 0, "it is closed");
+    });
+
+    await check("push – read elsewhere: the notification that does not say of what goes, too", async () => {
+      await worker.closeAll();
+      await say(tim, "a word in private");
+      const unread = async () => (await rpc(pia, "conversation.list")).find((row) => row.conversation === direct && row.unread > 0);
+      await until(unread, "it is unread");
+      const { seq, last } = await unread();
+      await worker.push({ conference: "demo", title: "Hallway", text: "New message", collapse: "c9", ts: last.ts });
+      await until(async () => (await worker.shown("c9")).length === 1, "it is shown");
+      await rpc(pia, "conversation.read", { conversation: direct, seq });
+      await until(async () => (await worker.shown("c9")).length === 0, "it is closed");
     });
 
     await check("push – settings: level, names and texts, quiet hours by one's own clock", async () => {
