@@ -139,10 +139,6 @@ impl BadgeFormats for Lines {
         Ok(())
     }
 
-    fn names(&self) -> Vec<&'static str> {
-        vec!["lines"]
-    }
-
     fn read(&self, _: &str, payload: &[u8]) -> Result<Reading, Reject> {
         Ok(Reading::Taps(std::str::from_utf8(payload).unwrap().lines().map(tap).collect()))
     }
