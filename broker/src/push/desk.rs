@@ -1,7 +1,7 @@
 //! A conference as the worker has it: its tail, what is being decided, and what is to be written down. The cursor that is written never passes
 //! what is neither sent nor written down itself.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::catch_up::CatchUp;
@@ -11,6 +11,7 @@ use super::tail::Tail;
 use crate::command::Action;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, Uid};
+use crate::keys::Key;
 use crate::limits::{MAX_STEP, MAX_UNDER_WAY};
 use crate::model::{Provider, PushCursor, PushRow, TargetId};
 use crate::state::StateError;
@@ -64,6 +65,8 @@ pub(super) struct Desk {
     pub served: u64,
     /// For whom more was due then than there was room for, or may have been.
     pub in_line: Vec<Provider>,
+    /// Up to which of what waits for a provider it was looked at behind the many that wait for a crowded host.
+    pub further: HashMap<Provider, Key>,
     /// Targets that a gateway found gone, and since when they were registered.
     pub gone: Vec<(Uid, TargetId, u64)>,
     expansions: VecDeque<Expansion>,
@@ -94,6 +97,7 @@ impl Desk {
             has_rows: reader.has_push_rows(conf)?,
             served: 0,
             in_line: Vec::new(),
+            further: HashMap::new(),
             gone: Vec::new(),
             expansions,
             held: Vec::new(),

@@ -19,8 +19,6 @@ const WIDER_FOR_USERS: usize = 4;
 const MAX_OF_USER: usize = 4;
 /// Hosts that users bring and that take longer to answer are taken as failing.
 const SLOW: Duration = Duration::from_secs(3);
-/// How long a push waits whose host or user has as many as they may, in ms.
-const CROWDED_MS: u64 = 2000;
 
 /// What is pushed, and where: one at a time.
 pub(super) type Place = (ConfNo, Uid, TargetId, ConversationId);
@@ -32,6 +30,8 @@ pub(super) enum Room {
     Free,
     /// Not before then, Unix ms.
     From(u64),
+    /// Not now: its host or its owner has as many as they may. There may be room for others.
+    Crowded,
     /// Nobody delivers for the provider here.
     NoGateway,
 }
@@ -49,6 +49,8 @@ struct Lane {
 struct Host {
     breaker: Breaker,
     in_flight: usize,
+    /// Of what was put off.
+    rows_in_flight: usize,
 }
 
 /// The provider, and for those whose users bring addresses the host.
@@ -107,25 +109,30 @@ impl Lanes {
             return Room::From(now_ms);
         }
         if self.of_users.get(&(target.provider, owner.clone())).is_some_and(|count| *count >= MAX_OF_USER) {
-            return Room::From(now_ms + CROWDED_MS);
+            return Room::Crowded;
         }
         match self.hosts.get(&host_of(target)) {
             Some(host) => match host.breaker.closed_until_ms(now_ms) {
                 Some(until_ms) => Room::From(until_ms),
-                None if is_of_users(target.provider) && host.in_flight >= share => Room::From(now_ms + CROWDED_MS),
+                None if is_of_users(target.provider) && host.in_flight >= share => Room::Crowded,
                 None => Room::Free,
             },
             None => Room::Free,
         }
     }
 
-    /// The same for something that was not put off before: while others wait that were, it leaves some of the lane to them.
+    /// The same for something that was not put off before: while others wait that were, it leaves some of the lane, and of each host, to them.
     pub(super) fn room_for_new(&mut self, owner: &Owner, target: &Target, now_ms: u64) -> Room {
-        let share = self.width(target.provider) - left_of(self.width(target.provider));
-        match self.lane(target.provider) {
-            Some(lane) if lane.rows_wait && lane.in_flight - lane.rows_in_flight >= share => Room::From(now_ms),
-            _ => self.room(owner, target, now_ms),
+        let (width, of_host) = (self.width(target.provider), most_of(self.per_gateway));
+        let room = self.room(owner, target, now_ms);
+        let Some(lane) = self.lane(target.provider).filter(|lane| lane.rows_wait && room == Room::Free) else { return room };
+        if lane.in_flight - lane.rows_in_flight >= width - left_of(width) {
+            return Room::From(now_ms);
         }
+        let of_new = self.hosts.get(&host_of(target)).map_or(0, |host| host.in_flight - host.rows_in_flight);
+        // A host that takes one at a time takes turns as they come.
+        let is_crowded = is_of_users(target.provider) && of_new >= (of_host - left_of(of_host)).max(1);
+        if is_crowded { Room::Crowded } else { room }
     }
 
     /// Whether what was put off waits for room.
@@ -161,6 +168,7 @@ impl Lanes {
         let name = host_of(target);
         let host = self.hosts.entry(name.clone()).or_default();
         host.in_flight += 1;
+        host.rows_in_flight += usize::from(is_row);
         host.breaker.ask();
         if is_of_users(target.provider) {
             *self.of_users.entry((target.provider, owner.clone())).or_default() += 1;
@@ -184,6 +192,7 @@ impl Lanes {
         }
         let Some(host) = self.hosts.get_mut(name) else { return false };
         host.in_flight = host.in_flight.saturating_sub(1);
+        host.rows_in_flight = host.rows_in_flight.saturating_sub(usize::from(going.is_row));
         let breaks = if is_well {
             host.breaker.answered();
             false
@@ -296,7 +305,7 @@ mod tests {
         let (slow, other) = (target(Provider::Webhook, "https://Slow.example/a"), target(Provider::Webhook, "https://other.example/"));
         let going = begin(&mut lanes, &slow, 0..3);
         let same = target(Provider::Webhook, "https://slow.example/b?c");
-        assert_eq!(lanes.room(&somebody(4), &same, 0), Room::From(CROWDED_MS));
+        assert_eq!(lanes.room(&somebody(4), &same, 0), Room::Crowded);
         assert_eq!((lanes.room(&somebody(4), &other, 0), lanes.room_for_rows(Provider::Webhook, 0)), (Room::Free, Some(12)));
         for n in 0..13 {
             let host = target(Provider::Webhook, &format!("https://host-{n}.example/"));
@@ -328,11 +337,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_new_leaves_room_at_a_host_for_what_waits_there() {
+        let (mut lanes, hook) = (lanes(32), target(Provider::Webhook, "https://busy.example/"));
+        begin(&mut lanes, &hook, 0..18);
+        assert_eq!(lanes.room_for_new(&somebody(99), &hook, 7), Room::Free, "nobody waits");
+        lanes.rows_wait(Provider::Webhook, true);
+        assert_eq!(lanes.room_for_new(&somebody(99), &hook, 7), Room::Crowded);
+        assert_eq!(lanes.room_for_new(&somebody(99), &target(Provider::Webhook, "https://other.example/"), 7), Room::Free);
+        for n in 18..24 {
+            assert_eq!(lanes.room(&somebody(n), &hook, 7), Room::Free);
+            drop(lanes.begin(somebody(n), &hook, true, NOW));
+        }
+        assert_eq!(lanes.room(&somebody(24), &hook, 7), Room::Crowded);
+    }
+
+    #[test]
     fn one_user_leaves_room_for_others_however_many_hosts_they_bring() {
         let mut lanes = lanes(32);
         let hook = |n: usize| target(Provider::Webhook, &format!("https://host-{n}.example/"));
         let going: Vec<Going> = (0..MAX_OF_USER).flat_map(|n| begin(&mut lanes, &hook(n), 0..1)).collect();
-        assert_eq!(lanes.room(&somebody(0), &hook(9), 0), Room::From(CROWDED_MS));
+        assert_eq!(lanes.room(&somebody(0), &hook(9), 0), Room::Crowded);
         assert_eq!(lanes.room(&somebody(1), &hook(9), 0), Room::Free);
         let elsewhere = (ConfNo(2), somebody(0).1);
         assert_eq!(lanes.room(&elsewhere, &hook(9), 0), Room::Free);

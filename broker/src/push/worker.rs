@@ -381,6 +381,7 @@ impl Worker {
         }
         let room_ms = match self.lanes.room_for_new(&(desk.conf, row.user.clone()), target, now_ms) {
             Room::From(due_ms) => Some(due_ms),
+            Room::Crowded => Some(now_ms),
             Room::Free | Room::NoGateway => None,
         };
         if desk.has_rows

@@ -141,10 +141,26 @@ impl Reader {
         provider: Provider,
         until_ms: u64,
         limit: usize,
+        wanted: impl FnMut(u64, &PushRow) -> bool,
+    ) -> Result<Vec<(u64, PushRow)>, StateError> {
+        self.push_rows_due_after(conf, provider, None, until_ms, limit, wanted)
+    }
+
+    /// The same of those whose keys are above `after`.
+    ///
+    /// # Errors
+    /// The state's.
+    pub fn push_rows_due_after(
+        &self,
+        conf: ConfNo,
+        provider: Provider,
+        after: Option<Key>,
+        until_ms: u64,
+        limit: usize,
         mut wanted: impl FnMut(u64, &PushRow) -> bool,
     ) -> Result<Vec<(u64, PushRow)>, StateError> {
-        let mut rows = Vec::new();
-        self.visit(&keys::push_rows(conf, provider), Direction::Ascending, |key, value| {
+        let (prefix, mut rows) = (keys::push_rows(conf, provider), Vec::new());
+        self.visit_range(&keys::above(&prefix, after), &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let Some(due_ms) = keys::due_of_row(key).filter(|due_ms| *due_ms <= until_ms) else { return Ok(false) };
             let row: PushRow = decode(value)?;
             if wanted(due_ms, &row) {

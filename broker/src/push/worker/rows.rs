@@ -13,6 +13,7 @@ use super::super::ms;
 use super::super::person::Person;
 use super::{Worker, spread};
 use crate::ids::ConfNo;
+use crate::keys::{self, Key};
 use crate::model::{Event, Provider, PushRow};
 use crate::state::StateError;
 use crate::view::Found;
@@ -21,6 +22,8 @@ use crate::view::Found;
 const TURN_EXPIRED: usize = 64;
 /// Pushes of a provider with one: most of them are sent, or none is when those that they are for are there.
 const TURN_ROWS: usize = 256;
+/// Pushes behind those that are looked at in one turn besides, when the first all wait for a host that is crowded.
+const TURN_FURTHER: usize = 128;
 /// How long a push is of use after the quiet hours that it waited for, at least.
 const AFTER_QUIET_MS: u64 = 3_600_000;
 /// Quiet hours end within a day.
@@ -33,8 +36,23 @@ enum Tried {
     Sent,
     /// It is over, or put off again.
     Settled,
-    /// There is no room for it now.
+    /// There is no room for it now, but there may be for others.
+    Crowded,
+    /// There is no room for any now.
     Stays,
+}
+
+/// A look along what waits for a provider.
+#[derive(Debug, Default)]
+struct Look {
+    /// How many may still be sent.
+    share: usize,
+    /// How many may still be looked at.
+    rows: usize,
+    /// Something was sent, or is over.
+    takes: bool,
+    /// Something stays where it is.
+    is_left: bool,
 }
 
 impl Worker {
@@ -85,28 +103,60 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends up to `share` of what waits for a provider; those that are over or wait on take nobody's place. Whether there were any, and whether some
-    /// may be left.
+    /// Sends up to `share` of what waits for a provider; those that are over or wait on take nobody's place. Whether anything came of any, and whether
+    /// some may be left.
     fn retry_some(&mut self, desk: &mut Desk, provider: Provider, share: usize, now_ms: u64) -> Result<(bool, bool), StateError> {
-        let (mut looked_at, mut sent) = (0, 0);
-        while sent < share && looked_at < TURN_ROWS && !desk.is_stuck() {
-            let (lanes, most) = (&self.lanes, share - sent);
-            let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
-            let due = self.hub.reader().push_rows_due(desk.conf, provider, now_ms, most, is_free)?;
-            let is_all = due.len() < most;
-            looked_at += due.len();
-            for (due_ms, row) in due {
-                match self.retry(desk, due_ms, row, now_ms)? {
-                    Tried::Sent => sent += 1,
-                    Tried::Settled => {}
-                    Tried::Stays => return Ok((true, true)),
-                }
-            }
-            if is_all {
-                return Ok((looked_at > 0, false));
+        let mut look = Look { share, rows: TURN_ROWS, ..Look::default() };
+        let front = self.retry_along(desk, provider, None, &mut look, now_ms)?;
+        let further = desk.further.remove(&provider);
+        if let Some(front) = front.clone().filter(|_| look.is_left && look.share > 0) {
+            // Many wait for a host that is crowded: who is behind them has a turn as well, a part of them at a time.
+            let after = further.map_or(front.clone(), |further| further.max(front));
+            look.rows = TURN_FURTHER;
+            if let Some(further) = self.retry_along(desk, provider, Some(after), &mut look, now_ms)? {
+                desk.further.insert(provider, further);
             }
         }
-        Ok((looked_at > 0, true))
+        Ok((look.takes, front.is_some() || look.is_left))
+    }
+
+    /// Looks along what waits for a provider, in due order, above a key; up to which, unless that was all.
+    fn retry_along(
+        &mut self,
+        desk: &mut Desk,
+        provider: Provider,
+        mut after: Option<Key>,
+        look: &mut Look,
+        now_ms: u64,
+    ) -> Result<Option<Key>, StateError> {
+        loop {
+            let most = look.share.min(look.rows);
+            if most == 0 || desk.is_stuck() {
+                // Of the first in line nothing was looked at when there is no room for anything.
+                return Ok(after.or_else(|| Some(keys::push_rows(desk.conf, provider))));
+            }
+            let lanes = &self.lanes;
+            let is_free = |_, row: &PushRow| !lanes.is_busy(&place(desk.conf, row));
+            let due = self.hub.reader().push_rows_due_after(desk.conf, provider, after.take(), now_ms, most, is_free)?;
+            let is_all = due.len() < most;
+            for (due_ms, row) in due {
+                let key = keys::push_row(desk.conf, due_ms, &row);
+                look.rows -= 1;
+                match self.retry(desk, due_ms, row, now_ms)? {
+                    Tried::Sent => (look.share, look.takes) = (look.share - 1, true),
+                    Tried::Settled => look.takes = true,
+                    Tried::Crowded => look.is_left = true,
+                    Tried::Stays => {
+                        look.share = 0;
+                        return Ok(Some(key));
+                    }
+                }
+                after = Some(key);
+            }
+            if is_all {
+                return Ok(None);
+            }
+        }
     }
 
     /// What waits for a provider that nobody delivers for any more goes when it is of no use.
@@ -160,14 +210,18 @@ impl Worker {
             self.drop_row(desk, due_ms, row);
             return Ok(Tried::Settled);
         };
-        if let Room::From(later_ms) = self.lanes.room(&(desk.conf, row.user.clone()), &target, now_ms) {
-            // A lane that filled up meanwhile, or one of many of a host that does not answer.
-            if later_ms <= now_ms {
-                return Ok(Tried::Stays);
+        match self.lanes.room(&(desk.conf, row.user.clone()), &target, now_ms) {
+            Room::Free | Room::NoGateway => {}
+            // It is first at its host or of its owner as soon as there is room.
+            Room::Crowded => return Ok(Tried::Crowded),
+            // A lane that filled up meanwhile.
+            Room::From(later_ms) if later_ms <= now_ms => return Ok(Tried::Stays),
+            // One of many of a host that does not answer.
+            Room::From(later_ms) => {
+                let later_ms = later_ms.saturating_add(spread(&row) % 1000);
+                self.put_off(desk, row, later_ms, None);
+                return Ok(Tried::Settled);
             }
-            let later_ms = later_ms + spread(&row) % 1000;
-            self.put_off(desk, row, later_ms, None);
-            return Ok(Tried::Settled);
         }
         let Some((found, person, event, when)) = self.still_wanted(desk.conf, &row, now_ms)? else {
             self.drop_row(desk, due_ms, row);

@@ -135,6 +135,133 @@ fn what_waits_and_is_over_takes_nobodys_place() {
     worker.hub.close();
 }
 
+/// An XMPP service's node of a user of one's own, registered.
+fn has_node(worker: &Worker, runtime: &Runtime, who: &str, address: &str) -> Target {
+    let (uid, service) = (Uid::parse(who).unwrap(), Target { provider: Provider::Xmpp, topic: who.into(), ..target(address) });
+    let call = |actor, action| runtime.block_on(worker.hub.call(CONF, actor, action)).unwrap();
+    call(Actor::system(), Action::AddUser { uid: uid.clone(), name: None, role: UserRole::Attendee, credentials: None });
+    call(Actor { uid, via: Via::Ws, session: 0 }, Action::RegisterTarget { target: Box::new(service.clone()) });
+    service
+}
+
+/// More than are looked at in some turns.
+const ROWS: u64 = 2000;
+
+/// As many are on their way to a host as may be.
+fn crowd(worker: &mut Worker, service: &Target) -> Vec<Going> {
+    let mut going = Vec::new();
+    for n in 0.. {
+        let somebody = (CONF, Uid::parse(&format!("somebody-{n}")).unwrap());
+        if worker.lanes.room(&somebody, service, worker.now_ms()) != Room::Free {
+            break;
+        }
+        going.push(worker.lanes.begin(somebody, service, false, worker.hub.clock().elapsed()).unwrap().1);
+    }
+    going
+}
+
+#[test]
+fn what_waits_for_a_crowded_host_stays_where_it_is_and_others_behind_it_have_their_turn() {
+    let (_dir, runtime, _, mut worker) = worker();
+    let _enter = runtime.enter();
+    let crowded = has_node(&worker, &runtime, "bob", "push.example");
+    let other = has_node(&worker, &runtime, "carol", "other.example");
+    let id_of = |who: &str, service: &Target| service.id(&Uid::parse(who).unwrap());
+    let since_ms = worker.now_ms();
+    let about = |n| PushRow { conversation: ConversationId::parse(&format!("gone-{n}")).unwrap(), since_ms, ..row(id_of("bob", &crowded)) };
+    let behind = PushRow { user: Uid::parse("carol").unwrap(), since_ms, ..row(id_of("carol", &other)) };
+    let mut due: Vec<(u64, PushRow)> = (0..ROWS).map(|n| (n, about(n))).collect();
+    due.push((ROWS, behind.clone()));
+    for due in due.chunks(256) {
+        let action = Action::PushProgress { cursor: None, done: Vec::new(), due: due.to_vec(), dead: Vec::new() };
+        runtime.block_on(worker.hub.call(CONF, Actor::system(), action)).unwrap();
+    }
+    worker.visit_at = Instant::now();
+    worker.visit();
+    let going = crowd(&mut worker, &crowded);
+    assert_eq!(going.len(), 24);
+    let mut desks = std::mem::take(&mut worker.desks);
+    let touched = |worker: &Worker| (0..ROWS).filter(|n| worker.lanes.is_busy(&place(CONF, &about(*n)))).count();
+    let mut turns = 0;
+    while !worker.lanes.is_busy(&place(CONF, &behind)) {
+        worker.retry_all(&mut desks);
+        turns += 1;
+        assert!(turns <= 16, "who is behind the others never has a turn");
+        assert_eq!(touched(&worker), 0, "rewritten, in turn {turns}");
+    }
+    // The first in line goes first, not whoever is looked at just now.
+    worker.lanes.end(&going[0], true, worker.hub.clock().elapsed(), worker.now_ms());
+    worker.retry_all(&mut desks);
+    assert!(worker.lanes.is_busy(&place(CONF, &about(0))));
+    worker.hub.close();
+}
+
+#[test]
+fn to_one_host_goes_first_what_was_due_first_and_conferences_take_turns() {
+    let (_dir, runtime, _, mut worker) = worker();
+    let _enter = runtime.enter();
+    let id = ConferenceId::parse("other").unwrap();
+    let add = Action::AddConference { id, title: "Another".into(), sign_in: SignIn::Open, epoch: 1 };
+    runtime.block_on(worker.hub.call(ConfNo(0), Actor::system(), add)).unwrap();
+    let names = ["zoe", "yan", "xia", "will"];
+    let mut rows = Vec::new();
+    for conf in [CONF, ConfNo(2)] {
+        let call = |actor, action| runtime.block_on(worker.hub.call(conf, actor, action)).unwrap();
+        call(
+            Actor::system(),
+            Action::AddUser { uid: Uid::parse("alice").unwrap(), name: None, role: UserRole::Attendee, credentials: None },
+        );
+        for (n, who) in (0..).zip(names) {
+            let uid = Uid::parse(who).unwrap();
+            let service = Target { provider: Provider::Xmpp, topic: who.into(), ..target("push.example") };
+            call(Actor::system(), Action::AddUser { uid: uid.clone(), name: None, role: UserRole::Attendee, credentials: None });
+            let conversation = ConversationId::parse(&format!("dm~alice~{who}")).unwrap();
+            let draft = Draft {
+                conversation: conversation.clone(),
+                client_id: who.into(),
+                reuse: Reuse::Conflict,
+                text: "hi".into(),
+                reply_to: None,
+                mentions: Vec::new(),
+                attachments: Vec::new(),
+            };
+            call(Actor { uid: Uid::parse("alice").unwrap(), via: Via::Ws, session: 0 }, Action::Send(draft));
+            call(Actor { uid: uid.clone(), via: Via::Ws, session: 0 }, Action::RegisterTarget { target: Box::new(service.clone()) });
+            let now_ms = worker.now_ms();
+            let row = PushRow { user: uid.clone(), conversation, since_ms: now_ms, ..row(service.id(&uid)) };
+            let due = vec![(now_ms - 100 + n, row.clone())];
+            call(Actor::system(), Action::PushProgress { cursor: None, done: Vec::new(), due, dead: Vec::new() });
+            rows.push((conf, row));
+        }
+    }
+    worker.visit_at = Instant::now();
+    worker.visit();
+    let going = crowd(&mut worker, &Target { provider: Provider::Xmpp, ..target("push.example") });
+    let mut desks = std::mem::take(&mut worker.desks);
+    assert_eq!(desks.len(), 2);
+    let mut came = Vec::new();
+    for (freed, going) in (1..).zip(going.iter().take(rows.len())) {
+        worker.retry_all(&mut desks);
+        worker.lanes.end(going, true, worker.hub.clock().elapsed(), worker.now_ms());
+        worker.retry_all(&mut desks);
+        came.extend(
+            rows.iter().filter(|(conf, row)| worker.lanes.is_busy(&place(*conf, row))).map(|(conf, row)| (*conf, row.user.to_string())),
+        );
+        came.sort();
+        came.dedup();
+        assert_eq!(came.len(), freed, "what is crowded out stays where it is");
+        let of = |conf| came.iter().filter(|(of, _)| *of == conf).count();
+        assert!(of(CONF).abs_diff(of(ConfNo(2))) <= 1, "{came:?}");
+        for conf in [CONF, ConfNo(2)] {
+            let mut first: Vec<(ConfNo, String)> = names[..of(conf)].iter().map(|name| (conf, (*name).to_owned())).collect();
+            first.sort();
+            assert_eq!(came.iter().filter(|(of, _)| *of == conf).cloned().collect::<Vec<_>>(), first, "in due order");
+        }
+    }
+    assert_eq!(came.len(), rows.len());
+    worker.hub.close();
+}
+
 #[test]
 fn who_registers_first_is_pushed_nothing_of_what_the_worker_had_not_looked_at() {
     let (_dir, runtime, _, mut worker) = worker();
