@@ -387,8 +387,8 @@ impl Worker {
         if desk.has_rows
             && let Some((due_ms, there)) = self.hub.reader().push_row(desk.conf, row)?
         {
-            // One that was never tried waited for room or for the end of quiet hours: they may be others now.
-            return Ok(Some(if there.tries == 0 { room_ms.unwrap_or(now_ms) } else { due_ms }));
+            // One that was never tried waited for room, and keeps its place, or for the end of quiet hours: they may be others now.
+            return Ok(Some(if there.tries == 0 { due_ms.min(room_ms.unwrap_or(now_ms)) } else { due_ms }));
         }
         Ok(room_ms)
     }

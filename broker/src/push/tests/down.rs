@@ -206,6 +206,30 @@ fn rows_go_out_in_due_order() {
 }
 
 #[test]
+fn who_waits_for_room_keeps_their_place_whatever_is_said_meanwhile() {
+    let names = ["alice", "bob", "carol", "dave"];
+    let story = Story::with(&names, PushOptions { per_gateway: 1, ..PushOptions::default() });
+    story.fake.speaks(true);
+    for (rows, who) in (0..).zip(&names[1..]) {
+        story.says("alice", &format!("dm~alice~{who}"), "one");
+        story.passes(GRACE_MS);
+        story.fake.wait_for(1);
+        story.has_rows(rows);
+    }
+    let (seq, _) = story.names("alice", "dm~alice~carol", "two", &[]);
+    story.passes(GRACE_MS);
+    story.until("the newer one", |hub| {
+        let rows = hub.reader().push_rows_due(CONF, Provider::Fcm, u64::MAX, 10, |_, row| row.user == uid("carol")).unwrap();
+        rows.iter().any(|(_, row)| row.seq == seq)
+    });
+    story.fake.speaks(false);
+    let pushes = story.fake.wait_for(3);
+    let came: Vec<(&str, &str)> = pushes.iter().map(|(address, push)| (&**address, &*push.text)).collect();
+    assert_eq!(came, [("bob", "one"), ("carol", "two"), ("dave", "one")]);
+    story.has_rows(0);
+}
+
+#[test]
 fn a_device_that_is_gone_is_forgotten_and_one_that_came_back_is_not() {
     let story = Story::of(&["alice", "bob", "carol"]);
     for who in ["bob", "carol"] {
