@@ -7,7 +7,7 @@ use super::validate::{Wrong, wrong};
 
 /// An hour: longer than anybody means with a badge that is held to a reader again, or with grace before a push.
 const HOUR_MS: u64 = 3_600_000;
-/// A day.
+/// A day: longer Expo keeps no receipt.
 const DAY_MS: u64 = 24 * HOUR_MS;
 /// Four weeks: what gateways keep a push for at most.
 const FOUR_WEEKS_S: u64 = 28 * 24 * 3600;
@@ -37,6 +37,7 @@ pub fn check(config: &Config) -> Result<(), Wrong> {
         ("push.active_ms", push.active_ms, 0..=DAY_MS, "milliseconds"),
         ("push.per_gateway", push.per_gateway as u64, 1..=MAX_PER_GATEWAY, "requests"),
         ("push.time_to_live_s", push.time_to_live_s, 1..=FOUR_WEEKS_S, "seconds"),
+        ("push.expo.receipts_after_s", push.expo.receipts_after().as_secs(), 0..=DAY_MS / 1000, "seconds"),
         ("store.segment_bytes", store.segment_bytes, SEGMENT_BYTES, "bytes"),
         ("limits.frame_bytes", limits.frame_bytes as u64, 1..=MAX_FRAME_BYTES, "bytes"),
         ("limits.text_bytes", limits.text_bytes as u64, 1..=MAX_FRAME_BYTES, "bytes"),

@@ -261,6 +261,7 @@ const REFUSED: &[Refused] = &[
     (None, &[("HALLWAY_PUSH__PER_GATEWAY", "0")], &["push.per_gateway", "1 to 1000 requests"]),
     (None, &[("HALLWAY_PUSH__PER_GATEWAY", "9223372036854775807")], &["push.per_gateway", "1 to 1000 requests"]),
     (None, &[("HALLWAY_PUSH__TIME_TO_LIVE_S", "0")], &["push.time_to_live_s", "1 to 2419200 seconds"]),
+    (None, &[("HALLWAY_PUSH__EXPO__RECEIPTS_AFTER_S", "9223372036854775807")], &["push.expo.receipts_after_s", "0 to 86400 seconds"]),
     (None, &[("HALLWAY_STORE__SEGMENT_BYTES", "9223372036854775807")], &["store.segment_bytes", "4096 to 1073741824 bytes"]),
     (None, &[("HALLWAY_LIMITS__REQUESTS_PER_SESSION", "0")], &["limits.requests_per_session", "at least 1"]),
     (None, &[("HALLWAY_LIMITS__FRAME_BYTES", "9223372036854775807")], &["limits.frame_bytes", "1 to 67108864 bytes"]),

@@ -60,7 +60,7 @@ impl Receipts {
     /// The tickets for whose receipts it is time.
     pub(super) fn take_due(&self, now: Duration, after: Duration) -> Vec<Ticket> {
         let mut pages = self.pages();
-        let due = pages.tickets.iter().take(MAX_ASKED).take_while(|ticket| ticket.taken + after <= now).count();
+        let due = pages.tickets.iter().take(MAX_ASKED).take_while(|ticket| now.saturating_sub(ticket.taken) >= after).count();
         let due: Vec<Ticket> = pages.tickets.drain(..due).collect();
         for Ticket { whose, .. } in &due {
             pages.devices.remove(&(whose.conference.clone(), whose.target));
@@ -140,6 +140,14 @@ mod tests {
         // Once they were asked for, the next push has one again.
         receipts.note("next".to_owned(), whose(0), AFTER);
         assert_eq!(receipts.take_due(2 * AFTER, AFTER).len(), 1);
+    }
+
+    #[test]
+    fn who_is_to_wait_for_ever_does() {
+        let receipts = Receipts::default();
+        receipts.note("one".to_owned(), whose(1), Duration::from_secs(1));
+        assert!(receipts.take_due(AFTER, Duration::MAX).is_empty());
+        assert!(receipts.take_due(Duration::ZERO, Duration::from_millis(1)).is_empty());
     }
 
     proptest! {

@@ -321,9 +321,11 @@ fn busy_desktop(cast: &Cast) -> Result<()> {
         let typing = scope.spawn(types);
         cast.stage.rest();
         let mark = cast.stage.mark();
-        cast.stage.say(&cast.alice, &direct, "You are still typing!")?;
+        let said = cast.stage.say(&cast.alice, &direct, "You are still typing!");
         // Each lets two graces go by: it was looked at again by then.
-        let silent = cast.stage.nothing(mark, &cast.phone).and_then(|()| cast.stage.nothing(mark, &cast.phone));
+        let is_silent = || cast.stage.nothing(mark, &cast.phone);
+        let silent = said.and_then(|_| is_silent()).and_then(|()| is_silent());
+        // Whatever came of it: who types is waited for.
         is_over.store(true, Ordering::Relaxed);
         typing.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
         silent.context("Bob was typing all the time")
