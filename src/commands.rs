@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use hallway_bridge::push::vapid;
 use hallway_broker::backup::{self, BackupError};
-use hallway_broker::canonical;
+use hallway_broker::canonical::time_text;
 use hallway_broker::commit::StoreError;
 use hallway_broker::control::socket::ControlClient;
 use hallway_broker::control::{self, ConferenceLine, ControlError, ControlReply, ControlRequest, InviteLine, Secret};
@@ -356,11 +356,9 @@ fn invite_lines(invites: &[InviteLine]) -> String {
     for line in invites {
         let InviteLine { invite, role, used, uses, expires_at_ms } = line;
         let uses = if *uses == 0 { "any".to_owned() } else { uses.to_string() };
-        let mut expires = Vec::new();
-        canonical::write_time(*expires_at_ms, &mut expires);
-        let expires = String::from_utf8_lossy(&expires);
+        let expires = time_text(*expires_at_ms);
         // Writing to a String does not fail.
-        let _ = writeln!(lines, "{invite}\t{role}\t{used} of {uses}\t{}", expires.trim_matches('"'));
+        let _ = writeln!(lines, "{invite}\t{role}\t{used} of {uses}\t{expires}");
     }
     lines
 }

@@ -8,6 +8,7 @@ mod config;
 mod logging;
 mod password;
 mod serve;
+mod tickets;
 
 use std::process::ExitCode;
 

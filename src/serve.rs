@@ -19,7 +19,6 @@ use hallway_bridge::xmpp::{self, ComponentOptions, XmppInWebSocket, XmppOptions}
 use hallway_broker::accounts::jwt::{ProviderError, Providers};
 use hallway_broker::allowances::{Webhook, WebhookOptions};
 use hallway_broker::backup::BackupError;
-use hallway_broker::badges::contents::pretix::Signers;
 use hallway_broker::clock::{Clock, SystemClock};
 use hallway_broker::control::socket::ControlServer;
 use hallway_broker::edges::{InWebSocket, SignIns};
@@ -37,6 +36,7 @@ use tokio::task::{self, JoinHandle};
 
 use crate::conferences::{self, ConferencesError};
 use crate::config::{Address, Component, Config, Loaded, Mode};
+use crate::tickets::{self, Tickets};
 
 /// Connections that wait to be accepted: a whole venue may come back at once.
 const BACKLOG: i32 = 4096;
@@ -136,7 +136,7 @@ pub fn look(config: &Config) -> Result<(), ServeError> {
     }
     push::check(&gateway_options(Arc::new(SystemClock::start()), config))?;
     venues(config).map_err(ServeError::Start)?;
-    ticket_signers(config).map_err(ServeError::Start)?;
+    tickets::look(config).map_err(ServeError::Start)?;
     components(config, &[]).map_err(ServeError::Start)?;
     Ok(())
 }
@@ -185,7 +185,8 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     conferences::ensure(hub, config, true).await?;
     let providers = providers(hub, config)?;
     let control = ControlServer::start(Arc::clone(hub), &config.store.path).map_err(ServeError::Control)?;
-    let signals = Signals::listen(certificates).map_err(ServeError::Signals)?;
+    let tickets = Tickets::open(hub, config).map_err(ServeError::Start)?;
+    let signals = Signals::listen(certificates, tickets).map_err(ServeError::Signals)?;
     let mut ready = String::from("ready");
     for (protocol, address) in &bound.addresses {
         ready.push_str(&format!(" {protocol}={address}"));
@@ -193,7 +194,6 @@ async fn start(hub: &Arc<Hub>, loaded: &Loaded) -> Result<Running, ServeError> {
     let outward = Arc::new(Outward::new(true));
     hub.set_topic_webhooks(topic_webhooks(hub, config, &outward));
     hub.set_badge_formats(badge::formats());
-    hub.set_ticket_signers(ticket_signers(config).map_err(ServeError::Start)?);
     let mut gateways = push::gateways(&gateway_options(Arc::clone(hub.clock()), config))?;
     let keys = providers.tend(&outward);
     let sign_ins = SignIns::with_providers(hub, providers);
@@ -235,12 +235,6 @@ fn topic_webhooks(hub: &Arc<Hub>, config: &Config, outward: &Arc<Outward>) -> Ha
 fn venues(config: &Config) -> io::Result<Vec<VenueOptions>> {
     let configured = config.conference.iter().flat_map(|(id, conference)| conference.venue.iter().flatten().map(move |venue| (id, venue)));
     configured.map(|(id, venue)| venue.options(id)).collect()
-}
-
-/// Whose signed tickets are good.
-fn ticket_signers(config: &Config) -> io::Result<HashMap<String, Signers>> {
-    let named = config.conference.iter().filter_map(|(id, conference)| Some((id, conference.pretix.as_ref()?)));
-    named.map(|(id, pretix)| Ok((id.clone(), pretix.signers()?))).collect()
 }
 
 /// The identity providers of the conferences; they are the organisers', so their keys may be in a private network.
@@ -448,12 +442,14 @@ struct Signals {
     interrupt: Signal,
     hangup: Signal,
     certificates: Option<Arc<Certificates>>,
+    tickets: Tickets,
 }
 
 impl Signals {
-    fn listen(certificates: Option<Arc<Certificates>>) -> io::Result<Self> {
+    fn listen(certificates: Option<Arc<Certificates>>, tickets: Tickets) -> io::Result<Self> {
         Ok(Self {
             certificates,
+            tickets,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -466,16 +462,23 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => self.read_certificates(),
+                _ = self.hangup.recv() => self.read_again(),
             }
         }
     }
 
-    fn read_certificates(&self) {
+    /// What is in files of its own; the configuration itself is read at start.
+    fn read_again(&self) {
         match self.certificates.as_ref().map(|certificates| certificates.reload()) {
             Some(Ok(())) => tracing::info!("SIGHUP: the certificate is read again; restart for the rest of the configuration"),
             Some(Err(error)) => tracing::error!(%error, "SIGHUP: the certificate of before stays"),
-            None => tracing::info!("SIGHUP: nothing to read again; restart for the configuration"),
+            None => tracing::info!("SIGHUP: no certificate to read again; restart for the configuration"),
+        }
+        for (conference, read) in self.tickets.reload() {
+            match read {
+                Ok(()) => tracing::info!(conference, "SIGHUP: the list of revoked tickets is read again"),
+                Err(error) => tracing::error!(conference, %error, "SIGHUP: the list of revoked tickets of before stays"),
+            }
         }
     }
 }

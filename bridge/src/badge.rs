@@ -25,6 +25,7 @@ use hallway_broker::limits::MAX_TAPS;
 use hallway_broker::reject::{Reason, Reject};
 use serde_json::Value;
 
+pub use self::payload::PAYLOAD_BYTES_MAX;
 use self::payload::Payload;
 use self::template::Template;
 

@@ -5,7 +5,8 @@
 //! [`outbox`] (the way of acks and results back).
 //!
 //! A scan is acked to the venue's broker once the hub has it, and the broker keeps it as long: the session there is kept (3.1.1, `clean_session`
-//! false), and what comes again after a break or a restart says so (DUP), by which the hub knows it. What is published is never
+//! false), and what comes again after a break or a restart says so (DUP), by which the hub knows it. Nobody waits for the hub
+//! on the way in, so that the connection is served whatever the hub does; on the way out, scans wait for their results. What is published is never
 //! subscribed to, so nothing goes round.
 
 mod lane;

@@ -1,5 +1,8 @@
 //! Badges: what a badge is known by, however a reader writes it, what else is printed around its code, what somebody's own code is; and the way
-//! of a scan from a reader to the hub and back ([`take`]).
+//! of a scan from a reader to the hub and back ([`take`]). What a scan does is in [`crate::apply`].
+//!
+//! In reading order: `code` (one code for all writings), [`contents`] (MECARD, vCard, signed tickets), `own` (somebody's own code), `arrival` (the way of
+//! a scan), `debounce` (what comes again within moments), `health` (how readers are), [`leads`] (as a table).
 
 mod arrival;
 mod code;
@@ -10,7 +13,7 @@ pub mod leads;
 mod own;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -51,13 +54,13 @@ pub(crate) struct Badges {
     pub debounce: Arc<debounce::Debounce>,
     pub health: health::Healths,
     /// Whose tickets are good, by conference.
-    pub signers: OnceLock<HashMap<String, Signers>>,
+    pub signers: RwLock<HashMap<String, Arc<Signers>>>,
 }
 
 impl Badges {
     pub fn new(options: &BadgeOptions) -> Self {
         let debounce = Arc::new(debounce::Debounce::new(options.debounce_ms));
-        Self { formats: OnceLock::new(), debounce, health: health::Healths::default(), signers: OnceLock::new() }
+        Self { formats: OnceLock::new(), debounce, health: health::Healths::default(), signers: RwLock::default() }
     }
 }
 

@@ -16,7 +16,7 @@ pub use notification::{
     SessionNotice, event_method, signal_method, write_event_notification, write_event_params, write_session_notice,
     write_session_notice_params, write_signal, write_signal_notification,
 };
-pub use number::{write_number, write_time};
+pub use number::{time_text, write_number, write_time};
 pub use scan::{names, write_scanned};
 pub use time::parse_time;
 pub use topic::{MAX_ACTION_BYTES, Said, Welcome, is_action, write_publication, write_topic_error, write_topic_event, write_topic_signal};

@@ -157,7 +157,9 @@ pub trait BadgeFormats: Send + Sync {
     fn check(&self, format: &str) -> Result<(), Reject>;
 
     /// What formats are called, for who takes a name that is none.
-    fn names(&self) -> Vec<&'static str>;
+    fn names(&self) -> Vec<&'static str> {
+        vec!["auto"]
+    }
 }
 
 /// A WebSocket that was opened for another edge.

@@ -157,10 +157,30 @@ fn node_key(prefix: u8, conf: ConfNo, uid: &Uid, node: &str) -> Key {
     key
 }
 
+/// The text that ends a key, from byte `at` on; `None` where there is none.
+#[must_use]
+pub fn text_at(key: &[u8], at: usize) -> Option<&str> {
+    std::str::from_utf8(key.get(at..)?).ok()
+}
+
 /// The uid that ends a key.
 #[must_use]
 pub fn uid_at(key: &[u8], at: usize) -> Option<Uid> {
-    Uid::parse(std::str::from_utf8(key.get(at..)?).ok()?).ok()
+    Uid::parse(text_at(key, at)?).ok()
+}
+
+/// The conversation's id that ends a key.
+#[must_use]
+pub fn conversation_at(key: &[u8], at: usize) -> Option<ConversationId> {
+    text_at(key, at).map(ConversationId::stored)
+}
+
+/// Where those keys begin that start with `prefix` and come after the key `last`; without it, all of them.
+#[must_use]
+pub fn above(prefix: &[u8], last: Option<Key>) -> Key {
+    let Some(mut from) = last else { return prefix.to_vec() };
+    from.push(0);
+    from
 }
 
 /// The first key after all those that start with `prefix`.
@@ -364,9 +384,7 @@ pub fn read_mark(conf: ConfNo, conv: ConvNo, uid: &Uid) -> Key {
 /// All tokens of a user.
 #[must_use]
 pub fn user_tokens(conf: ConfNo, uid: &Uid) -> Key {
-    let mut key = conf_key(b't', conf, uid.as_str().as_bytes());
-    key.push(0);
-    key
+    user_key(b't', conf, uid)
 }
 
 /// That a token is a user's.
@@ -388,9 +406,7 @@ pub fn token(hash: &TokenHash) -> Key {
 /// All conversations that a user has a membership record in.
 #[must_use]
 pub fn user_conversations(conf: ConfNo, uid: &Uid) -> Key {
-    let mut key = conf_key(b'u', conf, uid.as_str().as_bytes());
-    key.push(0);
-    key
+    user_key(b'u', conf, uid)
 }
 
 /// That a user has a membership record in a conversation.

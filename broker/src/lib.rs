@@ -6,10 +6,12 @@
 //! 2. the way in, which is the spine: [`admit`], [`queue`], [`commit`], [`apply`] over a [`view`] of the [`state`] behind the [`log`];
 //! 3. the way out: [`backbone`], [`dispatch`], [`recent`], [`registry`] (who follows what), [`outbox`], [`topic`], [`tree`], [`shares`];
 //! 4. what runs it: [`hub`] (threads), [`shard`] and its [`mailbox`], [`session`] (what an edge holds), [`sending`], [`rates`], [`sessions`], [`reader`] (queries),
-//!    [`gatherings`] (who is at a topic), [`badges`] (the way of a scan);
-//! 5. what edges share: [`edges`], [`peers`], [`accept`], [`canonical`] (what events look like in JSON), [`frame`] (WebSocket's framing without IO);
+//!    [`allowances`] (who may say what on applications' topics), [`gatherings`] (who is at a topic), [`badges`] (the way of a scan), [`push`] (who is away
+//!    still learns of it);
+//! 5. what edges share: [`edges`], [`peers`], [`accept`], [`transport`], [`bell`] (what wakes a connection's task), [`canonical`] (what events look like in
+//!    JSON), [`frame`] (WebSocket's framing without IO);
 //! 6. around it: [`accounts`], [`attendees`] (what a ticket shop knows of people), [`files`], [`backup`], [`control`], [`metrics`], [`clock`], [`keys`] (where each record is),
-//!    [`generations`], [`outward`] (requests to other servers).
+//!    [`generations`], [`outward`] (requests to other servers), [`signature`] (how they are signed).
 //!
 //! The MQTT edge is [`mqtt`], over the certificates of [`tls`].
 //!
@@ -24,6 +26,7 @@ pub mod attendees;
 pub mod backbone;
 pub mod backup;
 pub mod badges;
+pub mod bell;
 pub mod canonical;
 pub mod clock;
 pub mod command;

@@ -203,3 +203,10 @@ pub const MAX_TARGET_OPTIONS_BYTES: usize = 4096;
 pub const MAX_DEAD_LETTERS: usize = 1000;
 /// Conversations with many members that are decided at the same time.
 pub const MAX_UNDER_WAY: usize = 64;
+
+/// The beginning of a text that has to be within so many bytes, cut between characters.
+#[must_use]
+pub fn beginning(text: &str, most_bytes: usize) -> &str {
+    let end = (0..=most_bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
+}

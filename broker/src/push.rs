@@ -46,6 +46,15 @@ impl Default for PushOptions {
     }
 }
 
+/// A moment by both clocks: what was said has the wall's time, which may jump; who waits does so by the other.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// Unix ms.
+    wall_ms: u64,
+    /// Since the server's clock was made.
+    elapsed_ms: u64,
+}
+
 /// A duration in ms, as times of the store are.
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

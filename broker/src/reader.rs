@@ -111,7 +111,7 @@ impl Reader {
         let prefix = keys::conference("");
         let mut found = Vec::new();
         self.visit(&prefix, Direction::Ascending, |key, value| {
-            if let Ok(id) = ConferenceId::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()) {
+            if let Some(Ok(id)) = keys::text_at(key, prefix.len()).map(ConferenceId::parse) {
                 found.push((id, decode(value)?));
             }
             Ok(true)
@@ -165,7 +165,7 @@ impl Reader {
     /// The state's.
     pub fn next_subject(&self, conf: ConfNo, after: Option<&SubjectHash>) -> Result<Option<(SubjectHash, Subject)>, StateError> {
         let prefix = keys::subjects(conf);
-        let from = after.map_or(prefix.clone(), |after| [&keys::subject(conf, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::subject(conf, after)));
         let mut found = None;
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             found = key.last_chunk::<32>().map(|subject| Ok::<_, StateError>((*subject, decode(value)?))).transpose()?;

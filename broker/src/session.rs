@@ -12,7 +12,7 @@ use crate::accounts::Identity;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
 use crate::limits::MAX_PAGE;
-use crate::model::{Head, Signal, TokenHash, Via};
+use crate::model::{Head, Signal, TokenHash, UserRole, Via};
 use crate::outbox::Flushed;
 use crate::queue::{ReplyTo, Submission, Ticket};
 use crate::reader::{Page, Toward};
@@ -350,7 +350,11 @@ impl Session {
         self.tell_presence();
     }
 
+    /// Tells how the user is, unless it is a thing: badge readers are not among the people who are there.
     fn tell_presence(&self) {
+        if matches!(self.shard.hub.reader().user(self.who.conf, &self.who.uid), Ok(Some(user)) if user.role == UserRole::Device) {
+            return;
+        }
         let Presence { status, text } = self.shard.hub.sessions().presence(self.who.conf, &self.who.uid);
         let signal = Signal::Presence { user: self.who.uid.clone(), name: Arc::clone(&self.who.name), status, text };
         self.shard.hub.tell(&Telling::of(self.who.conf, signal));

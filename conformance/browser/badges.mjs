@@ -227,6 +227,8 @@ export async function badges(server, browser, shots) {
       const phone = await withCamera("sue's phone at a session", await frameOf(kim), { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
       await logIn(phone, server.url, "sue");
       await to(phone, "scan");
+      // Kim's badge stays before the camera while the door changes what it scans for.
+      await outcome(phone, "Already here").filter({ hasText: "Kim Kaapo" }).waitFor();
       await phone.getByRole("radio", { name: "Session", exact: true }).check({ force: true });
       await phone.locator(".purpose select").selectOption("help");
       await outcome(phone, "Noted").filter({ hasText: "Kim Kaapo" }).waitFor();

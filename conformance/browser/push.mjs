@@ -3,6 +3,7 @@
 // Chromium cannot reach its maker's push service here, so its part is played: `PushManager.subscribe` answers with a subscription of real keys (P-256), and
 // the push service that it names is ours. It opens what the server sealed (RFC 8291), and DevTools hands that to the service worker as a push.
 import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { assert, axe, chatRow, check, equal, logIn, open, register, say, sees, until } from "./kit.mjs";
 
@@ -10,9 +11,44 @@ import { assert, axe, chatRow, check, equal, logIn, open, register, say, sees, u
 const PUSHED_WITHIN_MS = 30_000;
 /** A silence that is over while one looks, and not before one does. */
 const SILENT_MS = 6000;
+/** What is not shown by then is pushed again. */
+const PUSHED_AGAIN_MS = 3000;
 
 const info = (...parts) => Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
 const derive = (secret, salt, about, bytes) => Buffer.from(hkdfSync("sha256", secret, salt, about, bytes));
+
+/** What who writes an app is told; its samples are run here. */
+const DOCUMENT = readFileSync(new URL("../../ws-adapter/PUSH.md", import.meta.url), "utf8");
+
+const block = (language) => {
+  const [, text] = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "ms").exec(DOCUMENT) ?? [];
+  assert(text, `PUSH.md has no ${language}`);
+  return text;
+};
+
+/** Somebody's own server: what is posted to it. */
+class Hook {
+  got = [];
+
+  async start() {
+    this.http = createServer((request, response) => {
+      const chunks = [];
+      request.on("data", (chunk) => chunks.push(chunk));
+      request.on("end", () => {
+        this.got.push({ headers: request.headers, body: Buffer.concat(chunks) });
+        response.writeHead(204).end();
+      });
+    });
+    await new Promise((resolve) => this.http.listen(0, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${this.http.address().port}/hook`;
+    return this;
+  }
+
+  close() {
+    this.http.closeAllConnections();
+    this.http.close();
+  }
+}
 
 /** A push service with one subscription. */
 class PushService {
@@ -54,9 +90,13 @@ class PushService {
     return opened.subarray(0, opened.lastIndexOf(2)).toString();
   }
 
-  /** Puts the subscription into a browser; what the app asks for is kept in `asked`. */
+  get keys() {
+    return { p256dh: this.ecdh.getPublicKey().toString("base64url"), auth: this.auth.toString("base64url") };
+  }
+
+  /** Puts the subscription into a browser. */
   async playIn(context) {
-    const keys = { p256dh: this.ecdh.getPublicKey().toString("base64url"), auth: this.auth.toString("base64url") };
+    const { keys } = this;
     await context.addInitScript(({ endpoint, keys }) => {
       const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0)).buffer;
       const KEY = "played-subscription";
@@ -105,6 +145,21 @@ class Worker {
     return this.devtools.send("ServiceWorker.deliverPushMessage", { origin: this.url, registrationId: this.registrationId, data: typeof data === "string" ? data : JSON.stringify(data) });
   }
 
+  /**
+   * Pushes, until it is shown: when somebody looks while Chromium is about to show a notification, it takes for closed what is kept and not on the screen
+   * yet. A push service delivers at least once, too.
+   */
+  shows(data, what, isIt = () => true) {
+    let pushedAt = 0;
+    return until(async () => {
+      if (Date.now() - pushedAt > PUSHED_AGAIN_MS) {
+        pushedAt = Date.now();
+        await this.push(data);
+      }
+      return (await this.shown(data.collapse)).find(isIt);
+    }, what);
+  }
+
   shown(tag) {
     return this.page.evaluate(async (tag) => {
       const shown = await (await navigator.serviceWorker.ready).getNotifications(tag ? { tag } : {});
@@ -127,8 +182,11 @@ class Worker {
       const { matchAll, openWindow } = Clients.prototype;
       Clients.prototype.openWindow = async (url) => void opened.push(url);
       if (windowless) Clients.prototype.matchAll = async () => [];
-      self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      const event = new NotificationEvent("notificationclick", { notification });
+      let handled;
+      event.waitUntil = (work) => void (handled = work);
+      self.dispatchEvent(event);
+      await handled;
       Object.assign(Clients.prototype, { matchAll, openWindow });
       return opened;
     }, windowless);
@@ -179,8 +237,7 @@ export async function push(server, browser, shots) {
       assert(/^vapid t=/.test(pushed.headers.authorization), "the server does not say who it is");
       await pia.locator(".chat-row").first().waitFor();
       worker = await Worker.of(pia, server.url);
-      await worker.push(pushed.text);
-      const [shown] = await until(async () => ((await worker.shown()).length ? worker.shown() : undefined), "it is shown");
+      const shown = await worker.shows(pushed.text, "it is shown");
       equal([shown.title, shown.body, shown.tag, shown.data], ["Tim Teller", "are you there?", said.collapse, { conference: "demo", conversation: direct, seq: said.seq }], "the notification");
     });
 
@@ -201,8 +258,7 @@ export async function push(server, browser, shots) {
         const history = await rpc(tim, "conversation.history", { conversation: "lobby", limit: 1 });
         return history.events[0]?.text === "to all of you" ? history : undefined;
       }, "it is stored");
-      await worker.push({ conversation: "lobby", seq: events[0].seq, title: "Lobby", text: "to all of you", collapse: "c1" });
-      await until(async () => (await worker.shown()).length === 1, "it is shown");
+      await worker.shows({ conversation: "lobby", seq: events[0].seq, title: "Lobby", text: "to all of you", collapse: "c1" }, "it is shown");
       const [url] = await worker.click({ windowless: true });
       const page = await pia.context().newPage();
       await page.goto(server.url + url);
@@ -215,42 +271,35 @@ export async function push(server, browser, shots) {
 
     await check("push – without content nothing says where it is: clicked, the list of chats opens", async () => {
       await worker.closeAll();
-      const hidden = { title: "Hallway", text: "New message", collapse: "c7" };
-      await worker.push({ ...hidden, ts: "2026-11-20T18:00:01.000Z" });
-      await until(async () => (await worker.shown("c7")).length === 1, "it is shown");
+      // Of another conference: what is read in this one closes nothing of it.
+      const hidden = { conference: "elsewhere", title: "Hallway", text: "New message", collapse: "c7" };
+      await worker.shows({ ...hidden, ts: "2026-11-20T18:00:01.000Z" }, "it is shown");
       await worker.push({ ...hidden, text: "late", ts: "2026-11-20T18:00:00.000Z" });
-      await worker.push({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c8" });
-      await until(async () => (await worker.shown("c8")).length === 1, "another conversation's");
+      await worker.shows({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c8" }, "another conversation's");
       equal((await worker.shown("c7"))[0].body, "New message", "what is shown after one that came late");
       await worker.closeAll();
-      await worker.push({ ...hidden, ts: "2026-11-20T18:00:02.000Z" });
-      await until(async () => (await worker.shown("c7")).length === 1, "it is shown again");
+      await worker.shows({ ...hidden, ts: "2026-11-20T18:00:02.000Z" }, "it is shown again");
       await pia.evaluate((id) => (location.hash = `#/c/${id}`), direct);
       await pia.locator(".conversation-head h1", { hasText: "Tim Teller" }).waitFor();
       await worker.click();
       await until(() => pia.evaluate(() => location.hash === "#/"), "the list of chats");
-      await worker.push({ ...hidden, ts: "2026-11-20T18:00:03.000Z" });
-      await until(async () => (await worker.shown("c7")).length === 1, "it is shown once more");
+      await worker.shows({ ...hidden, ts: "2026-11-20T18:00:03.000Z" }, "it is shown once more");
       equal(await worker.click({ windowless: true }), ["/"], "what opens without a window");
     });
 
     await check("push – one notification per conversation, the newest; what comes twice or late is not shown again", async () => {
       await worker.closeAll();
-      await worker.push({ conversation: "lobby", seq: 900, title: "Lobby", text: "first", collapse: "c2" });
-      await until(async () => (await worker.shown("c2"))[0]?.body === "first", "the first");
-      await worker.push({ conversation: "lobby", seq: 902, title: "Lobby", text: "third", collapse: "c2" });
-      await until(async () => (await worker.shown("c2"))[0]?.body === "third", "the third");
+      await worker.shows({ conversation: "lobby", seq: 900, title: "Lobby", text: "first", collapse: "c2" }, "the first", ({ body }) => body === "first");
+      await worker.shows({ conversation: "lobby", seq: 902, title: "Lobby", text: "third", collapse: "c2" }, "the third", ({ body }) => body === "third");
       await worker.push({ conversation: "lobby", seq: 901, title: "Lobby", text: "second, late", collapse: "c2" });
-      await worker.push({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c3" });
-      await until(async () => (await worker.shown("c3")).length === 1, "another conversation's");
+      await worker.shows({ conversation: "help", seq: 1, title: "Help", text: "another", collapse: "c3" }, "another conversation's");
       equal((await worker.shown()).map(({ body }) => body).sort(), ["another", "third"], "what is shown");
     });
 
     await check("push – what cannot be read is shown as a new message, whatever it holds", async () => {
       for (const data of ["", "not json", "[1,2]", "null", '{"seq":"x","title":7}', '{"conversation":']) {
         await worker.closeAll();
-        await worker.push(data);
-        const [shown] = await until(async () => ((await worker.shown()).length ? worker.shown() : undefined), `something for ${JSON.stringify(data)}`);
+        const shown = await worker.shows(data, `something for ${JSON.stringify(data)}`);
         equal([shown.title, shown.body], ["Hallway", "You have a new message."], `what is shown for ${JSON.stringify(data)}`);
       }
       await worker.closeAll();
@@ -262,8 +311,7 @@ export async function push(server, browser, shots) {
       await pia.locator(".conversation-head h1", { hasText: "Tim Teller" }).waitFor();
       await worker.push({ conversation: direct, seq: 990, title: "Tim Teller", text: "seen already", collapse: "c4" });
       await worker.push({ conference: "demo", conversation: direct, seq: 990, title: "Tim Teller", text: "seen already", collapse: "c4" });
-      await worker.push({ conversation: "help", seq: 991, title: "Help", text: "not seen", collapse: "c5" });
-      await until(async () => (await worker.shown("c5")).length === 1, "the other conversation's is shown");
+      await worker.shows({ conversation: "help", seq: 991, title: "Help", text: "not seen", collapse: "c5" }, "the other conversation's is shown");
       equal((await worker.shown("c4")).length, 0, "the number of notifications of the open one");
       await worker.closeAll();
     });
@@ -273,12 +321,10 @@ export async function push(server, browser, shots) {
       await pia.evaluate(() => (location.hash = "#/c/lobby"));
       await pia.locator(".conversation-head h1", { hasText: "Lobby" }).waitFor();
       const other = { conference: "other", conversation: "lobby", seq: 1, title: "Lobby", text: "somewhere else", collapse: "c9" };
-      await worker.push(other);
-      await until(async () => (await worker.shown("c9")).length === 1, "it is shown although one's own lobby is open");
+      await worker.shows(other, "it is shown although one's own lobby is open");
       await worker.click();
       await until(() => pia.evaluate(() => location.hash === "#/"), "the list of chats");
-      await worker.push(other);
-      await until(async () => (await worker.shown("c9")).length === 1, "it is shown again");
+      await worker.shows(other, "it is shown again");
       const [url] = await worker.click({ windowless: true });
       const page = await pia.context().newPage();
       await page.goto(server.url + url);
@@ -293,10 +339,21 @@ export async function push(server, browser, shots) {
       await say(tim, "read me on the phone");
       await until(async () => (await rpc(pia, "conversation.list")).some(({ conversation, unread }) => conversation === direct && unread > 0), "it is unread");
       const { seq } = (await rpc(pia, "conversation.list")).find(({ conversation }) => conversation === direct);
-      await worker.push({ conversation: direct, seq, title: "Tim Teller", text: "read me on the phone", collapse: "c6" });
-      await until(async () => (await worker.shown("c6")).length === 1, "it is shown");
+      await worker.shows({ conversation: direct, seq, title: "Tim Teller", text: "read me on the phone", collapse: "c6" }, "it is shown");
       await rpc(pia, "conversation.read", { conversation: direct, seq });
       await until(async () => (await worker.shown("c6")).length === 0, "it is closed");
+    });
+
+    await check("push – read elsewhere: the notification that does not say of what goes, too", async () => {
+      await worker.closeAll();
+      await say(tim, "a word in private");
+      const unread = async () => (await rpc(pia, "conversation.list")).find((row) => row.conversation === direct && row.unread > 0);
+      await until(unread, "it is unread");
+      const { seq, last } = await unread();
+      await worker.push({ conference: "demo", title: "Hallway", text: "New message", collapse: "c9", ts: last.ts });
+      await until(async () => (await worker.shown("c9")).length === 1, "it is shown");
+      await rpc(pia, "conversation.read", { conversation: direct, seq });
+      await until(async () => (await worker.shown("c9")).length === 0, "it is closed");
     });
 
     await check("push – settings: level, names and texts, quiet hours by one's own clock", async () => {
@@ -354,6 +411,55 @@ export async function push(server, browser, shots) {
       await pia.getByLabel("What you are told of here").selectOption("default");
     });
 
+    await check("push – PUSH.md shows what is sent: the members of the JSON and of a webhook's, and its sample knows whose a request is", async () => {
+      server.operate("user", "add", "demo/wes", "--password", "wes-secret-1", "--name", "Wes Webhook");
+      const { token } = await server.post("/api/login", { conference: "demo", uid: "wes", password: "wes-secret-1" });
+      const wes = async (method, params) => {
+        const { result, error } = await server.post("/rpc", { jsonrpc: "2.0", id: 1, method, params }, token);
+        assert(!error, `${method}: ${JSON.stringify(error)}`);
+        return result;
+      };
+      const [hook, own] = [await new Hook().start(), await new PushService().start()];
+      try {
+        const secret = "sixteen bytes, or more";
+        await wes("conversation.join", { conversation: "lobby" });
+        await wes("push.register", { provider: "webhook", url: hook.url, secret });
+        await wes("push.register", { provider: "webpush", endpoint: own.endpoint, keys: own.keys });
+        await rpc(tim, "message.send", { conversation: "lobby", id: "for-wes", text: "hi @wes", mentions: ["wes"] });
+        const { headers, body } = await until(() => hook.got[0], "the webhook is told", PUSHED_WITHIN_MS);
+        const pushed = JSON.parse((await until(() => own.got[0], "the push service is told", PUSHED_WITHIN_MS)).text);
+        const members = (value) => Object.keys(value).sort();
+        equal(members(pushed), members(JSON.parse(block("json"))), "what is pushed");
+        const [, named = ""] = /A webhook gets `\{(.*?)\}`/.exec(DOCUMENT) ?? [];
+        equal(members(JSON.parse(body)), named.split(", ").sort(), "what a webhook gets");
+        const { isHallways } = await import(`data:text/javascript,${encodeURIComponent(block("js"))}`);
+        const header = headers["hallway-signature"];
+        equal(isHallways(header, body, secret), true, "its own");
+        for (const [what, wrong] of [
+          ["another secret", [header, body, "another secret, as long"]],
+          ["another body", [header, Buffer.concat([body, Buffer.from(" ")]), secret]],
+          ["an old time", [header.replace(/t=\d+/, "t=1"), body, secret]],
+          ["no signature", [undefined, body, secret]],
+          ["half a signature", [header.slice(0, -2), body, secret]],
+        ]) equal(isHallways(...wrong), false, what);
+      } finally {
+        hook.close();
+        own.close();
+      }
+    });
+
+    await check("push – blocked in the browser: it is said, and once it is allowed there it can be turned on, without a reload", async () => {
+      const blocked = await browser.person("blocked", { permissions: [] });
+      await logIn(blocked, server.url, "tim");
+      await blocked.evaluate(() => (location.hash = "#/you"));
+      await blocked.getByText(/^Notifications are blocked for this site\./).waitFor();
+      equal(await blocked.getByRole("button", { name: "Turn on here" }).count(), 0, "what there is to turn on");
+      await axe(blocked, "blocked");
+      await blocked.context().grantPermissions(["notifications"], { origin: server.url });
+      await blocked.getByRole("button", { name: "Turn on here" }).waitFor();
+      await blocked.context().close();
+    });
+
     await check("push – turned off, and signing out: the server knows no address any more", async () => {
       await pia.getByRole("link", { name: "You", exact: true }).click();
       await pia.getByRole("button", { name: "Turn off here" }).click();
@@ -361,8 +467,7 @@ export async function push(server, browser, shots) {
       await pia.getByRole("button", { name: "Turn on here" }).click();
       await until(async () => (await rpc(pia, "push.list")).targets.length === 1, "a target again");
       const { token } = await server.post("/api/login", { conference: "demo", uid: "pia", password: "pia-secret-1" });
-      await worker.push({ conversation: direct, seq: 10_000, title: "Tim Teller", text: "for pia alone", collapse: "c10" });
-      await until(async () => (await worker.shown("c10")).length === 1, "it is shown");
+      await worker.shows({ conversation: direct, seq: 10_000, title: "Tim Teller", text: "for pia alone", collapse: "c10" }, "it is shown");
       await pia.getByRole("button", { name: "Sign out" }).click();
       await pia.getByText("You are signed out.").waitFor();
       await until(async () => (await worker.shown()).length === 0, "nothing is shown any more");

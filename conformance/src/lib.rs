@@ -3,7 +3,7 @@
 //! Depends on no other crate of the workspace; `ws-adapter/PROTOCOL.md` and the standards of MQTT and XMPP are all it knows. In reading order:
 //! - [`server`]: the release binary as a child process: start, kill, drain, measure.
 //! - [`wire`]: WebSocket bytes without IO; [`http`]: one HTTP request; [`sse`]: a stream of events; [`client`]: a blocking JSON-RPC client on both.
-//! - [`jwt`]: an identity provider.
+//! - [`jwt`]: an identity provider. [`time`]: how moments are written.
 //! - [`check`]: what a history must be, as pure functions.
 //! - [`script`]: the language of `scenarios/*.txt`, and its interpreter.
 //! - [`mqtt`]: MQTT packets and a blocking client, both versions.
@@ -22,6 +22,7 @@ pub mod script;
 pub mod server;
 pub mod sse;
 pub mod suite;
+pub mod time;
 pub mod tls;
 pub mod wire;
 pub mod xmpp;

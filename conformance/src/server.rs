@@ -447,19 +447,6 @@ impl Server {
         status_bytes(self.pid()?, "VmHWM:")
     }
 
-    /// Processor time used so far, user and system, all threads.
-    ///
-    /// # Errors
-    /// When the server does not run.
-    pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()?))?;
-        // The name in parentheses may contain spaces; utime and stime are the 12th and 13th fields after it.
-        let after_name = stat.rsplit_once(')').ok_or_else(|| anyhow!("unreadable /proc stat"))?.1;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: u64 = fields.get(11).unwrap_or(&"").parse::<u64>()? + fields.get(12).unwrap_or(&"").parse::<u64>()?;
-        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
-    }
-
     /// Runs `hallway ARGS… --data DIR` to its end, whatever its exit status.
     ///
     /// # Errors

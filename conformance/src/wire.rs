@@ -278,14 +278,6 @@ impl Decoder {
         self.buffer.len() - self.taken
     }
 
-    /// Gives the buffer's memory back when nothing waits in it: for users with thousands of decoders.
-    pub fn shrink(&mut self) {
-        if self.pending_bytes() == 0 {
-            self.buffer = Vec::new();
-            self.taken = 0;
-        }
-    }
-
     /// The next whole frame, `None` until more is fed.
     ///
     /// # Errors

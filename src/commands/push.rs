@@ -1,6 +1,6 @@
 //! Pushes that were given up: what is asked, and how the answers are shown.
 
-use hallway_broker::canonical;
+use hallway_broker::canonical::time_text;
 use hallway_broker::control::{ControlReply, ControlRequest, LetterLine};
 
 use super::table::Table;
@@ -34,8 +34,5 @@ async fn list(loaded: &Loaded, conference: &str) -> Result<(), CommandError> {
 
 fn cells(letter: LetterLine) -> [String; 7] {
     let LetterLine { letter, uid, provider, conversation, seq, tries, since_ms, why } = letter;
-    let mut since = Vec::new();
-    canonical::write_time(since_ms, &mut since);
-    let since = String::from_utf8_lossy(&since).trim_matches('"').to_owned();
-    [letter.to_string(), uid, provider, format!("{conversation}/{seq}"), tries.to_string(), since, why]
+    [letter.to_string(), uid, provider, format!("{conversation}/{seq}"), tries.to_string(), time_text(since_ms), why]
 }

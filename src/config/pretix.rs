@@ -15,7 +15,7 @@ const MAX_REVOKED_BYTES: u64 = 16 << 20;
 pub struct Pretix {
     /// The event's public keys, as pretix's API shows them (`valid_keys.pretix_sig1`), or as PEM.
     pub public_keys: Vec<String>,
-    /// Codes of tickets that were cancelled or replaced, one on each line; read at start.
+    /// Codes of tickets that were cancelled or replaced, one on each line; read at start and on SIGHUP.
     pub revoked_file: Option<PathBuf>,
 }
 

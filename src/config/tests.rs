@@ -29,6 +29,33 @@ fn demo(rest: &str) -> String {
 }
 
 #[test]
+fn links_to_one_broker_stay_out_of_each_others_way() {
+    let told = |rest: &str| {
+        let first = "[[conference.demo.venue]]\nurl = \"mqtt://venue.example\"\nreaders = [{ topic = \"tele/{reader}/SENSOR\", result = \"hallway/{reader}\" }]\n";
+        load(Some(&demo(&format!("{first}{rest}"))), &[], &[]).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let venue = |conference: &str, url: &str, id: &str, readers: &str| {
+        format!("[[conference.{conference}.venue]]\nurl = {url:?}\nclient_id = {id:?}\nreaders = [{readers}]\n")
+    };
+    let hub = "{ topic = \"RFID/#\", reader = \"hub\" }";
+    let gates = "{ topic = \"tele/+/SENSOR\", reader = \"gates\" }";
+    let echo = "{ topic = \"hallway/#\", reader = \"echo\" }";
+    let same = "mqtt://Venue.example:1883/";
+    assert_eq!(told(&venue("demo", same, "other", hub)), Ok(()));
+    assert_eq!(told(&venue("other", same, "other", gates)), Ok(()), "another conference has other devices");
+    assert_eq!(told(&venue("demo", "mqtt://elsewhere.example", "hallway-demo", gates)), Ok(()));
+    for (rest, why) in [
+        (venue("demo", same, "hallway-demo", hub), "throw each other out"),
+        (venue("other", same, "hallway-demo", hub), "throw each other out"),
+        (venue("demo", same, "other", gates), "would count twice"),
+        (venue("other", same, "other", echo), "would come back as scans"),
+    ] {
+        let error = told(&rest).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn nothing_is_a_demo() {
     let loaded = load(None, &[], &[]).unwrap();
     assert_eq!(loaded.config, Config::default());

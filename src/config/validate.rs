@@ -137,15 +137,15 @@ fn components(config: &Config) -> Result<(), Wrong> {
 }
 
 fn venues(config: &Config) -> Result<(), Wrong> {
-    let mut sessions = BTreeSet::new();
+    let mut before: Vec<(&str, &super::Venue)> = Vec::new();
     for (id, conference) in &config.conference {
         let key = format!("conference.{id}.venue");
         for venue in conference.venue.iter().flatten() {
             venue.check().map_err(|error| (key.clone(), error))?;
-            let session = (&venue.url, venue.client_id(id));
-            if !sessions.insert(session) {
-                return wrong(&key, format!("client_id: {} has a session of this id already: two would throw each other out", venue.url));
+            if let Some(clash) = before.iter().find_map(|(other_id, other)| venue.clash(id, other, other_id)) {
+                return wrong(&key, clash);
             }
+            before.push((id, venue));
         }
     }
     Ok(())

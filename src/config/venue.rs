@@ -76,6 +76,25 @@ impl Venue {
         Ok(())
     }
 
+    /// What keeps two from being at one broker, this one of conference `id`.
+    #[must_use]
+    pub fn clash(&self, id: &str, other: &Self, other_id: &str) -> Option<String> {
+        let at = |venue: &Self| Address::parse(&venue.url).ok().map(|address| (address.host.to_ascii_lowercase(), address.port));
+        let (topics, others) = (self.topics().ok()?, other.topics().ok()?);
+        if at(self)? != at(other)? {
+            return None;
+        }
+        if self.client_id(id) == other.client_id(other_id) {
+            return Some(format!("client_id: {} has a session of this id already: two would throw each other out", self.url));
+        }
+        if let Some(echo) = topics.echoed_by(&others).or_else(|| others.echoed_by(&topics)) {
+            return Some(format!("readers: {} is named twice, and {echo}", self.url));
+        }
+        // Another conference has other devices.
+        let shared = topics.shared_with(&others).filter(|_| id == other_id)?;
+        Some(format!("readers: {} is named twice, and {shared}, whose messages would count twice", self.url))
+    }
+
     fn topics(&self) -> Result<Topics, String> {
         let topic = |VenueReader { topic, reader, result }: &VenueReader| ReaderTopic {
             topic: topic.clone(),

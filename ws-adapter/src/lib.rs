@@ -2,9 +2,9 @@
 //!
 //! In reading order: [`rpc`] (JSON-RPC's messages), [`table`] (the methods), [`types`] (their parameters and results), `methods` (their
 //! handlers), `socket` (a WebSocket connection's life), `session` (JSON-RPC in it), [`events`] (a stream of Server-Sent Events),
-//! [`conversation`] and [`sock`] (the compatibility endpoints), [`upload`] and `media` (files that come in), [`http`] (the routes), `app`
-//! (what they ask of the hub), `listen` (where connections come from). WebSocket's framing and what events look like are in the broker,
-//! since its MQTT edge needs them, too.
+//! [`conversation`] and [`sock`] (the compatibility endpoints), [`socketio`] (Socket.IO, over WebSocket and long polling), [`upload`] and
+//! `media` (files that come in), [`http`] (the routes), `app` (what they ask of the hub), `listen` (where connections come from).
+//! WebSocket's framing and what events look like are in the broker, since its MQTT edge needs them, too.
 
 mod app;
 pub mod conversation;

@@ -4,7 +4,7 @@ use hallway_broker::reject::{Reason, Reject};
 use serde_json::Value;
 
 /// Longest payload in bytes: an offline reader's upload of as many taps as one message may have.
-const PAYLOAD_BYTES_MAX: usize = 131_072;
+pub const PAYLOAD_BYTES_MAX: usize = 131_072;
 
 /// A reader's message: text.
 #[derive(Debug, Clone, Copy)]

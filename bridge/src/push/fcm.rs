@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hallway_broker::clock::Clock;
-use hallway_broker::model::{Kind, Provider, Target};
+use hallway_broker::model::{Provider, Target};
 use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode};
 use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
 use hallway_broker::reject::Reject;
@@ -96,7 +96,6 @@ impl Gateway for Fcm {
 }
 
 fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
-    let is_urgent = push.mentions || push.kind == Kind::Direct;
     fit(&push.text, MAX_MESSAGE_BYTES, |text| {
         json(&json!({
             "message": {
@@ -115,7 +114,7 @@ fn message(target: &Target, push: &Push) -> Option<Vec<u8>> {
                 }), |seq| seq.to_string().into()),
                 "android": {
                     "collapse_key": &*push.collapse,
-                    "priority": if is_urgent { "HIGH" } else { "NORMAL" },
+                    "priority": if push.is_urgent() { "HIGH" } else { "NORMAL" },
                     "ttl": format!("{}s", push.time_to_live.as_secs()),
                     "notification": { "tag": &*push.collapse },
                 },

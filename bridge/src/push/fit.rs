@@ -1,5 +1,7 @@
 //! Texts cut so that what is sent is within a service's bound: between characters, and the end shows that there was more.
 
+use hallway_broker::limits::beginning;
+
 /// What stands for what was left out.
 const MORE: &str = "…";
 
@@ -15,13 +17,13 @@ pub fn fit(text: &str, most: usize, build: impl Fn(&str) -> Vec<u8>) -> Option<V
     let (mut fits, mut least, mut over) = (None, 0, text.len().min(most) + 1);
     // Nothing at or above `over` bytes of it fits; what is below `least` does.
     while least < over {
-        let kept = floor(text, least.midpoint(over));
-        let built = build(&[&text[..kept], MORE].concat());
+        let kept = beginning(text, least.midpoint(over));
+        let built = build(&[kept, MORE].concat());
         if built.len() <= most {
             fits = Some(built);
-            least = next_boundary(text, kept);
+            least = next_boundary(text, kept.len());
         } else {
-            over = kept;
+            over = kept.len();
         }
     }
     fits.or_else(|| Some(build("")).filter(|built| built.len() <= most))
@@ -30,17 +32,6 @@ pub fn fit(text: &str, most: usize, build: impl Fn(&str) -> Vec<u8>) -> Option<V
 /// The end of the character that begins at `at`; beyond the text when none does.
 fn next_boundary(text: &str, at: usize) -> usize {
     (at + 1..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(if at < text.len() { text.len() } else { text.len() + 1 })
-}
-
-/// The beginning of a text, of so many bytes at most.
-#[must_use]
-pub fn beginning(text: &str, most: usize) -> &str {
-    &text[..floor(text, most)]
-}
-
-/// The last boundary between characters that is not beyond `at`.
-fn floor(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

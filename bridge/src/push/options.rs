@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hallway_broker::clock::Clock;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,8 @@ const APNS_SANDBOX: &str = "https://api.sandbox.push.apple.com";
 const FCM: &str = "https://fcm.googleapis.com";
 /// Expo's service.
 const EXPO: &str = "https://exp.host/--/api/v2/push/send";
+/// When its receipts are there.
+const EXPO_RECEIPTS_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Apple's push service. Without a key there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +77,8 @@ pub struct ExpoOptions {
     pub access_token: Option<String>,
     /// Where the service is; Expo's by default.
     pub url: Option<String>,
+    /// How long after a push it is asked for its receipt; a quarter of an hour by default, as Expo asks for.
+    pub receipts_after_s: Option<u64>,
 }
 
 impl ExpoOptions {
@@ -81,6 +86,19 @@ impl ExpoOptions {
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_deref().unwrap_or(EXPO)
+    }
+
+    /// Where receipts are asked for: beside it.
+    #[must_use]
+    pub fn receipts_url(&self) -> String {
+        let beside = self.url().rsplit_once('/').map_or(self.url(), |(beside, _)| beside);
+        format!("{beside}/getReceipts")
+    }
+
+    /// See `receipts_after_s`.
+    #[must_use]
+    pub fn receipts_after(&self) -> Duration {
+        self.receipts_after_s.map_or(EXPO_RECEIPTS_AFTER, Duration::from_secs)
     }
 }
 

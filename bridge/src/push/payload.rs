@@ -1,11 +1,12 @@
 //! What a push says, as JSON: to a web app, and to a URL of the user's own.
 
-use hallway_broker::canonical::write_time;
+use hallway_broker::canonical::time_text;
+use hallway_broker::limits::beginning;
 use hallway_broker::push::gateway::Push;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fit::{beginning, fit};
+use super::fit::fit;
 
 /// Most bytes of a push's title.
 const MAX_TITLE_BYTES: usize = 200;
@@ -81,9 +82,7 @@ pub fn thread(push: &Push) -> &str {
 /// When the message was sent (RFC 3339).
 #[must_use]
 pub fn time(push: &Push) -> String {
-    let mut quoted = Vec::new();
-    write_time(push.ts_ms, &mut quoted);
-    String::from_utf8_lossy(&quoted).trim_matches('"').to_owned()
+    time_text(push.ts_ms)
 }
 
 /// For a web app: of so many bytes at most, whatever the text.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hallway_broker::clock::Clock;
-use hallway_broker::model::{Kind, Provider, Target};
+use hallway_broker::model::{Provider, Target};
 use hallway_broker::outward::{Failure, Outward, Request, Response, StatusCode, Uri};
 use hallway_broker::push::gateway::{Gateway, Push, Sending, Sent};
 use hallway_broker::reject::{Reason, Reject};
@@ -56,8 +56,7 @@ impl WebPush {
     }
 
     async fn post(&self, endpoint: &Uri, push: &Push, sealed: Bytes, is_signed: bool) -> Result<Response<Bytes>, Failure> {
-        // RFC 8030 §5.3: a phone that saves its battery is woken for what is to its owner alone.
-        let urgency = if push.mentions || push.kind == Kind::Direct { "high" } else { "normal" };
+        let urgency = if push.is_urgent() { "high" } else { "normal" };
         let mut request = Request::post(endpoint.clone())
             .header("ttl", push.time_to_live.as_secs())
             .header("urgency", urgency)

@@ -1,5 +1,8 @@
 //! The way of scans to the hub, in the order in which a reader sent them. There are several lanes, so that a burst is made durable together; a
 //! reader is always in the same one.
+//!
+//! What waits in all of them together is bounded. 3.1.1 has no way to say so to a broker; its own bound of unacked messages keeps what waits far
+//! below ours, and what has no bound (QoS 0, a broker set to none) is met at the door ([`Hearing::room_for`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -8,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hallway_broker::badges::{Whence, take};
 use hallway_broker::canonical::write_scanned;
 use hallway_broker::command::Reuse;
@@ -18,12 +22,21 @@ use hallway_broker::model::{ScanReason, Scanned, UserRole};
 use hallway_broker::reject::{Class, Reason, Reject};
 use hallway_broker::session::Who;
 use rumqttc::{Publish, QoS};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Told};
 use super::topics::Found;
 use crate::backoff::Backoff;
+use crate::badge::PAYLOAD_BYTES_MAX;
 
+/// Messages that wait for the hub in all lanes, and their bytes.
+pub const MAX_WAITING: usize = 8192;
+const MAX_WAITING_BYTES: usize = 16 << 20;
+/// What a waiting message costs besides its payload, in bytes.
+const HEARD_BYTES: usize = 256;
+/// Longest wait until the hub is asked again; it is near.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How readers are whose broker is gone.
 const OUT_OF_REACH: &str = "the venue's broker is out of reach";
 /// Names that were warned of; others are passed over in silence.
@@ -34,11 +47,42 @@ const MAX_HEARD: usize = 10_000;
 /// A message of a reader.
 pub struct Heard {
     /// Whose.
-    pub found: Found,
-    /// As it came.
-    pub publish: Publish,
+    found: Found,
+    payload: Bytes,
+    /// The packet's id and whether it comes again, of QoS 1.
+    packet: Option<(u16, bool)>,
+    is_retained: bool,
     /// On which connection: another one's packet ids mean other messages.
-    pub connection: u64,
+    connection: u64,
+    at: Instant,
+}
+
+/// Whether a message may wait.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It may.
+    Is,
+    /// It is lost, as is what its sender had not insisted on (QoS 0).
+    IsNotForThis,
+    /// It may not, and has to come again.
+    IsNot,
+}
+
+impl Heard {
+    pub fn new(found: Found, publish: &Publish, connection: u64) -> Self {
+        // Of what is too long to be a scan, enough to see that; and a copy, or a few bytes would hold all that was read with them.
+        let payload = Bytes::copy_from_slice(&publish.payload[..publish.payload.len().min(PAYLOAD_BYTES_MAX + 1)]);
+        let packet = (publish.qos != QoS::AtMostOnce).then_some((publish.pkid, publish.dup));
+        Self { found, payload, packet, is_retained: publish.retain, connection, at: Instant::now() }
+    }
+
+    pub fn reader(&self) -> &Uid {
+        &self.found.reader
+    }
+
+    fn bytes(&self) -> usize {
+        HEARD_BYTES + self.payload.len()
+    }
 }
 
 /// What all lanes of a link share.
@@ -54,6 +98,12 @@ pub struct Hearing {
     pub connection: Cell<u64>,
     /// Whether there is one.
     pub is_there: Cell<bool>,
+    /// Whether the broker had kept the session for it, so that what was not acked before comes again.
+    pub is_resumed: Cell<bool>,
+    /// What waits in the lanes or is being carried out: messages and bytes.
+    waiting: Cell<(usize, usize)>,
+    /// Nothing waits any more.
+    drained: Notify,
     warned: RefCell<HashSet<String>>,
     /// Readers that were heard, and whether they were well when the connection broke.
     heard: RefCell<HashMap<Uid, bool>>,
@@ -72,6 +122,9 @@ impl Hearing {
             stopping,
             connection: Cell::new(0),
             is_there: Cell::new(false),
+            is_resumed: Cell::new(false),
+            waiting: Cell::default(),
+            drained: Notify::new(),
             warned,
             heard,
         }
@@ -98,14 +151,48 @@ impl Hearing {
         }
     }
 
+    /// Counts a message that is to wait, if it may. Of QoS 0 no more than half may be: it is never the reason to break a connection.
+    pub fn room_for(&self, heard: &Heard) -> Room {
+        let (messages, bytes) = self.waiting.get();
+        let (messages, bytes) = (messages + 1, bytes + heard.bytes());
+        let share = if heard.packet.is_some() { 1 } else { 2 };
+        if messages <= MAX_WAITING / share && bytes <= MAX_WAITING_BYTES / share {
+            self.waiting.set((messages, bytes));
+            Room::Is
+        } else if heard.packet.is_some() {
+            Room::IsNot
+        } else {
+            Room::IsNotForThis
+        }
+    }
+
+    fn is_done(&self, bytes: usize) {
+        let (messages, all_bytes) = self.waiting.get();
+        self.waiting.set((messages - 1, all_bytes - bytes));
+        if messages == 1 {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Waits until nothing waits.
+    pub async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.waiting.get().0 == 0 {
+                return;
+            }
+            drained.await;
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
     /// Lets the broker forget a message, unless the connection that it came on is gone: then it comes again.
-    pub fn ack(&self, publish: &Publish, connection: u64) {
-        if publish.qos != QoS::AtMostOnce && self.connection.get() == connection {
-            self.outbox.ack(publish.pkid);
+    pub fn ack(&self, heard: &Heard) {
+        if let Some((id, _)) = heard.packet.filter(|_| self.connection.get() == heard.connection) {
+            self.outbox.ack(id);
         }
     }
 
@@ -115,27 +202,26 @@ impl Hearing {
             if self.is_stopping() {
                 return;
             }
+            let bytes = heard.bytes();
             self.carry_out(heard).await;
+            self.is_done(bytes);
         }
     }
 
-    async fn carry_out(&self, Heard { found, publish, connection }: Heard) {
-        let Some(who) = self.device(&found.reader) else {
+    async fn carry_out(&self, heard: Heard) {
+        let Some(who) = self.device(&heard.found.reader) else {
             self.hub.metrics().doors.venue_strangers.fetch_add(1, Relaxed);
-            return self.ack(&publish, connection);
+            return self.ack(&heard);
         };
-        self.note(&found.reader);
-        if publish.retain && !self.is_health(&who, &publish) {
+        self.note(&heard.found.reader);
+        if heard.is_retained && !self.is_health(&who, &heard.payload) {
             // It was scanned when nobody knows; who held the badge there has long gone on.
-            return self.ack(&publish, connection);
+            return self.ack(&heard);
         }
-        let packet = match publish.qos {
-            QoS::AtMostOnce => Reuse::NewMessage,
-            _ => Reuse::Packet { client: self.client, id: publish.pkid, dup: publish.dup },
-        };
-        let mut backoff = Backoff::default();
+        let packet = heard.packet.map_or(Reuse::NewMessage, |(id, dup)| Reuse::Packet { client: self.client, id, dup });
+        let mut backoff = Backoff::up_to(LONGEST_WAIT);
         let scanned = loop {
-            match take(&self.hub, &who, &publish.payload, packet, Whence::Afar).await {
+            match take(&self.hub, &who, &heard.payload, packet, Whence::Afar).await {
                 Ok(scanned) => break scanned,
                 Err(reject) if is_for_now(&reject) => {
                     self.warn(who.uid.as_str(), reject.reason.text());
@@ -150,10 +236,14 @@ impl Hearing {
             // It came before the break, and says nothing of now.
             self.hub.reader_says(self.conf, &who.uid, false, OUT_OF_REACH);
         }
-        if let Some(topic) = &found.result {
-            scanned.iter().for_each(|scanned| self.tell(topic, scanned));
+        if let Some(topic) = &heard.found.result {
+            // What is not acked is kept by the broker, and no more comes than that it keeps.
+            if heard.packet.is_some() && !scanned.is_empty() {
+                self.outbox.room().await;
+            }
+            scanned.iter().for_each(|scanned| self.tell(topic, scanned, &heard));
         }
-        self.ack(&publish, connection);
+        self.ack(&heard);
     }
 
     /// Whether it goes on after this time.
@@ -187,9 +277,9 @@ impl Hearing {
         }
     }
 
-    fn is_health(&self, who: &Who, publish: &Publish) -> bool {
+    fn is_health(&self, who: &Who, payload: &[u8]) -> bool {
         let settings = self.hub.reader().reader_settings(who.conf, &who.uid).ok().flatten().unwrap_or_default();
-        let reading = self.hub.badge_formats().map(|formats| formats.read(&settings.format, &publish.payload));
+        let reading = self.hub.badge_formats().map(|formats| formats.read(&settings.format, payload));
         matches!(reading, Some(Ok(Reading::Health { .. })))
     }
 
@@ -202,15 +292,24 @@ impl Hearing {
         Scanned { accepted: false, reason, shown, user: None, name, mode: Default::default(), scan: 0, at_ms, conversation: None, id }
     }
 
-    /// A result that finds no connection is of no use later: the person has gone on.
-    fn tell(&self, topic: &str, scanned: &Scanned) {
-        if self.is_there.get() {
-            let mut payload = Vec::new();
-            write_scanned(scanned, &mut payload);
-            self.outbox.tell(topic, payload);
-        } else {
+    /// A result that finds no connection is of no use later: the person has gone on. And each is told once: not now, when its scan comes again; not
+    /// once more, when it came again and so does the result.
+    fn tell(&self, topic: &str, scanned: &Scanned, heard: &Heard) {
+        if !self.is_there.get() {
             self.hub.metrics().doors.venue_untold.fetch_add(1, Relaxed);
+            return;
         }
+        let is_of_before = heard.packet.is_some() && heard.connection != self.connection.get();
+        if is_of_before && self.is_resumed.get() {
+            return;
+        }
+        let is_repetition = heard.packet.is_some_and(|(_, dup)| dup);
+        if is_repetition && self.outbox.is_told_again(scanned.scan) {
+            return;
+        }
+        let mut payload = Vec::new();
+        write_scanned(scanned, &mut payload);
+        self.outbox.tell(Told { topic: topic.to_owned(), payload, scan: scanned.scan, of: heard.at, is_kept: heard.packet.is_some() });
     }
 }
 

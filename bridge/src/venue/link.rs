@@ -10,8 +10,8 @@ use hallway_broker::hub::Hub;
 use hallway_broker::ids::ConferenceId;
 use hallway_broker::metrics::Doors;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, Request, SubscribeFilter,
-    SubscribeReasonCode, TlsConfiguration, Transport,
+    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter, SubscribeReasonCode,
+    TlsConfiguration, Transport,
 };
 use siphasher::sip::SipHasher24;
 use tokio::sync::{mpsc, watch};
@@ -19,21 +19,21 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::VenueOptions;
-use super::lane::{Heard, Hearing};
-use super::outbox::{MAX_REQUESTS, Outbox};
+use super::lane::{Heard, Hearing, MAX_WAITING, Room};
+use super::outbox::{MAX_REQUESTS, Outbox, PACKET_IDS};
 use crate::backoff::Backoff;
 
 /// Lanes of a link.
 const LANES: usize = 8;
-/// Messages that wait in a lane; beyond them, the broker waits.
-const LANE_MESSAGES: usize = 64;
 /// Largest message that is taken from the broker in bytes: whatever MQTT can carry (3.1.1 §2.2.3), since one that is not read would come again for
 /// ever. What is larger than a scan can be is refused by the hub, and acked.
 const INCOMING_BYTES_MAX: usize = 5 + 268_435_455;
 /// Largest that is sent.
 const OUTGOING_BYTES_MAX: usize = 65_536;
-/// Results that are sent before the broker has acked the first.
-pub const UNDER_WAY: u16 = 100;
+/// What results begin with, as they are written.
+const RESULT: &[u8] = br#"{"accepted":"#;
+/// How long a connection may take to come about, from the name server to CONNACK: a resolver gives the first of several servers 5 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Silence after which it is asked whether the broker is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How long a connection must have lasted for the next to be tried soon.
@@ -63,6 +63,7 @@ impl Link {
         // A reader waits for each result: it is not held back until what was sent before it is acknowledged.
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
+        network.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
         events.set_network_options(network);
         let hearing = Rc::new(Hearing::new(hub, (conf, conference), namespace(&options), Outbox::new(hub, requests), stopping.clone()));
         let address = format!("{}:{}", options.address.host, options.address.port);
@@ -73,7 +74,7 @@ impl Link {
     pub async fn run(mut self) {
         self.doors().venue_links.fetch_add(1, Relaxed);
         for _ in 0..LANES {
-            let (lane, heard) = mpsc::channel(LANE_MESSAGES);
+            let (lane, heard) = mpsc::channel(MAX_WAITING);
             self.lanes.push(lane);
             self.at_work.push(tokio::task::spawn_local(Rc::clone(&self.hearing).run(heard)));
         }
@@ -86,34 +87,51 @@ impl Link {
                 _ = stopping.wait_for(|stopping| *stopping) => break,
                 event = self.events.poll() => event,
             };
-            match event {
+            let mut is_full = false;
+            let end = match event {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
                     since = Instant::now();
                     self.connected(ack.session_present);
+                    None
                 }
-                Ok(Event::Incoming(Packet::Publish(publish))) => self.hear(publish).await,
-                Ok(Event::Incoming(Packet::SubAck(ack))) => self.subscribed(&ack.return_codes),
-                Ok(_) => {}
-                Err(error) => {
-                    let was_there = self.lost();
-                    if was_there && since.elapsed() >= GOOD_CONNECTION {
-                        backoff = Backoff::default();
-                    }
-                    let wait = backoff.next();
-                    tracing::warn!(address = %self.address, %error, again_in_ms = wait.as_millis(), "the venue's broker is not connected");
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        _ = stopping.wait_for(|stopping| *stopping) => break,
-                    }
+                Ok(Event::Incoming(Packet::Publish(publish))) if !self.hear(&publish, self.hearing.connection.get()) => {
+                    self.events.clean();
+                    is_full = true;
+                    Some("more comes than can wait".to_owned())
                 }
+                Ok(event) => {
+                    self.answered(&event);
+                    None
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            let Some(error) = end else { continue };
+            if self.lost() && since.elapsed() >= GOOD_CONNECTION {
+                backoff = Backoff::default();
+            }
+            let wait = backoff.next();
+            tracing::warn!(address = %self.address, %error, again_in_ms = wait.as_millis(), "the venue's broker is not connected");
+            tokio::select! {
+                () = self.rest(wait, is_full) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => break,
             }
         }
         self.close().await;
     }
 
+    /// Until it is time to connect again. When no more could wait, what waits is taken first: it comes again, too, and would have to find room.
+    async fn rest(&self, wait: Duration, is_full: bool) {
+        tokio::time::sleep(wait).await;
+        if is_full {
+            self.hearing.drained().await;
+        }
+    }
+
     /// Subscribes anew each time: the broker may have forgotten, and topics may have been added. What is retained comes again, too.
     fn connected(&mut self, session_present: bool) {
         tracing::info!(address = %self.address, session_present, "the venue's broker is connected");
+        self.hearing.outbox.tell_again(&mut self.events.pending);
+        self.hearing.is_resumed.set(session_present);
         if !self.hearing.is_there.replace(true) {
             self.doors().venue_links_up.fetch_add(1, Relaxed);
         }
@@ -121,6 +139,14 @@ impl Link {
         let filters = self.options.topics.filters().map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
         if !self.hearing.outbox.subscribe(filters) {
             tracing::error!(address = %self.address, "the venue's topics cannot be subscribed to: too much waits to be sent");
+        }
+    }
+
+    fn answered(&self, event: &Event) {
+        match event {
+            Event::Incoming(Packet::PubAck(_)) => self.hearing.outbox.acked(),
+            Event::Incoming(Packet::SubAck(ack)) => self.subscribed(&ack.return_codes),
+            _ => {}
         }
     }
 
@@ -134,35 +160,57 @@ impl Link {
 
     /// What is under way belongs to a connection that is gone; whether there was one.
     fn lost(&mut self) -> bool {
-        self.hearing.outbox.clear();
-        // What was sent is sent again (3.1.1 §4.4), what was not has no packet id yet.
-        self.events.pending.retain(|request| matches!(request, Request::Publish(publish) if publish.pkid != 0));
-        self.events.state.collision = None;
         let was_there = self.hearing.is_there.replace(false);
+        let connection = self.hearing.connection.get();
         if was_there {
             self.doors().venue_links_up.fetch_sub(1, Relaxed);
             self.doors().venue_breaks.fetch_add(1, Relaxed);
-            self.hearing.connection.set(self.hearing.connection.get() + 1);
+            self.hearing.connection.set(connection + 1);
             self.hearing.tell_health(false);
         }
+        // What was read in one go with the end is of that connection, though it is looked at only now.
+        for event in std::mem::take(&mut self.events.state.events) {
+            if let Event::Incoming(Packet::Publish(publish)) = event {
+                self.hear(&publish, connection);
+            }
+        }
+        self.hearing.outbox.carry_over(&mut self.events.pending);
+        self.events.state.collision = None;
         was_there
     }
 
-    /// Waits until there is room in the reader's lane, and the broker with it: no lane waits for this connection.
-    async fn hear(&mut self, publish: Publish) {
+    /// Puts a message of this connection into its reader's lane, without waiting: who does not poll the connection does not ping the broker either.
+    /// Whether there was room, or none was needed.
+    fn hear(&self, publish: &Publish, connection: u64) -> bool {
         self.doors().venue_messages.fetch_add(1, Relaxed);
-        let connection = self.hearing.connection.get();
-        let Some(found) = self.options.topics.find(&publish.topic) else {
-            self.doors().venue_strangers.fetch_add(1, Relaxed);
-            self.hearing.warn(&publish.topic, "is nobody's topic");
-            return self.hearing.ack(&publish, connection);
+        let why = match self.options.topics.find(&publish.topic) {
+            None => "is nobody's topic",
+            // By another link, or brokers that are joined to each other.
+            Some(_) if publish.payload.starts_with(RESULT) => "brings results as if they were scans",
+            Some(found) => return self.put(Heard::new(found, publish, connection)),
         };
-        let mut hasher = SipHasher24::new();
-        hasher.write(found.reader.as_str().as_bytes());
-        let lane = &self.lanes[usize::from(hasher.finish().to_be_bytes()[0]) % LANES];
-        tokio::select! {
-            _ = lane.send(Heard { found, publish, connection }) => {}
-            _ = self.stopping.wait_for(|stopping| *stopping) => {}
+        self.doors().venue_strangers.fetch_add(1, Relaxed);
+        self.hearing.warn(&publish.topic, why);
+        if publish.qos != QoS::AtMostOnce && self.hearing.connection.get() == connection {
+            self.hearing.outbox.ack(publish.pkid);
+        }
+        true
+    }
+
+    fn put(&self, heard: Heard) -> bool {
+        match self.hearing.room_for(&heard) {
+            Room::Is => {
+                let mut hasher = SipHasher24::new();
+                hasher.write(heard.reader().as_str().as_bytes());
+                let lane = &self.lanes[usize::from(hasher.finish().to_be_bytes()[0]) % LANES];
+                // Each lane has room for what may wait in all of them.
+                lane.try_send(heard).is_ok()
+            }
+            Room::IsNotForThis => {
+                self.hearing.warn(heard.reader().as_str(), "sends more with QoS 0 than can wait: some of its scans are lost");
+                true
+            }
+            Room::IsNot => false,
         }
     }
 
@@ -178,12 +226,16 @@ impl Link {
                 has_asked = self.hearing.outbox.disconnect();
             }
             is_over = match tokio::time::timeout(CLOSE_LOOK, self.events.poll()).await {
-                Ok(Ok(event)) => event == Event::Outgoing(Outgoing::Disconnect),
+                Ok(Ok(event)) => {
+                    self.answered(&event);
+                    event == Event::Outgoing(Outgoing::Disconnect)
+                }
                 Ok(Err(_)) => true,
                 Err(_) => false,
             };
         }
         self.at_work.iter().for_each(JoinHandle::abort);
+        self.hearing.outbox.carry_over(&mut self.events.pending);
         if self.hearing.is_there.replace(false) {
             self.doors().venue_links_up.fetch_sub(1, Relaxed);
         }
@@ -209,8 +261,10 @@ fn namespace(options: &VenueOptions) -> u64 {
 }
 
 fn mqtt_options(options: &VenueOptions) -> MqttOptions {
-    let mut mqtt = MqttOptions::new(options.client_id.clone(), options.address.host.clone(), options.address.port);
-    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE).set_inflight(UNDER_WAY);
+    // In brackets an IPv6 address is no name that a certificate could have.
+    let host = options.address.host.trim_start_matches('[').trim_end_matches(']');
+    let mut mqtt = MqttOptions::new(options.client_id.clone(), host, options.address.port);
+    mqtt.set_clean_session(false).set_manual_acks(true).set_keep_alive(KEEP_ALIVE).set_inflight(PACKET_IDS);
     mqtt.set_max_packet_size(INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX);
     if let Some((user, password)) = &options.login {
         mqtt.set_credentials(user.clone(), password.clone());

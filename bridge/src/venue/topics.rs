@@ -6,8 +6,6 @@ use hallway_broker::ids::Uid;
 const PATTERN_BYTES_MAX: usize = 256;
 /// What stands for the reader's name.
 const READER: &str = "{reader}";
-/// Longest uid.
-const UID_BYTES_MAX: usize = 64;
 
 /// One level of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,20 +168,31 @@ impl Topics {
         }
         let entries = configured.iter().map(Entry::new).collect::<Result<Vec<_>, _>>()?;
         for (at, entry) in entries.iter().enumerate() {
-            let filter = entry.scans.filter();
-            if let Some(other) = entries[..at].iter().find(|other| other.scans.overlaps(&entry.scans)) {
-                return Err(format!(
-                    "readers: '{}' and '{filter}' have topics in common, whose messages would count twice",
-                    other.scans.filter()
-                ));
-            }
-            let comes_back = |other: &&Entry| other.results.as_ref().is_some_and(|results| results.overlaps(&entry.scans));
-            if let Some(other) = entries.iter().find(comes_back) {
-                let results = other.results.as_ref().map(Pattern::filter).unwrap_or_default();
-                return Err(format!("readers: results on '{results}' would come back as scans of '{filter}'"));
+            if let Some(shared) = entries[..at].iter().find_map(|other| other.shared_with(entry)) {
+                return Err(format!("readers: {shared}, whose messages would count twice"));
             }
         }
-        Ok(Self(entries))
+        let topics = Self(entries);
+        match topics.echoed_by(&topics) {
+            Some(echo) => Err(format!("readers: {echo}")),
+            None => Ok(topics),
+        }
+    }
+
+    /// Which topics both listen to.
+    #[must_use]
+    pub fn shared_with(&self, other: &Self) -> Option<String> {
+        self.0.iter().find_map(|one| other.0.iter().find_map(|two| one.shared_with(two)))
+    }
+
+    /// Which of these results the other would take for scans.
+    #[must_use]
+    pub fn echoed_by(&self, other: &Self) -> Option<String> {
+        self.0.iter().find_map(|one| {
+            let results = one.results.as_ref()?;
+            let scans = other.0.iter().map(|entry| &entry.scans).find(|scans| results.overlaps(scans))?;
+            Some(format!("results on '{}' would come back as scans of '{}'", results.filter(), scans.filter()))
+        })
     }
 
     /// What is subscribed to.
@@ -193,6 +202,10 @@ impl Topics {
 
     /// Whose a topic is; `None`: nobody's that could be.
     pub fn find(&self, topic: &str) -> Option<Found> {
+        // The broker's own: wildcards do not mean them [MQTT-4.7.2-1].
+        if topic.starts_with('$') {
+            return None;
+        }
         self.0.iter().find_map(|entry| {
             let named = entry.scans.name_in(topic)?;
             let reader = entry.reader.clone().or_else(|| uid_of(named))?;
@@ -204,6 +217,11 @@ impl Topics {
 }
 
 impl Entry {
+    fn shared_with(&self, other: &Self) -> Option<String> {
+        let shared = || format!("'{}' and '{}' have topics in common", self.scans.filter(), other.scans.filter());
+        self.scans.overlaps(&other.scans).then(shared)
+    }
+
     fn new(configured: &ReaderTopic) -> Result<Self, String> {
         let scans = Pattern::parse(&configured.topic)?;
         let results = configured.result.as_deref().map(Pattern::parse).transpose()?;
@@ -225,7 +243,7 @@ fn uid_of(name: &str) -> Option<Uid> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c.to_ascii_lowercase() } else { '-' };
     let text: String = name.chars().map(plain).collect();
     let text = text.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    Uid::parse(text.get(..UID_BYTES_MAX.min(text.len()))?).ok()
+    Uid::parse(text).ok()
 }
 
 #[cfg(test)]
@@ -264,6 +282,32 @@ mod tests {
         assert_eq!(topics.filters().collect::<Vec<_>>(), ["springcard/springcore/+/rdr/evt", "tele/+/SENSOR", "RFID/#"]);
         assert_eq!(uid_of("Gate 1 Nörd"), Uid::parse("gate-1-n-rd").ok());
         assert_eq!(uid_of("__"), None);
+        let long = "gate-1".repeat(10) + "gate";
+        assert_eq!(uid_of(&long).map(|uid| uid.to_string()), Some(long.clone()));
+        assert_eq!(uid_of(&(long + "s")), None, "not the device whose name it begins with");
+    }
+
+    #[test]
+    fn what_a_broker_says_of_itself_is_nobodys() {
+        let topics = topics(&[("#", Some("gate"), None)]).unwrap();
+        assert!(topics.find("gate").is_some());
+        for topic in ["$SYS/broker/uptime", "$SYS", "$aws/things/gate/shadow"] {
+            assert_eq!(topics.find(topic), None, "{topic}");
+        }
+    }
+
+    /// Two links at one broker hear each other.
+    #[test]
+    fn links_at_one_broker_are_compared() {
+        let one = topics(&[("tele/{reader}/SENSOR", None, Some("hallway/{reader}/result"))]).unwrap();
+        let same = topics(&[("tele/gate/+", Some("gate"), Some("results/gate"))]).unwrap();
+        let other = topics(&[("RFID/#", Some("hub"), Some("results/hub"))]).unwrap();
+        let echo = topics(&[("hallway/+/result", Some("echo"), None)]).unwrap();
+        assert_eq!(one.shared_with(&same).as_deref(), Some("'tele/+/SENSOR' and 'tele/gate/+' have topics in common"));
+        assert_eq!(one.shared_with(&other), None);
+        let comes_back = "results on 'hallway/+/result' would come back as scans of 'hallway/+/result'";
+        assert_eq!(one.echoed_by(&echo).as_deref(), Some(comes_back));
+        assert_eq!((echo.echoed_by(&one), one.echoed_by(&other)), (None, None));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use hallway_broker::bell::Bell;
 use hallway_broker::frame;
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::outbox::{Link, Stamped};
@@ -16,7 +17,7 @@ use hallway_broker::shard::{Ending, Peer};
 use hallway_broker::topic::Telling;
 use hallway_broker::transport::Transport;
 use slab::Slab;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::deliver::{self, Catching};
 use super::edge::{Domain, Edge};
@@ -111,7 +112,6 @@ pub(super) struct Connection {
     pub received: RefCell<Received>,
     pub managed: RefCell<Option<Box<Managed>>>,
     pub sending: Sending,
-    pub ending: Cell<Option<Ending>>,
     /// Copies of what one's other sessions say and hear are wanted (XEP-0280).
     pub carbons: Cell<bool>,
     /// What is for one session of its user is for this one: it stands for all that they have elsewhere.
@@ -146,9 +146,7 @@ pub(super) struct Connection {
     pub taken_over: RefCell<Option<oneshot::Sender<Parcel>>>,
     /// What is to be followed again, of a session that was resumed.
     pub returning: RefCell<Option<Box<Returning>>>,
-    /// The task waits for answers, or for the room that they leave.
-    pub waits: Cell<bool>,
-    pub wake: Notify,
+    pub bell: Bell,
 }
 
 impl Connection {
@@ -168,7 +166,6 @@ impl Connection {
             received: RefCell::default(),
             managed: RefCell::default(),
             sending: Sending::default(),
-            ending: Cell::new(None),
             carbons: Cell::new(false),
             stands_for_all: Cell::new(false),
             inactive: Cell::new(false),
@@ -187,8 +184,7 @@ impl Connection {
             touched: Cell::new(false),
             taken_over: RefCell::default(),
             returning: RefCell::default(),
-            waits: Cell::new(false),
-            wake: Notify::new(),
+            bell: Bell::default(),
         }
     }
 
@@ -313,9 +309,7 @@ impl Connection {
             self.refuse("message", id.as_deref(), Some(&to), &StanzaError::from(&reject), into);
         }
         self.done(number, into);
-        if self.waits.get() {
-            self.wake.notify_one();
-        }
+        self.bell.answered();
     }
 
     /// Somebody is here by another protocol than XMPP, or is not; whether that is to be told: not that who was not shown is not.
@@ -355,12 +349,12 @@ impl Link for Connection {
         let taken = self.transport.try_write(bytes);
         if self.transport.has_pending() {
             // What the transport keeps is all taken for the outbox: only the task can write it when the socket takes more.
-            self.wake.notify_one();
+            self.bell.ring();
         }
         taken
     }
     fn wake(&self) {
-        self.wake.notify_one();
+        self.bell.ring();
     }
     fn wire(&self) -> usize {
         XMPP_WIRE
@@ -391,7 +385,6 @@ impl Peer for Connection {
         self.settle(tag, answer.map(drop), into);
     }
     fn end(&self, why: Ending) {
-        self.ending.set(Some(why));
-        self.wake.notify_one();
+        self.bell.end(why);
     }
 }

@@ -80,7 +80,7 @@ fn put_out(connection: &Connection, event: &Event, change: Change, into: &mut Ve
     presence::write_own_departure(connection, (key, &event.place.conversation), how, &mut stanza);
     connection.emit_addressed(&stanza, into);
     connection.left.borrow_mut().push(event.place.conversation.clone());
-    connection.wake.notify_one();
+    connection.bell.ring();
 }
 
 /// A notice of the user's inbox: an invitation, and a contact who is new.
@@ -91,7 +91,7 @@ fn told(connection: &Connection, event: &Event, notice: &Notice, into: &mut Vec<
     match conversation.partner(&connection.me.uid) {
         Some(partner) => {
             connection.met.borrow_mut().push(partner);
-            connection.wake.notify_one();
+            connection.bell.ring();
         }
         None => {
             let found = connection.edge.hub.reader().conversation(event.place.conf, conversation).ok().flatten();
@@ -112,7 +112,7 @@ fn direct(connection: &Connection, event: &Event, into: &mut Vec<u8>) {
     let is_own = entry.from == me.uid;
     if event.place.seq == 1 {
         connection.met.borrow_mut().push(partner.clone());
-        connection.wake.notify_one();
+        connection.bell.ring();
     }
     if is_own && (event.origin == connection.session.get() || !connection.carbons.get()) {
         return;

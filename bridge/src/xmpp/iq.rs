@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use hallway_broker::canonical::time_text;
 use hallway_broker::ids::{ConversationId, Uid};
 use hallway_broker::view::Found;
 use minidom::Element;
@@ -193,9 +194,7 @@ fn of_server(task: &mut Task, is_set: bool, payload: &Element) -> Answer {
             xml.open("query", VERSION).inside().child("name", "Hallway").child("version", env!("CARGO_PKG_VERSION")).close("query");
         }
         (false, TIME, "time") => {
-            let mut time = Vec::new();
-            hallway_broker::canonical::write_time(task.edge.hub.clock().now_ms(), &mut time);
-            let utc = String::from_utf8_lossy(&time).trim_matches('"').to_owned();
+            let utc = time_text(task.edge.hub.clock().now_ms());
             let mut xml = Writer::new(&mut out);
             xml.open("time", TIME).inside().child("tzo", "+00:00").child("utc", &utc).close("time");
         }

@@ -6,7 +6,7 @@
 pub mod publishing;
 
 use hallway_broker::command::{Action, Actor};
-use hallway_broker::limits::{MAX_TARGET_BYTES, MAX_TARGET_NAME_BYTES, MAX_TARGET_OPTIONS_BYTES};
+use hallway_broker::limits::{MAX_TARGET_BYTES, MAX_TARGET_NAME_BYTES, MAX_TARGET_OPTIONS_BYTES, beginning};
 use hallway_broker::model::{Provider, Target, Via};
 use hallway_broker::push::gateway::Push;
 use hallway_broker::session::blocking;
@@ -20,7 +20,6 @@ use super::profile::{as_element, as_text};
 use super::stanza::Condition;
 use super::task::Task;
 use super::write::Writer;
-use crate::push::fit::beginning;
 
 /// The namespace.
 pub const NS: &str = "urn:xmpp:push:0";

@@ -106,7 +106,7 @@ pub(super) async fn resume(door: &mut Door, wanted: negotiation::Resume) -> Resu
         Box::new(move |_| {
             if let Some(connection) = connection_here(handle.session) {
                 connection.taken_over.replace(Some(sender));
-                connection.wake.notify_one();
+                connection.bell.ring();
             }
         }),
     );

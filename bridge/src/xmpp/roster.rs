@@ -4,6 +4,7 @@
 use hallway_broker::clock::random;
 use hallway_broker::command::Action;
 use hallway_broker::ids::{ConfNo, Uid};
+use hallway_broker::model::UserRole;
 use hallway_broker::reader::Reader;
 use hallway_broker::session::blocking;
 use hallway_broker::state::StateError;
@@ -45,7 +46,7 @@ struct Contact {
 
 fn contacts(reader: &Reader, conf: ConfNo, me: &Uid) -> Result<Vec<Contact>, StateError> {
     let partners = partners(reader, conf, me)?;
-    let (people, complete) = reader.people(conf, None, MAX_DIRECTORY)?;
+    let (people, complete) = reader.people(conf, None, MAX_DIRECTORY, |user| user.role != UserRole::Device)?;
     let mut contacts = Vec::new();
     for uid in &partners {
         if let Some(user) = reader.user(conf, uid)? {

@@ -155,7 +155,7 @@ impl Task {
         if flushed == Flushed::Gone {
             return Err(End::Lost);
         }
-        if let Some(ending) = self.connection.ending.get() {
+        if let Some(ending) = self.connection.bell.ending() {
             return Err(ending.into());
         }
         if self.connection.keeps_too_much() {
@@ -188,7 +188,7 @@ impl Task {
             self.timer.as_mut().reset(until);
         }
         let room = self.has_room();
-        self.connection.waits.set(!room);
+        self.connection.bell.await_answers(!room);
         let interest = match (room, is_empty) {
             (true, false) => Interest::READABLE | Interest::WRITABLE,
             (true, true) => Interest::READABLE,
@@ -198,7 +198,7 @@ impl Task {
         };
         tokio::select! {
             biased;
-            () = self.connection.wake.notified() => Ok(false),
+            () = self.connection.bell.rung() => Ok(false),
             ready = self.connection.transport.ready(interest) => match ready {
                 Ok(ready) if ready.is_readable() => Ok(true),
                 Ok(ready) if ready.is_error() => Err(End::Lost),
@@ -333,8 +333,8 @@ impl Task {
             Next::Later(element, number) => {
                 // In the order in which they came (RFC 6120 §10.1).
                 while !self.connection.waiting.borrow().is_empty() {
-                    self.connection.waits.set(true);
-                    self.connection.wake.notified().await;
+                    self.connection.bell.await_answers(true);
+                    self.connection.bell.rung().await;
                 }
                 let done = Box::pin(self.carry_out(&element)).await;
                 self.session.push(|into| self.connection.done(number, into));
@@ -387,18 +387,18 @@ impl Task {
     /// The link is gone: waits for the next one, for the session's end, or for its time to be over.
     async fn wait_for_link(&mut self) -> End {
         self.connection.detached.set(true);
-        self.connection.waits.set(true);
+        self.connection.bell.await_answers(true);
         let over = tokio::time::sleep(Duration::from_secs(RESUME_WITHIN_S));
         let mut over = std::pin::pin!(over);
         loop {
             if self.connection.taken_over.borrow().is_some() {
                 return self.hand_over().await;
             }
-            if self.connection.ending.get().is_some() {
+            if self.connection.bell.ending().is_some() {
                 return End::Lost;
             }
             tokio::select! {
-                () = self.connection.wake.notified() => {}
+                () = self.connection.bell.rung() => {}
                 () = &mut over => return End::Lost,
             }
         }
@@ -407,9 +407,9 @@ impl Task {
     /// Gives the session to its next link, when what it was asked is durable.
     async fn hand_over(&mut self) -> End {
         let has_link = !self.connection.detached.replace(true) && self.session.flush() == Flushed::Empty;
-        self.connection.waits.set(true);
+        self.connection.bell.await_answers(true);
         while self.connection.received.borrow().under_way() > 0 {
-            self.connection.wake.notified().await;
+            self.connection.bell.rung().await;
         }
         // While it is known what the client has not acknowledged; the parcel takes that along.
         Box::pin(self.save()).await;

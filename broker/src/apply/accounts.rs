@@ -252,14 +252,13 @@ fn erase_texts(view: &mut View<'_>, ask: Ask<'_>, uid: &Uid, progress: Erasure) 
     let Some(key) = view.keys_from(&from, &prefix, 1)?.pop() else { return Ok(None) };
     let after = if key == progress.conversation { progress.seq } else { 0 };
     // Inboxes too: somebody's name is in the notices that others got of them.
-    let id = key.get(prefix.len()..).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(ConversationId::stored);
-    let reached = match id {
+    let reached = match keys::conversation_at(&key, prefix.len()) {
         Some(id) => erase_in(view, ask, uid, &id, after)?,
         None => None,
     };
     Ok(Some(match reached {
         Some(seq) => Erasure { conversation: key, seq },
-        None => Erasure { conversation: [key.as_slice(), &[0]].concat(), seq: 0 },
+        None => Erasure { conversation: keys::above(&prefix, Some(key)), seq: 0 },
     }))
 }
 
@@ -312,7 +311,7 @@ pub fn erasures(state: &dyn crate::state::State, conf: ConfNo) -> Result<Vec<Uid
     let prefix = keys::erasures(conf);
     let mut found = Vec::new();
     state.scan(&prefix, &keys::end_of(&prefix), crate::state::Direction::Ascending, &mut |key, _| {
-        found.extend(key.get(prefix.len()..).and_then(|uid| std::str::from_utf8(uid).ok()).and_then(|uid| Uid::parse(uid).ok()));
+        found.extend(keys::uid_at(key, prefix.len()));
         ControlFlow::Continue(())
     })?;
     Ok(found)

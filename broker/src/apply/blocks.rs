@@ -15,6 +15,11 @@ pub(super) fn has_blocked(view: &View<'_>, conf: ConfNo, who: &Uid, whom: &Uid) 
     view.has(&keys::block(conf, who, whom))
 }
 
+/// Whether one of two people has blocked the other.
+pub(super) fn are_apart(view: &View<'_>, conf: ConfNo, one: &Uid, other: &Uid) -> Result<bool, StateError> {
+    Ok(has_blocked(view, conf, one, other)? || has_blocked(view, conf, other, one)?)
+}
+
 /// Refuses what the asker wants to tell `other` when one of them has blocked the other.
 pub(super) fn check(view: &View<'_>, ask: Ask<'_>, other: &Uid) -> Result<(), Stop> {
     let me = &ask.actor.uid;

@@ -35,7 +35,7 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
     let all = keys::all_targets(conf);
     if view.keys_from(&all, &all, 1)?.is_empty() {
         let pos = view.conference_head(conf)?.pos;
-        let mut state: PushState = view.get(&keys::push_state(conf))?.unwrap_or_default();
+        let mut state = state(view, conf)?;
         state.cursor = PushCursor { pos, under_way: Vec::new() };
         view.put(keys::push_state(conf), &state);
     }
@@ -48,6 +48,11 @@ pub(super) fn register(view: &mut View<'_>, ask: Ask<'_>, target: &Target) -> Ap
     view.put(keys::target(conf, uid, &id), &Target { since_ms: ask.at_ms, ..target.clone() });
     view.put(keys::target_owner(conf, &id), uid);
     Ok(Outcome::Done)
+}
+
+/// How far push is in a conference.
+fn state(view: &View<'_>, conf: ConfNo) -> Result<PushState, StateError> {
+    Ok(view.get(&keys::push_state(conf))?.unwrap_or_default())
 }
 
 fn check(target: &Target) -> Result<(), Reason> {
@@ -96,7 +101,7 @@ fn take_out(view: &mut View<'_>, conf: ConfNo, uid: &Uid, id: &TargetId) -> Resu
 /// Removes rows by where they are found; the caller has all of one user.
 fn drop_rows(view: &mut View<'_>, conf: ConfNo, uid: &Uid, found: Vec<keys::Key>) -> Result<(), Stop> {
     let prefix = keys::push_rows_of(conf, uid);
-    let mut state: PushState = view.get(&keys::push_state(conf))?.unwrap_or_default();
+    let mut state = state(view, conf)?;
     for key in found {
         if let (Some(due_ms), Some((target, conversation))) = (view.get::<u64>(&key)?, keys::parts_of_row(&key, &prefix)) {
             let row = PushRow { user: uid.clone(), target, conversation, first_seq: 0, seq: 0, tries: 0, since_ms: 0, why: "".into() };
@@ -174,7 +179,7 @@ pub(super) fn progress(
     if done.len() + due.len() + dead.len() > 2 * MAX_STEP || cursor.is_some_and(|cursor| cursor.under_way.len() > MAX_UNDER_WAY) {
         return Err(Reason::TooLarge.into());
     }
-    let mut state: PushState = view.get(&keys::push_state(ask.conf))?.unwrap_or_default();
+    let mut state = state(view, ask.conf)?;
     if let Some(cursor) = cursor.filter(|cursor| cursor.pos >= state.cursor.pos) {
         state.cursor = cursor.clone();
     }
@@ -235,8 +240,11 @@ fn bury(view: &mut View<'_>, conf: ConfNo, state: &mut PushState, dead: &[PushRo
     }
     let prefix = keys::dead_letters(conf);
     for row in dead {
-        state.letters += 1;
-        view.put(keys::dead_letter(conf, state.letters), row);
+        // Of who was erased meanwhile nothing is kept, and what is not registered any more is never tried again.
+        if view.has(&keys::target(conf, &row.user, &row.target))? {
+            state.letters += 1;
+            view.put(keys::dead_letter(conf, state.letters), row);
+        }
     }
     let kept = view.keys_from(&prefix, &prefix, MAX_DEAD_LETTERS + dead.len())?;
     let excess = kept.len().saturating_sub(MAX_DEAD_LETTERS);
@@ -256,7 +264,7 @@ pub(super) fn replay(view: &mut View<'_>, ask: Ask<'_>, letters: Option<&[u64]>)
         None => view.keys_from(&prefix, &prefix, MAX_STEP)?,
     };
     let more = letters.is_none() && found.len() == MAX_STEP;
-    let mut state: PushState = view.get(&keys::push_state(conf))?.unwrap_or_default();
+    let mut state = state(view, conf)?;
     let mut replayed = 0;
     for key in found {
         let Some(row) = view.get::<PushRow>(&key)? else { continue };

@@ -73,7 +73,7 @@ fn too_many(view: &View<'_>, conf: ConfNo, name: &str, mut now: StoredTotals, by
         now.count = now.count.saturating_sub(1);
         now.bytes = now.bytes.saturating_sub(stored.publication.bytes() as u64);
         gone.push(stored);
-        from = [oldest.as_slice(), &[0]].concat();
+        from = keys::above(&prefix, Some(oldest));
     }
     Ok(gone)
 }

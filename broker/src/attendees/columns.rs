@@ -8,7 +8,7 @@ use super::{BadRow, SheetError};
 /// Whose export a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// pretix's "Order data" (the order positions) or "Check-in list", in English.
+    /// pretix's "Order data" (the order positions) or "Check-in list", in English or German.
     Pretix,
     /// Eventbrite's attendee report, in English.
     Eventbrite,
@@ -110,8 +110,9 @@ impl Field {
     }
 
     /// The headings that mean it, likeliest first, in lower case.
-    fn headings(self, format: Format) -> &'static [&'static str] {
+    fn headings(self, format: Format, is_german: bool) -> &'static [&'static str] {
         match format {
+            Format::Pretix if is_german => self.of_german_pretix(),
             Format::Pretix => self.of_pretix(),
             Format::Eventbrite => self.of_eventbrite(),
             Format::Generic => self.of_others(),
@@ -132,6 +133,25 @@ impl Field {
             Self::Order => &["order code"],
             // Tickets have the secret on them, badges may have the other.
             Self::Badge => &["ticket secret", "secret", "pseudonymization id"],
+            Self::Status => &["status"],
+            Self::Uid => &[],
+        }
+    }
+
+    /// What is a position in the order here may be somebody's job in an English list: so the languages are apart.
+    fn of_german_pretix(self) -> &'static [&'static str] {
+        match self {
+            Self::Name => &["name teilnehmer*in", "teilnehmername", "attendee name"],
+            Self::First => &["name teilnehmer*in: vorname", "teilnehmername: vorname"],
+            Self::Last => &["name teilnehmer*in: nachname", "teilnehmername: nachname"],
+            Self::Email => &["e-mail teilnehmer*in", "teilnehmer-e-mail", "e-mail"],
+            Self::Company => &["firma"],
+            Self::Job => &["berufsbezeichnung", "beruf", "funktion", "job title", "job"],
+            Self::Ticket => &["produkt"],
+            Self::Variation => &["variante"],
+            Self::Id => &["position", "positions-id"],
+            Self::Order => &["bestellnummer"],
+            Self::Badge => &["ticket-secret", "ticket secret", "ticketcode", "ticket-code", "secret", "geheimer code", "pseudonyme id"],
             Self::Status => &["status"],
             Self::Uid => &[],
         }
@@ -158,13 +178,13 @@ impl Field {
         match self {
             // What other systems call a user is another account.
             Self::Uid => &["uid"],
-            Self::Name => &["name", "full name", "attendee name", "attendee", "display name"],
+            Self::Name => &["name", "full name", "attendee name", "attendee", "display name", "teilnehmer", "teilnehmername"],
             Self::First => &["first name", "firstname", "given name", "vorname"],
             Self::Last => &["last name", "lastname", "surname", "family name", "nachname"],
-            Self::Email => &["email", "e-mail", "email address", "e-mail address", "mail", "attendee email"],
-            Self::Company => &["company", "organisation", "organization", "affiliation", "institution", "firma"],
+            Self::Email => &["email", "e-mail", "email address", "e-mail address", "mail", "attendee email", "e-mail-adresse"],
+            Self::Company => &["company", "organisation", "organization", "affiliation", "institution", "firma", "unternehmen"],
             Self::Job => &["job title", "job", "role", "position", "funktion"],
-            Self::Ticket => &["ticket type", "ticket", "category", "kategorie", "type"],
+            Self::Ticket => &["ticket type", "ticket", "category", "kategorie", "type", "ticketart"],
             Self::Id => &["id", "external id", "ticket id", "ticket number", "registration id", "registration number", "order number"],
             Self::Badge => &["badge", "badge code", "badge id", "code", "barcode", "qr", "qr code", "secret", "rfid", "nfc"],
             Self::Status => &["status"],
@@ -185,6 +205,7 @@ impl Columns {
     pub(super) fn of(heading: &StringRecord, format: Option<Format>, map: &[(Field, String)]) -> Result<Self, SheetError> {
         let folded: Vec<String> = heading.iter().map(fold).collect();
         let format = format.unwrap_or_else(|| recognised(&folded));
+        let is_german = is_german_pretix(&folded);
         let mut columns = Self { format, heading: heading.clone(), by_field: Vec::new() };
         for field in Field::ALL {
             let mapped = map.iter().filter(|(mapped, _)| *mapped == field).map(|(_, column)| columns.named(&folded, column));
@@ -192,7 +213,7 @@ impl Columns {
             if found.is_empty() {
                 let known =
                     |heading: &&str| folded.iter().enumerate().filter(|(_, name)| name == heading).map(|(at, _)| at).collect::<Vec<_>>();
-                found = field.headings(format).iter().flat_map(known).collect();
+                found = field.headings(format, is_german).iter().flat_map(known).collect();
             }
             columns.by_field.push((field, found));
         }
@@ -235,14 +256,22 @@ impl Columns {
 
 /// Whose heading it is.
 fn recognised(folded: &[String]) -> Format {
-    let has = |names: &[&str]| folded.iter().any(|name| names.contains(&name.as_str()));
-    if has(Field::Order.of_pretix()) && (has(Field::Name.of_pretix()) || has(Field::Id.of_pretix())) {
+    let has = |names: &[&str]| has_one_of(folded, names);
+    if is_german_pretix(folded) || has(Field::Order.of_pretix()) && (has(Field::Name.of_pretix()) || has(Field::Id.of_pretix())) {
         Format::Pretix
     } else if has(Field::Order.of_eventbrite()) && has(Field::Ticket.of_eventbrite()) || has(&["attendee #", "attendee no."]) {
         Format::Eventbrite
     } else {
         Format::Generic
     }
+}
+
+fn has_one_of(folded: &[String], names: &[&str]) -> bool {
+    folded.iter().any(|name| names.contains(&name.as_str()))
+}
+
+fn is_german_pretix(folded: &[String]) -> bool {
+    has_one_of(folded, Field::Order.of_german_pretix()) && has_one_of(folded, Field::Name.of_german_pretix())
 }
 
 /// A heading without what people write differently.

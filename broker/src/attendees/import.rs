@@ -11,7 +11,7 @@ use crate::accounts::subjects::slug;
 use crate::command::{Action, Actor, Command, Outcome};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
-use crate::model::{Attendee, GivenBadge, Imported, UserRole};
+use crate::model::{Attendee, GivenBadge, Imported};
 use crate::queue::ReplyTo;
 use crate::reader::Reader;
 use crate::reject::{Reason, Reject};
@@ -268,7 +268,7 @@ fn free_of_ticket(reader: &Reader, conf: ConfNo, uid: Uid) -> Result<Bearer, Sta
         return Ok(Bearer::None("the user, or whose badge it is, has another ticket"));
     }
     match reader.user(conf, &uid)? {
-        Some(user) if matches!(user.role, UserRole::Device | UserRole::Service) => Ok(Bearer::None("the user is a device or a service")),
+        Some(user) if !user.role.is_person() => Ok(Bearer::None("the user is a device or a service")),
         Some(user) if user.role.is_staff() => Ok(Bearer::None("the user is of the staff: give them badges by hand")),
         Some(_) => Ok(Bearer::Known(uid)),
         None if reader.had_user(conf, &uid)? => Ok(Bearer::None("they were erased: left out")),

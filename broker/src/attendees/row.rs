@@ -20,8 +20,22 @@ const MAX_BADGE_BYTES: usize = 512;
 const MAX_BADGES: usize = 4;
 
 /// Words of tickets that let nobody in, at the beginning of what the shop says.
-const NOT_GOOD: [&str; 10] =
-    ["cancel", "expired", "pending", "approval pending", "refunded", "deleted", "transferred", "not attending", "unpaid", "abandoned"];
+const NOT_GOOD: [&str; 14] = [
+    "cancel",
+    "expired",
+    "pending",
+    "approval pending",
+    "refunded",
+    "deleted",
+    "transferred",
+    "not attending",
+    "unpaid",
+    "abandoned",
+    "storniert",
+    "abgelaufen",
+    "ausstehend",
+    "erstattet",
+];
 
 /// The attendee of a row.
 pub(super) fn parse(line: u64, cells: &StringRecord, columns: &Columns) -> Result<Row, BadRow> {

@@ -45,6 +45,38 @@ fn pretix_order_positions() {
     assert_eq!(complaints(&sheet), expected);
 }
 
+const GERMAN_PRETIX: &str = "\
+Kurzname der Veranstaltung;Bestellnummer;Position;Status;E-Mail;Telefonnummer;Bestelldatum;Bestelluhrzeit;Produkt;Variante;Preis;Steuersatz;Steuerregel;Steuer;Name Teilnehmer*in;Name Teilnehmer*in: Vorname;Name Teilnehmer*in: Nachname;E-Mail Teilnehmer*in;Firma;Adresse;Postleitzahl;Ort;Land;Bundesstaat;Gutschein;Pseudonyme ID;Sitzplatz-ID;Firma;Rechnungsadresse: Name
+rustconf;ABCDE;1;bezahlt;kauf@example.org;;2026-10-01;12:00:00;Konferenz;Frühbucher;199,00;19,00;;31,76;Ada Lovelace;Ada;Lovelace;ada@example.org;Analytical Engines;;;;GB;;;QWERTZ1234;;;Annabella
+rustconf;ABCDE;2;bezahlt;kauf@example.org;;2026-10-01;12:00:00;Konferenz;;199,00;19,00;;31,76;Grace Hopper;;;;;;;;US;;;ASDFGH5678;;Byron & Co;Annabella
+rustconf;FGHIJ;1;storniert;x@example.org;;2026-10-02;12:00:00;Konferenz;;199,00;19,00;;31,76;Mallory;;;;;;;;;;;MNBVCX0000;;;
+rustconf;KLMNO;1;ausstehend;x@example.org;;2026-10-02;12:00:00;Konferenz;;199,00;19,00;;31,76;Eve;;;;;;;;;;;MNBVCX0001;;;
+rustconf;PQRST;1;abgelaufen;x@example.org;;2026-10-02;12:00:00;Konferenz;;199,00;19,00;;31,76;Trudy;;;;;;;;;;;MNBVCX0002;;;
+";
+
+#[test]
+fn pretix_in_german() {
+    let sheet = read(GERMAN_PRETIX);
+    assert_eq!((sheet.format, sheet.read), (Format::Pretix, 5));
+    let told: Vec<_> = sheet
+        .rows
+        .iter()
+        .map(|row| [&row.external, &row.name, &row.email, &row.company, &row.job, &row.ticket].map(String::as_str))
+        .collect();
+    let expected = [
+        ["ABCDE-1", "Ada Lovelace", "ada@example.org", "Analytical Engines", "", "Konferenz – Frühbucher"],
+        ["ABCDE-2", "Grace Hopper", "kauf@example.org", "Byron & Co", "", "Konferenz"],
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(sheet.rows[0].codes, ["QWERTZ1234"]);
+    let why = "the ticket is not paid, or not good any more: left out";
+    assert_eq!(complaints(&sheet), [4, 5, 6].map(|row| format!("{row} Status: {why}")));
+    // Other lists have such columns, too.
+    let sheet = read("Name,E-Mail-Adresse,Bestellnummer,Position,Unternehmen\nAda,a@b.c,7,Engineer,Engines\n");
+    let ada = &sheet.rows[0];
+    assert_eq!((sheet.format, ada.job.as_str(), ada.company.as_str()), (Format::Generic, "Engineer", "Engines"));
+}
+
 #[test]
 fn pretix_check_in_lists_have_no_number_in_the_order() {
     let sheet = read(

@@ -135,7 +135,7 @@ impl<'a> Lines<'a> {
     fn users(&mut self) -> Result<(), BackupError> {
         let mut after = None;
         loop {
-            let (page, complete) = self.reader.people(self.conf, after.as_ref(), PAGE)?;
+            let (page, complete) = self.reader.people(self.conf, after.as_ref(), PAGE, |_| true)?;
             for person in &page {
                 let user = &person.user;
                 self.line(&json!({"user": person.uid, "name": user.name, "role": user.role.word(), "about": user.about}))?;

@@ -204,10 +204,11 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<Sifted, StateError> 
 
 /// What is told of a ticket that has no good signature, was revoked, or is for another day: nothing of it is stored. `None` for all others.
 fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid>, at_ms: u64) -> Option<Scanned> {
-    let signers = hub.badges().signers.get().filter(|signers| !signers.is_empty())?;
-    let reader = hub.reader();
-    let conference = reader.conference_id(conf).ok().flatten()?;
-    let reason = match signers.get(conference.as_str())?.verdict_of_all(&tap.shown, at_ms) {
+    if !hub.knows_ticket_signers() {
+        return None;
+    }
+    let conference = hub.reader().conference_id(conf).ok().flatten()?;
+    let reason = match hub.ticket_signers(conference.as_str())?.verdict_of_all(&tap.shown, at_ms) {
         Verdict::NotSigned | Verdict::Good(_) => return None,
         Verdict::Forged => ScanReason::UnknownBadge,
         Verdict::Revoked => ScanReason::Revoked,
@@ -216,7 +217,7 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid
     let mut scanned = Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
     if reason != ScanReason::UnknownBadge
         && let Some(uid) = bearer
-        && let Some(user) = reader.user(conf, uid).ok().flatten()
+        && let Some(user) = hub.reader().user(conf, uid).ok().flatten()
     {
         scanned.user = Some(uid.clone());
         scanned.name = user.name;

@@ -108,6 +108,15 @@ impl BadgeCode {
     }
 }
 
+impl GivenBadge {
+    /// A badge as somebody typed, printed or scanned it. `None` for what is empty or too long.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let mut codes = BadgeCode::certain(text).into_iter();
+        Some(Self { code: codes.next()?, same: codes.collect(), shown: contents::bare(text).into() })
+    }
+}
+
 fn trimmed(text: &str) -> Option<&str> {
     let text = contents::bare(text);
     (!text.is_empty() && text.len() <= CODE_BYTES_MAX).then_some(text)
@@ -248,15 +257,6 @@ struct Found {
     is_digits: bool,
     /// Bytes are not turned round.
     is_straight: bool,
-}
-
-impl GivenBadge {
-    /// A badge as somebody typed, printed or scanned it. `None` for what is empty or too long.
-    #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
-        let mut codes = BadgeCode::certain(text).into_iter();
-        Some(Self { code: codes.next()?, same: codes.collect(), shown: contents::bare(text).into() })
-    }
 }
 
 impl Found {

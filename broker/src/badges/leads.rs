@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use csv::{Terminator, WriterBuilder};
 
-use crate::canonical::write_time;
+use crate::canonical::time_text;
 use crate::ids::{ConfNo, Uid};
 use crate::model::{Attendee, Lead};
 use crate::reader::{Named, Reader};
@@ -61,18 +61,11 @@ fn row(lead: &Named<Lead>, attendee: Attendee) -> [Cow<'_, str>; HEADING.len()] 
         if notes.rating == 0 { "".into() } else { notes.rating.to_string().into() },
         text(&notes.note),
         notes.tags.join(" ").into(),
-        time(*since_ms).into(),
-        time(*last_ms).into(),
+        time_text(*since_ms).into(),
+        time_text(*last_ms).into(),
         scans.to_string().into(),
         by.as_str().into(),
     ]
-}
-
-/// A time as tables have it: RFC 3339.
-pub(crate) fn time(ms: u64) -> String {
-    let mut quoted = Vec::new();
-    write_time(ms, &mut quoted);
-    String::from_utf8_lossy(&quoted).trim_matches('"').to_owned()
 }
 
 /// A text that no spreadsheet takes for a formula: what people call themselves is not the exhibitor's to carry out.

@@ -27,6 +27,16 @@ fn digit(value: u64) -> u8 {
 
 /// Appends a Unix time in ms as a JSON string: RFC 3339 in UTC with milliseconds.
 pub fn write_time(unix_ms: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&quoted_time(unix_ms));
+}
+
+/// A Unix time in ms as text: RFC 3339 in UTC with milliseconds.
+#[must_use]
+pub fn time_text(unix_ms: u64) -> String {
+    String::from_utf8_lossy(&quoted_time(unix_ms)).trim_matches('"').to_owned()
+}
+
+fn quoted_time(unix_ms: u64) -> [u8; 26] {
     let unix_ms = unix_ms.min(LAST_MS);
     let (year, month, day) = civil_from_days(unix_ms / DAY_MS);
     let ms = unix_ms % DAY_MS;
@@ -38,7 +48,7 @@ pub fn write_time(unix_ms: u64, out: &mut Vec<u8>) {
     put(&mut text[15..17], ms / 60_000 % 60);
     put(&mut text[18..20], ms / 1000 % 60);
     put(&mut text[21..24], ms % 1000);
-    out.extend_from_slice(&text);
+    text
 }
 
 /// Fills `to` with the last digits of `value`.

@@ -9,6 +9,7 @@ use super::{ControlError, ControlReply, PAGE, Secret, find_conference, find_user
 use crate::attendees::import::{self, Done};
 use crate::attendees::{Field, Format, MAX_SHEET_BYTES, Sheet, SheetError};
 use crate::badges::{ReaderHealth, leads};
+use crate::canonical::time_text;
 use crate::command::{Action, Actor};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConversationId, Uid};
@@ -209,10 +210,10 @@ pub(super) fn list_readers(hub: &Hub, conference: &str, after: Option<&str>) -> 
 fn in_words(health: &ReaderHealth) -> String {
     let mut words = if health.online { "online" } else { "offline" }.to_owned();
     if let Some(since_ms) = health.since_ms {
-        words = format!("{words} since {}", leads::time(since_ms));
+        words = format!("{words} since {}", time_text(since_ms));
     }
     if let Some(scan_ms) = health.last_scan_ms {
-        words = format!("{words}, last scan {}", leads::time(scan_ms));
+        words = format!("{words}, last scan {}", time_text(scan_ms));
     }
     if !health.detail.is_empty() {
         words = format!("{words}, {}", health.detail);

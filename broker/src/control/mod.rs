@@ -377,7 +377,7 @@ async fn add_user(
 fn list_users(hub: &Hub, conference: &str, after: Option<&str>) -> Result<ControlReply, ControlError> {
     let conf = find_conference(hub, conference)?.no;
     let after = after.map(parse_uid).transpose()?;
-    let (people, complete) = hub.reader().people(conf, after.as_ref(), PAGE)?;
+    let (people, complete) = hub.reader().people(conf, after.as_ref(), PAGE, |_| true)?;
     let line = |person: Person| UserLine {
         uid: person.uid.to_string(),
         name: person.user.name.to_string(),

@@ -1,5 +1,7 @@
 //! Writing frames: a server's are never masked (RFC 6455 §5.1) and ours never fragmented.
 
+use crate::limits::beginning;
+
 /// Most bytes of a ping's, pong's or close's payload (RFC 6455 §5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
 
@@ -77,8 +79,7 @@ pub fn write_pong(payload: &[u8], out: &mut Vec<u8>) {
 /// Writes a close frame; `None` answers a close without a code (RFC 6455 §5.5.1). A long reason is cut at a character.
 pub fn write_close(code: Option<u16>, reason: &str, out: &mut Vec<u8>) {
     let Some(code) = code else { return write_control(CLOSE, b"", out) };
-    let most = (0..=reason.len().min(MAX_CONTROL_BYTES - 2)).rev().find(|at| reason.is_char_boundary(*at));
-    let reason = &reason[..most.unwrap_or(0)];
+    let reason = beginning(reason, MAX_CONTROL_BYTES - 2);
     let (bytes, used) = header(CLOSE, 2 + reason.len());
     out.extend_from_slice(&bytes[..used]);
     out.extend_from_slice(&code.to_be_bytes());

@@ -1,7 +1,6 @@
 //! What a hub knows of badge readers beyond the store: how their payloads are read, and how they are.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::Hub;
 use crate::badges::contents::pretix::Signers;
@@ -24,10 +23,20 @@ impl Hub {
         self.badges.formats.get()
     }
 
-    /// Whose signed tickets are good, by conference; once, before the shards start.
-    pub fn set_ticket_signers(&self, signers: HashMap<String, Signers>) {
-        // Set once.
-        let _ = self.badges.signers.set(signers);
+    /// Whose signed tickets are good in a conference, from now on.
+    pub fn set_ticket_signers(&self, conference: String, signers: Signers) {
+        self.badges.signers.write().unwrap_or_else(PoisonError::into_inner).insert(conference, Arc::new(signers));
+    }
+
+    /// Whether there is a conference whose tickets' signatures are looked at.
+    pub(crate) fn knows_ticket_signers(&self) -> bool {
+        !self.badges.signers.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whose signed tickets are good in a conference; `None` when nobody's are looked at.
+    #[must_use]
+    pub fn ticket_signers(&self, conference: &str) -> Option<Arc<Signers>> {
+        self.badges.signers.read().unwrap_or_else(PoisonError::into_inner).get(conference).cloned()
     }
 
     pub(crate) fn badges(&self) -> &Badges {

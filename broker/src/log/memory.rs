@@ -100,13 +100,6 @@ impl MemoryDisk {
         Self::default()
     }
 
-    /// One whose first record will be `first`, like [`super::segment::SegmentOptions::first_lsn`].
-    pub fn starting_at(first: Lsn) -> Self {
-        let disk = Self::default();
-        disk.lock().end = first.max(1) - 1;
-        disk
-    }
-
     fn lock(&self) -> MutexGuard<'_, Disk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -56,6 +56,12 @@ impl UserRole {
         self != Self::Device
     }
 
+    /// Whether they are somebody who can be met and have a ticket: no badge reader, and no service.
+    #[must_use]
+    pub fn is_person(self) -> bool {
+        !matches!(self, Self::Device | Self::Service)
+    }
+
     /// Whether it may all that `other` may, and more.
     #[must_use]
     pub fn is_above(self, other: Self) -> bool {

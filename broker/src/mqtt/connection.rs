@@ -5,14 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::codec::{AckKind, Code, Qos, Version, write_ack, write_pingresp};
 use super::delivery::Delivery;
 use super::refusal;
 use super::wire::wire_of;
 use crate::allowances::TopicRights;
 use crate::badges::Held;
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::ids::ConversationId;
 use crate::model::{Body, Event, Publication, Realm, UserRole};
@@ -66,20 +65,17 @@ pub(super) struct Connection {
     pub delivery: RefCell<Delivery>,
     pub acks: RefCell<Acks>,
     pub sending: Sending,
-    pub ending: Cell<Option<Ending>>,
     /// Something was refused that may succeed later, and the protocol cannot say so.
     pub must_retry: Cell<bool>,
     /// Something was written since it was last asked.
     pub touched: Cell<bool>,
-    /// The task waits for answers, or for the room that they leave.
-    pub waits: Cell<bool>,
     /// Refusals that the client could not be told otherwise: topic and why.
     pub reports: RefCell<Vec<(Arc<str>, &'static str)>>,
     /// Messages that it was given as one of a group, and has no room for.
     pub shares: RefCell<VecDeque<Arc<Share>>>,
     /// Those that wait are given now.
     pub gives_shares: Cell<bool>,
-    pub wake: Notify,
+    pub bell: Bell,
     clock: Arc<dyn Clock>,
 }
 
@@ -100,14 +96,12 @@ impl Connection {
             delivery: RefCell::new(delivery),
             acks: RefCell::default(),
             sending: Sending::default(),
-            ending: Cell::new(None),
             must_retry: Cell::new(false),
             touched: Cell::new(false),
-            waits: Cell::new(false),
             reports: RefCell::default(),
             shares: RefCell::default(),
             gives_shares: Cell::new(false),
-            wake: Notify::new(),
+            bell: Bell::default(),
             clock,
         }
     }
@@ -120,13 +114,14 @@ impl Connection {
         }
         if self.must_retry.get() {
             // No ack, so that the client sends it again; nothing later is acknowledged before it.
-            return self.wake.notify_one();
+            return self.bell.ring();
         }
         let mut acks = self.acks.borrow_mut();
         acks.settle(tag, answer.err().map(|reject| reject.reason));
         acks.write(self.version, self.wants_reasons, into);
-        if self.waits.get() || !self.reports.borrow().is_empty() {
-            self.wake.notify_one();
+        self.bell.answered();
+        if !self.reports.borrow().is_empty() {
+            self.bell.ring();
         }
     }
 
@@ -159,12 +154,12 @@ impl Link for Connection {
         let taken = self.transport.try_write(bytes);
         if self.transport.has_pending() {
             // What the transport keeps is all taken for the outbox: only the task can write it when the socket takes more.
-            self.wake.notify_one();
+            self.bell.ring();
         }
         taken
     }
     fn wake(&self) {
-        self.wake.notify_one();
+        self.bell.ring();
     }
     fn wire(&self) -> usize {
         wire_of(self.version)
@@ -188,7 +183,7 @@ impl Link for Connection {
         if fits {
             shares.push_back(share);
             if !self.gives_shares.get() {
-                self.wake.notify_one();
+                self.bell.ring();
             }
         }
         fits
@@ -212,8 +207,7 @@ impl Peer for Connection {
         self.settle(tag, answer.map(drop), into);
     }
     fn end(&self, why: Ending) {
-        self.ending.set(Some(why));
-        self.wake.notify_one();
+        self.bell.end(why);
     }
 }
 

@@ -13,7 +13,7 @@ use super::wire::{topic_of, topic_of_signal, write_json, write_publication, writ
 use crate::canonical;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys::{self, Key};
-use crate::model::{Event, Realm, Retained, Signal};
+use crate::model::{Event, Realm, Retained, Signal, UserRole};
 use crate::reader::{Reader, Toward};
 use crate::reject::Reject;
 use crate::session::{Who, blocking};
@@ -237,6 +237,9 @@ impl Task {
         let mut bytes = Vec::new();
         for uid in people {
             let Ok(Some(user)) = self.edge.hub.reader().user(who.conf, &uid) else { continue };
+            if user.role == UserRole::Device {
+                continue;
+            }
             let presence = self.edge.hub.sessions().presence(who.conf, &uid);
             let signal = Signal::Presence { user: uid, name: user.name, status: presence.status, text: presence.text };
             let mut topic = String::new();

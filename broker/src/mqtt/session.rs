@@ -132,7 +132,7 @@ impl Task {
             return Err(End::GONE);
         }
         let is_written = self.connection.transport.flush().map_err(|_| End::GONE)?;
-        if let Some(ending) = self.connection.ending.get() {
+        if let Some(ending) = self.connection.bell.ending() {
             return Err(ending.into());
         }
         if self.connection.must_retry.get() {
@@ -178,7 +178,7 @@ impl Task {
             self.timer.as_mut().reset(until);
         }
         let room = self.has_room();
-        self.connection.waits.set(!room);
+        self.connection.bell.await_answers(!room);
         let interest = match (room, is_empty) {
             (true, false) => Interest::READABLE | Interest::WRITABLE,
             (true, true) => Interest::READABLE,
@@ -188,7 +188,7 @@ impl Task {
         };
         tokio::select! {
             biased;
-            () = self.connection.wake.notified() => Ok(false),
+            () = self.connection.bell.rung() => Ok(false),
             ready = self.connection.transport.ready(interest) => match ready {
                 Ok(ready) if ready.is_readable() => Ok(true),
                 Ok(ready) if ready.is_error() => Err(End::GONE),

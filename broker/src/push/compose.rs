@@ -11,6 +11,7 @@ use super::gateway::{Push, Where};
 use super::person::Person;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid};
+use crate::limits::beginning;
 use crate::model::{Body, Event, Kind};
 use crate::state::StateError;
 use crate::view::Found;
@@ -86,8 +87,7 @@ fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let end = (0..=most - '…'.len_utf8()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &text[..end])
+    format!("{}…", beginning(text, most - '…'.len_utf8()))
 }
 
 #[cfg(test)]

@@ -24,8 +24,6 @@ pub(super) struct Facts<'a> {
     pub attention: Attention,
     /// What of all.
     pub settings: &'a PushSettings,
-    /// When it was said, Unix ms.
-    pub said_ms: u64,
     /// When they last did something with a session that lives, Unix ms.
     pub last_active_ms: Option<u64>,
 }
@@ -50,9 +48,8 @@ pub(super) enum Why {
     Blocked,
 }
 
-/// Decides, at `now_ms`; who did something up to `active_ms` before the message is there.
-pub(super) fn decide(facts: &Facts<'_>, now_ms: u64, active_ms: u64) -> Result<When, Why> {
-    let since_ms = facts.said_ms.saturating_sub(active_ms);
+/// Decides, at `now_ms`; who did something since `since_ms` is there.
+pub(super) fn decide(facts: &Facts<'_>, now_ms: u64, since_ms: u64) -> Result<When, Why> {
     let tests = [
         (!facts.is_member, Why::NotAMember),
         (facts.is_author, Why::Own),
@@ -108,7 +105,6 @@ mod tests {
             names_them: false,
             attention: Attention::default(),
             settings,
-            said_ms: NOON_MS - 3000,
             last_active_ms: None,
         }
     }
@@ -116,10 +112,11 @@ mod tests {
     #[test]
     fn an_idle_desktop_does_not_silence_the_phone_and_a_busy_one_does() {
         let settings = PushSettings::default();
-        let active_at = |last_ms| decide(&Facts { last_active_ms: Some(last_ms), ..facts(&settings) }, NOON_MS, 60_000);
-        assert_eq!(decide(&facts(&settings), NOON_MS, 60_000), Ok(When::Now));
-        assert_eq!(active_at(NOON_MS - 3000 - 60_001), Ok(When::Now));
-        for there in [NOON_MS - 3000 - 60_000, NOON_MS - 3000, NOON_MS] {
+        let since_ms = NOON_MS - 3000 - 60_000;
+        let active_at = |last_ms| decide(&Facts { last_active_ms: Some(last_ms), ..facts(&settings) }, NOON_MS, since_ms);
+        assert_eq!(decide(&facts(&settings), NOON_MS, since_ms), Ok(When::Now));
+        assert_eq!(active_at(since_ms - 1), Ok(When::Now));
+        for there in [since_ms, NOON_MS - 3000, NOON_MS] {
             assert_eq!(active_at(there), Err(Why::There));
         }
     }
@@ -176,21 +173,21 @@ mod tests {
     proptest! {
         #[test]
         fn nobody_is_pushed_their_own_or_what_is_read_gone_or_not_theirs(
-            is_member: bool, is_author: bool, is_deleted: bool, has_read: bool, names_them: bool, level in 0..4usize, now_ms: u64, said_ms: u64,
-            last_active_ms: Option<u64>, quiet_minutes in (0..1440u16, 0..1440u16), utc_offset_minutes in -840..840i16, active_ms: u64,
+            is_member: bool, is_author: bool, is_deleted: bool, has_read: bool, names_them: bool, level in 0..4usize, now_ms: u64, since_ms: u64,
+            last_active_ms: Option<u64>, quiet_minutes in (0..1440u16, 0..1440u16), utc_offset_minutes in -840..840i16,
         ) {
             let level = [Level::Default, Level::All, Level::Mentions, Level::None][level];
             let settings = PushSettings { level, content: true, quiet_minutes, utc_offset_minutes };
-            let facts = Facts { is_member, is_author, is_deleted, has_read, names_them, said_ms, last_active_ms, ..facts(&settings) };
-            let decided = decide(&facts, now_ms, active_ms);
+            let facts = Facts { is_member, is_author, is_deleted, has_read, names_them, last_active_ms, ..facts(&settings) };
+            let decided = decide(&facts, now_ms, since_ms);
             if let Ok(When::From(until_ms)) = decided {
                 // Unless time itself ends.
                 prop_assert!(now_ms > u64::MAX / 2 || (now_ms + 1..=now_ms + 24 * HOUR_MS).contains(&until_ms));
-                prop_assert!(now_ms > u64::MAX / 2 || decide(&facts, until_ms, active_ms) == Ok(When::Now));
+                prop_assert!(now_ms > u64::MAX / 2 || decide(&facts, until_ms, since_ms) == Ok(When::Now));
             }
             if decided.is_ok() {
                 prop_assert!(is_member && !is_author && !is_deleted && !has_read && level != Level::None);
-                prop_assert!(last_active_ms.is_none_or(|last_ms| last_ms < said_ms.saturating_sub(active_ms)));
+                prop_assert!(last_active_ms.is_none_or(|last_ms| last_ms < since_ms));
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::command::Action;
 use crate::hub::Hub;
 use crate::ids::{ConfNo, ConferenceId, Uid};
 use crate::limits::{MAX_STEP, MAX_UNDER_WAY};
-use crate::model::{PushCursor, PushRow, TargetId};
+use crate::model::{Provider, PushCursor, PushRow, TargetId};
 use crate::state::StateError;
 
 /// Changes that wait to be written down: with more nothing new is begun.
@@ -62,8 +62,8 @@ pub(super) struct Desk {
     pub has_rows: bool,
     /// When something that waited here last was taken up, in takings of all conferences.
     pub served: u64,
-    /// More was due then than there was room for, or may have been.
-    pub is_in_line: bool,
+    /// For whom more was due then than there was room for, or may have been.
+    pub in_line: Vec<Provider>,
     /// Targets that a gateway found gone, and since when they were registered.
     pub gone: Vec<(Uid, TargetId, u64)>,
     expansions: VecDeque<Expansion>,
@@ -93,7 +93,7 @@ impl Desk {
             is_reached,
             has_rows: reader.has_push_rows(conf)?,
             served: 0,
-            is_in_line: false,
+            in_line: Vec::new(),
             gone: Vec::new(),
             expansions,
             held: Vec::new(),

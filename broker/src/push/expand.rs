@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::tail::Undecided;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::limits::MAX_PAGE;
-use crate::model::{Event, Kind, Level, UnderWay};
+use crate::model::{Body, Event, Kind, Level, UnderWay};
 use crate::reader::{Reader, Toward};
 use crate::state::StateError;
 use crate::view::Found;
@@ -30,6 +30,8 @@ pub(super) enum Stage {
     Attentive(Option<Uid>),
     /// Who wants everything of all conversations, above a uid.
     WantAll(Option<Uid>),
+    /// Who is named is read again from a message on; then all members above a uid.
+    Recall(u64, Option<Uid>),
     /// All members above a uid.
     Members(Option<Uid>),
     /// Nobody.
@@ -46,7 +48,7 @@ pub(super) struct Expansion {
     last_seq: u64,
     named: BTreeMap<Uid, u64>,
     names_all: Option<u64>,
-    /// The newest messages that it is about, oldest first.
+    /// The newest messages that it is about, oldest first, as they were before the last page.
     events: Vec<Event>,
     stage: Stage,
     /// Of all that is begun before the next page.
@@ -77,7 +79,10 @@ impl Expansion {
 
     /// What a restart goes on with.
     pub(super) fn resume(reader: &Reader, conf: ConfNo, at: &UnderWay) -> Result<Option<Self>, StateError> {
-        let stage = Stage::Members(Uid::parse(&at.through).ok());
+        let through = Uid::parse(&at.through).ok();
+        // Who is named in the newest messages is seen there.
+        let is_long = at.last_seq - at.first_seq.min(at.last_seq) >= MESSAGES as u64;
+        let stage = if is_long { Stage::Recall(at.first_seq, through) } else { Stage::Members(through) };
         let mut expansion = Self::begin(reader, conf, &at.conversation, (at.first_seq, at.last_seq), stage)?;
         if let Some(expansion) = &mut expansion {
             expansion.names_all = at.names_all;
@@ -94,14 +99,13 @@ impl Expansion {
         stage: Stage,
     ) -> Result<Option<Self>, StateError> {
         let Some(found) = reader.conversation(conf, conversation)? else { return Ok(None) };
-        let events = newest(reader, &found, first_seq, last_seq)?;
-        let (named, hold, pages) = (BTreeMap::new(), Hold::default(), VecDeque::new());
+        let (named, events, hold, pages) = (BTreeMap::new(), Vec::new(), Hold::default(), VecDeque::new());
         Ok(Some(Self { found, pos: 0, first_seq, last_seq, named, names_all: None, events, stage, hold, pages, through: "".into() }))
     }
 
     /// Whether where it is is to be written down.
     pub(super) fn is_large(&self) -> bool {
-        matches!(self.stage, Stage::Members(_)) || !self.pages.is_empty()
+        matches!(self.stage, Stage::Recall(..) | Stage::Members(_)) || !self.pages.is_empty()
     }
 
     /// Whether there is nobody left to look at.
@@ -130,9 +134,17 @@ impl Expansion {
         UnderWay { conversation, first_seq: self.first_seq, last_seq: self.last_seq, names_all: self.names_all, through }
     }
 
-    /// The next people, and what comes after them.
-    pub(super) fn page(&self, reader: &Reader) -> Result<(Vec<Uid>, Stage), StateError> {
+    /// The next people, and what comes after them. What it is about is read anew: nobody is told any more of what was taken back, changed or removed
+    /// since the last page.
+    pub(super) fn page(&mut self, reader: &Reader) -> Result<(Vec<Uid>, Stage), StateError> {
         let (conf, conv) = (self.found.conf, self.found.record.no);
+        let found = reader.conversation(conf, &self.found.id)?.filter(|found| found.record.no == conv);
+        let Some(found) = found else { return Ok((Vec::new(), Stage::Done)) };
+        self.found = found;
+        if let Stage::Recall(from, through) = self.stage.clone() {
+            return Ok((Vec::new(), self.recall(reader, from, through)?));
+        }
+        self.events = newest(reader, &self.found, self.first_seq, self.last_seq)?;
         let has_levels = matches!(self.found.record.kind, Kind::Channel | Kind::Group);
         Ok(match &self.stage {
             Stage::Few(people) => (people.clone(), if has_levels { Stage::Attentive(None) } else { Stage::Done }),
@@ -159,7 +171,20 @@ impl Expansion {
                 let next = next(found.len(), found.last(), Stage::Members, Stage::Done);
                 (found, next)
             }
-            Stage::Done => (Vec::new(), Stage::Done),
+            Stage::Recall(..) | Stage::Done => (Vec::new(), Stage::Done),
+        })
+    }
+
+    /// Notes who is named in the next messages, from one on.
+    fn recall(&mut self, reader: &Reader, from: u64, through: Option<Uid>) -> Result<Stage, StateError> {
+        let (page, next) = reader.page_to(&self.found, Toward::Newer(from.saturating_sub(1)), MAX_PAGE, &["message"])?;
+        for event in page.events.iter().filter(|event| event.place.seq <= self.last_seq) {
+            let Body::Message(message) = &event.entry.body else { continue };
+            self.named.extend(message.mentions.iter().filter_map(|mention| Some((Uid::parse(mention).ok()?, event.place.seq))));
+        }
+        Ok(match next.filter(|reached| *reached < self.last_seq) {
+            Some(reached) => Stage::Recall(reached + 1, through),
+            None => Stage::Members(through),
         })
     }
 
@@ -190,7 +215,8 @@ impl Expansion {
 
 /// The newest messages of so many, oldest first.
 pub(super) fn newest(reader: &Reader, found: &Found, first_seq: u64, last_seq: u64) -> Result<Vec<Event>, StateError> {
-    let mut events = reader.page(found, Toward::Older(last_seq.saturating_add(1)), MESSAGES, &["message"])?.events;
+    let most = usize::try_from(last_seq.saturating_sub(first_seq).saturating_add(1)).map_or(MESSAGES, |count| count.min(MESSAGES));
+    let mut events = reader.page(found, Toward::Older(last_seq.saturating_add(1)), most, &["message"])?.events;
     events.retain(|event| event.place.seq >= first_seq);
     Ok(events)
 }

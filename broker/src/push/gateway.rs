@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::{ConferenceId, ConversationId, Uid};
-use crate::model::{Kind, Provider, Target};
+use crate::model::{Kind, Provider, Target, TargetId};
 use crate::reject::Reject;
 
 /// Where a message is.
@@ -51,6 +51,14 @@ pub struct Push {
     pub time_to_live: Duration,
 }
 
+impl Push {
+    /// Whether a device that saves its battery is to be woken for it (RFC 8030 §5.3): for what is to its owner alone.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.mentions || self.kind == Kind::Direct
+    }
+}
+
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
@@ -76,6 +84,19 @@ pub enum Sent {
     },
 }
 
+/// A target that its provider found gone after it had taken pushes for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departed {
+    /// The conference.
+    pub conference: ConferenceId,
+    /// Whose it is.
+    pub user: Uid,
+    /// Which.
+    pub target: TargetId,
+    /// When it was registered: one that was registered again since is another.
+    pub since_ms: u64,
+}
+
 /// A gateway's answer, when it comes.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
 
@@ -92,6 +113,11 @@ pub trait Gateway: Send + Sync {
 
     /// Delivers. Bounded in time by itself; dropping it gives up.
     fn send<'a>(&'a self, target: &'a Target, push: &'a Push) -> Sending<'a>;
+
+    /// Targets that were found gone only later, since this was asked last. Asked once in a second, on the runtime on which pushes are sent; never waits.
+    fn departed(&self) -> Vec<Departed> {
+        Vec::new()
+    }
 
     /// What clients need to know to register, Web Push's public key for example; empty when nothing.
     fn public_key(&self) -> String {

@@ -39,6 +39,10 @@ pub(super) enum Room {
 struct Lane {
     gateway: Arc<dyn Gateway>,
     in_flight: usize,
+    /// Of what was put off.
+    rows_in_flight: usize,
+    /// More was put off and is due than there was room for.
+    rows_wait: bool,
 }
 
 #[derive(Default)]
@@ -58,6 +62,8 @@ pub(super) type Owner = (ConfNo, Uid);
 pub(super) struct Going {
     pub host: HostName,
     owner: Owner,
+    /// It had been put off.
+    is_row: bool,
     /// Since when, by the server's monotonic clock.
     since: Duration,
 }
@@ -75,8 +81,14 @@ pub(super) struct Lanes {
 impl Lanes {
     /// Lanes to these, each `per_gateway` wide, to hosts that users bring [`WIDER_FOR_USERS`] times.
     pub(super) fn new(gateways: &[Arc<dyn Gateway>], per_gateway: usize) -> Self {
-        let lanes = gateways.iter().map(|gateway| Lane { gateway: Arc::clone(gateway), in_flight: 0 }).collect();
+        let lanes = gateways.iter().map(|gateway| Lane { gateway: Arc::clone(gateway), in_flight: 0, rows_in_flight: 0, rows_wait: false });
+        let lanes = lanes.collect();
         Self { lanes, hosts: HashMap::new(), of_users: HashMap::new(), busy: HashMap::new(), per_gateway: per_gateway.max(1) }
+    }
+
+    /// Those who deliver.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = &Arc<dyn Gateway>> {
+        self.lanes.iter().map(|lane| &lane.gateway)
     }
 
     fn lane(&mut self, provider: Provider) -> Option<&mut Lane> {
@@ -107,10 +119,27 @@ impl Lanes {
         }
     }
 
+    /// The same for something that was not put off before: while others wait that were, it leaves some of the lane to them.
+    pub(super) fn room_for_new(&mut self, owner: &Owner, target: &Target, now_ms: u64) -> Room {
+        let share = self.width(target.provider) - left_of(self.width(target.provider));
+        match self.lane(target.provider) {
+            Some(lane) if lane.rows_wait && lane.in_flight - lane.rows_in_flight >= share => Room::From(now_ms),
+            _ => self.room(owner, target, now_ms),
+        }
+    }
+
+    /// Whether what was put off waits for room.
+    pub(super) fn rows_wait(&mut self, provider: Provider, wait: bool) {
+        if let Some(lane) = self.lane(provider) {
+            lane.rows_wait = wait;
+        }
+    }
+
     /// How many of those that were put off can go out to a provider; `None` when nobody delivers for it.
     pub(super) fn room_for_rows(&mut self, provider: Provider, now_ms: u64) -> Option<usize> {
-        let share = most_of(self.width(provider));
-        let free = share.saturating_sub(self.lane(provider)?.in_flight);
+        let width = self.width(provider);
+        let lane = self.lane(provider)?;
+        let free = most_of(width).saturating_sub(lane.rows_in_flight).min(width.saturating_sub(lane.in_flight));
         let whole =
             self.hosts.get(&(provider, "".into())).map(|host| (host.breaker.closed_until_ms(now_ms).is_some(), host.breaker.is_ailing()));
         Some(match whole {
@@ -120,10 +149,11 @@ impl Lanes {
         })
     }
 
-    /// Something goes to a target of somebody.
-    pub(super) fn begin(&mut self, owner: Owner, target: &Target, now: Duration) -> Option<(Arc<dyn Gateway>, Going)> {
+    /// Something goes to a target of somebody, which had been put off or not.
+    pub(super) fn begin(&mut self, owner: Owner, target: &Target, is_row: bool, now: Duration) -> Option<(Arc<dyn Gateway>, Going)> {
         let lane = self.lane(target.provider)?;
         lane.in_flight += 1;
+        lane.rows_in_flight += usize::from(is_row);
         let gateway = Arc::clone(&lane.gateway);
         if self.hosts.len() >= MAX_HOSTS {
             self.hosts.retain(|(provider, _), host| !is_of_users(*provider) || host.in_flight > 0);
@@ -135,7 +165,7 @@ impl Lanes {
         if is_of_users(target.provider) {
             *self.of_users.entry((target.provider, owner.clone())).or_default() += 1;
         }
-        Some((gateway, Going { host: name, owner, since: now }))
+        Some((gateway, Going { host: name, owner, is_row, since: now }))
     }
 
     /// It is over; whether nobody there is asked any more for a while.
@@ -150,6 +180,7 @@ impl Lanes {
         }
         if let Some(lane) = self.lane(name.0) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
+            lane.rows_in_flight = lane.rows_in_flight.saturating_sub(usize::from(going.is_row));
         }
         let Some(host) = self.hosts.get_mut(name) else { return false };
         host.in_flight = host.in_flight.saturating_sub(1);
@@ -194,6 +225,11 @@ impl Lanes {
 /// What one host, and what was put off, has of a lane: something is left for others and for what is new.
 fn most_of(width: usize) -> usize {
     (width - width / 4).max(1)
+}
+
+/// What is new leaves so much of a lane to what was put off.
+fn left_of(width: usize) -> usize {
+    width.div_ceil(4)
 }
 
 /// Whether users bring the addresses of a provider's servers.
@@ -251,7 +287,7 @@ mod tests {
 
     /// So many go to a target, each of another user.
     fn begin(lanes: &mut Lanes, target: &Target, users: std::ops::Range<usize>) -> Vec<Going> {
-        users.map(|number| lanes.begin(somebody(number), target, NOW).unwrap().1).collect()
+        users.map(|number| lanes.begin(somebody(number), target, false, NOW).unwrap().1).collect()
     }
 
     #[test]
@@ -261,7 +297,7 @@ mod tests {
         let going = begin(&mut lanes, &slow, 0..3);
         let same = target(Provider::Webhook, "https://slow.example/b?c");
         assert_eq!(lanes.room(&somebody(4), &same, 0), Room::From(CROWDED_MS));
-        assert_eq!((lanes.room(&somebody(4), &other, 0), lanes.room_for_rows(Provider::Webhook, 0)), (Room::Free, Some(9)));
+        assert_eq!((lanes.room(&somebody(4), &other, 0), lanes.room_for_rows(Provider::Webhook, 0)), (Room::Free, Some(12)));
         for n in 0..13 {
             let host = target(Provider::Webhook, &format!("https://host-{n}.example/"));
             assert_eq!(lanes.room(&somebody(n), &host, 0), Room::Free);
@@ -271,6 +307,24 @@ mod tests {
         assert_eq!(lanes.room(&somebody(99), &target(Provider::Apns, "00"), 0), Room::NoGateway);
         lanes.end(&going[0], true, NOW, 0);
         assert_eq!(lanes.room(&somebody(99), &slow, 0), Room::Free);
+    }
+
+    #[test]
+    fn what_is_new_leaves_room_for_what_waits_and_the_other_way_round() {
+        let (mut lanes, phone) = (lanes(8), target(Provider::Fcm, "token"));
+        begin(&mut lanes, &phone, 0..6);
+        assert_eq!(lanes.room_for_new(&somebody(9), &phone, 7), Room::Free, "nobody waits");
+        lanes.rows_wait(Provider::Fcm, true);
+        assert_eq!((lanes.room_for_new(&somebody(9), &phone, 7), lanes.room_for_rows(Provider::Fcm, 7)), (Room::From(7), Some(2)));
+        let rows: Vec<Going> = (0..2).map(|n| lanes.begin(somebody(n), &phone, true, NOW).unwrap().1).collect();
+        assert_eq!(lanes.room_for_rows(Provider::Fcm, 7), Some(0));
+        rows.iter().for_each(|going| assert!(!lanes.end(going, true, NOW, 7)));
+        lanes.rows_wait(Provider::Fcm, false);
+        assert_eq!(lanes.room_for_new(&somebody(9), &phone, 7), Room::Free);
+        let mut lanes = self::lanes(8);
+        (0..6).for_each(|n| drop(lanes.begin(somebody(n), &phone, true, NOW)));
+        lanes.rows_wait(Provider::Fcm, true);
+        assert_eq!((lanes.room_for_rows(Provider::Fcm, 7), lanes.room_for_new(&somebody(9), &phone, 7)), (Some(0), Room::Free));
     }
 
     #[test]

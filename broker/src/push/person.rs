@@ -43,8 +43,8 @@ impl Person {
         message.mentions.iter().any(|mention| &**mention == "*" || **mention == *self.uid.as_str())
     }
 
-    /// Whether they are to be pushed a message, and when.
-    pub(super) fn decide(&self, hub: &Hub, event: &Event, now_ms: u64, active_ms: u64) -> Result<Result<When, Why>, StateError> {
+    /// Whether they are to be pushed a message, and when; who did something since `since_ms` is there.
+    pub(super) fn decide(&self, hub: &Hub, event: &Event, now_ms: u64, since_ms: u64) -> Result<Result<When, Why>, StateError> {
         let is_deleted = match &event.entry.body {
             Body::Message(message) => message.deleted.is_some(),
             _ => true,
@@ -58,10 +58,9 @@ impl Person {
             names_them: self.is_named_in(event),
             attention: self.attention,
             settings: &self.settings,
-            said_ms: event.entry.ts_ms,
             last_active_ms: self.last_active_ms,
         };
-        let when = match decide(&facts, now_ms, active_ms) {
+        let when = match decide(&facts, now_ms, since_ms) {
             Ok(when) => when,
             Err(why) => return Ok(Err(why)),
         };

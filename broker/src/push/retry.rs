@@ -28,7 +28,12 @@ impl Breaker {
         if self.failures < BREAK_AFTER {
             return None;
         }
-        if now_ms < self.open_until_ms { Some(self.open_until_ms) } else { self.probes.then(|| now_ms + FIRST_MS) }
+        if self.is_open(now_ms) { Some(self.open_until_ms) } else { self.probes.then(|| now_ms + FIRST_MS) }
+    }
+
+    /// Nobody is asked now. A clock that was set back meanwhile closes nobody for longer than there is reason to.
+    fn is_open(&self, now_ms: u64) -> bool {
+        (1..=LONGEST_BREAK_MS).contains(&self.open_until_ms.saturating_sub(now_ms))
     }
 
     /// Whether the next one only asks whether they are back.
@@ -49,7 +54,7 @@ impl Breaker {
     /// They did not; whether that was once too often.
     pub(super) fn failed(&mut self, now_ms: u64) -> bool {
         // What was on its way when they failed tells nothing new.
-        if self.is_ailing() && now_ms < self.open_until_ms {
+        if self.is_ailing() && self.is_open(now_ms) {
             return false;
         }
         self.failures += 1;
@@ -86,6 +91,15 @@ mod tests {
         breaker.ask();
         breaker.answered();
         assert_eq!(breaker.closed_until_ms(1500), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_closes_nobody_for_longer() {
+        let mut breaker = Breaker::default();
+        let now_ms = 10_000_000;
+        assert_eq!((0..20).filter(|_| breaker.failed(now_ms + 2 * LONGEST_BREAK_MS)).count(), 1);
+        assert_eq!(breaker.closed_until_ms(now_ms), None);
+        assert!(!breaker.failed(now_ms) && breaker.closed_until_ms(now_ms).is_some(), "one fails by the clock as it is now");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::Moment;
 use crate::ids::{ConvNo, ConversationId, Uid};
 use crate::model::{Body, Event, Kind};
 
@@ -10,6 +11,8 @@ use crate::model::{Body, Event, Kind};
 const MAX_UNDECIDED: usize = 16_384;
 /// People named in one conversation while it waits: with more it is decided at once.
 const MAX_NAMED: usize = 1024;
+/// People named in all that wait: with more the tail is not read on, either.
+const MAX_NAMES: usize = 65_536;
 
 /// A conversation with messages of which it is not decided who is pushed them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub(super) struct Undecided {
     pub first_pos: u64,
     /// The last of them.
     pub last_seq: u64,
-    /// When it is to be decided, Unix ms.
+    /// When it is to be decided, by the server's monotonic clock.
     pub due_ms: u64,
     /// Who is named in which of them, last.
     pub named: BTreeMap<Uid, u64>,
@@ -38,6 +41,8 @@ pub(super) struct Tail {
     waiting: HashMap<ConvNo, Undecided>,
     /// Conversations by the pos of their first message: about in the order in which they are due.
     order: BTreeMap<u64, ConvNo>,
+    /// People named in all of them.
+    names: usize,
 }
 
 impl Tail {
@@ -63,7 +68,7 @@ impl Tail {
 
     /// Whether no more is to be read now.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= MAX_UNDECIDED
+        self.waiting.len() >= MAX_UNDECIDED || self.names >= MAX_NAMES
     }
 
     /// Whether nothing waits.
@@ -77,7 +82,7 @@ impl Tail {
     }
 
     /// Notes a message; it waits for `grace_ms`, from when it was said, but not for longer from now.
-    pub(super) fn note(&mut self, event: &Event, now_ms: u64, grace_ms: u64) {
+    pub(super) fn note(&mut self, event: &Event, now: Moment, grace_ms: u64) {
         let Body::Message(message) = &event.entry.body else { return };
         let order = &mut self.order;
         let waiting = self.waiting.entry(event.place.conv).or_insert_with(|| {
@@ -89,7 +94,7 @@ impl Tail {
                 first_seq: event.place.seq,
                 first_pos: event.entry.pos,
                 last_seq: event.place.seq,
-                due_ms: event.entry.ts_ms.min(now_ms).saturating_add(grace_ms),
+                due_ms: now.elapsed_ms + grace_ms.saturating_sub(now.wall_ms.saturating_sub(event.entry.ts_ms)),
                 named: BTreeMap::new(),
                 names_all: None,
             }
@@ -99,7 +104,7 @@ impl Tail {
             if &**mention == "*" {
                 waiting.names_all = Some(event.place.seq);
             } else if let Ok(uid) = Uid::parse(mention) {
-                waiting.named.insert(uid, event.place.seq);
+                self.names += usize::from(waiting.named.insert(uid, event.place.seq).is_none());
             }
         }
         if waiting.named.len() >= MAX_NAMED {
@@ -113,6 +118,7 @@ impl Tail {
         let later = self.waiting.remove(&undecided.conv);
         if let Some(later) = &later {
             self.order.remove(&later.first_pos);
+            self.names -= later.named.len();
         }
         self.order.insert(undecided.first_pos, undecided.conv);
         let mut whole = undecided;
@@ -121,17 +127,20 @@ impl Tail {
             whole.named.extend(later.named);
             whole.names_all = later.names_all.or(whole.names_all);
         }
+        self.names += whole.named.len();
         self.waiting.insert(whole.conv, whole);
     }
 
-    /// The next conversation that is due.
+    /// The next conversation that is due, by the server's monotonic clock.
     pub(super) fn take_due(&mut self, now_ms: u64) -> Option<Undecided> {
         let conv = *self.order.first_key_value()?.1;
         if self.waiting.get(&conv).is_some_and(|waiting| waiting.due_ms > now_ms) {
             return None;
         }
         self.order.pop_first();
-        self.waiting.remove(&conv)
+        let taken = self.waiting.remove(&conv)?;
+        self.names -= taken.named.len();
+        Some(taken)
     }
 }
 
@@ -142,6 +151,11 @@ mod tests {
     use super::*;
     use crate::ids::ConfNo;
     use crate::model::{Entry, Message, Place, Via};
+
+    /// A moment by clocks that began together.
+    fn at(ms: u64) -> Moment {
+        Moment { wall_ms: ms, elapsed_ms: ms }
+    }
 
     fn said(conv: u32, seq: u64, pos: u64, ts_ms: u64, mentions: &[&str]) -> Event {
         let mentions = mentions.iter().map(|mention| (*mention).into()).collect();
@@ -157,9 +171,9 @@ mod tests {
     #[test]
     fn messages_of_a_conversation_are_decided_together_a_grace_after_the_first() {
         let mut tail = Tail::new(9);
-        tail.note(&said(1, 5, 10, 1000, &[]), 1000, 3000);
-        tail.note(&said(2, 1, 11, 1500, &["*"]), 1500, 3000);
-        tail.note(&said(1, 6, 12, 2000, &["bob"]), 2000, 3000);
+        tail.note(&said(1, 5, 10, 1000, &[]), at(1000), 3000);
+        tail.note(&said(2, 1, 11, 1500, &["*"]), at(1500), 3000);
+        tail.note(&said(1, 6, 12, 2000, &["bob"]), at(2000), 3000);
         tail.reach(12);
         assert_eq!((tail.take_due(3999), tail.floor()), (None, 9));
         let first = tail.take_due(4000).unwrap();
@@ -172,8 +186,33 @@ mod tests {
     #[test]
     fn a_clock_that_was_ahead_makes_nobody_wait_for_longer() {
         let mut tail = Tail::default();
-        tail.note(&said(1, 1, 1, 9_000_000, &[]), 1000, 3000);
+        tail.note(&said(1, 1, 1, 9_000_000, &[]), at(1000), 3000);
         assert!(tail.take_due(4000).is_some());
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_due_at_once_by_whatever_clock() {
+        let mut tail = Tail::default();
+        tail.note(&said(1, 1, 1, 1_000_000, &[]), Moment { wall_ms: 9_000_000, elapsed_ms: 5 }, 3000);
+        assert!(tail.take_due(5).is_some());
+    }
+
+    #[test]
+    fn people_who_are_named_are_bounded_over_all_that_waits() {
+        let mut tail = Tail::default();
+        let names: Vec<String> = (0..1000).map(|n| format!("user-{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for conv in 1..=66 {
+            assert!(!tail.is_full(), "{conv}");
+            tail.note(&said(conv, 1, u64::from(conv), 1000, &names), at(1000), 3000);
+        }
+        assert!(tail.is_full());
+        let taken = tail.take_due(4000).unwrap();
+        assert!(!tail.is_full(), "what is decided makes room");
+        tail.give_back(taken);
+        assert!(tail.is_full());
+        while tail.take_due(4000).is_some() {}
+        assert_eq!(tail.names, 0);
     }
 
     proptest! {
@@ -185,7 +224,7 @@ mod tests {
             for (conv, decide) in steps {
                 pos += 1;
                 seqs[conv as usize] += 1;
-                tail.note(&said(conv, seqs[conv as usize], pos, pos, &[]), pos, 4);
+                tail.note(&said(conv, seqs[conv as usize], pos, pos, &[]), at(pos), 4);
                 tail.reach(pos);
                 undecided.insert(pos, conv);
                 if decide && let Some(taken) = tail.take_due(pos) {

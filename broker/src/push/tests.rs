@@ -3,6 +3,8 @@
 
 mod crowds;
 mod down;
+mod leaving;
+mod outage;
 mod quiet;
 mod who;
 
@@ -15,7 +17,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use super::PushOptions;
-use super::gateway::{Gateway, Push, Sending, Sent};
+use super::gateway::{Departed, Gateway, Push, Sending, Sent};
 use crate::clock::{Clock, SystemClock};
 use crate::command::{Action, Actor, Draft, Outcome, Reuse};
 use crate::hub::{Hub, HubOptions};
@@ -35,11 +37,13 @@ const GRACE_MS: u64 = 3000;
 #[derive(Default)]
 pub(in crate::push) struct Standing {
     pub moved_ms: AtomicU64,
+    /// How far the wall clock was set back meanwhile.
+    set_back_ms: AtomicU64,
 }
 
 impl Clock for Standing {
     fn now_ms(&self) -> u64 {
-        START_MS + self.moved_ms.load(Relaxed)
+        START_MS + self.moved_ms.load(Relaxed) - self.set_back_ms.load(Relaxed)
     }
     fn elapsed(&self) -> Duration {
         Duration::from_millis(self.moved_ms.load(Relaxed))
@@ -58,6 +62,8 @@ struct Said {
     is_silent: bool,
     in_flight: usize,
     most_in_flight: usize,
+    /// Who is found gone later.
+    departed: Vec<Departed>,
 }
 
 /// The gateway of a story.
@@ -79,16 +85,23 @@ impl Gateway for FakeGateway {
         Ok(())
     }
 
+    fn departed(&self) -> Vec<Departed> {
+        std::mem::take(&mut self.1.said.lock().unwrap().departed)
+    }
+
     fn send<'a>(&'a self, target: &'a Target, push: &'a Push) -> Sending<'a> {
         let fake = &self.1;
         Box::pin(async move {
-            {
+            // Decided when it comes: what is seen of a push and what it is answered belong together.
+            let sent = {
                 let mut said = fake.said.lock().unwrap();
                 said.in_flight += 1;
                 said.most_in_flight = said.most_in_flight.max(said.in_flight);
                 said.pushes.push((target.address.to_string(), push.clone()));
                 fake.changed.notify_all();
-            }
+                let own = said.answers.get_mut(&*target.address).and_then(VecDeque::pop_front);
+                own.or_else(|| said.to_all.clone()).unwrap_or(Sent::Accepted)
+            };
             loop {
                 let answer = fake.answer.notified();
                 if !fake.said.lock().unwrap().is_silent {
@@ -98,11 +111,8 @@ impl Gateway for FakeGateway {
             }
             // Others come to be asked meanwhile.
             tokio::task::yield_now().await;
-            let mut said = fake.said.lock().unwrap();
-            said.in_flight -= 1;
-            let to_all = said.to_all.clone();
-            let own = said.answers.get_mut(&*target.address).and_then(VecDeque::pop_front);
-            own.or(to_all).unwrap_or(Sent::Accepted)
+            fake.said.lock().unwrap().in_flight -= 1;
+            sent
         })
     }
 }
@@ -116,6 +126,13 @@ impl Fake {
         self.said.lock().unwrap().to_all = sent;
     }
 
+    /// From one moment on it answers everybody so, and has seen nothing.
+    fn begins_anew(&self, sent: Option<Sent>) {
+        let mut said = self.said.lock().unwrap();
+        said.to_all = sent;
+        said.pushes.clear();
+    }
+
     fn speaks(&self, is_silent: bool) {
         self.said.lock().unwrap().is_silent = is_silent;
         self.answer.notify_waiters();
@@ -125,8 +142,11 @@ impl Fake {
     fn wait_for(&self, count: usize) -> Vec<(String, Push)> {
         let said = self.said.lock().unwrap();
         let (said, timeout) = self.changed.wait_timeout_while(said, PATIENCE, |said| said.pushes.len() < count).unwrap();
-        assert!(!timeout.timed_out(), "{} pushes of {count}: {:?}", said.pushes.len(), said.pushes);
-        said.pushes.clone()
+        let pushes = said.pushes.clone();
+        // A story that ends here still has the gateway speak.
+        drop(said);
+        assert!(!timeout.timed_out(), "{} pushes of {count}: {pushes:?}", pushes.len());
+        pushes
     }
 
     fn count(&self) -> usize {
@@ -270,11 +290,27 @@ impl Story {
         self.until("rows", |hub| hub.reader().push_state(CONF).unwrap().unwrap_or_default().rows == count);
     }
 
-    /// Somebody has a session, at which they last did something then.
-    fn is_there(&self, who: &str, active_ms: u64) {
+    /// Somebody has a session, at which they last did something then; when that was can be changed.
+    fn is_there(&self, who: &str, active_ms: u64) -> Arc<AtomicU64> {
         let active_ms = Arc::new(AtomicU64::new(active_ms));
-        let live = Live { id: 1, shard: 0, slot: 0, via: Via::Ws, since_ms: START_MS, version: 0, token: None, device: None, active_ms };
+        let live = Live {
+            id: 1,
+            shard: 0,
+            slot: 0,
+            via: Via::Ws,
+            since_ms: START_MS,
+            version: 0,
+            token: None,
+            device: None,
+            active_ms: Arc::clone(&active_ms),
+        };
         self.hub().sessions().add(CONF, &uid(who), live, self.hub().limits()).unwrap();
+        active_ms
+    }
+
+    /// Their session ends.
+    fn goes(&self, who: &str) {
+        self.hub().sessions().remove(CONF, &uid(who), 1);
     }
 
     fn target_of(&self, who: &str) -> Option<(TargetId, Target)> {

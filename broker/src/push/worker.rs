@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::catch_up::CatchUp;
 use super::compose::compose;
-use super::decide::When;
+use super::decide::{When, Why};
 use super::desk::{Desk, Fate, place};
 use super::expand::{Expansion, Hold};
 use super::gateway::{Gateway, Push, Sent};
@@ -26,9 +26,10 @@ use super::lanes::{Going, Lanes, Room};
 use super::person::Person;
 use super::retry::backoff_ms;
 use super::tail::Tail;
-use super::{PushOptions, ms};
+use super::{Moment, PushOptions, ms};
 use crate::hub::Hub;
 use crate::ids::{ConfNo, Uid};
+use crate::limits::beginning;
 use crate::model::{Event, PushRow, Target, TargetId};
 use crate::state::StateError;
 
@@ -123,6 +124,10 @@ impl Worker {
         self.hub.clock().now_ms()
     }
 
+    fn now(&self) -> Moment {
+        Moment { wall_ms: self.now_ms(), elapsed_ms: ms(self.hub.clock().elapsed()) }
+    }
+
     async fn turn(&mut self) {
         self.take_answers();
         self.visit();
@@ -183,6 +188,17 @@ impl Worker {
             queued += reader.push_state(conference.no).ok().flatten().map_or(0, |state| state.rows);
         }
         self.hub.metrics().push_queued.store(queued, Relaxed);
+        self.take_departed();
+    }
+
+    /// Notes the targets that providers found gone later.
+    fn take_departed(&mut self) {
+        for departed in self.lanes.gateways().flat_map(|gateway| gateway.departed()) {
+            if let Some(desk) = self.desks.iter_mut().find(|desk| desk.conference == departed.conference) {
+                self.hub.metrics().push_gone.fetch_add(1, Relaxed);
+                desk.gone.push((departed.user, departed.target, departed.since_ms));
+            }
+        }
     }
 
     fn work_at(&mut self, desk: &mut Desk) -> Result<(), StateError> {
@@ -193,12 +209,12 @@ impl Worker {
 
     /// Reads what happened since.
     fn follow(&self, desk: &mut Desk) -> Result<(), StateError> {
-        let (hub, now_ms, grace_ms) = (&self.hub, self.now_ms(), ms(self.options.grace));
+        let (hub, now, grace_ms) = (&self.hub, self.now(), ms(self.options.grace));
         if desk.tail.is_full() {
             return Ok(());
         }
         if let Some(catch_up) = &mut desk.catch_up {
-            if catch_up.step(hub, desk.conf, &mut desk.tail, now_ms, grace_ms)? {
+            if catch_up.step(hub, desk.conf, &mut desk.tail, now, grace_ms)? {
                 desk.catch_up = None;
             }
             return Ok(());
@@ -223,7 +239,7 @@ impl Worker {
         }
         match hub.reader().lately(desk.conf, pos, TURN_EVENTS, Tail::concerns) {
             Some((events, through)) if through > pos => {
-                events.iter().for_each(|published| desk.tail.note(&published.event, now_ms, grace_ms));
+                events.iter().for_each(|published| desk.tail.note(&published.event, now, grace_ms));
                 desk.tail.reach(through);
             }
             _ => desk.catch_up = Some(CatchUp::new(hub.reader().conference_head(desk.conf)?.pos)),
@@ -233,11 +249,15 @@ impl Worker {
 
     /// Takes on what has waited for its grace.
     fn decide_due(&self, desk: &mut Desk) -> Result<(), StateError> {
+        // Of a conversation that is read in steps nothing is decided before all of it is there, as long as that fits.
+        if desk.catch_up.as_ref().is_some_and(CatchUp::is_within) && !desk.tail.is_full() {
+            return Ok(());
+        }
         for _ in 0..TURN_CONVERSATIONS {
             if desk.expansions() >= MAX_EXPANSIONS {
                 break;
             }
-            let Some(due) = desk.tail.take_due(self.now_ms()) else { break };
+            let Some(due) = desk.tail.take_due(self.now().elapsed_ms) else { break };
             match Expansion::of(self.hub.reader(), desk.conf, &due) {
                 Ok(Some(expansion)) => desk.begin(expansion),
                 Ok(None) => {}
@@ -276,26 +296,40 @@ impl Worker {
     /// Decides whether somebody is pushed the newest of the messages that counts for them, and sends it to all their targets.
     fn consider(&mut self, desk: &mut Desk, expansion: &Expansion, uid: &Uid) -> Result<(), StateError> {
         let Some(person) = Person::find(&self.hub, &expansion.found, uid)? else { return Ok(()) };
-        let now_ms = self.now_ms();
-        let mut wanted = None;
+        let (now_ms, active_ms) = (self.now_ms(), ms(self.options.active));
+        let mut there = None;
         for event in expansion.messages(self.hub.reader(), uid)? {
-            let is_fresh = now_ms.saturating_sub(event.entry.ts_ms) < ms(self.options.time_to_live);
-            if is_fresh && let Ok(when) = person.decide(&self.hub, &event, now_ms, ms(self.options.active))? {
-                wanted = Some((event, when));
-                break;
-            }
-        }
-        let Some((event, when)) = wanted else { return Ok(()) };
-        let mut push = None;
-        let owner = (desk.conf, uid.clone());
-        for (target_id, target) in &person.targets {
-            let row = row_of(expansion, &event, &person, *target_id, now_ms);
-            let due_ms = self.has_to_wait(desk, &row, target, now_ms)?;
-            if due_ms.is_none() && self.lanes.room(&owner, target, now_ms) == Room::NoGateway {
+            if now_ms.saturating_sub(event.entry.ts_ms) >= ms(self.options.time_to_live) {
                 continue;
             }
+            match person.decide(&self.hub, &event, now_ms, event.entry.ts_ms.saturating_sub(active_ms))? {
+                Ok(when) => return self.tell(desk, expansion, &person, &event, when, now_ms),
+                Err(Why::There) if there.is_none() => there = Some(event),
+                Err(_) => {}
+            }
+        }
+        if let Some(event) = there {
+            self.look_again(desk, expansion, &person, &event, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Sends somebody's targets a message, now or at the end of quiet hours.
+    fn tell(
+        &mut self,
+        desk: &mut Desk,
+        expansion: &Expansion,
+        person: &Person,
+        event: &Event,
+        when: When,
+        now_ms: u64,
+    ) -> Result<(), StateError> {
+        let mut push = None;
+        for (target_id, target) in self.reached(desk, person, now_ms) {
+            let row = row_of(expansion, event, person, *target_id, now_ms);
+            let due_ms = self.has_to_wait(desk, &row, target, now_ms)?;
             if let When::From(until_ms) = when {
-                self.wait_for_loud(desk, row, due_ms, until_ms, &event, Some(expansion.hold()));
+                self.wait_for_loud(desk, row, due_ms, until_ms, event, Some(expansion.hold()));
                 continue;
             }
             if let Some(due_ms) = due_ms {
@@ -304,11 +338,35 @@ impl Worker {
             }
             let push = match &push {
                 Some(push) => Arc::clone(push),
-                None => Arc::clone(push.insert(self.compose(desk, expansion, &person, &event, now_ms)?)),
+                None => Arc::clone(push.insert(self.compose(desk, expansion, person, event, now_ms)?)),
             };
             self.send(desk, row, None, target, push, Some(expansion.hold()));
         }
         Ok(())
+    }
+
+    /// Who is there may go without having read it: that is looked at once more, when who does nothing until then has gone.
+    fn look_again(
+        &mut self,
+        desk: &mut Desk,
+        expansion: &Expansion,
+        person: &Person,
+        event: &Event,
+        now_ms: u64,
+    ) -> Result<(), StateError> {
+        let again_ms = now_ms.saturating_add(ms(self.options.active));
+        for (target_id, target) in self.reached(desk, person, now_ms) {
+            let row = row_of(expansion, event, person, *target_id, now_ms);
+            let due_ms = self.has_to_wait(desk, &row, target, now_ms)?.map_or(again_ms, |due_ms| due_ms.max(again_ms));
+            self.put_off(desk, row, due_ms, Some(expansion.hold()));
+        }
+        Ok(())
+    }
+
+    /// Those of somebody's targets for which somebody delivers.
+    fn reached<'a>(&mut self, desk: &Desk, person: &'a Person, now_ms: u64) -> Vec<&'a (TargetId, Target)> {
+        let owner = (desk.conf, person.uid.clone());
+        person.targets.iter().filter(|(_, target)| self.lanes.room(&owner, target, now_ms) != Room::NoGateway).collect()
     }
 
     fn compose(&self, desk: &Desk, expansion: &Expansion, person: &Person, event: &Event, now_ms: u64) -> Result<Arc<Push>, StateError> {
@@ -321,7 +379,7 @@ impl Worker {
         if self.lanes.is_busy(&place(desk.conf, row)) {
             return Ok(Some(now_ms));
         }
-        let room_ms = match self.lanes.room(&(desk.conf, row.user.clone()), target, now_ms) {
+        let room_ms = match self.lanes.room_for_new(&(desk.conf, row.user.clone()), target, now_ms) {
             Room::From(due_ms) => Some(due_ms),
             Room::Free | Room::NoGateway => None,
         };
@@ -347,7 +405,7 @@ impl Worker {
     /// Hands a push to its gateway.
     fn send(&mut self, desk: &Desk, row: PushRow, was_due_ms: Option<u64>, target: &Target, push: Arc<Push>, hold: Option<Hold>) {
         let owner = (desk.conf, row.user.clone());
-        let Some((gateway, going)) = self.lanes.begin(owner, target, self.hub.clock().elapsed()) else { return };
+        let Some((gateway, going)) = self.lanes.begin(owner, target, was_due_ms.is_some(), self.hub.clock().elapsed()) else { return };
         self.lanes.occupy(place(desk.conf, &row));
         let job = Job { conf: desk.conf, row, was_due_ms, going, target_since_ms: target.since_ms, hold };
         let target = target.clone();
@@ -405,12 +463,12 @@ impl Worker {
             Sent::Later { after, why } | Sent::Throttled { after, why } => {
                 metrics.push_retried.fetch_add(1, Relaxed);
                 let wait_ms = backoff_ms(job.row.tries + 1, spread(&job.row)).max(after.map_or(0, ms));
-                Some((Fate::Due(now_ms.saturating_add(wait_ms)), why))
+                // Whoever is asked for more patience than it is of use for has what is said after it wait no longer.
+                Some((Fate::Due(now_ms.saturating_add(wait_ms).min(self.useless_ms(&job.row))), why))
             }
         };
         if let Some((fate, why)) = fate {
-            let end = (0..=why.len().min(MAX_WHY_BYTES)).rev().find(|end| why.is_char_boundary(*end)).unwrap_or(0);
-            let row = PushRow { tries: job.row.tries + 1, why: why[..end].into(), ..job.row.clone() };
+            let row = PushRow { tries: job.row.tries + 1, why: beginning(&why, MAX_WHY_BYTES).into(), ..job.row.clone() };
             self.change(desk, row, fate, job.hold.clone());
         }
     }

@@ -92,7 +92,7 @@ impl Reader {
         let prefix = keys::user_badges(conf, uid);
         let mut codes = Vec::new();
         self.visit(&prefix, Direction::Ascending, |key, _| {
-            codes.extend(key.get(prefix.len()..).and_then(|code| std::str::from_utf8(code).ok()).map(|code| BadgeCode(code.into())));
+            codes.extend(keys::text_at(key, prefix.len()).map(|code| BadgeCode(code.into())));
             Ok(true)
         })?;
         let mut badges = Vec::new();
@@ -110,7 +110,7 @@ impl Reader {
     /// The state's.
     pub fn badges(&self, conf: ConfNo, after: Option<&BadgeCode>, limit: usize) -> Result<(Vec<(BadgeCode, Badge)>, bool), StateError> {
         let prefix = keys::badges(conf);
-        let from = after.map_or(prefix.clone(), |after| [&keys::badge(conf, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::badge(conf, after)));
         let (mut badges, mut complete) = (Vec::new(), true);
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let Some(code) = keys::code_of_badge(key) else { return Ok(true) };
@@ -143,7 +143,7 @@ impl Reader {
         limit: usize,
         is_shown: impl Fn(&T) -> bool,
     ) -> Result<(Vec<Named<T>>, bool), StateError> {
-        let from = after.map_or(prefix.to_vec(), |after| [prefix, after.as_str().as_bytes(), &[0]].concat());
+        let from = keys::above(prefix, after.map(|after| [prefix, after.as_str().as_bytes()].concat()));
         let (mut found, mut complete) = (Vec::new(), true);
         self.visit_range(&from, &keys::end_of(prefix), Direction::Ascending, |key, value| {
             let Some(uid) = keys::uid_at(key, prefix.len()) else { return Ok(true) };
@@ -234,14 +234,8 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn attended_by(&self, conf: ConfNo, uid: &Uid) -> Result<Vec<(ConversationId, Attendance)>, StateError> {
-        let prefix = keys::user_conversations(conf, uid);
-        let mut ids = Vec::new();
-        self.visit(&prefix, Direction::Ascending, |key, _| {
-            ids.extend(key.get(prefix.len()..).and_then(|id| std::str::from_utf8(id).ok()).map(ConversationId::stored));
-            Ok(true)
-        })?;
         let mut found = Vec::new();
-        for id in ids {
+        for id in self.conversations_of(conf, uid, None, usize::MAX)? {
             if let Some(conversation) = self.conversation(conf, &id)?
                 && let Some(attendance) = self.attendance(conf, conversation.record.no, uid)?
             {

@@ -11,11 +11,6 @@ use crate::reject::Reason;
 use crate::state::{Direction, StateError};
 use crate::view::decode;
 
-/// The text of a key behind its prefix.
-fn rest<'k>(key: &'k [u8], prefix: &[u8]) -> &'k str {
-    key.get(prefix.len()..).and_then(|rest| std::str::from_utf8(rest).ok()).unwrap_or_default()
-}
-
 impl Reader {
     /// Whether one has blocked the other.
     ///
@@ -50,12 +45,12 @@ impl Reader {
     /// The state's.
     pub fn blocked(&self, conf: ConfNo, uid: &Uid, after: Option<&Uid>, limit: usize) -> Result<(Vec<Uid>, bool), StateError> {
         let prefix = keys::blocks(conf, uid);
-        let from = after.map_or(prefix.clone(), |after| [&keys::block(conf, uid, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::block(conf, uid, after)));
         let (mut blocked, mut complete) = (Vec::new(), true);
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
             complete = blocked.len() < limit;
             if complete {
-                blocked.extend(Uid::parse(rest(key, &prefix)).ok());
+                blocked.extend(keys::uid_at(key, prefix.len()));
             }
             Ok(complete)
         })?;
@@ -78,7 +73,7 @@ impl Reader {
         let prefix = keys::nodes(conf, uid);
         let mut nodes = Vec::new();
         self.visit(&prefix, Direction::Ascending, |key, value| {
-            nodes.push((rest(key, &prefix).into(), decode(value)?));
+            nodes.push((keys::text_at(key, prefix.len()).unwrap_or_default().into(), decode(value)?));
             Ok(nodes.len() < MAX_NODES as usize)
         })?;
         Ok(nodes)

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Reader, Toward};
 use crate::apply::ReadMark;
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::keys;
+use crate::keys::{self, Key};
 use crate::model::{Attention, Event, Head, Member, MemberRole, Standing, User};
 use crate::registry::Known;
 use crate::reject::Reject;
@@ -161,14 +161,7 @@ impl Reader {
         after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<ConversationId>, StateError> {
-        let prefix = keys::user_conversations(conf, uid);
-        let from = after.map_or(prefix.clone(), |after| [&keys::user_conversation(conf, uid, after)[..], &[0]].concat());
-        let mut ids = Vec::new();
-        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
-            ids.push(ConversationId::stored(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()));
-            Ok(ids.len() < limit)
-        })?;
-        Ok(ids)
+        self.ids_above(&keys::user_conversations(conf, uid), after.map(|after| keys::user_conversation(conf, uid, after)), limit)
     }
 
     /// A conversation as a member finds it in their list; `None` for who is not one.
@@ -182,10 +175,15 @@ impl Reader {
     }
 
     pub(super) fn ids_below(&self, prefix: &[u8]) -> Result<Vec<ConversationId>, StateError> {
+        self.ids_above(prefix, None, LIST_SCAN)
+    }
+
+    /// Conversations' ids that end the keys which start with `prefix`, up to `limit` above the key `after`.
+    pub(super) fn ids_above(&self, prefix: &[u8], after: Option<Key>, limit: usize) -> Result<Vec<ConversationId>, StateError> {
         let mut ids = Vec::new();
-        self.visit(prefix, Direction::Ascending, |key, _| {
-            ids.push(ConversationId::stored(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()));
-            Ok(ids.len() < LIST_SCAN)
+        self.visit_range(&keys::above(prefix, after), &keys::end_of(prefix), Direction::Ascending, |key, _| {
+            ids.extend(keys::conversation_at(key, prefix.len()));
+            Ok(ids.len() < limit)
         })?;
         Ok(ids)
     }
@@ -226,13 +224,12 @@ impl Reader {
         limit: usize,
     ) -> Result<(Vec<Uid>, bool), StateError> {
         let prefix = keys::members(found.conf, found.record.no);
-        let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::member(found.conf, found.record.no, after)));
         let mut people = Vec::new();
         let mut complete = true;
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let member: Member = decode(value)?;
-            let uid = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
-            let Some(uid) = uid.ok().filter(|_| member.standing == standing) else { return Ok(true) };
+            let Some(uid) = keys::uid_at(key, prefix.len()).filter(|_| member.standing == standing) else { return Ok(true) };
             complete = people.len() < limit;
             if complete {
                 people.push(uid);
@@ -248,13 +245,12 @@ impl Reader {
     /// The state's.
     pub fn members(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<(Vec<Membership>, bool), StateError> {
         let prefix = keys::members(found.conf, found.record.no);
-        let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::member(found.conf, found.record.no, after)));
         let mut members = Vec::new();
         let mut complete = true;
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let member: Member = decode(value)?;
-            let uid = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default());
-            let (Ok(uid), Some(role)) = (uid, member.standing.role()) else { return Ok(true) };
+            let (Some(uid), Some(role)) = (keys::uid_at(key, prefix.len()), member.standing.role()) else { return Ok(true) };
             let user = self.user(found.conf, &uid)?;
             if user.is_none() {
                 return Ok(true);

@@ -37,7 +37,7 @@ impl Reader {
     /// The state's.
     pub fn files_of(&self, conf: ConfNo, uid: &Uid, after: Option<FileId>, limit: usize) -> Result<Vec<(FileId, File)>, StateError> {
         let prefix = keys::user_files(conf, uid);
-        let from = after.map_or(prefix.clone(), |after| [&keys::user_file(conf, uid, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::user_file(conf, uid, after)));
         let mut ids = Vec::new();
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
             ids.extend(keys::id_of_file(key));

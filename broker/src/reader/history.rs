@@ -172,8 +172,7 @@ impl Reader {
         let mut touched = Vec::new();
         let prefix = keys::conversations(conf);
         self.visit(&prefix, Direction::Ascending, |key, value| {
-            let id = std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default();
-            let id = ConversationId::stored(id);
+            let Some(id) = keys::conversation_at(key, prefix.len()) else { return Ok(true) };
             let found = Found { conf, id, record: decode(value)? };
             if self.head(&found)?.pos > after {
                 touched.push(found);

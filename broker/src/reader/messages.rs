@@ -33,14 +33,6 @@ impl Reader {
         Ok(known.map(|known| known.seq))
     }
 
-    /// The lowest seq of a conversation whose event is of this time, Unix ms, or a later one; one above the head when there is none.
-    ///
-    /// # Errors
-    /// The state's.
-    pub fn seq_since(&self, found: &Found, ts_ms: u64) -> Result<u64, StateError> {
-        self.first_seq(found, |entry| entry.ts_ms >= ts_ms)
-    }
-
     /// An entry of the conversation with this number.
     ///
     /// # Errors

@@ -22,19 +22,25 @@ pub struct Person {
 const SEARCH_SCAN: usize = 10_000;
 
 impl Reader {
-    /// Accounts by uid, up to `limit` above `after`; whether these are all.
+    /// Accounts by uid, those that are `listed`, up to `limit` above `after`; whether these are all.
     ///
     /// # Errors
     /// The state's.
-    pub fn people(&self, conf: ConfNo, after: Option<&Uid>, limit: usize) -> Result<(Vec<Person>, bool), StateError> {
+    pub fn people(
+        &self,
+        conf: ConfNo,
+        after: Option<&Uid>,
+        limit: usize,
+        listed: impl Fn(&User) -> bool,
+    ) -> Result<(Vec<Person>, bool), StateError> {
         let prefix = keys::users(conf);
-        let from = after.map_or(prefix.clone(), |after| [&keys::user(conf, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::user(conf, after)));
         let mut people = Vec::new();
         let mut complete = true;
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
             let user: User = decode(value)?;
-            let Ok(uid) = Uid::parse(std::str::from_utf8(&key[prefix.len()..]).unwrap_or_default()) else { return Ok(true) };
-            if user.erased {
+            let Some(uid) = keys::uid_at(key, prefix.len()) else { return Ok(true) };
+            if user.erased || !listed(&user) {
                 return Ok(true);
             }
             complete = people.len() < limit;
@@ -54,16 +60,23 @@ impl Reader {
         Ok(self.get::<Uid>(&keys::name(conf, name))?.is_some())
     }
 
-    /// Accounts whose uid or a word of whose name starts with `query`, by uid, up to `limit` above `after`; whether these are all. Of a query that
+    /// Accounts whose uid or a word of whose name starts with `query`, those that are `listed`, by uid, up to `limit` above `after`; whether these are all. Of a query that
     /// so many match that [`SEARCH_SCAN`] does not reach them, not all may be found, and the answer is not complete.
     ///
     /// # Errors
     /// The state's.
-    pub fn search_people(&self, conf: ConfNo, query: &str, after: Option<&Uid>, limit: usize) -> Result<(Vec<Person>, bool), StateError> {
+    pub fn search_people(
+        &self,
+        conf: ConfNo,
+        query: &str,
+        after: Option<&Uid>,
+        limit: usize,
+        listed: impl Fn(&User) -> bool,
+    ) -> Result<(Vec<Person>, bool), StateError> {
         let query = query.trim().to_lowercase();
         let mut found = BTreeMap::new();
-        let mut capped = self.search_uids(conf, &query, after, limit, &mut found)?;
-        capped |= self.search_names(conf, &query, after, limit, &mut found)?;
+        let mut capped = self.search_uids(conf, &query, after, limit, &listed, &mut found)?;
+        capped |= self.search_names(conf, &query, after, limit, &listed, &mut found)?;
         let complete = found.len() <= limit && !capped;
         Ok((found.into_iter().take(limit).map(|(uid, user)| Person { uid, user }).collect(), complete))
     }
@@ -75,11 +88,12 @@ impl Reader {
         query: &str,
         after: Option<&Uid>,
         limit: usize,
+        listed: &impl Fn(&User) -> bool,
         found: &mut BTreeMap<Uid, User>,
     ) -> Result<bool, StateError> {
         let all = keys::users(conf);
         let matching = [&all[..], query.as_bytes()].concat();
-        let above = after.map_or(all.clone(), |after| [&keys::user(conf, after)[..], &[0]].concat());
+        let above = keys::above(&all, after.map(|after| keys::user(conf, after)));
         let (from, end) = (above.max(matching.clone()), keys::end_of(&matching));
         if from >= end {
             return Ok(false);
@@ -87,8 +101,9 @@ impl Reader {
         let mut visited = 0;
         self.visit_range(&from, &end, Direction::Ascending, |key, value| {
             let user: User = decode(value)?;
-            if let Ok(uid) = Uid::parse(std::str::from_utf8(&key[all.len()..]).unwrap_or_default())
+            if let Some(uid) = keys::uid_at(key, all.len())
                 && !user.erased
+                && listed(&user)
             {
                 found.insert(uid, user);
             }
@@ -105,6 +120,7 @@ impl Reader {
         query: &str,
         after: Option<&Uid>,
         limit: usize,
+        listed: &impl Fn(&User) -> bool,
         found: &mut BTreeMap<Uid, User>,
     ) -> Result<bool, StateError> {
         let (mut uids, mut visited) = (BTreeSet::new(), 0);
@@ -112,18 +128,18 @@ impl Reader {
         self.visit(&keys::name_word_prefix(conf, query), Direction::Ascending, |key, _| {
             let uid = key.rsplit(|byte| *byte == 0).next().and_then(|uid| std::str::from_utf8(uid).ok());
             let uid = uid.and_then(|uid| Uid::parse(uid).ok()).filter(|uid| after.is_none_or(|after| uid > after));
-            if let Some(uid) = uid {
-                uids.insert(uid);
-                if uids.len() > limit + 1 {
-                    uids.pop_last();
-                }
-            }
+            uids.extend(uid);
             visited += 1;
             Ok(visited < SEARCH_SCAN)
         })?;
+        let mut added = 0;
         for uid in uids {
-            if let Some(user) = self.user(conf, &uid)? {
+            if added > limit {
+                break;
+            }
+            if let Some(user) = self.user(conf, &uid)?.filter(listed) {
                 found.insert(uid, user);
+                added += 1;
             }
         }
         Ok(visited >= SEARCH_SCAN)

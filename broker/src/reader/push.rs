@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Reader;
 use crate::ids::{ConfNo, ConvNo, ConversationId, Uid};
-use crate::keys;
+use crate::keys::{self, Key};
 use crate::limits::MAX_TARGETS;
 use crate::model::{Attention, Body, Event, Kind, Provider, PushRow, PushSettings, PushState, Target, TargetId};
 use crate::recent::Published;
@@ -13,11 +13,6 @@ use crate::view::{Found, decode};
 
 /// Conversations that are looked at for the number of all that somebody has not read.
 const BADGE_CONVERSATIONS: usize = 200;
-
-/// The uid behind the prefix of a key.
-fn uid_behind(key: &[u8], prefix: &[u8]) -> Option<Uid> {
-    Uid::parse(std::str::from_utf8(key.get(prefix.len()..)?).ok()?).ok()
-}
 
 impl Reader {
     /// Whether anybody of a conference is reached anywhere.
@@ -90,10 +85,10 @@ impl Reader {
     /// The state's.
     pub fn attentions(&self, conf: ConfNo, conv: ConvNo, after: Option<&Uid>, limit: usize) -> Result<Vec<(Uid, Attention)>, StateError> {
         let prefix = keys::attentions(conf, conv);
-        let from = after.map_or(prefix.clone(), |after| [&keys::attention(conf, conv, after)[..], &[0]].concat());
+        let from = keys::above(&prefix, after.map(|after| keys::attention(conf, conv, after)));
         let mut found = Vec::new();
         self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, value| {
-            if let Some(uid) = uid_behind(key, &prefix) {
+            if let Some(uid) = keys::uid_at(key, prefix.len()) {
                 found.push((uid, decode(value)?));
             }
             Ok(found.len() < limit)
@@ -106,14 +101,17 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn who_wants_all(&self, conf: ConfNo, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, StateError> {
-        let prefix = keys::who_wants_all(conf);
-        let from = after.map_or(prefix.clone(), |after| [&keys::wants_all(conf, after)[..], &[0]].concat());
-        let mut found = Vec::new();
-        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
-            found.extend(uid_behind(key, &prefix));
-            Ok(found.len() < limit)
+        self.uids_above(&keys::who_wants_all(conf), after.map(|after| keys::wants_all(conf, after)), limit)
+    }
+
+    /// Uids that end the keys which start with `prefix`, up to `limit` above the key `after`.
+    fn uids_above(&self, prefix: &[u8], after: Option<Key>, limit: usize) -> Result<Vec<Uid>, StateError> {
+        let mut uids = Vec::new();
+        self.visit_range(&keys::above(prefix, after), &keys::end_of(prefix), Direction::Ascending, |key, _| {
+            uids.extend(keys::uid_at(key, prefix.len()));
+            Ok(uids.len() < limit)
         })?;
-        Ok(found)
+        Ok(uids)
     }
 
     /// How far push is in a conference; `None` where nobody ever was reached.
@@ -129,14 +127,8 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn member_uids(&self, found: &Found, after: Option<&Uid>, limit: usize) -> Result<Vec<Uid>, StateError> {
-        let prefix = keys::members(found.conf, found.record.no);
-        let from = after.map_or(prefix.clone(), |after| [&keys::member(found.conf, found.record.no, after)[..], &[0]].concat());
-        let mut uids = Vec::new();
-        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
-            uids.extend(uid_behind(key, &prefix));
-            Ok(uids.len() < limit)
-        })?;
-        Ok(uids)
+        let (conf, conv) = (found.conf, found.record.no);
+        self.uids_above(&keys::members(conf, conv), after.map(|after| keys::member(conf, conv, after)), limit)
     }
 
     /// The pushes to a provider that are due by `until_ms` and wanted, in due order, up to `limit`.
@@ -195,14 +187,7 @@ impl Reader {
     /// # Errors
     /// The state's.
     pub fn conversation_ids(&self, conf: ConfNo, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StateError> {
-        let prefix = keys::conversations(conf);
-        let from = after.map_or(prefix.clone(), |after| [&keys::conversation(conf, after)[..], &[0]].concat());
-        let mut ids = Vec::new();
-        self.visit_range(&from, &keys::end_of(&prefix), Direction::Ascending, |key, _| {
-            ids.extend(key.get(prefix.len()..).and_then(|id| std::str::from_utf8(id).ok()).map(ConversationId::stored));
-            Ok(ids.len() < limit)
-        })?;
-        Ok(ids)
+        self.ids_above(&keys::conversations(conf), after.map(|after| keys::conversation(conf, after)), limit)
     }
 
     /// Pushes that were given up, newest first, up to `limit` below number `before`.

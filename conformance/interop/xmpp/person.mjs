@@ -1,6 +1,6 @@
 // A person at @xmpp/client, for the programs in JavaScript: its stanzas end in an inbox, so that a check reads from top to bottom.
 
-import { Inbox, PASSWORD, ensure, load, require, where, within } from "../common.mjs";
+import { Inbox, PASSWORD, SOON_MS, ensure, load, require, where, within } from "../common.mjs";
 
 const { client, xml } = await load("@xmpp/client");
 // Node has one of its own from version 22 on.
@@ -21,7 +21,8 @@ export class Person {
   static async online(carrier, user, { to, resource = "js", password = PASSWORD } = {}) {
     const one = new Person();
     one.user = user;
-    one.xmpp = client({ service: CARRIERS[carrier](to), domain: where.domain, resource, username: where.uid(user), password });
+    // Its own patience is two seconds, which a machine that does much else does not keep.
+    one.xmpp = client({ service: CARRIERS[carrier](to), domain: where.domain, resource, username: where.uid(user), password, timeout: SOON_MS });
     one.xmpp.on("stanza", (stanza) => one.inbox.put(stanza));
     one.xmpp.on("error", (error) => one.events.put({ error: String(error) }));
     one.xmpp.on("status", (status) => one.events.put({ status }));

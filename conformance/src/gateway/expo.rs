@@ -1,4 +1,5 @@
-//! Expo's push service: batches of messages, answered with tickets ("Sending notifications with Expo's Push API").
+//! Expo's push service: batches of messages, answered with tickets ("Sending notifications with Expo's Push API"). What becomes of them is in
+//! [`super::receipts`].
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ pub fn answer(world: &World, request: &Request) -> Reply {
             return failure(400, "VALIDATION_ERROR");
         }
     };
+    let devices: Vec<String> = all.iter().map(|arrived| arrived.device.clone()).collect();
     let answers: Vec<Answer> = all.into_iter().map(|arrived| world.book.arrive(arrived)).collect();
     // What is of the whole request is said of all of it.
     for answer in &answers {
@@ -51,12 +53,13 @@ pub fn answer(world: &World, request: &Request) -> Reply {
             Answer::Accept | Answer::Gone | Answer::Unknown | Answer::Refuse | Answer::TooLarge => {}
         }
     }
-    Reply::json(200, &json!({"data": answers.iter().map(ticket).collect::<Vec<Value>>()}))
+    let tickets: Vec<Value> = answers.iter().zip(&devices).map(|(answer, device)| ticket(world, answer, device)).collect();
+    Reply::json(200, &json!({"data": tickets}))
 }
 
-fn ticket(answer: &Answer) -> Value {
+fn ticket(world: &World, answer: &Answer, device: &str) -> Value {
     let error = match answer {
-        Answer::Accept => return json!({"status": "ok", "id": format!("{:032x}", rand::random::<u128>())}),
+        Answer::Accept => return json!({"status": "ok", "id": world.receipts.ticket(device)}),
         Answer::Gone | Answer::Unknown => "DeviceNotRegistered",
         Answer::TooLarge => "MessageTooBig",
         _ => "InvalidCredentials",
@@ -64,13 +67,20 @@ fn ticket(answer: &Answer) -> Value {
     json!({"status": "error", "message": "It was not sent.", "details": {"error": error}})
 }
 
-fn failure(status: u16, code: &str) -> Reply {
+/// What is said of a whole request.
+pub(super) fn failure(status: u16, code: &str) -> Reply {
     Reply::json(status, &json!({"errors": [{"code": code, "message": "Not this."}]}))
 }
 
-fn judge(world: &World, request: &Request) -> Result<Vec<Arrived>> {
+/// Who may ask at all.
+pub(super) fn is_let_in(request: &Request) -> Result<()> {
     request.is_post()?;
     ensure!(request.authorization("bearer")? == ACCESS_TOKEN, "another access token");
+    Ok(())
+}
+
+fn judge(world: &World, request: &Request) -> Result<Vec<Arrived>> {
+    is_let_in(request)?;
     let body = request.json()?;
     let messages = match &body {
         Value::Array(messages) => messages.as_slice(),

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod expo;
 pub mod fcm;
 pub mod listener;
+pub mod receipts;
 pub mod sealed;
 pub mod service;
 pub mod token;
@@ -64,6 +65,8 @@ pub struct World {
     pub fcm_public: Vec<u8>,
     /// The tokens that were given to it.
     pub fcm_tokens: fcm::Tokens,
+    /// The tickets that Expo gave.
+    pub receipts: receipts::Receipts,
     vapid: Mutex<Option<Vec<u8>>>,
     latency_ms: AtomicU64,
     connections: AtomicU64,
@@ -109,6 +112,7 @@ impl Gateways {
             apns_public: apns_key.public_key_raw().to_vec(),
             fcm_public,
             fcm_tokens: fcm::Tokens::default(),
+            receipts: receipts::Receipts::default(),
             vapid: Mutex::default(),
             latency_ms: AtomicU64::default(),
             connections: AtomicU64::default(),
@@ -135,6 +139,11 @@ impl Gateways {
         self.world.fcm_tokens.count()
     }
 
+    /// What Expo takes for this device from now on does not get through: it is gone, by its receipts.
+    pub fn departs(&self, device: &Device) {
+        self.world.receipts.departs(&device.name);
+    }
+
     /// What all gateways know.
     #[must_use]
     pub fn world(&self) -> Arc<World> {
@@ -149,7 +158,7 @@ impl Gateways {
             "[push]\nca_file = \"{ca}\"\n{push}\n\
              [push.apns]\nkey_file = \"{key}\"\nkey_id = \"{kid}\"\nteam_id = \"{team}\"\ntopic = \"{TOPIC}\"\nurl = \"{origin}\"\n\
              [push.fcm]\nservice_account_file = \"{account}\"\nurl = \"{origin}\"\n\
-             [push.expo]\naccess_token = \"{expo}\"\nurl = \"{origin}{expo_path}\"\n\
+             [push.expo]\naccess_token = \"{expo}\"\nurl = \"{origin}{expo_path}\"\nreceipts_after_s = 1\n\
              [push.webpush]\nsubject = \"mailto:staff@conference.example\"\n",
             ca = at("ca.pem"),
             key = at("AuthKey.p8"),
@@ -256,7 +265,7 @@ fn provider_of(path: &str) -> Option<Provider> {
     Some(match () {
         () if begins(apns::PATH) => Provider::Apns,
         () if begins("/v1/projects/") => Provider::Fcm,
-        () if path == expo::PATH => Provider::Expo,
+        () if path == expo::PATH || path == receipts::PATH => Provider::Expo,
         () if begins(webpush::PATH) => Provider::WebPush,
         () if begins(webpush::UNIFIED_PATH) => Provider::UnifiedPush,
         () if begins(webhook::PATH) => Provider::Webhook,
@@ -269,6 +278,7 @@ fn answer(world: &World, request: &Request) -> Reply {
     match provider_of(&request.path) {
         Some(Provider::Apns) => apns::answer(world, request),
         Some(Provider::Fcm) => fcm::answer(world, request),
+        Some(Provider::Expo) if request.path == receipts::PATH => receipts::answer(world, request),
         Some(Provider::Expo) => expo::answer(world, request),
         Some(provider @ (Provider::WebPush | Provider::UnifiedPush)) => webpush::answer(world, provider, request),
         Some(Provider::Webhook) => webhook::answer(world, request),

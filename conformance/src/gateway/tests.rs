@@ -244,6 +244,28 @@ fn expo_answers_batches_with_tickets() {
 }
 
 #[test]
+fn a_receipt_of_expos_is_had_once_and_tells_of_a_device_that_is_gone() {
+    let gateways = Gateways::start().expect("gateways");
+    let device = gateways.device(Provider::Expo, "one");
+    gateways.departs(&device);
+    let ticket = gateways.world().receipts.ticket(&device.name);
+    let other = gateways.world().receipts.ticket("two");
+    let letter = Letter::to(receipts::PATH, &gateways).header("authorization", &format!("Bearer {}", expo::ACCESS_TOKEN));
+    let (status, answer) = letter.clone().json(&json!({"ids": [ticket, other]})).post(&gateways);
+    assert_eq!((status, answer["data"][&ticket]["details"]["error"].as_str()), (200, Some("DeviceNotRegistered")));
+    assert_eq!(answer["data"][&other]["status"], "ok");
+    all_refused(
+        &gateways,
+        &[
+            ("the same again", letter.clone().json(&json!({"ids": [ticket]}))),
+            ("no ticket of ours", letter.clone().json(&json!({"ids": ["x"]}))),
+            ("another's access token", letter.clone().header("authorization", "Bearer x").json(&json!({"ids": ["x"]}))),
+            ("nothing", letter.json(&json!({"ids": []}))),
+        ],
+    );
+}
+
+#[test]
 fn a_receiver_believes_only_the_secret() {
     let gateways = Gateways::start().expect("gateways");
     let device = gateways.device(Provider::Webhook, "receiver");

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use hallway_broker::bell::Bell;
 use hallway_broker::outbox::Link;
 use hallway_broker::queue::Answer;
 use hallway_broker::reject::Reason;
 use hallway_broker::shard::{Asked, Ending, Peer};
-use tokio::sync::Notify;
 
 use super::SSE_WIRE;
 
@@ -27,15 +27,13 @@ pub(super) struct Pipe {
     bytes: RefCell<Vec<u8>>,
     /// Who takes out.
     reader: RefCell<Option<Waker>>,
-    /// Wakes the session's task.
-    wake: Notify,
+    bell: Bell,
     /// Something did not fit in.
     is_full: Cell<bool>,
     /// Nobody takes out any more.
     is_closed: Cell<bool>,
     /// Nothing more comes.
     is_finished: Cell<bool>,
-    ending: Cell<Option<Ending>>,
     asked: RefCell<VecDeque<Asked>>,
 }
 
@@ -49,7 +47,7 @@ impl Pipe {
     }
 
     pub(super) fn ending(&self) -> Option<Ending> {
-        self.ending.get()
+        self.bell.ending()
     }
 
     pub(super) fn next_asked(&self) -> Option<Asked> {
@@ -57,7 +55,7 @@ impl Pipe {
     }
 
     pub(super) async fn woken(&self) {
-        self.wake.notified().await;
+        self.bell.rung().await;
     }
 
     /// Nothing more comes.
@@ -93,7 +91,7 @@ impl Link for Pipe {
     }
 
     fn wake(&self) {
-        self.wake.notify_one();
+        self.bell.ring();
     }
 
     fn wire(&self) -> usize {
@@ -107,8 +105,7 @@ impl Peer for Pipe {
     }
 
     fn end(&self, why: Ending) {
-        self.ending.set(Some(why));
-        self.wake.notify_one();
+        self.bell.end(why);
     }
 
     fn ask(&self, asked: Asked) {
@@ -121,7 +118,7 @@ impl Peer for Pipe {
             return;
         }
         waiting.push_back(asked);
-        self.wake.notify_one();
+        self.bell.ring();
     }
 }
 
@@ -139,8 +136,8 @@ impl EventsBody {
         let bytes = pipe.bytes.take();
         if !bytes.is_empty() {
             // There is room again, and a last word has gone out.
-            if pipe.is_full.replace(false) || pipe.ending.get().is_some() {
-                pipe.wake.notify_one();
+            if pipe.is_full.replace(false) || pipe.bell.ending().is_some() {
+                pipe.bell.ring();
             }
             return Poll::Ready(Some(bytes.into()));
         }
@@ -156,6 +153,6 @@ impl Drop for EventsBody {
     fn drop(&mut self) {
         self.0.is_closed.set(true);
         self.0.bytes.take();
-        self.0.wake.notify_one();
+        self.0.bell.ring();
     }
 }

@@ -7,7 +7,8 @@ use hallway_broker::badges::{Scan, scan as scan_badges};
 use hallway_broker::canonical;
 use hallway_broker::command::Action;
 use hallway_broker::ids::Uid;
-use hallway_broker::model::{Badge, BadgeCode, Stay, Tap};
+use hallway_broker::limits::{MAX_SHOWN_BYTES, beginning};
+use hallway_broker::model::{Badge, BadgeCode, Kind, Stay, Tap};
 use hallway_broker::reader::Named;
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
@@ -90,7 +91,8 @@ pub(super) async fn scan(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     }
     let conversation = wanted.conversation.as_deref().map(conversation_id).transpose()?;
     let tap = Tap {
-        shown: shortened(wanted.code.trim()).into(),
+        // A business card may be longer than what a result repeats.
+        shown: beginning(wanted.code.trim(), MAX_SHOWN_BYTES).into(),
         codes,
         at_ms: wanted.at_ms()?,
         id: wanted.own_id()?.into(),
@@ -103,12 +105,6 @@ pub(super) async fn scan(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
     let mut json = Vec::with_capacity(256);
     canonical::write_scanned(scanned, &mut json);
     Ok(json)
-}
-
-/// As much of a code as a result repeats: a business card may be longer.
-fn shortened(code: &str) -> &str {
-    let end = (0..=code.len().min(hallway_broker::limits::MAX_SHOWN_BYTES)).rev().find(|at| code.is_char_boundary(*at));
-    &code[..end.unwrap_or_default()]
 }
 
 pub(super) async fn checkins(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
@@ -149,7 +145,7 @@ pub(super) async fn attendance(caller: &Caller<'_>, given: Option<&RawValue>) ->
     let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
     let (reader, conf, now_ms) = (caller.hub.reader().clone(), caller.who.conf, caller.hub.clock().now_ms());
     let found = blocking(move || {
-        let session = reader.conversation(conf, &conversation)?.filter(|found| found.record.kind != hallway_broker::model::Kind::Direct);
+        let session = reader.conversation(conf, &conversation)?.filter(|found| found.record.kind != Kind::Direct);
         let conv = session.ok_or(Reason::UnknownConversation)?.record.no;
         let room = reader.occupancy(conf, conv)?;
         let (people, complete) = reader.attendances(conf, conv, after.as_ref(), limit)?;

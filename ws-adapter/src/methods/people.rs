@@ -4,7 +4,7 @@ use hallway_broker::accounts::names::is_reserved;
 use hallway_broker::command::{Action, Actor};
 use hallway_broker::ids::{ConfNo, ConversationId, Uid};
 use hallway_broker::limits::{MAX_BLOCKED, MAX_FILES, MAX_PAGE};
-use hallway_broker::model::{Event, File, User};
+use hallway_broker::model::{Event, File, User, UserRole};
 use hallway_broker::reader::{Listed, Reader};
 use hallway_broker::reject::{Reason, Reject};
 use hallway_broker::session::blocking;
@@ -60,9 +60,12 @@ pub(super) async fn list(caller: &Caller<'_>, given: Option<&RawValue>) -> Json 
         let (people, complete) = blocking(move || blocked_people(&uids, conf, &me, after.as_ref(), limit)).await?;
         return json(&People { people: people.into_iter().map(|(uid, user)| person(caller, uid, &user)).collect(), complete });
     }
+    // Badge readers are for the staff: nobody else has to do with them.
+    let is_staff = account(caller, &caller.who.uid)?.role.is_staff();
+    let listed = move |user: &User| is_staff || user.role != UserRole::Device;
     let (people, complete) = blocking(move || match query {
-        Some(query) => Ok(reader.search_people(conf, &query, after.as_ref(), limit)?),
-        None => Ok(reader.people(conf, after.as_ref(), limit)?),
+        Some(query) => Ok(reader.search_people(conf, &query, after.as_ref(), limit, listed)?),
+        None => Ok(reader.people(conf, after.as_ref(), limit, listed)?),
     })
     .await?;
     json(&People { people: people.into_iter().map(|found| person(caller, found.uid, &found.user)).collect(), complete })

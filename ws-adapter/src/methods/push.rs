@@ -79,9 +79,7 @@ pub(super) async fn notify(caller: &Caller<'_>, given: Option<&RawValue>) -> Jso
 pub(super) async fn dead(caller: &Caller<'_>, given: Option<&RawValue>) -> Json {
     let wanted: DeadParams = params(given)?;
     let limit = page_limit(wanted.limit, DEFAULT_PAGE)?;
-    if !caller.role()?.is_staff() {
-        return Err(Reason::StaffOnly.into());
-    }
+    caller.staff()?;
     let (reader, conf) = (caller.hub.reader().clone(), caller.who.conf);
     let letters = blocking(move || Ok(reader.dead_letters(conf, wanted.before, limit)?)).await?;
     json(&Letters { letters: letters.into_iter().map(|(number, row)| letter(number, row)).collect() })

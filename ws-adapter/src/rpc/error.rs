@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use hallway_broker::reject::{Class, Reason, Reject};
-
 use hallway_broker::canonical::{write_number, write_string};
+use hallway_broker::limits::beginning;
+use hallway_broker::reject::{Class, Reason, Reject};
 
 /// Error codes: JSON-RPC's own (§5.1) and those of PROTOCOL.md.
 pub mod codes {
@@ -116,11 +116,7 @@ impl Fault {
 
     fn detailed(code: i32, reason: &'static str, text: &str, detail: impl std::fmt::Display) -> Self {
         let mut message = format!("{text}: {detail}");
-        let mut end = message.len().min(text.len() + MAX_DETAIL_BYTES);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
+        message.truncate(beginning(&message, text.len() + MAX_DETAIL_BYTES).len());
         Self::new(code, reason, message)
     }
 

@@ -1,10 +1,10 @@
 //! A connection as the shard and its task share it: the socket, who wakes the task, and what is said over it.
 
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hallway_broker::bell::Bell;
 use hallway_broker::frame;
 use hallway_broker::outbox::{Link, Stamped};
 use hallway_broker::queue::Answer;
@@ -12,7 +12,6 @@ use hallway_broker::recent::Published;
 use hallway_broker::shard::{Ending, Peer, Shard};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use super::{Closing, Dialect};
 
@@ -22,10 +21,7 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// See the module's text.
 pub(crate) struct Connection<D> {
     pub(super) stream: TcpStream,
-    pub(super) wake: Notify,
-    pub(super) ending: Cell<Option<Ending>>,
-    /// The task waits for answers, or for the room that they leave.
-    pub(super) waits: Cell<bool>,
+    pub(super) bell: Bell,
     /// What is said.
     pub dialect: D,
 }
@@ -35,7 +31,7 @@ impl<D: Dialect> Link for Connection<D> {
         self.stream.try_write(bytes)
     }
     fn wake(&self) {
-        self.wake.notify_one();
+        self.bell.ring();
     }
     fn wire(&self) -> usize {
         self.dialect.wire()
@@ -48,13 +44,10 @@ impl<D: Dialect> Link for Connection<D> {
 impl<D: Dialect> Peer for Connection<D> {
     fn answer(&self, tag: u32, answer: Answer, into: &mut Vec<u8>) {
         self.dialect.answer(tag, answer, into);
-        if self.waits.get() {
-            self.wake.notify_one();
-        }
+        self.bell.answered();
     }
     fn end(&self, why: Ending) {
-        self.ending.set(Some(why));
-        self.wake.notify_one();
+        self.bell.end(why);
     }
     fn companions_changed(&self, shard: &Rc<Shard>, slot: u32, id: u64) {
         self.dialect.companions_changed(shard, slot, id);
@@ -63,7 +56,7 @@ impl<D: Dialect> Peer for Connection<D> {
 
 impl<D> Connection<D> {
     pub(super) fn new(stream: TcpStream, dialect: D) -> Self {
-        Self { stream, wake: Notify::new(), ending: Cell::new(None), waits: Cell::new(false), dialect }
+        Self { stream, bell: Bell::default(), dialect }
     }
 
     /// Reads what is there, which may be nothing.

@@ -49,7 +49,7 @@ impl<D: Dialect> Task<D> {
             if flushed == Flushed::Gone {
                 return Closing::GONE;
             }
-            if let Some(ending) = self.connection.ending.get() {
+            if let Some(ending) = self.connection.bell.ending() {
                 return self.say_goodbye(ending);
             }
             if flushed == Flushed::Empty && self.session.lags() && Box::pin(self.session.refill()).await {
@@ -75,7 +75,7 @@ impl<D: Dialect> Task<D> {
         let retries = flushed == Flushed::Empty && self.session.lags();
         let until = if retries { Instant::now() + REFILL_RETRY } else { *ping_at };
         let room = self.has_room();
-        self.connection.waits.set(!room);
+        self.connection.bell.await_answers(!room);
         let interest = match (room, flushed) {
             (true, Flushed::Blocked) => Interest::READABLE | Interest::WRITABLE,
             (true, _) => Interest::READABLE,
@@ -85,7 +85,7 @@ impl<D: Dialect> Task<D> {
         };
         tokio::select! {
             biased;
-            () = self.connection.wake.notified() => Ok(false),
+            () = self.connection.bell.rung() => Ok(false),
             ready = self.connection.stream.ready(interest) => match ready {
                 Ok(ready) if ready.is_readable() => Ok(true),
                 Ok(ready) if ready.is_error() => Err(Closing::GONE),
@@ -105,7 +105,7 @@ impl<D: Dialect> Task<D> {
         let heartbeat = dialect.heartbeat();
         *ping_at = Instant::now() + heartbeat.every;
         if self.session.has_expired() {
-            self.connection.ending.set(Some(Ending::SignedOut));
+            self.connection.bell.end(Ending::SignedOut);
         }
         if let Some(closing) = dialect.look(&self.session) {
             return Err(closing);
@@ -189,9 +189,9 @@ impl<D: Dialect> Task<D> {
     /// each other's effects in order.
     async fn carry_out(&mut self, request: D::Request) {
         let Self { connection, session, .. } = self;
-        connection.waits.set(true);
-        while connection.dialect.waiting() > 0 && connection.ending.get().is_none() {
-            connection.wake.notified().await;
+        connection.bell.await_answers(true);
+        while connection.dialect.waiting() > 0 && connection.bell.ending().is_none() {
+            connection.bell.rung().await;
             if session.flush() == Flushed::Gone {
                 return;
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hallway_broker::ids::{ConfNo, Uid};
-use hallway_broker::model::Via;
+use hallway_broker::model::{UserRole, Via};
 use hallway_broker::outbox::{Link, Stamped};
 use hallway_broker::queue::Answer;
 use hallway_broker::session::{Session, blocking};
@@ -142,7 +142,7 @@ impl Crowd {
         let read = blocking(move || {
             let mut names = BTreeMap::new();
             for uid in present {
-                if let Some(user) = reader.user(conf, &uid)? {
+                if let Some(user) = reader.user(conf, &uid)?.filter(|user| user.role != UserRole::Device) {
                     names.insert(uid, Arc::clone(&user.name));
                 }
             }

@@ -257,7 +257,7 @@ async fn take_over(entering: &mut Entering<'_, Spoken>, sid: &Sid) -> Result<Who
     entering.write(&frames).await?;
     if let Whose::Session(session) = &whose {
         session.relink(entering.peer());
-        if let Some(ending) = polled.ending.get() {
+        if let Some(ending) = polled.bell.ending() {
             entering.peer().end(ending);
         }
     }

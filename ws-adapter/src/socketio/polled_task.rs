@@ -111,7 +111,7 @@ async fn serve(polled: &Rc<Polled>, session: Box<Session>) -> End {
             return End::Gone;
         }
         // While a WebSocket is about to take over, the client does not poll: the end is told there, if it does.
-        if let Some(ending) = polled.ending.get().filter(|_| !polled.probing.get()) {
+        if let Some(ending) = polled.bell.ending().filter(|_| !polled.probing.get()) {
             say_goodbye(polled, &session, ending).await;
             return hand_over(polled, session);
         }
@@ -129,7 +129,7 @@ async fn serve(polled: &Rc<Polled>, session: Box<Session>) -> End {
         let retry = session.lags().then(|| Instant::now() + REFILL_RETRY);
         polled.rest(retry).await;
         if session.has_expired() {
-            polled.ending.set(Some(Ending::SignedOut));
+            polled.bell.end(Ending::SignedOut);
         }
         match polled.beat() {
             Beat::Dead => return End::Gone,
@@ -163,7 +163,7 @@ async fn take(polled: &Rc<Polled>, session: &Session) -> Took {
         took = true;
         step = polled.speaker.hear(session, &packet, &mut submissions);
     }
-    polled.waits.set(!has_room());
+    polled.bell.await_answers(!has_room());
     if !submissions.is_empty() {
         session.shard.hub.queue().submit(submissions).await;
     }
@@ -184,9 +184,9 @@ async fn take(polled: &Rc<Polled>, session: &Session) -> Took {
 
 /// What was posted before is answered first, so that events of one client see each other's effects in order.
 async fn carry_out(polled: &Rc<Polled>, session: &Session, text: &str) {
-    polled.waits.set(true);
-    while polled.speaker.waiting() > 0 && polled.ending.get().is_none() {
-        polled.wake.notified().await;
+    polled.bell.await_answers(true);
+    while polled.speaker.waiting() > 0 && polled.bell.ending().is_none() {
+        polled.bell.rung().await;
         session.flush();
         polled.answer_get(None);
     }
@@ -204,11 +204,11 @@ async fn say_goodbye(polled: &Rc<Polled>, session: &Session, ending: Ending) {
                 return;
             }
             polled.answer_get(polled.noop());
-            polled.wake.notified().await;
+            polled.bell.rung().await;
         }
         polled.answer_get(None);
         while !polled.has_get() && !polled.has_post() {
-            polled.wake.notified().await;
+            polled.bell.rung().await;
         }
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, told).await;
@@ -229,7 +229,7 @@ impl Polled {
         let due = until.map_or(next, |until| until.min(next));
         tokio::select! {
             biased;
-            () = self.wake.notified() => {}
+            () = self.bell.rung() => {}
             () = tokio::time::sleep_until(due) => {}
         }
     }
@@ -246,20 +246,20 @@ impl Polled {
     /// A WebSocket is about to take over.
     pub(crate) fn probe(&self) {
         self.probing.set(true);
-        self.wake.notify_one();
+        self.bell.ring();
     }
 
     /// It will not, after all.
     pub(crate) fn stay(&self) {
         self.probing.set(false);
-        self.wake.notify_one();
+        self.bell.ring();
     }
 
     /// It takes over: what it takes comes when nothing waits for an answer any more.
     pub(crate) fn upgrade(&self) -> oneshot::Receiver<Handover> {
         let (successor, handover) = oneshot::channel();
         *self.successor.borrow_mut() = Some(successor);
-        self.wake.notify_one();
+        self.bell.ring();
         handover
     }
 }

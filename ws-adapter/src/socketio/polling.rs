@@ -9,12 +9,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hallway_broker::bell::Bell;
 use hallway_broker::outbox::{Link, Stamped};
 use hallway_broker::peers::Unauthenticated;
 use hallway_broker::queue::Answer;
 use hallway_broker::recent::Published;
 use hallway_broker::shard::{Ending, Peer, Shard};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::arrival::{self, Arrival};
@@ -78,12 +79,9 @@ pub(crate) struct Polled {
     pub(super) sid: Sid,
     pub(super) version: Version,
     pub(super) speaker: Rc<Speaker>,
-    pub(super) wake: Notify,
-    pub(super) ending: Cell<Option<Ending>>,
+    pub(super) bell: Bell,
     /// Somebody has signed in.
     pub(super) is_in: Cell<bool>,
-    /// The task waits for answers, or for the room that they leave.
-    pub(super) waits: Cell<bool>,
     pub(super) pulse: RefCell<Pulse>,
     /// The GET that waits.
     get: RefCell<Option<Get>>,
@@ -117,11 +115,11 @@ impl Link for Polled {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         get.frames.extend_from_slice(bytes);
-        self.wake.notify_one();
+        self.bell.ring();
         Ok(bytes.len())
     }
     fn wake(&self) {
-        self.wake.notify_one();
+        self.bell.ring();
     }
     fn wire(&self) -> usize {
         SOCKETIO_WIRE
@@ -135,13 +133,10 @@ impl Link for Polled {
 impl Peer for Polled {
     fn answer(&self, tag: u32, answer: Answer, into: &mut Vec<u8>) {
         self.speaker.answer(tag, answer, into);
-        if self.waits.get() {
-            self.wake.notify_one();
-        }
+        self.bell.answered();
     }
     fn end(&self, why: Ending) {
-        self.ending.set(Some(why));
-        self.wake.notify_one();
+        self.bell.end(why);
     }
     fn companions_changed(&self, shard: &Rc<Shard>, slot: u32, id: u64) {
         self.speaker.tell_connections(shard, slot, id);
@@ -182,10 +177,8 @@ fn open(shard: &Rc<Shard>, edge: &Arc<Edge>, query: Query, address: IpAddr) -> A
         sid,
         version,
         speaker: arrival::speaker(edge, version),
-        wake: Notify::new(),
-        ending: Cell::new(None),
+        bell: Bell::default(),
         is_in: Cell::new(false),
-        waits: Cell::new(false),
         pulse: RefCell::new(Pulse::new(version, edge.heartbeat, Instant::now())),
         get: RefCell::default(),
         post: RefCell::default(),
@@ -218,7 +211,7 @@ impl Polled {
             return self.breaks();
         }
         *get = Some(Get { frames: self.early.take(), reply });
-        self.wake.notify_one();
+        self.bell.ring();
     }
 
     fn post(&self, body: &str, reply: ReplyTo) {
@@ -231,7 +224,7 @@ impl Polled {
             Ok(packets) => {
                 let packets = packets.into_iter().map(str::to_owned).collect();
                 *self.post.borrow_mut() = Some(Post { packets, reply });
-                self.wake.notify_one();
+                self.bell.ring();
             }
             Err(malformed) => {
                 reply.send(Answered::Bad(BadRequest::Malformed(malformed)));
@@ -242,7 +235,7 @@ impl Polled {
 
     fn breaks(&self) {
         self.is_broken.set(true);
-        self.wake.notify_one();
+        self.bell.ring();
     }
 
     /// The next packet that was brought.

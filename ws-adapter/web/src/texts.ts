@@ -367,7 +367,6 @@ export const t = {
       came: (count: number) => plural(count, "1 came in all", "# came in all"),
       isInside: "inside",
       stay: (seconds: number) => (seconds < 60 ? "under a minute" : seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`),
-      moreStays: (count: number) => plural(count, "and 1 more", "and # more"),
     },
     import: {
       title: "Attendees from a ticket shop",
@@ -405,7 +404,7 @@ export const t = {
     holders: "Who has my data",
     holdersHint: "Exhibitors who scanned your badge have your contact. Withdraw it, and it is deleted there.",
     noHolders: "Nobody has it.",
-    held: (scans: string, when: string) => `${scans}, first ${when === t.common.now ? "just now" : when}`,
+    held: (scans: string, when: string) => `${scans} · ${when}`,
     scans: (count: number) => plural(count, "1 scan", "# scans"),
     withdraw: "Withdraw",
     withdrawFrom: (name: string) => `Withdraw from ${name}`,

@@ -10,10 +10,17 @@ const TOKEN: &str = "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]";
 const OK: &str = r#"{"data":[{"status":"ok","id":"1"}]}"#;
 
 async fn story() -> (Service, Expo) {
+    let (expo, gateway, _) = story_with_clock().await;
+    (expo, gateway)
+}
+
+async fn story_with_clock() -> (Service, Expo, Arc<Hands>) {
     let expo = Service::start(false).await;
-    let options = ExpoOptions { access_token: Some("an-access-token".into()), url: Some(expo.url() + "/--/api/v2/push/send") };
+    let url = Some(expo.url() + "/--/api/v2/push/send");
+    let options = ExpoOptions { access_token: Some("an-access-token".into()), url, receipts_after_s: None };
     let clock = Hands::at(1_700_000_000_000);
-    (expo, Expo::new(options, Outward::keeping(true, &Arc::default()), clock))
+    let gateway = Expo::new(options, Outward::keeping(true, &Arc::default()), Arc::clone(&clock) as Arc<dyn Clock>);
+    (expo, gateway, clock)
 }
 
 async fn send(gateway: &Expo) -> Sent {
@@ -127,6 +134,36 @@ async fn who_gives_up_takes_nobody_along() {
     drop(first);
     assert_eq!(gateway.send(&target, &push).await, Sent::Accepted);
     assert_eq!(expo.asked()[0].json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_device_that_is_gone_by_its_receipt_is_told_of_a_quarter_of_an_hour_later_and_once() {
+    let (expo, gateway, clock) = story_with_clock().await;
+    let phone = |name: &str| Target { since_ms: 42, ..target(Provider::Expo, &format!("ExponentPushToken[{name}]"), Vec::new()) };
+    let (gone, there, push) = (phone("gone"), phone("there"), push());
+    let tickets = ["t-1", "t-2", "t-3"].map(|id| json!({ "status": "ok", "id": id }));
+    expo.says(&[
+        (200, &json!({ "data": tickets }).to_string()),
+        (200, r#"{"data":{"t-1":{"status":"error","message":"…","details":{"error":"DeviceNotRegistered"}},"t-2":{"status":"ok"}}}"#),
+    ]);
+    let sents = futures_util::future::join_all([&gone, &there, &gone].map(|phone| gateway.send(phone, &push))).await;
+    assert_eq!(sents, [Sent::Accepted, Sent::Accepted, Sent::Accepted]);
+    assert_eq!(expo.asked().len(), 1);
+    clock.turn(15 * 60_000 - 1);
+    assert_eq!(gateway.departed(), []);
+    clock.turn(1);
+    let mut departed = gateway.departed();
+    while departed.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        departed = gateway.departed();
+    }
+    let (conference, user) = (push.conference.clone(), push.user.clone());
+    assert_eq!(departed, [Departed { target: gone.id(&user), conference, user, since_ms: 42 }]);
+    clock.turn(24 * 3_600_000);
+    assert_eq!(gateway.departed(), []);
+    let asked = expo.asked();
+    assert_eq!((asked.len(), &*asked[0].path), (1, "/--/api/v2/push/getReceipts"));
+    assert_eq!((asked[0].json(), asked[0].header("authorization")), (json!({ "ids": ["t-1", "t-2"] }), "Bearer an-access-token"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Pushes to a push service of this machine, opened by a web app.
 
+use hallway_broker::model::Kind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

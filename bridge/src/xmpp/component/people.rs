@@ -93,9 +93,9 @@ impl People {
         let found = blocking(move || {
             let (mut found, mut after) = (Vec::new(), None);
             loop {
-                let (people, complete) = reader.people(conf, after.as_ref(), MAX_PAGE)?;
+                let (people, complete) = reader.people(conf, after.as_ref(), MAX_PAGE, is_remote)?;
                 after = people.last().map(|person| person.uid.clone());
-                found.extend(people.into_iter().filter(|person| is_remote(&person.user)));
+                found.extend(people);
                 if complete || after.is_none() {
                     return Ok(found);
                 }

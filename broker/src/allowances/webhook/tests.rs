@@ -135,7 +135,7 @@ async fn a_yes_that_nothing_confirms_ends() {
 async fn who_asks_much_keeps_nobody_waiting_and_has_no_refusal_kept_for_it() {
     let said = Arc::new(Said { ignored: Some("mallory"), ..Said::default() });
     said.set(Some("{\"publish\":true}"));
-    let options = WebhookOptions { timeout_ms: 500, ..WebhookOptions::default() };
+    let options = WebhookOptions { timeout_ms: 3000, ..WebhookOptions::default() };
     let webhook = webhook(Arc::clone(&said), Arc::new(SystemClock::start()), options).await;
     let (mallory, bob) = (Uid::parse("mallory").unwrap(), Uid::parse("bob").unwrap());
     let topics: Vec<String> = (0..3 * MAX_UNDER_WAY).map(|at| format!("t{at}")).collect();

@@ -1,7 +1,7 @@
 //! Announcing: a conversation is told who is there.
 
 use super::super::Stop;
-use super::readers::gathering;
+use super::readers::gathering_of;
 use super::scan::{Desk, Holder, Verdict};
 use crate::keys;
 use crate::model::{Body, Message, ScanReason};
@@ -11,11 +11,7 @@ use crate::view::View;
 const TEXT: &str = "{name} is here.";
 
 pub(super) fn announce(view: &mut View<'_>, desk: &Desk<'_>, holder: &Holder) -> Result<Verdict, Stop> {
-    let found = match &desk.settings.conversation {
-        Some(id) => gathering(view, desk.ask.conf, id)?,
-        None => None,
-    };
-    let Some(found) = found else { return Ok(ScanReason::NotAllowed.into()) };
+    let Some(found) = gathering_of(view, desk.ask.conf, &desk.settings)? else { return Ok(ScanReason::NotAllowed.into()) };
     let words = if desk.settings.text.is_empty() { TEXT } else { &desk.settings.text };
     // It names whom it is about: so an erasure finds it, wherever they are no member.
     let (text, mentions) = (words.replace("{name}", &holder.name).into(), vec![holder.uid.as_str().into()]);

@@ -8,14 +8,14 @@ use crate::command::Outcome;
 use crate::ids::{ConfNo, ConversationId, Uid};
 use crate::keys;
 use crate::limits::MAX_STEP;
-use crate::model::{Acquaintance, Contact, ContactDeed, Notice, ScanReason, UserRole};
+use crate::model::{Acquaintance, Contact, ContactDeed, Notice, ScanReason};
 use crate::reject::Reason;
 use crate::view::View;
 
 pub(super) fn contact(view: &mut View<'_>, ask: Ask<'_>, user: &Uid, deed: ContactDeed) -> Applied {
     let author = ask.author(view)?;
     let me = &ask.actor.uid;
-    if ask.actor.is_system() || !takes_part(author.role) {
+    if ask.actor.is_system() || !author.role.is_person() {
         return Err(Reason::NotAllowed.into());
     }
     if user == me {
@@ -27,7 +27,7 @@ pub(super) fn contact(view: &mut View<'_>, ask: Ask<'_>, user: &Uid, deed: Conta
     match deed {
         ContactDeed::Ask => {
             let other = view.user(ask.conf, user)?.ok_or(Reason::UnknownUser)?;
-            if !takes_part(other.role) {
+            if !other.role.is_person() {
                 return Err(Reason::NotAllowed.into());
             }
             blocks::check(view, ask, user)?;
@@ -72,10 +72,6 @@ fn withdraw(view: &mut View<'_>, key: keys::Key, on: bool) -> Result<(), Stop> {
     Ok(())
 }
 
-fn takes_part(role: UserRole) -> bool {
-    !matches!(role, UserRole::Device | UserRole::Service)
-}
-
 fn asked(view: &mut View<'_>, ask: Ask<'_>, author: &Author, user: &Uid) -> Applied {
     match become_acquainted(view, ask, author, user)? {
         Some(id) => {
@@ -110,8 +106,8 @@ fn become_acquainted(view: &mut View<'_>, ask: Ask<'_>, author: &Author, user: &
 /// Somebody scanned somebody else's badge with their own device.
 pub(super) fn scanned(view: &mut View<'_>, desk: &Desk<'_>, holder: &Holder) -> Result<Verdict, Stop> {
     let (conf, me) = (desk.ask.conf, &desk.ask.actor.uid);
-    let blocked = blocks::has_blocked(view, conf, me, &holder.uid)? || blocks::has_blocked(view, conf, &holder.uid, me)?;
-    if holder.uid == *me || blocked || desk.ask.actor.is_system() || !takes_part(holder.role) {
+    let is_nobody_to_meet = holder.uid == *me || desk.ask.actor.is_system() || !holder.role.is_person();
+    if is_nobody_to_meet || blocks::are_apart(view, conf, me, &holder.uid)? {
         return Ok(ScanReason::NotAllowed.into());
     }
     let conversation = become_acquainted(view, desk.ask, &desk.author, &holder.uid)?;

@@ -23,8 +23,7 @@ fn forget_badges(view: &mut View<'_>, conf: ConfNo, uid: &Uid) -> Result<bool, S
         return Ok(false);
     }
     for key in found {
-        let code = key.get(prefix.len()..).and_then(|code| std::str::from_utf8(code).ok());
-        if let Some(code) = code {
+        if let Some(code) = keys::text_at(&key, prefix.len()) {
             take(view, conf, &BadgeCode(code.into()), uid)?;
         }
         view.remove(key);

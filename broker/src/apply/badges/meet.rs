@@ -44,7 +44,7 @@ fn state(view: &View<'_>, conf: ConfNo, of: &Uid, with: &Uid) -> Result<Option<A
 /// Makes two people acquainted; their direct conversation. `None` when one has blocked the other.
 pub(super) fn acquaint(view: &mut View<'_>, ask: Ask<'_>, one: &Uid, other: &Uid) -> Result<Option<ConversationId>, Stop> {
     let conf = ask.conf;
-    if blocks::has_blocked(view, conf, one, other)? || blocks::has_blocked(view, conf, other, one)? {
+    if blocks::are_apart(view, conf, one, other)? {
         return Ok(None);
     }
     let Some(id) = ConversationId::direct(one, other) else { return Ok(None) };

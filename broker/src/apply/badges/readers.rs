@@ -52,9 +52,14 @@ fn said(settings: &ReaderSettings) -> Option<(&ConversationId, u32)> {
 }
 
 /// A conversation that people come together in.
-pub(super) fn gathering(view: &mut View<'_>, conf: ConfNo, id: &ConversationId) -> Result<Option<Found>, StateError> {
+fn gathering(view: &mut View<'_>, conf: ConfNo, id: &ConversationId) -> Result<Option<Found>, StateError> {
     let found = view.conversation(conf, id)?;
     Ok(found.filter(|found| matches!(found.record.kind, Kind::Channel | Kind::Group | Kind::Announcements)))
+}
+
+/// The one that a reader scans for; `None` also when it is there no more.
+pub(super) fn gathering_of(view: &mut View<'_>, conf: ConfNo, settings: &ReaderSettings) -> Result<Option<Found>, StateError> {
+    settings.conversation.as_ref().map_or(Ok(None), |id| gathering(view, conf, id))
 }
 
 /// A session takes as many as was said last at one of its doors: a door that says nothing leaves it.
@@ -79,7 +84,7 @@ pub(super) fn leave(view: &mut View<'_>, conf: ConfNo, before: &ReaderSettings) 
             least = [least, says].into_iter().flatten().min();
         }
         match page.into_iter().next_back() {
-            Some(last) => from = [&last[..], &[0]].concat(),
+            Some(last) => from = keys::above(&prefix, Some(last)),
             None => return set_capacity(view, &found, least.unwrap_or_default()),
         }
     }

@@ -12,6 +12,7 @@ use crate::badges::{PURPOSE, likely_time, result_publication, whose};
 use crate::command::{Outcome, Reuse};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid, key_for};
 use crate::keys;
+use crate::limits::{IDEMPOTENCY_MS, TAP_PAST_MS};
 use crate::model::{Badge, BadgeCode, Body, Direction, KnownScan, Mode, Publication, ReaderSettings, ScanReason, Scanned, Tap, UserRole};
 use crate::reject::Reason;
 use crate::state::StateError;
@@ -184,34 +185,35 @@ struct Identity {
     is_asked: bool,
 }
 
-/// The reader's own id; without one its time, when that can be right; without both the packet that it came in, when the protocol calls that a
+/// Whether a reader's time tells a tap from others. A clock that is days ahead or behind still does, even though it does not say when it was: what was
+/// too late to count when it first came may be likely when it is uploaded again, or the other way round. One that was never set does not.
+fn tells_apart(tap_ms: u64, now_ms: u64) -> bool {
+    let from_ms = now_ms.saturating_sub(TAP_PAST_MS + IDEMPOTENCY_MS).max(1);
+    (from_ms..=now_ms + IDEMPOTENCY_MS).contains(&tap_ms)
+}
+
+/// The reader's own id; without one its time, when that is a time; without both the packet that it came in, when the protocol calls that a
 /// repetition.
 fn identity(view: &View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Option<Identity> {
     let ask = desk.ask;
     let mut hasher = SipHasher24::new_with_key(&view.head.secret);
-    hasher.write(ask.actor.uid.as_str().as_bytes());
-    hasher.write_u8(0);
-    // Readers count from the beginning when they are switched on: the same id for another badge is another scan.
-    for code in &tap.codes {
-        hasher.write(code.as_str().as_bytes());
+    let mut part = |text: &str| {
+        hasher.write(text.as_bytes());
         hasher.write_u8(0);
-    }
+    };
+    part(ask.actor.uid.as_str());
+    // Readers count from the beginning when they are switched on: the same id for another badge is another scan.
+    tap.codes.iter().for_each(|code| part(code.as_str()));
     // For something or somebody else, or the other way, it is another one, too.
-    hasher.write(desk.settings.mode.word().as_bytes());
-    hasher.write_u8(0);
-    hasher.write(desk.settings.conversation.as_ref().map_or(b"", |id| id.as_str().as_bytes()));
-    hasher.write_u8(0);
-    hasher.write(tap.direction.map_or(b"", |way| way.word().as_bytes()));
-    hasher.write_u8(0);
-    if let Some(owner) = &desk.settings.owner {
-        hasher.write(owner.as_str().as_bytes());
-    }
-    hasher.write_u8(0);
+    part(desk.settings.mode.word());
+    part(desk.settings.conversation.as_ref().map_or("", ConversationId::as_str));
+    part(tap.direction.map_or("", Direction::word));
+    part(desk.settings.owner.as_ref().map_or("", Uid::as_str));
     let mut is_asked = true;
     if !tap.id.is_empty() {
         hasher.write_u8(1);
         hasher.write(tap.id.as_bytes());
-    } else if tap.at_ms > 0 && likely_time(tap, ask.at_ms) == tap.at_ms {
+    } else if tells_apart(tap.at_ms, ask.at_ms) {
         hasher.write_u8(2);
         hasher.write_u64(tap.at_ms);
     } else {

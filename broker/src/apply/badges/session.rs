@@ -1,7 +1,7 @@
 //! Sessions: who comes in joins the conversation, and stays a member when they go out; how long they were inside is counted.
 
 use super::super::{Ask, Stop};
-use super::readers::gathering;
+use super::readers::gathering_of;
 use super::scan::{Desk, Holder, Verdict};
 use crate::command::Actor;
 use crate::ids::Uid;
@@ -18,11 +18,7 @@ pub(super) fn pass(
     direction: Option<Direction>,
 ) -> Result<Verdict, Stop> {
     let conf = desk.ask.conf;
-    let found = match &desk.settings.conversation {
-        Some(id) => gathering(view, conf, id)?,
-        None => None,
-    };
-    let Some(mut found) = found else { return Ok(ScanReason::NotAllowed.into()) };
+    let Some(mut found) = gathering_of(view, conf, &desk.settings)? else { return Ok(ScanReason::NotAllowed.into()) };
     let rooms = keys::occupancy(conf, found.record.no);
     let key = keys::attendance(conf, found.record.no, &holder.uid);
     let mut room: Occupancy = view.get(&rooms)?.unwrap_or_default();

@@ -9,6 +9,7 @@ mod erasure;
 mod import;
 mod lead;
 mod meet;
+mod reckoning;
 mod scan;
 mod session;
 mod traces;

@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::hub::HubOptions;
 use crate::ids::ConferenceId;
 use crate::limits::Limits;
-use crate::model::{BadgeCode, SignIn, Via};
+use crate::model::{BadgeCode, SignIn, UserRole, Via};
 
 const CONF: ConfNo = ConfNo(1);
 
@@ -58,7 +58,7 @@ impl World {
     /// Everybody's uid with what the shop calls their ticket.
     fn everybody(&self) -> Vec<(String, String)> {
         let reader = self.hub.reader();
-        let people = reader.people(CONF, None, 100).unwrap().0.into_iter();
+        let people = reader.people(CONF, None, 100, |_| true).unwrap().0.into_iter();
         let ticket = |uid: &Uid| reader.attendee(CONF, uid).unwrap().map_or_else(String::new, |attendee| attendee.external.to_string());
         people.map(|person| (person.uid.to_string(), ticket(&person.uid))).collect()
     }

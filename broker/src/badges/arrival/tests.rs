@@ -1,7 +1,5 @@
 //! Signed tickets on their way to the hub.
 
-use std::collections::HashMap;
-
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use tokio::runtime::{Builder, Runtime};
 
@@ -10,7 +8,7 @@ use crate::badges::BadgeOptions;
 use crate::badges::contents::pretix::Signers;
 use crate::clock::SystemClock;
 use crate::edges::BadgeFormats;
-use crate::hub::{HubOptions, StoreOptions};
+use crate::hub::HubOptions;
 use crate::ids::{ConferenceId, Uid};
 use crate::limits::Limits;
 use crate::model::{BadgeCode, Body, GivenBadge, SignIn, UserRole};
@@ -37,8 +35,7 @@ impl Stand {
     fn new(badges: BadgeOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let limits = Limits { disk_reserve_bytes: 0, ..Limits::default() };
-        let (data_dir, store) = (dir.path().to_owned(), StoreOptions::default());
-        let options = HubOptions { data_dir, store, limits, shards: 1, demo: false, topic_rules: HashMap::default(), badges };
+        let options = HubOptions { limits, shards: 1, badges, ..HubOptions::new(dir.path()) };
         let hub = Hub::open(options, Arc::new(SystemClock::start())).unwrap();
         let stand = Self { hub, runtime: Builder::new_current_thread().build().unwrap(), _dir: dir };
         let id = ConferenceId::parse("demo").unwrap();
@@ -94,7 +91,7 @@ fn a_ticket_is_good_when_the_shop_signed_it_and_did_not_take_it_back() {
     let hub = &stand.hub;
     let mut signers = Signers::new(vec![shop.public_key().as_ref().try_into().unwrap()]);
     signers.revoke(&codes[2]);
-    hub.set_ticket_signers(HashMap::from([("demo".to_owned(), signers)]));
+    hub.set_ticket_signers("demo".to_owned(), signers);
     let ada = Uid::parse("ada").unwrap();
     // However they are printed, and whatever a scanner puts around them.
     let vcard = |code: &str| format!("BEGIN:VCARD\r\nVERSION:4.0\r\nUID:{code}\r\nEND:VCARD");

@@ -1,10 +1,13 @@
 //! Many people, many messages.
 
+use super::super::Moment;
+use super::super::catch_up::CatchUp;
 use super::super::desk::Desk;
 use super::super::expand::Expansion;
-use super::super::tail::Undecided;
+use super::super::tail::{Tail, Undecided};
 use super::*;
 use crate::limits::MAX_UNDER_WAY;
+use crate::model::{Attention, Body, Level};
 
 /// Announcements with so many members, who all are away.
 fn announcements(story: &Story, members: usize) {
@@ -106,6 +109,62 @@ fn who_is_named_with_all_learns_of_it_after_a_restart_though_others_talk_on() {
         assert_eq!(addresses(&pushes[2..]), ["alice", "bob"]);
         assert!(pushes.iter().all(|(_, push)| &*push.text == "the bus leaves"));
     }
+}
+
+#[test]
+fn who_is_named_alone_long_before_the_end_learns_of_it_after_a_restart() {
+    let mut story = Story::of(&["alice", "bob", "staff"]);
+    announcements(&story, 0);
+    for who in ["alice", "bob"] {
+        story.by(who, Action::Join { conversation: id("news") });
+    }
+    let attention = Attention { level: Level::Mentions, silent_until_ms: 0 };
+    story.by("bob", Action::SetAttention { conversation: id("news"), attention });
+    story.fake.speaks(true);
+    story.names("staff", "news", "bob, come to the desk", &["bob"]);
+    let pos = (0..600).map(|n| story.says("staff", "news", &format!("news {n}"))).last().unwrap();
+    story.passes(GRACE_MS);
+    assert_eq!(addresses(&story.fake.wait_for(2)), ["alice", "bob"]);
+    story.is_over(pos);
+    story.restart();
+    let pushes = story.fake.wait_for(4);
+    assert_eq!(addresses(&pushes[2..]), ["alice", "bob"]);
+    assert!(pushes.iter().all(|(to, push)| (to == "bob") == (&*push.text == "bob, come to the desk")));
+}
+
+#[test]
+fn what_is_taken_back_while_a_crowd_is_told_is_told_to_nobody_else() {
+    let story = Story::of(&["staff"]);
+    announcements(&story, 70);
+    let (target, first_pos) = story.names("staff", "news", "the hall is on fire", &[]);
+    let found = story.hub().reader().conversation(CONF, &id("news")).unwrap().unwrap();
+    let (conversation, named) = (id("news"), std::collections::BTreeMap::new());
+    let (first_seq, last_seq, kind) = (target, target, Kind::Announcements);
+    let due = Undecided { conv: found.record.no, conversation, kind, first_seq, first_pos, last_seq, due_ms: 0, named, names_all: None };
+    let reader = story.hub().reader();
+    let mut expansion = Expansion::of(reader, CONF, &due).unwrap().unwrap();
+    let (people, next) = expansion.page(reader).unwrap();
+    assert_eq!(expansion.messages(reader, &people[0]).unwrap().len(), 1);
+    expansion.go_on(&people, next);
+    story.by("staff", Action::Delete { conversation: id("news"), target });
+    let (people, _) = expansion.page(reader).unwrap();
+    for event in expansion.messages(reader, &people[0]).unwrap() {
+        let Body::Message(message) = &event.entry.body else { panic!("{event:?}") };
+        assert!(message.deleted.is_some() && message.text.is_empty());
+    }
+}
+
+#[test]
+fn a_long_backlog_of_one_conversation_is_taken_in_steps() {
+    let story = Story::with(&["alice", "bob"], PushOptions { grace: Duration::from_secs(3600), ..PushOptions::default() });
+    let pos = (0..2100).map(|n| story.says("alice", "lobby", &n.to_string())).last().unwrap();
+    let (mut tail, mut catch_up) = (Tail::new(0), CatchUp::new(pos));
+    let now = Moment { wall_ms: START_MS, elapsed_ms: 0 };
+    assert!(!catch_up.step(story.hub(), CONF, &mut tail, now, 0).unwrap());
+    assert!(tail.pos() < pos, "what is behind the step is not passed");
+    while !catch_up.step(story.hub(), CONF, &mut tail, now, 0).unwrap() {}
+    let all = tail.take_due(0).unwrap();
+    assert_eq!((all.last_seq - all.first_seq, tail.pos(), tail.is_empty()), (2099, pos, true));
 }
 
 #[test]

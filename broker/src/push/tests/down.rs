@@ -69,8 +69,7 @@ fn a_gateway_that_was_down_gets_the_newest_of_everything_once_it_is_back() {
     story.has_rows(12);
     story.restart();
     story.passes(3_600_000);
-    story.fake.said.lock().unwrap().pushes.clear();
-    story.fake.answers_all(None);
+    story.fake.begins_anew(None);
     comes(&story, 12, 3_600_000);
     story.has_rows(0);
     let pushes = story.fake.wait_for(12);
@@ -225,6 +224,22 @@ fn a_device_that_is_gone_is_forgotten_and_one_that_came_back_is_not() {
 }
 
 #[test]
+fn a_device_that_is_found_gone_later_is_forgotten_and_one_that_came_back_is_not() {
+    let story = Story::of(&["alice", "bob", "carol"]);
+    let departed = |who: &str| {
+        let (target, Target { since_ms, .. }) = story.target_of(who).unwrap();
+        Departed { conference: ConferenceId::parse("demo").unwrap(), user: uid(who), target, since_ms }
+    };
+    let (bob, carol) = (departed("bob"), departed("carol"));
+    story.passes(1000);
+    story.has_phone("carol", "carol");
+    story.fake.said.lock().unwrap().departed = vec![carol, bob];
+    story.until("bob's phone to be forgotten", |_| story.target_of("bob").is_none());
+    assert!(story.target_of("carol").is_some());
+    assert_eq!(story.hub().metrics().push_gone.load(Relaxed), 2);
+}
+
+#[test]
 fn what_is_refused_is_kept_for_staff_and_tried_once_more_when_they_say() {
     let story = Story::of(&["alice", "bob", "staff"]);
     let refused = || Sent::Refused("400 BadTopic".into());
@@ -282,4 +297,54 @@ fn of_who_is_erased_nothing_waits_and_nothing_is_kept() {
     assert!(letters().is_empty() && story.target_of("bob").is_none());
     story.has_rows(0);
     assert!(!story.hub().reader().has_push_rows(CONF).unwrap());
+}
+
+#[test]
+fn who_is_erased_while_a_push_is_on_its_way_leaves_no_letter() {
+    let story = Story::of(&["alice", "bob"]);
+    story.fake.will_answer("bob", [Sent::Refused("400".into())]);
+    story.fake.speaks(true);
+    let pos = story.says("alice", "dm~alice~bob", "hi");
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    while let Outcome::Continue(_) = story.by_system(Action::Erase { uid: uid("bob") }) {}
+    story.fake.speaks(false);
+    story.is_over(pos);
+    assert!(story.hub().reader().dead_letters(CONF, None, 10).unwrap().is_empty());
+}
+
+#[test]
+fn who_asks_for_a_year_is_asked_again_with_what_is_said_after_the_time_to_live() {
+    let story = Story::with(&["alice", "bob"], PushOptions { time_to_live: Duration::from_secs(600), ..PushOptions::default() });
+    story.fake.will_answer("bob", [Sent::Throttled { after: Some(Duration::from_secs(365 * 24 * 3600)), why: "429".into() }]);
+    story.says("alice", "dm~alice~bob", "one");
+    story.passes(GRACE_MS);
+    story.fake.wait_for(1);
+    story.has_rows(1);
+    story.passes(600_000);
+    let pos = story.says("alice", "dm~alice~bob", "two");
+    story.passes(GRACE_MS);
+    assert_eq!(&*story.fake.wait_for(2)[1].1.text, "two");
+    story.is_over(pos);
+    story.has_rows(0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_nobody_up() {
+    let story = Story::of(&["alice", "bob"]);
+    story.fake.answers_all(Some(later(None)));
+    for text in ["a", "b", "c", "d", "e", "f"] {
+        let pos = story.says("alice", "dm~alice~bob", text);
+        story.passes(GRACE_MS);
+        story.is_over(pos);
+        // A device that is registered anew is another one, as far as what waits goes.
+        story.by_system(Action::ForgetTarget { uid: uid("bob"), target: target("bob").id(&uid("bob")), since_ms: None });
+        story.has_phone("bob", "bob");
+    }
+    assert_eq!(story.fake.count(), 6, "now it is not asked any more for two seconds");
+    story.fake.answers_all(None);
+    story.says("alice", "dm~alice~bob", "is the clock right?");
+    story.clock.set_back_ms.store(3_600_000, Relaxed);
+    comes(&story, 7, 10 * GRACE_MS);
+    assert_eq!(&*story.fake.wait_for(7)[6].1.text, "is the clock right?");
 }

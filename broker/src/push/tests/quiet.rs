@@ -67,10 +67,12 @@ fn nothing_else_that_stands_against_a_push_is_put_off() {
     is_quiet(&story, UNTIL_NINE);
     let (target, pos) = story.names("alice", DIRECT, "oops", &[]);
     story.by("alice", Action::Delete { conversation: id(DIRECT), target });
-    story.is_there("bob", START_MS);
     story.passes(GRACE_MS);
     story.is_over(pos);
-    says(&story, "there?");
+    story.by("bob", Action::Block { user: uid("alice"), on: true });
+    let pos = story.names("alice", "lobby", "there?", &["bob"]).1;
+    story.passes(GRACE_MS);
+    story.is_over(pos);
     assert_eq!(story.hub().reader().push_state(CONF).unwrap().unwrap().rows, 0);
 }
 

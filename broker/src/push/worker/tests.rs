@@ -117,6 +117,25 @@ fn what_was_to_be_written_down_of_a_conference_that_is_removed_is_not_kept() {
 }
 
 #[test]
+fn what_waits_and_is_over_takes_nobodys_place() {
+    let (_dir, runtime, _, mut worker) = worker();
+    let (uid, service) = (Uid::parse("bob").unwrap(), Target { provider: Provider::Xmpp, ..target("push.example") });
+    let hub = Arc::clone(&worker.hub);
+    let call = |actor, action| runtime.block_on(hub.call(CONF, actor, action)).unwrap();
+    call(Actor::system(), Action::AddUser { uid: uid.clone(), name: None, role: UserRole::Attendee, credentials: None });
+    call(Actor { uid: uid.clone(), via: Via::Ws, session: 0 }, Action::RegisterTarget { target: Box::new(service.clone()) });
+    let about = |n| PushRow { conversation: ConversationId::parse(&format!("gone-{n}")).unwrap(), ..row(service.id(&uid)) };
+    let due = (0..200).map(|n| (1, about(n))).collect();
+    call(Actor::system(), Action::PushProgress { cursor: None, done: Vec::new(), due, dead: Vec::new() });
+    worker.visit_at = Instant::now();
+    worker.visit();
+    let mut desks = std::mem::take(&mut worker.desks);
+    worker.retry_all(&mut desks);
+    assert_eq!((0..200).filter(|n| worker.lanes.is_busy(&place(CONF, &about(*n)))).count(), 200, "more than the lane is wide");
+    worker.hub.close();
+}
+
+#[test]
 fn who_registers_first_is_pushed_nothing_of_what_the_worker_had_not_looked_at() {
     let (_dir, runtime, _, mut worker) = worker();
     let hub = Arc::clone(&worker.hub);

@@ -15,8 +15,8 @@ use crate::mqtt::packet::{PUBACK, Publish, Will};
 use crate::mqtt::parse::Packet;
 use crate::script::password;
 use crate::server::{Options, Server};
-use crate::suite::venue::clock::to_the_millisecond;
 use crate::suite::{Report, load};
+use crate::time::to_the_millisecond;
 
 const SCAN: &str = "conf/demo/badge/gate/scan";
 const RESULT: &str = "conf/demo/badge/gate/result";

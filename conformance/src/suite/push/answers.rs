@@ -27,6 +27,7 @@ pub fn stories() -> Vec<Check<'static>> {
         Provider::HTTPS.map(|provider| Check::new(format!("push: what {} answers", provider.word()), move || answers_of(provider)));
     let others = [
         Check::new("push: an XMPP push service that knows the node no more", node_is_gone),
+        Check::new("push: a device that is gone by Expo's receipt", gone_by_its_receipt),
         Check::new("push: dead letters are seen and sent again", dead_letters),
         Check::new("push: a newer message takes the place of one that waits", replaced),
         Check::new("push: read while it waits", read_while_waiting),
@@ -92,11 +93,7 @@ fn targets(stage: &Stage, person: &Person) -> Result<usize> {
 
 fn gone(stage: &Stage, provider: Provider, answers: &[Answer], uid: &str) -> Result<()> {
     let (person, device, said) = told(stage, provider, answers, uid)?;
-    let deadline = Instant::now() + PATIENCE;
-    while targets(stage, &person)? > 0 {
-        ensure!(Instant::now() < deadline, "the target that is gone is still in push.list ({answers:?})");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    is_forgotten(stage, &person).with_context(|| format!("after {answers:?}"))?;
     ensure!(tries(stage, &device, &said).len() == 1, "{answers:?} was asked for again");
     // The device is back: it is a target again.
     stage.does(&person, "push.register", &device.registration())?;
@@ -104,6 +101,34 @@ fn gone(stage: &Stage, provider: Provider, answers: &[Answer], uid: &str) -> Res
     stage.rest();
     let again = stage.say(&alice, &said.conversation, "again")?;
     stage.pushed(&device, &again).map(drop).context("registered again")
+}
+
+/// Expo takes the push, and says some time later that there is no such device.
+fn gone_by_its_receipt() -> Result<String> {
+    let stage = Stage::set()?;
+    let alice = stage.person("alice")?;
+    let (bob, phone) = stage.reachable("bob", Provider::Expo)?;
+    let (carol, other) = stage.reachable("carol", Provider::Expo)?;
+    stage.gateways.departs(&phone);
+    let said = [(&carol, &other), (&bob, &phone)].map(|(person, device)| -> Result<()> {
+        let said = stage.say(&alice, &stage.direct(&alice, person)?, "taken")?;
+        stage.pushed(device, &said).map(drop)
+    });
+    said.into_iter().collect::<Result<Vec<()>>>()?;
+    is_forgotten(&stage, &bob).context("gone by its receipt")?;
+    ensure!(targets(&stage, &carol)? == 1, "one whose push got through is forgotten, too");
+    stage.end()?;
+    Ok(String::new())
+}
+
+/// There is no target of theirs any more, soon.
+fn is_forgotten(stage: &Stage, person: &Person) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while targets(stage, person)? > 0 {
+        ensure!(Instant::now() < deadline, "the target that is gone is still in push.list");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// The same again, after that time and not before, and then no more.
@@ -212,7 +237,7 @@ fn replaced() -> Result<String> {
     let second = stage.say(&alice, &first.conversation, "the newer one")?;
     let told = stage.pushed(&device, &second)?;
     ensure!(told.unread == 2, "{} unread", told.unread);
-    std::thread::sleep(Duration::from_secs(5));
+    stage.outlast(device.provider, 4)?;
     let since = stage.since(mark, &device)?;
     ensure!(since.iter().all(|arrived| arrived.seq == second.seq), "the older one came after the newer: {since:#?}");
     stage.end()?;
@@ -224,7 +249,7 @@ fn read_while_waiting() -> Result<String> {
     let (person, device, said) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(2))], "bob")?;
     let mark = stage.mark();
     stage.does(&person, "conversation.read", &json!({"conversation": said.conversation, "seq": said.seq}))?;
-    std::thread::sleep(Duration::from_secs(3));
+    stage.outlast(device.provider, 2)?;
     stage.nothing(mark, &device)?;
     stage.end()?;
     Ok(String::new())

@@ -75,13 +75,14 @@ fn one_by_one(stage: &Stage, alice: &Person, bob: &Person, phone: &Device, direc
     Ok(())
 }
 
-/// Somebody who does something before the grace is over is not pushed to.
+/// Somebody who does something before the grace is over is not pushed to then, but when they leave it at that.
 fn comes_back(stage: &Stage, alice: &Person, bob: &Person, phone: &Device, direct: &str) -> Result<()> {
     stage.rest();
     let mark = stage.mark();
-    stage.say(alice, direct, "You are back, are you?")?;
+    let said = stage.say(alice, direct, "You are back, are you?")?;
     let laptop = Client::sign_in(stage.server.http(), &bob.token)?;
-    stage.nothing(mark, phone).context("back before the grace was over")?;
+    stage.pushed_late(phone, &said).context("back before the grace was over, and away again")?;
+    stage.one(mark, phone)?;
     laptop.close()?;
     Ok(())
 }

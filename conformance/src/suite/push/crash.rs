@@ -1,6 +1,7 @@
 //! SIGKILL at random moments under a stream of messages to people who are away: between commit and push, while an announcement is spread, while pushes
 //! are on their way, while others wait, and while the server starts. Afterwards every message that should be pushed has reached the gateway at least
-//! once, or a later one of the same collapse id has; no message has two; and nobody was told of what they had read or muted.
+//! once, or a later one of the same collapse id has; no message has two; and nobody was told of what they had read or muted, or of what others said after
+//! all had been named.
 //!
 //! What was not acked when the kill came is sent again under the same id, so that in the end all that was said is known.
 
@@ -32,6 +33,12 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 /// A push that was on its way when its message was read.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 const ANNOUNCEMENTS: &str = "announcements";
+/// A channel in which staff names all, and others talk on: only the first is anybody's business who is away.
+const HALL: &str = "hall";
+/// What staff says there, beside its id.
+const NAMES_ALL: &str = "for all";
+/// Of so many places where somebody speaks, one is the hall's.
+const TALKATIVE: usize = 6;
 
 /// Kills the server so many times.
 pub fn run(kills: usize, seed: u64, report: &mut Report) {
@@ -54,6 +61,8 @@ struct Listener {
 /// Somebody who talks, and what they were promised.
 struct Speaker {
     person: Person,
+    /// Names all in the hall.
+    is_staff: bool,
     rng: StdRng,
     /// Where they speak: with each listener, or in announcements.
     conversations: Vec<String>,
@@ -82,9 +91,13 @@ impl Drama {
     fn new(seed: u64) -> Result<Drama> {
         let stage = Stage::set()?;
         let mut rng = StdRng::seed_from_u64(seed);
+        let sam = stage.staff("sam")?;
+        stage.does(&sam, "conversation.create", &json!({"kind": "channel", "id": HALL, "title": "The hall"}))?;
         let listener = |uid: &str, provider: Provider| -> Result<Listener> {
             let (person, device) = stage.reachable(uid, provider)?;
-            stage.does(&person, "conversation.join", &json!({"conversation": ANNOUNCEMENTS}))?;
+            for channel in [ANNOUNCEMENTS, HALL] {
+                stage.does(&person, "conversation.join", &json!({"conversation": channel}))?;
+            }
             Ok(Listener { person, device })
         };
         let away = AWAY.iter().map(|provider| listener(&format!("away-{}", provider.word()), *provider)).collect::<Result<Vec<_>>>()?;
@@ -92,17 +105,18 @@ impl Drama {
         let (mut speakers, mut with) = (Vec::new(), HashMap::new());
         for number in 0..SPEAKERS {
             let person = stage.person(&format!("speaker{number}"))?;
-            let mut conversations = Vec::new();
+            stage.does(&person, "conversation.join", &json!({"conversation": HALL}))?;
+            let mut conversations = vec![HALL.to_owned(); TALKATIVE];
             for other in away.iter().chain([&reader, &muted]) {
                 let direct = stage.direct(&person, &other.person)?;
                 with.insert(direct.clone(), other.person.uid.clone());
                 conversations.push(direct);
             }
-            speakers.push(Speaker::new(person, conversations, rng.random()));
+            speakers.push(Speaker::new(person, false, conversations, rng.random()));
         }
-        speakers.push(Speaker::new(stage.staff("sam")?, vec![ANNOUNCEMENTS.to_owned()], rng.random()));
+        speakers.push(Speaker::new(sam, true, vec![ANNOUNCEMENTS.to_owned(), HALL.to_owned()], rng.random()));
         let to_mute = with.iter().filter(|(_, uid)| **uid == muted.person.uid).map(|(direct, _)| direct.as_str());
-        for conversation in to_mute.chain([ANNOUNCEMENTS]) {
+        for conversation in to_mute.chain([ANNOUNCEMENTS, HALL]) {
             stage.does(&muted.person, "conversation.notify", &json!({"conversation": conversation, "level": "none"}))?;
         }
         stage.rest();
@@ -176,7 +190,7 @@ impl Drama {
             speaker.finish(to)?;
         }
         let mut newest: BTreeMap<(String, String), u64> = BTreeMap::new();
-        for said in self.speakers.iter().flat_map(|speaker| &speaker.said) {
+        for said in self.speakers.iter().flat_map(|speaker| &speaker.said).filter(|said| is_told(said)) {
             for listener in &self.away {
                 let is_theirs = self.with.get(&said.conversation).is_none_or(|uid| *uid == listener.person.uid);
                 let place = newest.entry((listener.device.name.clone(), said.conversation.clone())).or_default();
@@ -205,6 +219,7 @@ impl Drama {
             let said =
                 said.get(&(push.conversation.as_str(), push.seq)).with_context(|| format!("nobody said what was pushed: {push:?}"))?;
             ensure!(said.id == push.id && said.text == push.text, "{said:?} was pushed as {push:?}");
+            ensure!(is_told(said), "chatter was pushed: {push:?}");
             let first = collapse.entry((&push.device, &push.conversation)).or_insert(&push.collapse);
             ensure!(*first == push.collapse, "{} on {} collapses to {first} and to {}", push.conversation, push.device, push.collapse);
             ensure!(push.device != self.muted.device.name, "pushed although muted: {push:?}");
@@ -244,9 +259,9 @@ impl Drama {
 }
 
 impl Speaker {
-    fn new(person: Person, conversations: Vec<String>, seed: u64) -> Speaker {
+    fn new(person: Person, is_staff: bool, conversations: Vec<String>, seed: u64) -> Speaker {
         let rng = StdRng::seed_from_u64(seed);
-        Speaker { person, rng, conversations, next: 0, unacked: None, said: Vec::new(), retried: 0 }
+        Speaker { person, is_staff, rng, conversations, next: 0, unacked: None, said: Vec::new(), retried: 0 }
     }
 
     /// Talks until the server is gone.
@@ -274,8 +289,13 @@ impl Speaker {
             (conversation, format!("{}-{}", self.person.uid, self.next))
         });
         self.unacked = Some((conversation.clone(), id.clone()));
-        let (text, at) = (format!("the text of {id}"), Instant::now());
-        let Ok(outcome) = http::rpc(to, &self.person.token, "message.send", &load::draft(&conversation, &id, &text)) else {
+        let names_all = self.is_staff && conversation == HALL;
+        let (text, at) = (format!("{} {id}", if names_all { NAMES_ALL } else { "the text of" }), Instant::now());
+        let mut draft = load::draft(&conversation, &id, &text);
+        if names_all {
+            draft["mentions"] = json!(["*"]);
+        }
+        let Ok(outcome) = http::rpc(to, &self.person.token, "message.send", &draft) else {
             return Ok(false);
         };
         let ack = outcome.map_err(|error| anyhow!("{} was refused: {error}", self.person.uid))?;
@@ -285,6 +305,11 @@ impl Speaker {
         self.unacked = None;
         Ok(true)
     }
+}
+
+/// What of the hall is said by staff, which names all there, or what is said elsewhere.
+fn is_told(said: &Said) -> bool {
+    said.conversation != HALL || said.text.starts_with(NAMES_ALL)
 }
 
 /// The reader reads what there is, now and then.

@@ -51,7 +51,7 @@ fn erased() -> Result<String> {
     let mark = stage.mark();
     stage.does(&bob, "people.erase", &json!({}))?;
     // The one that waited was due meanwhile.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    stage.outlast(phone.provider, 2)?;
     stage.nothing(mark, &phone)?;
     let carol = stage.person("carol")?;
     stage.does(&carol, "push.register", &phone.registration()).context("the device of somebody who was erased")?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Outcome, RpcError};
 use crate::gateway::Gateways;
-use crate::gateway::book::{Arrived, Device, Provider};
+use crate::gateway::book::{Answer, Arrived, Device, Provider};
 use crate::gateway::service::Service;
 use crate::http;
 use crate::script::password;
@@ -180,6 +180,29 @@ impl Stage {
         self.gateways.book().wait(&what, PATIENCE, |all| {
             let is_it = |arrived: &&Arrived| arrived.device == device.name && is_about(arrived, said);
             all.iter().find(is_it).cloned()
+        })
+    }
+
+    /// The push about a message to somebody who was there when it was decided: it comes when they have done nothing for as long as it takes to count
+    /// as away, and not before.
+    pub fn pushed_late(&self, device: &Device, said: &Said) -> Result<()> {
+        let arrived = self.pushed(device, said)?;
+        let soonest = said.at + GRACE + ACTIVE;
+        ensure!(arrived.at >= soonest, "it came {:?} too early, while they were there", soonest - arrived.at);
+        Ok(())
+    }
+
+    /// Waits until whatever a provider's gateway put off by so many seconds before is over: what is asked for later, for somebody else, has come.
+    pub fn outlast(&self, provider: Provider, after_s: u64) -> Result<()> {
+        let name = self.fresh();
+        let (person, device) = self.reachable(&name, provider)?;
+        self.gateways.script(&device, &[Answer::Throttle(Some(after_s))]);
+        let warden = self.person("warden")?;
+        let said = self.say(&warden, &self.direct(&warden, &person)?, &name)?;
+        let within = PATIENCE + Duration::from_secs(after_s);
+        self.gateways.book().wait("what was put off later than all else", within, |all| {
+            let is_it = |arrived: &&Arrived| arrived.device == device.name && is_about(arrived, &said) && arrived.answer.is_accept();
+            all.iter().find(is_it).map(drop)
         })
     }
 

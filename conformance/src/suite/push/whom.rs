@@ -2,25 +2,30 @@
 //! before they are told. On a browser's push service, which tells all of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::stage::{PATIENCE, Person, Stage};
+use super::stage::{ACTIVE, PATIENCE, Person, Stage};
 use crate::client::Client;
 use crate::gateway::book::{Device, Provider};
 use crate::mqtt::Version;
 use crate::mqtt::packet::Publish;
 use crate::script::password;
 use crate::suite::{Check, edge};
+use crate::time::to_the_second;
 use crate::xmpp::client::{Client as XmppClient, Over};
+
+/// A silence that ends: it is told in whole seconds, and what is said in it is to be decided in it, however slow the machine is.
+const SILENCE: Duration = Duration::from_secs(5);
 
 type Story = fn(&Cast) -> Result<()>;
 
 /// All stories.
 pub fn stories() -> Vec<Check<'static>> {
-    let stories: [(&str, Story); 15] = [
+    let stories: [(&str, Story); 16] = [
         ("a channel only when one is named, or wants all of it", in_a_channel),
         ("staff names everybody", everybody_is_named),
         ("a group like a channel, announcements to all who are in", in_groups_and_announcements),
@@ -31,7 +36,8 @@ pub fn stories() -> Vec<Check<'static>> {
         ("edited and deleted before they are told", changed_before),
         ("blocked", blocked),
         ("an idle desktop does not silence the phone", idle_desktop),
-        ("an active desktop does", active_desktop),
+        ("an active desktop does, for a while", active_desktop),
+        ("a desktop that stays active does", busy_desktop),
         ("pings are no activity", pings),
         ("sent over MQTT and XMPP", other_protocols),
         ("every device of a user, and none that is not theirs any more", devices),
@@ -153,7 +159,7 @@ fn in_groups_and_announcements(cast: &Cast) -> Result<()> {
 
 fn muted_for_a_while(cast: &Cast) -> Result<()> {
     let direct = cast.direct()?;
-    let until = |seconds: u64| rfc3339(now_s() + seconds);
+    let until = |seconds: u64| to_the_second((now_s() + seconds) * 1000) + "Z";
     let set = cast.stage.does(&cast.bob, "conversation.notify", &json!({"conversation": direct, "until": until(3600)}))?;
     ensure!(set["muted"] == true && set["until"].is_string(), "conversation.notify answers {set}");
     cast.is_silent(&direct, "silenced for an hour")?;
@@ -162,11 +168,11 @@ fn muted_for_a_while(cast: &Cast) -> Result<()> {
     ensure!(rows.iter().any(|row| row["conversation"] == direct.as_str() && row["muted"] == true), "not muted in {list}");
     cast.stage.does(&cast.bob, "conversation.notify", &json!({"conversation": direct, "until": null}))?;
     cast.is_heard(&direct, "no longer silenced")?;
-    cast.stage.does(&cast.bob, "conversation.notify", &json!({"conversation": direct, "until": until(2)}))?;
-    let over = Instant::now() + Duration::from_millis(2500);
-    cast.is_silent(&direct, "silenced for two seconds")?;
+    cast.stage.does(&cast.bob, "conversation.notify", &json!({"conversation": direct, "until": until(SILENCE.as_secs())}))?;
+    let over = Instant::now() + SILENCE + Duration::from_millis(500);
+    cast.is_silent(&direct, "silenced for a moment")?;
     std::thread::sleep(over.saturating_duration_since(Instant::now()));
-    cast.is_heard(&direct, "silenced two seconds ago")
+    cast.is_heard(&direct, "silenced a moment ago")
 }
 
 fn level_for_all(cast: &Cast) -> Result<()> {
@@ -289,12 +295,39 @@ fn active_desktop(cast: &Cast) -> Result<()> {
     let direct = cast.direct()?;
     let mut desktop = Client::sign_in(cast.stage.server.http(), &cast.bob.token)?;
     cast.stage.rest();
-    let mark = cast.stage.mark();
     desktop.call_ok("conversation.typing", &json!({"conversation": direct, "on": true}))?;
-    cast.stage.say(&cast.alice, &direct, "You are typing!")?;
-    cast.stage.nothing(mark, &cast.phone).context("Bob was typing")?;
+    let said = cast.stage.say(&cast.alice, &direct, "You are typing!")?;
+    // Then Bob looks out of the window, without having read it.
+    cast.stage.pushed_late(&cast.phone, &said).context("Bob was typing")?;
     desktop.close()?;
     Ok(())
+}
+
+/// Who types on is there, also when it is looked at again.
+fn busy_desktop(cast: &Cast) -> Result<()> {
+    let direct = cast.direct()?;
+    let is_over = AtomicBool::new(false);
+    let (server, token) = (cast.stage.server.http(), &cast.bob.token);
+    let types = || -> Result<()> {
+        let mut desktop = Client::sign_in(server, token)?;
+        while !is_over.load(Ordering::Relaxed) {
+            desktop.call_ok("conversation.typing", &json!({"conversation": direct, "on": true}))?;
+            std::thread::sleep(ACTIVE / 20);
+        }
+        desktop.close()?;
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let typing = scope.spawn(types);
+        cast.stage.rest();
+        let mark = cast.stage.mark();
+        cast.stage.say(&cast.alice, &direct, "You are still typing!")?;
+        // Each lets two graces go by: it was looked at again by then.
+        let silent = cast.stage.nothing(mark, &cast.phone).and_then(|()| cast.stage.nothing(mark, &cast.phone));
+        is_over.store(true, Ordering::Relaxed);
+        typing.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        silent.context("Bob was typing all the time")
+    })
 }
 
 fn pings(cast: &Cast) -> Result<()> {
@@ -358,31 +391,4 @@ fn devices(cast: &Cast) -> Result<()> {
 
 fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Unix seconds in RFC 3339, by the civil calendar.
-fn rfc3339(unix_s: u64) -> String {
-    let (days, seconds) = (unix_s / 86_400, unix_s % 86_400);
-    // Days since 1 March of the year 0, in cycles of 400 years.
-    let shifted = days + 719_468;
-    let (cycle, day) = (shifted / 146_097, shifted % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + cycle * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_written_by_the_calendar() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_795_283_999), "2026-11-21T17:59:59Z");
-    }
 }

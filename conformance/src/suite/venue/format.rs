@@ -6,8 +6,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
-use super::clock::{to_the_millisecond, to_the_second};
 use super::writing::Writing;
+use crate::time::{to_the_millisecond, to_the_second};
 
 /// A kind of reader, by what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

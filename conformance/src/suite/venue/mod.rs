@@ -1,13 +1,12 @@
 //! A venue: twenty readers of all kinds at its own broker and at Hallway's, thousands of attendees from a ticket shop's list, and while they are
 //! scanned both brokers go down and come back. What the scans come to is compared with what a model says, to the last of them.
 //!
-//! - [`people`]: who comes, with which badges; [`writing`], [`clock`]: how numbers and time are written.
+//! - [`people`]: who comes, with which badges; [`writing`]: how numbers are written.
 //! - [`posts`]: the readers. [`format`]: what each kind sends.
 //! - [`plan`]: who holds which badge where and when; [`model`]: what must come of it.
 //! - [`mosquitto`]: the venue's broker. [`reader`]: a reader at work.
 //! - [`play`]: all of it, from the import to the last scan; [`verdict`]: what the server says of it afterwards.
 
-pub(crate) mod clock;
 mod format;
 mod model;
 mod mosquitto;

@@ -9,7 +9,7 @@ import { complain, say, useChat, useNow } from "../ui/context";
 import { Confirm } from "../ui/Popup";
 
 /** More are found by name. */
-const SHOWN = 20;
+const SHOWN = 8;
 
 interface Props {
   /** How many there are: with another number the list is read again. */

@@ -9,7 +9,8 @@ import { complain, useChat } from "../ui/context";
 
 /** How often the numbers are looked at; the list is read when they have changed. */
 const LOOK_MS = 5000;
-const SHOWN = 20;
+const SHOWN = 8;
+const MORE = 100;
 
 interface Counts {
   inside: number;
@@ -45,6 +46,7 @@ function Session({ conversation }: { conversation: string }) {
   const online = useSignal(state).status === "online";
   const [counts, setCounts] = useState<Counts | null>(null);
   const [people, setPeople] = useState<readonly Stay[] | null>(null);
+  const [shown, setShown] = useState(SHOWN);
   useEffect(() => {
     if (!online) return;
     const look = () => client.call("attendance.list", { conversation, limit: 1 }).then(setCounts);
@@ -68,7 +70,7 @@ function Session({ conversation }: { conversation: string }) {
     <>
       <p className="attendance-count"><b>{t.badge.desk.inside(counts.inside, counts.capacity ?? undefined)}</b> <span className="faint">{t.badge.desk.came(counts.came)}</span></p>
       <ul className="sessions">
-        {people?.slice(0, SHOWN).map(({ user, name, inside, seconds }) => (
+        {people?.slice(0, shown).map(({ user, name, inside, seconds }) => (
           <li key={user}>
             <Avatar id={user} name={name} size="small" />
             <span className="row-text wraps"><span className="name" dir="auto">{name}</span><span className="faint">{t.badge.desk.stay(seconds)}</span></span>
@@ -76,7 +78,7 @@ function Session({ conversation }: { conversation: string }) {
           </li>
         ))}
       </ul>
-      {people && people.length > SHOWN && <p className="faint small">{t.badge.desk.moreStays(people.length - SHOWN)}</p>}
+      {people && people.length > shown && <button className="button" onClick={() => setShown(shown + MORE)}>{t.people.more}</button>}
     </>
   );
 }

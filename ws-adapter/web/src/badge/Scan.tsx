@@ -12,7 +12,7 @@ import { feel, outcomeOf, type Tone } from "./outcome";
 import { isWhole, keptPurpose, PurposeForm } from "./Purpose";
 import { useCamera } from "./useCamera";
 
-/** A code that stays in the picture is one scan. */
+/** A code that stays in the picture is one scan of one purpose. */
 const SAME_MS = 3000;
 
 export function ScanPage() {
@@ -40,10 +40,10 @@ export function ScanPage() {
       go(to.conversation(done.result.conversation));
     }
   }, [chat, purpose]);
-  const seen = useRef({ code: "", at: 0 });
+  const seen = useRef({ code: "", at: 0, purpose });
   const onCode = (code: string) => {
-    const again = seen.current.code === code && Date.now() - seen.current.at < SAME_MS;
-    seen.current = { code, at: Date.now() };
+    const again = seen.current.code === code && seen.current.purpose === purpose && Date.now() - seen.current.at < SAME_MS;
+    seen.current = { code, at: Date.now(), purpose };
     if (!again && !lead && ready) void take(code);
   };
 

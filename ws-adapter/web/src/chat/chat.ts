@@ -179,7 +179,8 @@ export class Chat {
     if (!features.get().push) return;
     this.closing ??= setTimeout(() => {
       this.closing = undefined;
-      closeRead(this.client.me?.conference, (conversation) => this.client.conversations.get(conversation)).catch(() => undefined);
+      const { rows, ready } = this.client.conversations.getSnapshot();
+      if (ready) closeRead(this.client.me?.conference, rows).catch(() => undefined);
     }, CLOSE_MS);
   }
 

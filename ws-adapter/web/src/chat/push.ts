@@ -43,6 +43,16 @@ export async function renew(client: Hallway): Promise<void> {
   pushState.set("on");
 }
 
+/** Somebody says yes or no in the browser's own settings: the app follows, as long as this is not undone. */
+export function watchPermission(client: Hallway): () => void {
+  const over = new AbortController();
+  navigator.permissions?.query({ name: "notifications" }).then(
+    (permission) => permission.addEventListener("change", () => void renew(client).catch(() => undefined), { signal: over.signal }),
+    () => undefined,
+  );
+  return () => over.abort();
+}
+
 /** Signing out: nothing is shown here any more. Whoever was signed out by others wants notifications again on coming back. */
 export function endPush(forGood: boolean): void {
   if (forGood) localStorage.removeItem(KEY);
@@ -58,16 +68,23 @@ async function closeAll(): Promise<void> {
   for (const shown of (await registration?.getNotifications()) ?? []) shown.close();
 }
 
-/** Closes the notifications of what was read, here or elsewhere. */
-export async function closeRead(here: string | undefined, row: (conversation: string) => ConversationRow | undefined): Promise<void> {
+/**
+ * Closes the notifications of what was read, here or elsewhere. One without content does not say in which direct conversation its message is, only when
+ * that was said: it is closed once none of them has anything unread that may be it.
+ */
+export async function closeRead(here: string | undefined, rows: readonly ConversationRow[]): Promise<void> {
   if (!isSupported() || Notification.permission !== "granted") return;
   const registration = await navigator.serviceWorker.getRegistration();
   for (const shown of (await registration?.getNotifications()) ?? []) {
-    const { conference = here, conversation, seq } = (shown.data ?? {}) as { conference?: string; conversation?: string; seq?: number };
-    const read = conversation === undefined || conference !== here ? undefined : row(conversation)?.read;
-    if (read !== undefined && seq !== undefined && read >= seq) shown.close();
+    const { conference = here, conversation, seq, ts } = (shown.data ?? {}) as { conference?: string; conversation?: string; seq?: number; ts?: string };
+    if (conference !== here) continue;
+    const row = rows.find((row) => row.conversation === conversation);
+    if (conversation === undefined ? ts !== undefined && !rows.some((row) => mayHold(row, ts)) : row && seq !== undefined && row.read >= seq) shown.close();
   }
 }
+
+/** Whether something unread in a direct conversation may have been said at a time. */
+const mayHold = ({ kind, unread, last }: ConversationRow, ts: string): boolean => kind === "direct" && unread > 0 && Date.parse(last?.ts ?? ts) >= Date.parse(ts);
 
 async function register(client: Hallway): Promise<void> {
   const { webpush } = await client.call("push.key", {});

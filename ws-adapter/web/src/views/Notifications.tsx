@@ -1,7 +1,7 @@
 // Oneself: whether this device shows notifications, and of what one is told on all of them.
 import { HallwayError, type AttentionLevel, type PushSettings } from "hallway-client";
 import { useEffect, useState } from "react";
-import { pushState, turnOff, turnOn } from "../chat/push";
+import { pushState, turnOff, turnOn, watchPermission } from "../chat/push";
 import { useSignal } from "../chat/signal";
 import { t } from "../texts";
 import { complain, say, useChat } from "../ui/context";
@@ -23,6 +23,7 @@ function Here() {
   const { client } = useChat();
   const state = useSignal(pushState);
   const [busy, setBusy] = useState(false);
+  useEffect(() => watchPermission(client), [client]);
   const change = (work: Promise<void>) => {
     setBusy(true);
     work.catch((error: unknown) => (error instanceof HallwayError ? complain(error) : say(t.notifications.failed, true))).finally(() => setBusy(false));

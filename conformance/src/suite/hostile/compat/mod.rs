@@ -17,7 +17,7 @@ use crate::client::{Client, ClientError, Connect};
 use crate::http::Request;
 use crate::server::{Options, Server};
 use crate::suite::Report;
-use crate::suite::load::{self, Pair};
+use crate::suite::load::{self, Others};
 use crate::wire::{Opcode, RawFrame, WireError};
 
 /// How long an answer may take.
@@ -222,7 +222,7 @@ fn stored_without_end() -> Result<String> {
 }
 
 fn flood(server: &Server, token: &str) -> Result<String> {
-    let pair = Pair::start(server, "talkers")?;
+    let others = Others::start(server, "talkers")?;
     let mut client = sock(server, token)?;
     subscribe(&mut client, "flood")?;
     for at in 0..5000 {
@@ -230,7 +230,6 @@ fn flood(server: &Server, token: &str) -> Result<String> {
     }
     let refused = frame_of(&mut client, |frame| frame["type"] == "error")?;
     ensure!(refused["payload"]["reason"] == "message_rate", "{refused}");
-    let latency = pair.stop()?;
-    ensure!(latency.p99 <= OTHERS_P99, "the others noticed: {latency}");
+    let latency = others.noticed_nothing(OTHERS_P99)?;
     Ok(format!("the others: {latency}"))
 }

@@ -14,7 +14,7 @@ use super::{frame_of, sock, subscribe, transmit};
 use crate::mqtt::Version;
 use crate::mqtt::property::Properties;
 use crate::server::{Options, Server};
-use crate::suite::load::{self, Pair};
+use crate::suite::load::{self, Others};
 use crate::suite::{Report, edge};
 
 const SECRET: &str = "a secret of the organisers";
@@ -149,12 +149,11 @@ fn refused(answers: Answers) -> Result<String> {
     let server = webhook.server()?;
     let token = load::token(&server, "mallory")?;
     // While it is waited for, others talk.
-    let pair = matches!(answers, Answers::Nothing | Answers::Slowly).then(|| Pair::start(&server, "talkers")).transpose()?;
+    let others = matches!(answers, Answers::Nothing | Answers::Slowly).then(|| Others::start(&server, "talkers")).transpose()?;
     is_refused(&server, &token)?;
     ensure!(webhook.asked.load(SeqCst) > 0, "nobody was asked");
-    let Some(pair) = pair else { return Ok(String::new()) };
-    let latency = pair.stop()?;
-    ensure!(latency.p99 <= OTHERS_P99, "the others noticed: {latency}");
+    let Some(others) = others else { return Ok(String::new()) };
+    let latency = others.noticed_nothing(OTHERS_P99)?;
     Ok(format!("the others: {latency}"))
 }
 

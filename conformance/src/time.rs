@@ -1,9 +1,9 @@
-//! Time as readers write it.
+//! Moments as text (RFC 3339), in UTC.
 
 /// Milliseconds of a day.
 const DAY_MS: u64 = 86_400_000;
 
-/// `2026-02-26T17:13:37`, in UTC.
+/// `2026-02-26T17:13:37`, without its zone.
 #[must_use]
 pub fn to_the_second(unix_ms: u64) -> String {
     let (year, month, day) = date(unix_ms / DAY_MS);
