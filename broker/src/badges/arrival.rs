@@ -66,7 +66,7 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
         Ok(taps) if taps.is_empty() => return Ok(nothing()),
         Ok(taps) => taps,
         Err(reject) => {
-            let scanned = answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
+            let scanned = Scanned::refused(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
             hub.metrics().doors.scanned(&scanned);
             tell(hub, who, &scanned);
             return Err(reject);
@@ -176,7 +176,7 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<Sifted, StateError> 
     let mut sifted = Sifted { taps: Vec::new(), known: Vec::new(), known_of: BTreeSet::new(), held: Held::none(debounce) };
     for (at, tap) in taps.into_iter().enumerate() {
         let at_ms = likely_time(&tap, now_ms);
-        let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
+        let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..Scanned::refused(reason, mode, &tap.shown, at_ms) };
         let Some(first) = tap.codes.first() else {
             // What of a batch was no scan.
             sifted.known.push((at, known_as(ScanReason::Malformed)));
@@ -214,7 +214,7 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid
         Verdict::Revoked => ScanReason::Revoked,
         Verdict::NotNow => ScanReason::NotAllowed,
     };
-    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
+    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..Scanned::refused(reason, mode, &tap.shown, at_ms) };
     if reason != ScanReason::UnknownBadge
         && let Some(uid) = bearer
         && let Some(user) = hub.reader().user(conf, uid).ok().flatten()
@@ -229,12 +229,6 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid
 pub(crate) fn likely_time(tap: &Tap, now_ms: u64) -> u64 {
     let is_likely = tap.at_ms >= now_ms.saturating_sub(TAP_PAST_MS) && tap.at_ms <= now_ms + TAP_FUTURE_MS;
     if is_likely { tap.at_ms } else { now_ms }
-}
-
-/// An answer without a scan.
-fn answered(reason: ScanReason, mode: Mode, shown: &Arc<str>, at_ms: u64) -> Scanned {
-    let (shown, name, id) = (Arc::clone(shown), Arc::default(), Arc::default());
-    Scanned { accepted: false, reason, shown, user: None, name, mode, scan: 0, at_ms, conversation: None, id }
 }
 
 /// Tells a reader what is not stored.

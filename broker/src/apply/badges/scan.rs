@@ -117,18 +117,8 @@ fn introducing() -> ReaderSettings {
 fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Result<Scanned, Stop> {
     let at_ms = likely_time(tap, desk.ask.at_ms);
     let repeated = identity(view, desk, tap, arrival, index);
-    let mut scanned = Scanned {
-        accepted: false,
-        reason: ScanReason::UnknownBadge,
-        shown: Arc::clone(&tap.shown),
-        user: None,
-        name: Arc::default(),
-        mode: desk.settings.mode,
-        scan: 0,
-        at_ms,
-        conversation: None,
-        id: Arc::clone(&tap.id),
-    };
+    let unknown = Scanned::refused(ScanReason::UnknownBadge, desk.settings.mode, &tap.shown, at_ms);
+    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..unknown };
     if let Some(Identity { key, is_asked: true }) = &repeated
         && let Some(known) = view.get::<KnownScan>(key)?.filter(|known| !known.is_expired(desk.ask.at_ms))
     {
