@@ -174,6 +174,8 @@ fn what_a_reader_sent_goes_with_everybody_it_is_of_whether_it_was_their_first_ti
     assert_eq!(kept().len(), 6);
     stand.act(CONF, Action::Erase { uid: Uid::parse("ada").unwrap() });
     assert_eq!(kept(), ["of-bob", "", "of-bob\nnobody", "", "", ""], "what is of ada goes");
+    assert_eq!(sends(&format!("{own}\nlate")), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    assert!(!kept().concat().contains(&own), "and nothing of hers comes after: {:?}", kept());
     stand.hub.close();
 }
 
