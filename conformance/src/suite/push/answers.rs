@@ -246,10 +246,10 @@ fn replaced() -> Result<String> {
 
 fn read_while_waiting() -> Result<String> {
     let stage = Stage::set()?;
-    let (person, device, said) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(2))], "bob")?;
+    let (person, device, said) = told(&stage, Provider::Fcm, &[Answer::Throttle(Some(6))], "bob")?;
     let mark = stage.mark();
     stage.does(&person, "conversation.read", &json!({"conversation": said.conversation, "seq": said.seq}))?;
-    stage.outlast(device.provider, 2)?;
+    stage.outlast(device.provider, 6)?;
     stage.nothing(mark, &device)?;
     stage.end()?;
     Ok(String::new())
