@@ -86,7 +86,7 @@ pub struct ReaderArgs {
     /// How its payloads are read: auto, a format's name as tasmota or impinj, or a template as '{"code": "/uid"}'
     #[arg(long, default_value = "auto")]
     pub format: String,
-    /// How many people the session takes [default: any number]
+    /// With --mode session: how many people the session takes [default: any number]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]
     pub capacity: u32,
     /// Whose the leads are [default: the reader's own]

@@ -18,7 +18,7 @@ use hallway_broker::command::Reuse;
 use hallway_broker::edges::Reading;
 use hallway_broker::hub::Hub;
 use hallway_broker::ids::{ConfNo, ConferenceId, Uid};
-use hallway_broker::model::{ScanReason, Scanned, UserRole};
+use hallway_broker::model::{Mode, ScanReason, Scanned, UserRole};
 use hallway_broker::reject::{Class, Reason, Reject};
 use hallway_broker::session::Who;
 use rumqttc::{Publish, QoS};
@@ -288,8 +288,7 @@ impl Hearing {
             Class::Invalid | Class::TooLarge => ScanReason::Malformed,
             _ => ScanReason::NotAllowed,
         };
-        let (at_ms, shown, name, id) = (self.hub.clock().now_ms(), Arc::default(), Arc::default(), Arc::default());
-        Scanned { accepted: false, reason, shown, user: None, name, mode: Default::default(), scan: 0, at_ms, conversation: None, id }
+        Scanned::refused(reason, Mode::default(), &Arc::default(), self.hub.clock().now_ms())
     }
 
     /// A result that finds no connection is of no use later: the person has gone on. And each is told once: not now, when its scan comes again; not

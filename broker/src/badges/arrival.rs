@@ -32,6 +32,16 @@ pub struct Arrival {
     pub(crate) held: Held,
 }
 
+impl Arrival {
+    /// Tells the reader what was answered without the hub; once, however often the rest is asked of it.
+    pub(crate) fn tell(&self, hub: &Hub, who: &Who) {
+        for (_, scanned) in &self.known {
+            hub.metrics().doors.scanned(scanned);
+            tell(hub, who, scanned);
+        }
+    }
+}
+
 /// What somebody wants scanned.
 #[derive(Debug, Clone)]
 pub struct Scan {
@@ -66,7 +76,7 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
         Ok(taps) if taps.is_empty() => return Ok(nothing()),
         Ok(taps) => taps,
         Err(reject) => {
-            let scanned = answered(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
+            let scanned = Scanned::refused(ScanReason::Malformed, settings.mode, &Arc::default(), now_ms);
             hub.metrics().doors.scanned(&scanned);
             tell(hub, who, &scanned);
             return Err(reject);
@@ -75,9 +85,6 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
     hub.badges().health.scanned(who.conf, &who.uid, now_ms, whence);
     let at = At { conf: who.conf, reader: &who.uid, mode: settings.mode, conversation: settings.conversation.as_ref() };
     let Sifted { taps, known, known_of, held } = sift(hub, at, taps)?;
-    for (_, scanned) in &known {
-        tell(hub, who, scanned);
-    }
     let raw = (!taps.is_empty()).then(|| Arc::new(publication(who, payload, &known_of)));
     // What came before may be on its way to the disk yet: a repetition is acked after it, and so it asks, if only for nothing.
     let is_repetition = matches!(packet, Reuse::Packet { dup: true, .. });
@@ -91,9 +98,11 @@ pub fn arrive(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whenc
 /// # Errors
 /// Those of [`arrive`], and the hub's.
 pub async fn take(hub: &Hub, who: &Who, payload: &[u8], packet: Reuse, whence: Whence) -> Result<Vec<Scanned>, Reject> {
-    let Arrival { action, known, held } = arrive(hub, who, payload, packet, whence)?;
+    let mut arrival = arrive(hub, who, payload, packet, whence)?;
     let actor = Actor { uid: who.uid.clone(), via: Via::Badge, session: 0 };
-    carry_out(hub, who.conf, actor, action, known, &held).await
+    let results = carry_out(hub, who.conf, actor, arrival.action.take(), &arrival.known, &arrival.held).await?;
+    arrival.tell(hub, who);
+    Ok(results)
 }
 
 /// Carries out what somebody scanned: what came of each badge, in their order. Durable when it returns.
@@ -118,7 +127,9 @@ pub async fn scan(hub: &Hub, conf: ConfNo, actor: Actor, scan: Scan) -> Result<V
     let Sifted { taps, known, held, .. } = sift(hub, at, taps)?;
     let packet = Reuse::NewMessage;
     let action = (!taps.is_empty()).then_some(Action::Scan { mode, conversation, taps, raw: None, packet });
-    carry_out(hub, conf, actor, action, known, &held).await
+    let results = carry_out(hub, conf, actor, action, &known, &held).await?;
+    known.iter().for_each(|(_, scanned)| hub.metrics().doors.scanned(scanned));
+    Ok(results)
 }
 
 /// What a scan is for that says `mode`: what who scans is set to; who is set to nothing checks people in, or meets them.
@@ -132,7 +143,7 @@ async fn carry_out(
     conf: ConfNo,
     actor: Actor,
     action: Option<Action>,
-    known: Vec<(usize, Scanned)>,
+    known: &[(usize, Scanned)],
     held: &Held,
 ) -> Result<Vec<Scanned>, Reject> {
     let mut results = match action {
@@ -147,7 +158,7 @@ async fn carry_out(
         },
     };
     for (at, scanned) in known {
-        results.insert(at.min(results.len()), scanned);
+        results.insert((*at).min(results.len()), scanned.clone());
     }
     Ok(results)
 }
@@ -176,7 +187,7 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<Sifted, StateError> 
     let mut sifted = Sifted { taps: Vec::new(), known: Vec::new(), known_of: BTreeSet::new(), held: Held::none(debounce) };
     for (at, tap) in taps.into_iter().enumerate() {
         let at_ms = likely_time(&tap, now_ms);
-        let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
+        let known_as = |reason| Scanned { id: Arc::clone(&tap.id), ..Scanned::refused(reason, mode, &tap.shown, at_ms) };
         let Some(first) = tap.codes.first() else {
             // What of a batch was no scan.
             sifted.known.push((at, known_as(ScanReason::Malformed)));
@@ -198,7 +209,6 @@ fn sift(hub: &Hub, place: At<'_>, taps: Vec<Tap>) -> Result<Sifted, StateError> 
         sifted.known.push((at, scanned));
         sifted.known_of.extend(bearer);
     }
-    sifted.known.iter().for_each(|(_, scanned)| hub.metrics().doors.scanned(scanned));
     Ok(sifted)
 }
 
@@ -214,7 +224,7 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid
         Verdict::Revoked => ScanReason::Revoked,
         Verdict::NotNow => ScanReason::NotAllowed,
     };
-    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..answered(reason, mode, &tap.shown, at_ms) };
+    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..Scanned::refused(reason, mode, &tap.shown, at_ms) };
     if reason != ScanReason::UnknownBadge
         && let Some(uid) = bearer
         && let Some(user) = hub.reader().user(conf, uid).ok().flatten()
@@ -229,12 +239,6 @@ fn no_ticket(hub: &Hub, conf: ConfNo, mode: Mode, tap: &Tap, bearer: Option<&Uid
 pub(crate) fn likely_time(tap: &Tap, now_ms: u64) -> u64 {
     let is_likely = tap.at_ms >= now_ms.saturating_sub(TAP_PAST_MS) && tap.at_ms <= now_ms + TAP_FUTURE_MS;
     if is_likely { tap.at_ms } else { now_ms }
-}
-
-/// An answer without a scan.
-fn answered(reason: ScanReason, mode: Mode, shown: &Arc<str>, at_ms: u64) -> Scanned {
-    let (shown, name, id) = (Arc::clone(shown), Arc::default(), Arc::default());
-    Scanned { accepted: false, reason, shown, user: None, name, mode, scan: 0, at_ms, conversation: None, id }
 }
 
 /// Tells a reader what is not stored.

@@ -142,6 +142,9 @@ pub(super) async fn set_reader(hub: &Hub, conference: &str, wanted: ReaderLine) 
     if conversation.is_none() && matches!(mode, Mode::Session | Mode::Announce) {
         return Err(invalid(format!("with --mode {} say which conversation, as --conversation hall-1", mode.word())));
     }
+    if wanted.capacity > 0 && mode != Mode::Session {
+        return Err(invalid(format!("--capacity is of a session, with --mode session: --mode {} lets in whoever comes", mode.word())));
+    }
     let owner = wanted.owner.as_deref().map(|owner| find_user(hub, conference, owner)).transpose()?.map(|(_, owner)| owner);
     let format = if wanted.format.is_empty() { "auto" } else { wanted.format.as_str() };
     if let Some(formats) = hub.badge_formats().filter(|formats| formats.check(format).is_err()) {

@@ -227,13 +227,16 @@ async fn who_takes_what_there_is_not_is_told_what_there_is() {
     let import = |file: &Path| {
         format!(r#"{{"request":"attendees_import","conference":"demo","file":{file:?},"format":"auto","map":[],"dry_run":true}}"#)
     };
-    let set = |format: &str| {
+    let set_to = |format: &str, capacity: u32| {
         let reader = serde_json::json!({
-            "uid": "alice", "mode": "checkin", "conversation": null, "format": format, "capacity": 0, "owner": null, "text": "", "health": ""
+            "uid": "alice", "mode": "checkin", "conversation": null, "format": format, "capacity": capacity, "owner": null, "text": "",
+            "health": ""
         });
         serde_json::json!({ "request": "reader_set", "conference": "demo", "reader": reader }).to_string()
     };
+    let set = |format: &str| set_to(format, 0);
     for (asked, told) in [
+        (set_to("auto", 120), "--capacity is of a session, with --mode session: --mode checkin lets in whoever comes"),
         (set("tasmot"), "there is no format 'tasmot': take one of auto, tasmota, or a template"),
         (set(r#"{"badge":"/uid"}"#), "is no template: it is JSON"),
         (import(&file), "--map name=COLUMN; the columns are: Wer, Woher"),

@@ -229,6 +229,15 @@ pub struct Scanned {
     pub id: Arc<str>,
 }
 
+impl Scanned {
+    /// Nobody passes, and nothing is stored: of nobody's badge, unless more is said of it.
+    #[must_use]
+    pub fn refused(reason: ScanReason, mode: Mode, shown: &Arc<str>, at_ms: u64) -> Self {
+        let (shown, name, id) = (Arc::clone(shown), Arc::default(), Arc::default());
+        Self { accepted: false, reason, shown, user: None, name, mode, scan: 0, at_ms, conversation: None, id }
+    }
+}
+
 /// Where two people stand with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Acquaintance {

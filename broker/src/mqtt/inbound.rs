@@ -234,6 +234,9 @@ impl Task {
     fn scan(&mut self, publish: &Publish<'_>, topic: &Arc<str>, packet: Reuse) {
         let (hub, who) = (&self.edge.hub, &self.session.who);
         let arrival = hub.writable().and_then(|()| badges::arrive(hub, who, publish.payload, packet, Whence::Session(self.session.id)));
+        if let Ok(arrival) = &arrival {
+            arrival.tell(hub, who);
+        }
         match arrival {
             Ok(Arrival { action: Some(action), held, .. }) => {
                 let tag = self.connection.acks.borrow_mut().push(publish.packet_id, publish.qos, About::Scan(Arc::clone(topic), held));

@@ -8,7 +8,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use super::super::{Applied, Ask, Author, Stop, packet_hash, topics};
 use super::{announce, checkin, counts, lead, meet, session};
-use crate::badges::{PURPOSE, likely_time, result_publication, whose};
+use crate::badges::{KNOWN_OF, PURPOSE, likely_time, result_publication, whose};
 use crate::command::{Outcome, Reuse};
 use crate::ids::{ConfNo, ConferenceId, ConversationId, Uid, key_for};
 use crate::keys;
@@ -65,7 +65,9 @@ pub(super) fn scan(
     arrival: &Arrival<'_>,
 ) -> Applied {
     let desk = Desk::of(view, ask, mode, conversation)?;
-    if let Some(raw) = arrival.raw {
+    if let Some(raw) = arrival.raw
+        && are_all_here(view, ask.conf, raw)?
+    {
         publish(view, &desk, Arc::clone(raw))?;
     }
     let mut results = Vec::with_capacity(taps.len());
@@ -117,18 +119,8 @@ fn introducing() -> ReaderSettings {
 fn tapped(view: &mut View<'_>, desk: &Desk<'_>, tap: &Tap, arrival: &Arrival<'_>, index: usize) -> Result<Scanned, Stop> {
     let at_ms = likely_time(tap, desk.ask.at_ms);
     let repeated = identity(view, desk, tap, arrival, index);
-    let mut scanned = Scanned {
-        accepted: false,
-        reason: ScanReason::UnknownBadge,
-        shown: Arc::clone(&tap.shown),
-        user: None,
-        name: Arc::default(),
-        mode: desk.settings.mode,
-        scan: 0,
-        at_ms,
-        conversation: None,
-        id: Arc::clone(&tap.id),
-    };
+    let unknown = Scanned::refused(ScanReason::UnknownBadge, desk.settings.mode, &tap.shown, at_ms);
+    let mut scanned = Scanned { id: Arc::clone(&tap.id), ..unknown };
     if let Some(Identity { key, is_asked: true }) = &repeated
         && let Some(known) = view.get::<KnownScan>(key)?.filter(|known| !known.is_expired(desk.ask.at_ms))
     {
@@ -250,6 +242,19 @@ pub(super) fn own(view: &mut View<'_>, conf: ConfNo, code: &BadgeCode) -> Result
     let Some(conference) = view.get::<ConferenceId>(&keys::conference_id(conf))? else { return Ok(None) };
     let Some(uid) = whose(&key_for(&view.head.secret, PURPOSE), &conference, code) else { return Ok(None) };
     Ok(view.user(conf, &uid)?.map(|_| uid))
+}
+
+/// Whether nobody of whom a reader's message says that it has their badge was erased since it was read: of such nothing is kept.
+fn are_all_here(view: &mut View<'_>, conf: ConfNo, raw: &Publication) -> Result<bool, StateError> {
+    for (name, value) in raw.properties.iter().flat_map(|properties| &properties.user) {
+        if **name == *KNOWN_OF
+            && let Ok(uid) = Uid::parse(value)
+            && view.user(conf, &uid)?.is_none()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Appends to what is published on topics.

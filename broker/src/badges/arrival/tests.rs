@@ -174,5 +174,28 @@ fn what_a_reader_sent_goes_with_everybody_it_is_of_whether_it_was_their_first_ti
     assert_eq!(kept().len(), 6);
     stand.act(CONF, Action::Erase { uid: Uid::parse("ada").unwrap() });
     assert_eq!(kept(), ["of-bob", "", "of-bob\nnobody", "", "", ""], "what is of ada goes");
+    assert_eq!(sends(&format!("{own}\nlate")), [ScanReason::Duplicate, ScanReason::UnknownBadge]);
+    assert!(!kept().concat().contains(&own), "and nothing of hers comes after: {:?}", kept());
     stand.hub.close();
+}
+
+/// Who takes a reader's message to the hub comes again with it until the hub takes it.
+#[test]
+fn what_the_hub_refuses_is_neither_counted_nor_told() {
+    let stand = Stand::new(BadgeOptions { debounce_ms: 600_000 });
+    let gate = device(&stand);
+    let take = |text: &str| stand.runtime.block_on(take(&stand.hub, &gate, text.as_bytes(), Reuse::NewMessage, Whence::Afar));
+    let duplicates = || {
+        let figures = stand.hub.render_metrics();
+        let of = r#"hallway_badge_scans_total{mode="checkin",reason="duplicate"} "#;
+        figures.lines().find_map(|line| line.strip_prefix(of)).map(str::to_owned)
+    };
+    stand.give("of-ada", "ada");
+    assert_eq!(take("of-ada\nof-ada").unwrap().len(), 2);
+    assert_eq!(duplicates().as_deref(), Some("1"));
+    stand.hub.drain();
+    for _ in 0..3 {
+        assert_eq!(take("of-ada\nnobody").unwrap_err().reason, Reason::Draining);
+    }
+    assert_eq!(duplicates().as_deref(), Some("1"), "until it is taken");
 }

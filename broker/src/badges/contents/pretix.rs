@@ -90,6 +90,8 @@ impl Signers {
     /// Adds a revocation list: a code per line. Other columns behind a comma and a heading do no harm.
     pub fn revoke(&mut self, list: &str) {
         let code = |line: &str| Some(super::bare(line.split([',', ';', '\t']).next()?).trim_matches('"').to_owned());
+        // Spreadsheets begin a file with a mark of its encoding.
+        let list = list.trim_start_matches('\u{feff}');
         self.revoked.extend(list.lines().filter_map(code).filter(|code| !code.is_empty()).map(String::into_boxed_str));
     }
 

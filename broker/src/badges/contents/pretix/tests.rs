@@ -70,6 +70,9 @@ fn a_revoked_ticket_is_good_no_more() {
     let (gone, good) = (code(&shop, &payload("gone", 1, (0, 0))), code(&shop, &payload("good", 1, (0, 0))));
     let mut signers = Signers::new(vec![key(&shop)]);
     signers.revoke(&format!("secret,created\n\"{gone}\",2026-11-20\n\n"));
+    signers.revoke("\u{feff}first\nsecond\n");
+    let is_revoked = |code| signers.verdict(code, 0) == Verdict::Revoked;
+    assert_eq!(["first", "second"].map(is_revoked), [true, true], "as a spreadsheet writes it");
     assert_eq!(signers.verdict(&gone, 0), Verdict::Revoked);
     assert!(matches!(signers.verdict(&good, 0), Verdict::Good(_)));
     assert!(!format!("{signers:?}").contains(&gone));
