@@ -49,18 +49,19 @@ fn at_once(to: &Endpoints) -> Result<String> {
     for client in &mut clients {
         client.throw(format!("<resume xmlns='{SM}' previd='{id}' h='0'/>").as_bytes());
     }
-    let (mut holders, mut ended, mut failed) = (0, 0, 0);
-    for client in &mut clients {
-        let answer = answer(client)?;
+    let mut failed = 0;
+    let mut resumed = Vec::new();
+    for mut client in clients {
+        let answer = answer(&mut client)?;
         match answer.name.as_str() {
-            "resumed" | "error" => {}
-            "failed" => {
-                failed += 1;
-                continue;
-            }
+            "resumed" | "error" => resumed.push(client),
+            "failed" => failed += 1,
             _ => bail!("<resume/> was answered by {answer}"),
         }
-        // Whoever came later may have taken it away.
+    }
+    // All have been answered: whoever had it before another came has lost it by now.
+    let (mut holders, mut ended) = (0, 0);
+    for client in &mut resumed {
         client.throw(b"<iq type='get' id='mine' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
         match client.expect_where("an answer or the end", |element| element.name == "error" || element.attr("id") == Some("mine")) {
             Ok(element) if element.name == "iq" => holders += 1,
